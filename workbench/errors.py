@@ -1,0 +1,31 @@
+"""The errors a user can meet. Each message says what is wrong, where, what was expected and got."""
+
+from __future__ import annotations
+
+MAX_MESSAGE = 2000
+
+
+class WorkbenchError(ValueError):
+    """Base of every error the workbench raises on purpose. Messages are at most 2,000 characters."""
+
+    def __init__(self, message: str) -> None:
+        if len(message) > MAX_MESSAGE:
+            message = message[: MAX_MESSAGE - 4] + " ..."
+        super().__init__(message)
+
+
+class PresetError(WorkbenchError):
+    """A preset, or a file in it, is missing, malformed, or does not fit the model."""
+
+    @classmethod
+    def at(cls, file: object, key: str, expected: object, got: object) -> PresetError:
+        """The usual form: which key of which file, what was expected, what was found."""
+        return cls(f"{file}: {key}: expected {expected}, got {str(got)[:200]}")
+
+
+class SettingError(WorkbenchError):
+    """A setting of a sampler, a model or a call is impossible."""
+
+
+class PromptError(WorkbenchError):
+    """A prompt cannot be used: wrong type, empty, or longer than the model's context."""

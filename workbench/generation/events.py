@@ -1,0 +1,73 @@
+"""What a stream yields: typed, frozen records, from the first sign of work to the final figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stage = Literal["compiling", "prefill", "streaming"]
+Reason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the model is busy with. `compiling` comes only when XLA really has to compile."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token the model could have chosen at this place, with its natural log-probability."""
+
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One generated token.
+
+    `text` is the delta to append: it never ends in half a character, so it may be empty while
+    the bytes of a character are incomplete. `logprob` and `alternatives` (best first) are
+    under the model's own distribution, before temperature, cuts and penalties.
+    """
+
+    id: int
+    text: str
+    logprob: float
+    alternatives: tuple[Alternative, ...] = ()
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts are tokens of this row; times are seconds of wall clock for the whole batch."""
+
+    prompt_tokens: int
+    new_tokens: int
+    prefill_seconds: float
+    decode_seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Decoded tokens per second, the first one excluded: it comes from prefill."""
+        if self.decode_seconds <= 0 or self.new_tokens < 2:
+            return 0.0
+        return (self.new_tokens - 1) / self.decode_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of one row. `text` is the whole completion, `tail` what no `Token` has carried yet
+    (the flushed bytes of a character that never completed)."""
+
+    reason: Reason
+    text: str
+    stats: Stats
+    tail: str = ""
+    row: int = 0
+
+
+Event = Status | Token | Done
