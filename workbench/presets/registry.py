@@ -1,0 +1,102 @@
+"""The families the workbench knows, and the look-ups files and classes need.
+
+A family is one file in `backbones/families/` that ends with `FAMILIES = (Family(...), ...)`, and
+one name in `MODULES`. Nothing is imported because a preset names it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.backbones.weights import Rule
+from workbench.errors import PresetError
+
+MODULES = ("gemma", "gpt2", "llama")
+
+
+def _any_folder(config: Mapping[str, Any], folder: Path) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Family:
+    """The classes of a family and how its weights and settings are found in each file format.
+
+    Attributes:
+        name: the package name KerasHub gives the family, such as "llama3".
+        backbone, tokenizer, preprocessor, causal_lm: its classes. Their names are KerasHub's:
+            a file says `keras_hub>GemmaBackbone`.
+        keras_hub_rules: weights in `model.weights.h5`, such as
+            `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`.
+        keras_hub_ignored: names of tensors that may be present there and are not used.
+        transformers_model_types: values of `model_type` in a Transformers `config.json`.
+        transformers_match: tells families of the same `model_type` apart: given the config and
+            the folder, whether it is this family. The first that says yes is taken.
+        transformers_config: the Transformers config to the backbone's arguments; refuses what it
+            does not understand (`formats.transformers.Settings` helps).
+        transformers_rules: weights in `model.safetensors`.
+        transformers_ignored: names of tensors that may be present there and are not used; they
+            may hold `{i}`.
+        transformers_tokenizer: builds the tokenizer from a Transformers folder.
+    """
+
+    name: str
+    backbone: type
+    tokenizer: type
+    preprocessor: type
+    causal_lm: type
+    keras_hub_rules: tuple[Rule, ...]
+    keras_hub_ignored: tuple[str, ...] = ()
+    transformers_model_types: tuple[str, ...] = ()
+    transformers_match: Callable[[Mapping[str, Any], Path], bool] = _any_folder
+    transformers_config: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    transformers_rules: tuple[Rule, ...] = ()
+    transformers_ignored: tuple[str, ...] = ()
+    transformers_tokenizer: Callable[[Path], Any] | None = None
+
+    @property
+    def classes(self) -> tuple[type, ...]:
+        """The classes a KerasHub file may name."""
+        return (self.backbone, self.tokenizer, self.preprocessor, self.causal_lm)
+
+
+@functools.cache
+def families() -> tuple[Family, ...]:
+    """All families, in the order of `MODULES`. Imports their files, and Keras with them."""
+    modules = (importlib.import_module(f"workbench.backbones.families.{m}") for m in MODULES)
+    return tuple(family for module in modules for family in module.FAMILIES)
+
+
+@functools.cache
+def _by_class_name() -> dict[str, tuple[Family, type]]:
+    return {cls.__name__: (family, cls) for family in families() for cls in family.classes}
+
+
+def find_class(class_name: str) -> tuple[Family, type] | None:
+    """The family and class of a KerasHub class name, None where the workbench has none."""
+    return _by_class_name().get(class_name)
+
+
+def family_of(cls: type) -> Family:
+    """The family a class, or the nearest of its bases, belongs to."""
+    for base in cls.__mro__:
+        found = _by_class_name().get(base.__name__)
+        if found is not None and found[1] is base:
+            return found[0]
+    raise PresetError(f"{cls.__name__} belongs to no family of models known here")
+
+
+def match_transformers(config: Mapping[str, Any], folder: Path) -> Family | None:
+    """The family of a Transformers config, None where the workbench has none."""
+    model_type = config.get("model_type")
+    for family in families():
+        if model_type in family.transformers_model_types and family.transformers_match(
+            config, folder
+        ):
+            return family
+    return None
