@@ -1,0 +1,49 @@
+"""A Jupyter-first workbench for causal language models.
+
+Names are imported when they are first used, so that `import workbench` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+__version__ = "0.1.0"
+
+_MODULES = ("errors", "models", "samplers", "tokenizers", "widgets")
+_NAMES = {
+    "GenerationJob": "workbench.generation.jobs",
+    "generate": "workbench.widgets",
+    "presets": "workbench.presets.handles",
+}
+
+__all__ = sorted((*_MODULES, *_NAMES, "__version__"))
+
+
+def _choose_backend() -> None:
+    """Keras reads its backend once, when it is imported: it has to be JAX."""
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.config.backend() != "jax":
+        raise ImportError(
+            f"workbench needs Keras on JAX, but Keras was imported with "
+            f"{keras.config.backend()!r}. Import workbench first, or set KERAS_BACKEND=jax, and "
+            "restart the kernel."
+        )
+    os.environ["KERAS_BACKEND"] = "jax"
+
+
+_choose_backend()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"workbench.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"workbench has no {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -43,12 +43,16 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts are tokens of this row; times are seconds of wall clock for the whole batch."""
+    """Counts are tokens of this row; times are seconds of wall clock for the whole batch.
+
+    `compile_seconds` is not contained in the other two times.
+    """
 
     prompt_tokens: int
     new_tokens: int
     prefill_seconds: float
     decode_seconds: float
+    compile_seconds: float = 0.0
 
     @property
     def tokens_per_second(self) -> float:

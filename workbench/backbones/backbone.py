@@ -1,0 +1,146 @@
+"""What every backbone offers: presets, LoRA, a layout for many devices, its own configuration."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Self
+
+import keras
+
+from workbench.errors import SettingError
+from workbench.presets.named import NamedPresets
+
+
+def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
+    """Decorates a backbone's `__init__`: its arguments become the backbone's configuration.
+
+    Every named argument is kept, so none can be forgotten when a preset is saved.
+    """
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def keep(self: Backbone, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        init(self, *args, **kwargs)
+        dropped = {"self", "dtype", "kwargs"}
+        self.arguments = {k: v for k, v in bound.arguments.items() if k not in dropped}
+
+    return keep
+
+
+class Backbone(keras.Model):
+    """Base of all backbones: a functional Keras model without a task head.
+
+    `token_embedding` is the layer that embeds token ids and projects hidden states to logits.
+    `presets` maps the names of the built-in presets of the class to their metadata.
+    """
+
+    presets = NamedPresets()
+
+    @classmethod
+    def from_preset(
+        cls, preset: str, load_weights: bool = True, dtype: Any = None, **kwargs: Any
+    ) -> Self:
+        """Build the backbone a preset describes.
+
+        Args:
+            preset: a built-in name or a local folder (KerasHub's or Transformers' layout).
+            load_weights: False builds the architecture with random weights.
+            dtype: a Keras dtype policy; None takes float32 on CPU and bfloat16 on accelerators.
+            kwargs: constructor arguments that override the preset's.
+
+        Raises:
+            PresetError: the preset is missing, malformed, or of another class.
+        """
+        from workbench.presets.load import load_backbone
+
+        return load_backbone(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
+
+    def save_to_preset(self, preset_dir: str, max_shard_size: float | None = 10) -> None:
+        """Write configuration and weights as a KerasHub preset folder, all or nothing.
+
+        Args:
+            preset_dir: the folder to make or replace.
+            max_shard_size: gigabytes a weight file may hold; None writes one file.
+
+        Raises:
+            PresetError: the folder cannot be written or the disk is too small.
+        """
+        from workbench.presets.save import save_preset
+
+        save_preset(self, preset_dir, max_shard_size=max_shard_size)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, with name, trainable and dtype."""
+        policy = keras.dtype_policies.serialize(self.dtype_policy)
+        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **self.arguments}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Rebuild a backbone from `get_config()`."""
+        config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
+        return cls(**config)
+
+    def enable_lora(self, rank: int, target_layer_names: list[str] | None = None) -> None:
+        """Freeze every weight and add trainable low-rank updates (Hu et al. 2021).
+
+        Args:
+            rank: rank of the update, at least 1.
+            target_layer_names: names of the projections to adapt; by default the query and the
+                value projection of every attention layer.
+
+        Raises:
+            SettingError: the rank is not a positive integer, LoRA is on already, or no
+                projection has one of the names.
+        """
+        if type(rank) is not int or rank < 1:
+            raise SettingError(
+                f"enable_lora: rank: expected an integer of at least 1, got {rank!r}"
+            )
+        names = ["query", "value"] if target_layer_names is None else target_layer_names
+        layers = list(self._flatten_layers(include_self=False))
+        targets = [layer for layer in layers if layer.name in names and layer.weights]
+        if not targets:
+            raise SettingError(f"enable_lora: no layer of {self.name} has a name in {names}")
+        if any(layer.lora_enabled for layer in targets):
+            raise SettingError(f"enable_lora: {self.name} has LoRA enabled already")
+        for layer in layers:
+            layer.trainable = False
+        for layer in targets:
+            layer.trainable = True
+            layer.enable_lora(rank)
+
+    @staticmethod
+    def get_layout_map(
+        device_mesh: keras.distribution.DeviceMesh,
+        model_parallel_dim_name: str = "model",
+        data_parallel_dim_name: str = "batch",
+    ) -> keras.distribution.LayoutMap:
+        """How to spread the weights over a mesh, for `keras.distribution.ModelParallel`.
+
+        Attention is split by heads, feed-forward networks by their inner width, embeddings by
+        vocabulary; the other matrix axis goes over the data dimension.
+
+        Raises:
+            SettingError: the mesh lacks one of the two dimensions.
+        """
+        model, data = model_parallel_dim_name, data_parallel_dim_name
+        for name in (model, data):
+            if name not in device_mesh.axis_names:
+                raise SettingError(
+                    f"get_layout_map: expected a mesh dimension named {name!r}, "
+                    f"got {device_mesh.axis_names}"
+                )
+        layout = keras.distribution.LayoutMap(device_mesh)
+        layout["token_embedding/embeddings"] = (model, data)
+        layout["token_embedding/reverse_embeddings"] = (data, model)
+        layout["attention/(query|key|value)/kernel"] = (data, model, None)
+        layout["attention/output/kernel"] = (model, None, data)
+        layout["mlp/(gate|up)/kernel"] = (data, model)
+        layout["mlp/down/kernel"] = (model, data)
+        return layout

@@ -1,0 +1,238 @@
+"""What a decoder is made of, as values: each architectural choice is a frozen dataclass.
+
+Every value checks itself by arithmetic when it is made, so an absurd configuration is refused
+before any array exists.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from workbench.errors import SettingError
+
+Activation = Literal["silu", "gelu", "gelu_tanh", "relu"]
+
+# Far above any published model, far below what would exhaust memory while merely being built.
+MAX_LAYERS = 1_000
+MAX_SIZE = 2**24
+MAX_PARAMETERS = 2**41
+
+
+def check_size(owner: str, name: str, value: object, most: int = MAX_SIZE) -> None:
+    """Refuse anything but an integer from 1 to `most`."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise SettingError(f"{owner}: {name}: expected an integer from 1 to {most}, got {value!r}")
+
+
+def check_positive(owner: str, name: str, value: object) -> None:
+    """Refuse anything but a finite number above zero."""
+    number = type(value) in (int, float)
+    if not number or not math.isfinite(value) or value <= 0:
+        raise SettingError(f"{owner}: {name}: expected a finite number above 0, got {value!r}")
+
+
+def check_rate(owner: str, name: str, value: object) -> None:
+    """Refuse anything but a number from 0 up to, and without, 1."""
+    if type(value) not in (int, float) or not 0 <= value < 1:
+        raise SettingError(f"{owner}: {name}: expected a number in [0, 1), got {value!r}")
+
+
+@dataclass(frozen=True)
+class Llama3Scaling:
+    """Llama 3.1's rope scaling: long wavelengths are stretched by `factor`, short ones kept.
+
+    Source: the Llama 3 release (`rope_type: llama3` in Transformers configs).
+    """
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_length: int
+
+    def __post_init__(self) -> None:
+        for name in ("factor", "low_freq_factor", "high_freq_factor"):
+            check_positive("Llama3Scaling", name, getattr(self, name))
+        check_size("Llama3Scaling", "original_length", self.original_length)
+        if self.high_freq_factor <= self.low_freq_factor:
+            raise SettingError(
+                "Llama3Scaling: high_freq_factor: expected more than low_freq_factor "
+                f"({self.low_freq_factor}), got {self.high_freq_factor}"
+            )
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Rotary positions, half-split (Su et al. 2021). Positions are divided by `linear_factor`."""
+
+    max_wavelength: float = 10_000.0
+    linear_factor: float = 1.0
+    scaling: Llama3Scaling | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("Rope", "max_wavelength", self.max_wavelength)
+        check_positive("Rope", "linear_factor", self.linear_factor)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A learned table of absolute positions, `length` rows."""
+
+    length: int
+
+    def __post_init__(self) -> None:
+        check_size("Learned", "length", self.length)
+
+
+@dataclass(frozen=True)
+class RMSNorm:
+    """Root-mean-square norm (Zhang and Sennrich 2019). Gemma stores its scale less one: offset 1."""
+
+    epsilon: float = 1e-6
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_positive("RMSNorm", "epsilon", self.epsilon)
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Layer norm with scale and bias (Ba et al. 2016)."""
+
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_positive("LayerNorm", "epsilon", self.epsilon)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A two-matrix feed-forward network with biases."""
+
+    width: int
+    activation: Activation = "gelu_tanh"
+
+    def __post_init__(self) -> None:
+        check_size("Dense", "width", self.width)
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A gated feed-forward network without biases (Shazeer 2020): down(act(gate(x)) * up(x))."""
+
+    width: int
+    activation: Activation = "silu"
+
+    def __post_init__(self) -> None:
+        check_size("Gated", "width", self.width)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Grouped-query attention. `scale` multiplies the scores; `soft_cap` bounds them by tanh."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    scale: float
+    soft_cap: float | None = None
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("heads", "kv_heads", "head_dim"):
+            check_size("Attention", name, getattr(self, name), 2**16)
+        if self.heads % self.kv_heads:
+            raise SettingError(
+                f"Attention: heads: expected a multiple of kv_heads ({self.kv_heads}), "
+                f"got {self.heads}"
+            )
+        check_positive("Attention", "scale", self.scale)
+        if self.soft_cap is not None:
+            check_positive("Attention", "soft_cap", self.soft_cap)
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """What may differ from layer to layer. `window`: how many keys a query sees, itself included;
+    None: all. `post_attention_norm` and `post_mlp_norm` norm a branch before it is added."""
+
+    window: int | None = None
+    post_attention_norm: bool = False
+    post_mlp_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.window is not None:
+            check_size("LayerSpec", "window", self.window)
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """A decoder-only transformer. Its depth is the length of `layers`."""
+
+    vocabulary_size: int
+    width: int
+    layers: tuple[LayerSpec, ...]
+    position: Rope | Learned
+    norm: RMSNorm | LayerNorm
+    attention: Attention
+    mlp: Dense | Gated
+    tied: bool = True
+    scale_embedding: bool = False
+    final_soft_cap: float | None = None
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_size("DecoderConfig", "vocabulary_size", self.vocabulary_size)
+        check_size("DecoderConfig", "width", self.width)
+        check_size("DecoderConfig", "number of layers", len(self.layers), MAX_LAYERS)
+        check_rate("DecoderConfig", "dropout", self.dropout)
+        if self.final_soft_cap is not None:
+            check_positive("DecoderConfig", "final_soft_cap", self.final_soft_cap)
+        if isinstance(self.position, Rope) and self.attention.head_dim % 2:
+            raise SettingError(
+                "DecoderConfig: head_dim: expected an even number for rotary positions, "
+                f"got {self.attention.head_dim}"
+            )
+        if self.matrix_parameters > MAX_PARAMETERS:
+            raise SettingError(
+                f"DecoderConfig: expected at most {MAX_PARAMETERS} parameters, "
+                f"got {self.matrix_parameters} from {self}"
+            )
+
+    @property
+    def max_length(self) -> int | None:
+        """The longest sequence the positions allow, in tokens; None when they set no limit."""
+        return self.position.length if isinstance(self.position, Learned) else None
+
+    @property
+    def matrix_parameters(self) -> int:
+        """Parameters in the matrices (norms and biases left out)."""
+        heads = 2 * self.attention.heads + 2 * self.attention.kv_heads
+        matrices = 3 if isinstance(self.mlp, Gated) else 2
+        layer = self.width * (heads * self.attention.head_dim + matrices * self.mlp.width)
+        tables = self.vocabulary_size * (1 if self.tied else 2) + (self.max_length or 0)
+        return layer * len(self.layers) + self.width * tables
+
+    def __repr__(self) -> str:
+        # A thousand equal layers would print as a thousand lines.
+        parts = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "layers"]
+        return f"DecoderConfig({len(self.layers)} layers, {', '.join(parts)})"
+
+
+def layer_count(owner: str, num_layers: object) -> int:
+    """`num_layers` as a checked number, so that a family may build its tuple of specs from it."""
+    check_size(owner, "num_layers", num_layers, MAX_LAYERS)
+    return num_layers
+
+
+def head_width(owner: str, hidden_dim: object, heads: object) -> int:
+    """hidden_dim / heads, both checked, for families that do not set a head's width."""
+    check_size(owner, "hidden_dim", hidden_dim)
+    check_size(owner, "number of heads", heads, 2**16)
+    if hidden_dim % heads:
+        raise SettingError(
+            f"{owner}: hidden_dim: expected a multiple of the number of heads ({heads}), "
+            f"got {hidden_dim}"
+        )
+    return hidden_dim // heads

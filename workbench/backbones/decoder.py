@@ -1,0 +1,119 @@
+"""The decoder: token embedding, a list of blocks, a final norm. Families configure it.
+
+Two ways through the same layers: `model(inputs)` runs a whole sequence for training and scoring;
+`extend` runs new positions against a cache for generation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from workbench.backbones.backbone import Backbone
+from workbench.backbones.block import DecoderBlock
+from workbench.backbones.config import DecoderConfig, Learned
+from workbench.backbones.layers.attention import LayerCache
+from workbench.backbones.layers.embedding import EmbeddingScale, PositionEmbedding
+from workbench.backbones.layers.named import TokenEmbedding
+from workbench.backbones.layers.norms import make_norm
+
+Cache = tuple[LayerCache, ...]
+
+
+class Decoder(Backbone):
+    """A decoder-only backbone built from a `DecoderConfig`.
+
+    Inputs: `token_ids` int32 (B, T) and `padding_mask` (B, T), true or nonzero at real tokens.
+    Output: hidden states after the final norm, (B, T, width), in the compute dtype.
+    """
+
+    def __init__(self, config: DecoderConfig, dtype: Any = None, **kwargs: Any) -> None:
+        init = keras.initializers.RandomNormal(stddev=0.02)
+        embedding = TokenEmbedding(
+            config.vocabulary_size,
+            config.width,
+            tie_weights=config.tied,
+            embeddings_initializer=init,
+            logit_soft_cap=config.final_soft_cap,
+            dtype=dtype,
+            name="token_embedding",
+        )
+        prepare = _input_layers(config, init, dtype)
+        blocks = [
+            DecoderBlock(config, spec, init, dtype=dtype, name=f"decoder_block_{i}")
+            for i, spec in enumerate(config.layers)
+        ]
+        final_norm = make_norm(config.norm, dtype=dtype, name="final_norm")
+
+        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+        padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
+        x = embedding(token_ids)
+        for layer in prepare:
+            x = layer(x)
+        for block in blocks:
+            x = block(x, padding_mask)
+        x = final_norm(x)
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        super().__init__(inputs=inputs, outputs=x, dtype=dtype, **kwargs)
+
+        self.config = config
+        self.token_embedding = embedding
+        self.blocks = blocks
+        self.final_norm = final_norm
+        self._prepare = prepare
+
+    @property
+    def max_length(self) -> int | None:
+        """The longest sequence the positions allow, in tokens; None when they set no limit."""
+        return self.config.max_length
+
+    def init_cache(self, batch: int, length: int) -> Cache:
+        """An empty cache for `batch` rows of `length` positions, in the compute dtype."""
+        spec = self.config.attention
+        shape = (batch, length, spec.kv_heads, spec.head_dim)
+        dtype = self.compute_dtype
+        return tuple(
+            LayerCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)) for _ in self.blocks
+        )
+
+    def embed(self, token_ids: jax.Array) -> jax.Array:
+        """Token vectors (B, T, width) of ids (B, T), before positions and scaling."""
+        return self.token_embedding(token_ids)
+
+    def extend(
+        self, inputs: jax.Array, positions: jax.Array, cache: Cache
+    ) -> tuple[jax.Array, Cache]:
+        """Run new positions against the cache.
+
+        `inputs` are token ids, int32 (B, T), or embeddings as `embed` gives them, (B, T, width);
+        `positions` int32 (B, T) are consecutive in each row and below the cache's length.
+        Returns the hidden states (B, T, width) and the cache with the new keys and values.
+        """
+        x = self.embed(inputs) if inputs.ndim == 2 else inputs
+        for layer in self._prepare:
+            x = layer(x, positions) if isinstance(layer, PositionEmbedding) else layer(x)
+        grown = []
+        for block, layer_cache in zip(self.blocks, cache, strict=True):
+            x, layer_cache = block.extend(x, positions, layer_cache)
+            grown.append(layer_cache)
+        return self.final_norm(x), tuple(grown)
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """Next-token logits (..., vocabulary) of hidden states (..., width)."""
+        return self.token_embedding(hidden, reverse=True)
+
+
+def _input_layers(config: DecoderConfig, init: Any, dtype: Any) -> list[keras.layers.Layer]:
+    """What happens to token vectors before the first block."""
+    layers: list[keras.layers.Layer] = []
+    if isinstance(config.position, Learned):
+        length = config.position.length
+        layers.append(PositionEmbedding(length, init, dtype=dtype, name="position_embedding"))
+    if config.scale_embedding:
+        layers.append(EmbeddingScale(dtype=dtype, name="embedding_scale"))
+    if config.dropout:
+        layers.append(keras.layers.Dropout(config.dropout, dtype=dtype, name="embedding_dropout"))
+    return layers

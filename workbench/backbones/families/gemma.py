@@ -1,0 +1,192 @@
+"""Gemma 1 and 2: norms that scale by 1 + w, embeddings times sqrt(width), gated tanh GELU.
+
+Gemma 2 adds a norm after each branch, soft caps on scores and logits, and a sliding window on
+every other layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.backbones import config
+from workbench.backbones.backbone import keeps_arguments
+from workbench.backbones.decoder import Decoder
+from workbench.backbones.weights import HEADS_FIRST, LINEAR, LINEAR_OUT, Rule
+from workbench.errors import SettingError
+from workbench.presets.registry import Family
+from workbench.tasks.causal_lm import CausalLM
+from workbench.tasks.preprocessor import CausalLMPreprocessor
+from workbench.tokenizers import SentencePieceTokenizer
+
+
+class GemmaBackbone(Decoder):
+    """A Gemma decoder (Gemma Team 2024a, 2024b), with KerasHub's arguments.
+
+    Args:
+        vocabulary_size: rows of the token table.
+        num_layers: number of blocks.
+        num_query_heads: attention heads.
+        num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
+        hidden_dim: width of the residual stream.
+        intermediate_dim: twice the inner width of the feed-forward network: its two branches
+            together.
+        head_dim: width of a head.
+        query_head_dim_normalize: scale scores by head_dim ** -0.5; False scales by
+            (hidden_dim / num_query_heads) ** -0.5, as Gemma 2 27B needs.
+        use_post_ffw_norm: norm the feed-forward branch before it is added.
+        use_post_attention_norm: norm the attention branch before it is added.
+        attention_logit_soft_cap: bound on the attention scores; None for none.
+        final_logit_soft_cap: bound on the output logits; None for none.
+        use_sliding_window_attention: even layers see only the last sliding_window_size keys.
+        sliding_window_size: keys a query sees there, itself included.
+        layer_norm_epsilon: epsilon of every norm.
+        dropout: rate after each branch in training.
+        dtype: Keras dtype policy.
+
+    Raises:
+        SettingError: an argument is impossible.
+    """
+
+    @keeps_arguments
+    def __init__(
+        self,
+        vocabulary_size: int,
+        num_layers: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        head_dim: int,
+        query_head_dim_normalize: bool = True,
+        use_post_ffw_norm: bool = False,
+        use_post_attention_norm: bool = False,
+        attention_logit_soft_cap: float | None = None,
+        final_logit_soft_cap: float | None = None,
+        use_sliding_window_attention: bool = False,
+        sliding_window_size: int = 4096,
+        layer_norm_epsilon: float = 1e-6,
+        dropout: float = 0,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        for name, value in (("num_query_heads", num_query_heads), ("head_dim", head_dim)):
+            config.check_size("GemmaBackbone", name, value, 2**16)
+        config.check_size("GemmaBackbone", "hidden_dim", hidden_dim)
+        config.check_size("GemmaBackbone", "intermediate_dim", intermediate_dim)
+        if intermediate_dim % 2:
+            raise SettingError(
+                "GemmaBackbone: intermediate_dim: expected an even number, both branches "
+                f"together, got {intermediate_dim}"
+            )
+        scaled_width = head_dim if query_head_dim_normalize else hidden_dim / num_query_heads
+        super().__init__(
+            config.DecoderConfig(
+                vocabulary_size=vocabulary_size,
+                width=hidden_dim,
+                layers=tuple(
+                    config.LayerSpec(
+                        window=sliding_window_size
+                        if use_sliding_window_attention and i % 2 == 0
+                        else None,
+                        post_attention_norm=use_post_attention_norm,
+                        post_mlp_norm=use_post_ffw_norm,
+                    )
+                    for i in range(config.layer_count("GemmaBackbone", num_layers))
+                ),
+                position=config.Rope(),
+                norm=config.RMSNorm(layer_norm_epsilon, offset=1.0),
+                attention=config.Attention(
+                    num_query_heads,
+                    num_key_value_heads,
+                    head_dim,
+                    scale=scaled_width**-0.5,
+                    soft_cap=attention_logit_soft_cap,
+                ),
+                mlp=config.Gated(intermediate_dim // 2, "gelu_tanh"),
+                scale_embedding=True,
+                final_soft_cap=final_logit_soft_cap,
+                dropout=dropout,
+            ),
+            dtype=dtype,
+            **kwargs,
+        )
+
+
+class GemmaTokenizer(SentencePieceTokenizer):
+    """Gemma's SentencePiece tokenizer."""
+
+    start_token = "<bos>"
+    end_token = "<eos>"
+    pad_token = "<pad>"
+
+
+class GemmaCausalLMPreprocessor(CausalLMPreprocessor):
+    """Strings to Gemma's ids and back."""
+
+    tokenizer_cls = GemmaTokenizer
+
+
+class GemmaCausalLM(CausalLM):
+    """Gemma as a causal language model; samples greedily unless told otherwise."""
+
+    backbone_cls = GemmaBackbone
+    preprocessor_cls = GemmaCausalLMPreprocessor
+    default_sampler = "greedy"
+
+
+_OURS = "decoder_block_{i}/"
+_HUB = "layers/gemma_decoder_block{_i}/"
+
+KERAS_HUB_RULES = (
+    Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
+    Rule(_OURS + "attention_norm/scale", _HUB + "pre_attention_norm/vars/0"),
+    Rule(_OURS + "attention/query/kernel", _HUB + "attention/query_dense/vars/0", HEADS_FIRST),
+    Rule(_OURS + "attention/key/kernel", _HUB + "attention/key_dense/vars/0", HEADS_FIRST),
+    Rule(_OURS + "attention/value/kernel", _HUB + "attention/value_dense/vars/0", HEADS_FIRST),
+    Rule(_OURS + "attention/output/kernel", _HUB + "attention/output_dense/vars/0"),
+    Rule(_OURS + "post_attention_norm/scale", _HUB + "post_attention_norm/vars/0"),
+    Rule(_OURS + "mlp_norm/scale", _HUB + "pre_ffw_norm/vars/0"),
+    Rule(_OURS + "mlp/gate/kernel", _HUB + "gating_ffw/vars/0"),
+    Rule(_OURS + "mlp/up/kernel", _HUB + "gating_ffw_2/vars/0"),
+    Rule(_OURS + "mlp/down/kernel", _HUB + "ffw_linear/vars/0"),
+    Rule(_OURS + "post_mlp_norm/scale", _HUB + "post_ffw_norm/vars/0"),
+    Rule("final_norm/scale", "layers/rms_normalization/vars/0"),
+)
+
+
+def _either(name: str) -> tuple[str, str]:
+    """Files hold the layers with or without the base prefix."""
+    return ("model." + name, name)
+
+
+_LAYER = "layers.{i}."
+
+_SHARED_RULES = (
+    Rule("token_embedding/embeddings", _either("embed_tokens.weight")),
+    Rule(
+        "token_embedding/reverse_embeddings", "lm_head.weight", copy_of="token_embedding/embeddings"
+    ),
+    Rule(_OURS + "attention_norm/scale", _either(_LAYER + "input_layernorm.weight")),
+    Rule(_OURS + "attention/query/kernel", _either(_LAYER + "self_attn.q_proj.weight"), LINEAR),
+    Rule(_OURS + "attention/key/kernel", _either(_LAYER + "self_attn.k_proj.weight"), LINEAR),
+    Rule(_OURS + "attention/value/kernel", _either(_LAYER + "self_attn.v_proj.weight"), LINEAR),
+    Rule(
+        _OURS + "attention/output/kernel", _either(_LAYER + "self_attn.o_proj.weight"), LINEAR_OUT
+    ),
+    Rule(_OURS + "mlp/gate/kernel", _either(_LAYER + "mlp.gate_proj.weight"), LINEAR),
+    Rule(_OURS + "mlp/up/kernel", _either(_LAYER + "mlp.up_proj.weight"), LINEAR),
+    Rule(_OURS + "mlp/down/kernel", _either(_LAYER + "mlp.down_proj.weight"), LINEAR),
+    Rule("final_norm/scale", _either("norm.weight")),
+)
+
+# One name, two meanings: the norm before the network in Gemma 1, after attention in Gemma 2.
+_AFTER_ATTENTION = _either(_LAYER + "post_attention_layernorm.weight")
+
+TRANSFORMERS_RULES = (*_SHARED_RULES, Rule(_OURS + "mlp_norm/scale", _AFTER_ATTENTION))
+TRANSFORMERS_RULES_2 = (
+    *_SHARED_RULES,
+    Rule(_OURS + "post_attention_norm/scale", _AFTER_ATTENTION),
+    Rule(_OURS + "mlp_norm/scale", _either(_LAYER + "pre_feedforward_layernorm.weight")),
+    Rule(_OURS + "post_mlp_norm/scale", _either(_LAYER + "post_feedforward_layernorm.weight")),
+)

@@ -1,0 +1,158 @@
+"""GPT-2: learned positions, LayerNorm, biases everywhere, one token that starts and ends text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.backbones import config
+from workbench.backbones.backbone import keeps_arguments
+from workbench.backbones.decoder import Decoder
+from workbench.backbones.weights import CONV1D, CONV1D_OUT, FLAT, Rule
+from workbench.presets.registry import Family
+from workbench.tasks.causal_lm import CausalLM
+from workbench.tasks.preprocessor import CausalLMPreprocessor
+from workbench.tokenizers import BytePairTokenizer
+
+
+class GPT2Backbone(Decoder):
+    """A GPT-2 decoder (Radford et al. 2019).
+
+    Args:
+        vocabulary_size: rows of the token table.
+        num_layers: number of blocks.
+        num_heads: attention heads; the head width is hidden_dim / num_heads.
+        hidden_dim: width of the residual stream.
+        intermediate_dim: inner width of the feed-forward network.
+        dropout: rate after the embedding and each branch in training.
+        max_sequence_length: rows of the position table; no sequence may be longer.
+        dtype: Keras dtype policy.
+
+    Raises:
+        SettingError: an argument is impossible.
+    """
+
+    @keeps_arguments
+    def __init__(
+        self,
+        vocabulary_size: int,
+        num_layers: int,
+        num_heads: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        dropout: float = 0.1,
+        max_sequence_length: int = 1024,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        head_dim = config.head_width("GPT2Backbone", hidden_dim, num_heads)
+        super().__init__(
+            config.DecoderConfig(
+                vocabulary_size=vocabulary_size,
+                width=hidden_dim,
+                layers=(config.LayerSpec(),) * config.layer_count("GPT2Backbone", num_layers),
+                position=config.Learned(max_sequence_length),
+                norm=config.LayerNorm(1e-5),
+                attention=config.Attention(
+                    num_heads, num_heads, head_dim, scale=head_dim**-0.5, bias=True
+                ),
+                mlp=config.Dense(intermediate_dim, "gelu_tanh"),
+                dropout=dropout,
+            ),
+            dtype=dtype,
+            **kwargs,
+        )
+
+
+class GPT2Tokenizer(BytePairTokenizer):
+    """GPT-2's byte-level BPE tokenizer."""
+
+    start_token = "<|endoftext|>"
+    end_token = "<|endoftext|>"
+    pad_token_id = 0
+
+
+class GPT2CausalLMPreprocessor(CausalLMPreprocessor):
+    """Strings to GPT-2's ids and back."""
+
+    tokenizer_cls = GPT2Tokenizer
+
+
+class GPT2CausalLM(CausalLM):
+    """GPT-2 as a causal language model."""
+
+    backbone_cls = GPT2Backbone
+    preprocessor_cls = GPT2CausalLMPreprocessor
+
+
+_OURS = "decoder_block_{i}/"
+_HUB = "layers/transformer_decoder{_i}/"
+_HUB_ATTENTION = _HUB + "_self_attention_layer/"
+
+
+def _hub_pair(ours: str, names: tuple[str, str], theirs: str) -> tuple[Rule, Rule]:
+    """A weight and its bias, which KerasHub numbers 0 and 1."""
+    return tuple(Rule(f"{ours}/{name}", f"{theirs}/vars/{n}") for n, name in enumerate(names))
+
+
+_KERNEL, _NORM = ("kernel", "bias"), ("gamma", "beta")
+
+KERAS_HUB_RULES = (
+    Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
+    Rule("position_embedding/embeddings", "layers/position_embedding/vars/0"),
+    *_hub_pair(_OURS + "attention_norm", _NORM, _HUB + "_self_attention_layer_norm"),
+    *_hub_pair(_OURS + "attention/query", _KERNEL, _HUB_ATTENTION + "query_dense"),
+    *_hub_pair(_OURS + "attention/key", _KERNEL, _HUB_ATTENTION + "key_dense"),
+    *_hub_pair(_OURS + "attention/value", _KERNEL, _HUB_ATTENTION + "value_dense"),
+    *_hub_pair(_OURS + "attention/output", _KERNEL, _HUB_ATTENTION + "output_dense"),
+    *_hub_pair(_OURS + "mlp_norm", _NORM, _HUB + "_feedforward_layer_norm"),
+    *_hub_pair(_OURS + "mlp/up", _KERNEL, _HUB + "_feedforward_intermediate_dense"),
+    *_hub_pair(_OURS + "mlp/down", _KERNEL, _HUB + "_feedforward_output_dense"),
+    *_hub_pair("final_norm", _NORM, "layers/layer_normalization"),
+)
+
+
+def _either(name: str) -> tuple[str, str]:
+    """Files hold the layers with or without the base prefix."""
+    return ("transformer." + name, name)
+
+
+_LAYER = "h.{i}."
+
+
+def _fused(ours: str, index: int) -> tuple[Rule, Rule]:
+    """Query, key and value are the thirds of one matrix and one bias."""
+    kernel, bias = _either(_LAYER + "attn.c_attn.weight"), _either(_LAYER + "attn.c_attn.bias")
+    return (
+        Rule(f"{_OURS}attention/{ours}/kernel", kernel, CONV1D, part=(index, 3)),
+        Rule(f"{_OURS}attention/{ours}/bias", bias, FLAT, part=(index, 3)),
+    )
+
+
+TRANSFORMERS_RULES = (
+    Rule("token_embedding/embeddings", _either("wte.weight")),
+    Rule(
+        "token_embedding/reverse_embeddings", "lm_head.weight", copy_of="token_embedding/embeddings"
+    ),
+    Rule("position_embedding/embeddings", _either("wpe.weight")),
+    Rule(_OURS + "attention_norm/gamma", _either(_LAYER + "ln_1.weight")),
+    Rule(_OURS + "attention_norm/beta", _either(_LAYER + "ln_1.bias")),
+    *_fused("query", 0),
+    *_fused("key", 1),
+    *_fused("value", 2),
+    Rule(_OURS + "attention/output/kernel", _either(_LAYER + "attn.c_proj.weight"), CONV1D_OUT),
+    Rule(_OURS + "attention/output/bias", _either(_LAYER + "attn.c_proj.bias")),
+    Rule(_OURS + "mlp_norm/gamma", _either(_LAYER + "ln_2.weight")),
+    Rule(_OURS + "mlp_norm/beta", _either(_LAYER + "ln_2.bias")),
+    Rule(_OURS + "mlp/up/kernel", _either(_LAYER + "mlp.c_fc.weight")),
+    Rule(_OURS + "mlp/up/bias", _either(_LAYER + "mlp.c_fc.bias")),
+    Rule(_OURS + "mlp/down/kernel", _either(_LAYER + "mlp.c_proj.weight")),
+    Rule(_OURS + "mlp/down/bias", _either(_LAYER + "mlp.c_proj.bias")),
+    Rule("final_norm/gamma", _either("ln_f.weight")),
+    Rule("final_norm/beta", _either("ln_f.bias")),
+)
+
+# Causal masks that old files store beside the weights.
+TRANSFORMERS_IGNORED = tuple(
+    name for buffer in ("attn.bias", "attn.masked_bias") for name in _either(_LAYER + buffer)
+)

@@ -1,0 +1,200 @@
+"""Llama 2, Llama 3 to 3.2, Vicuna, TinyLlama: RMSNorm, rotary positions, gated SiLU network.
+
+Two families that differ in their tokenizer alone: SentencePiece up to Llama 2, byte-level BPE
+from Llama 3 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.backbones import config
+from workbench.backbones.backbone import keeps_arguments
+from workbench.backbones.decoder import Decoder
+from workbench.backbones.weights import LINEAR, LINEAR_OUT, Rule
+from workbench.errors import SettingError
+from workbench.presets.registry import Family
+from workbench.tasks.causal_lm import CausalLM
+from workbench.tasks.preprocessor import CausalLMPreprocessor
+from workbench.tokenizers import BytePairTokenizer, SentencePieceTokenizer
+
+
+class LlamaBackbone(Decoder):
+    """A Llama decoder (Touvron et al. 2023; rope scaling from Llama 3.1).
+
+    Args:
+        vocabulary_size: rows of the token table.
+        num_layers: number of blocks.
+        num_query_heads: attention heads; the head width is hidden_dim / num_query_heads.
+        hidden_dim: width of the residual stream.
+        intermediate_dim: inner width of the feed-forward network.
+        num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
+        rope_max_wavelength: base of the rotary frequencies.
+        rope_position_scaling_factor: positions are divided by it.
+        rope_frequency_adjustment_factor: Llama 3.1's factor; set together with the three below.
+        rope_low_freq_factor: wavelengths above rope_pretraining_sequence_length / this stretch.
+        rope_high_freq_factor: wavelengths below rope_pretraining_sequence_length / this stay.
+        rope_pretraining_sequence_length: context length before stretching.
+        layer_norm_epsilon: epsilon of every norm.
+        dropout: rate after each branch in training.
+        dtype: Keras dtype policy.
+        tie_word_embeddings: project to logits with the token table itself.
+
+    Raises:
+        SettingError: an argument is impossible.
+    """
+
+    @keeps_arguments
+    def __init__(
+        self,
+        vocabulary_size: int,
+        num_layers: int,
+        num_query_heads: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        num_key_value_heads: int,
+        rope_max_wavelength: float = 10_000,
+        rope_position_scaling_factor: float = 1.0,
+        rope_frequency_adjustment_factor: float | None = None,
+        rope_low_freq_factor: float | None = None,
+        rope_high_freq_factor: float | None = None,
+        rope_pretraining_sequence_length: int | None = None,
+        layer_norm_epsilon: float = 1e-6,
+        dropout: float = 0,
+        dtype: Any = None,
+        tie_word_embeddings: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        scaling = (
+            rope_frequency_adjustment_factor,
+            rope_low_freq_factor,
+            rope_high_freq_factor,
+            rope_pretraining_sequence_length,
+        )
+        head_dim = config.head_width("LlamaBackbone", hidden_dim, num_query_heads)
+        super().__init__(
+            config.DecoderConfig(
+                vocabulary_size=vocabulary_size,
+                width=hidden_dim,
+                layers=(config.LayerSpec(),) * config.layer_count("LlamaBackbone", num_layers),
+                position=config.Rope(
+                    rope_max_wavelength, rope_position_scaling_factor, _llama3_scaling(scaling)
+                ),
+                norm=config.RMSNorm(layer_norm_epsilon),
+                attention=config.Attention(
+                    num_query_heads, num_key_value_heads, head_dim, scale=head_dim**-0.5
+                ),
+                mlp=config.Gated(intermediate_dim, "silu"),
+                tied=tie_word_embeddings,
+                dropout=dropout,
+            ),
+            dtype=dtype,
+            **kwargs,
+        )
+
+
+def _llama3_scaling(values: tuple[Any, ...]) -> config.Llama3Scaling | None:
+    given = [value is not None for value in values]
+    if any(given) and not all(given):
+        raise SettingError(
+            "LlamaBackbone: rope_frequency_adjustment_factor, rope_low_freq_factor, "
+            "rope_high_freq_factor and rope_pretraining_sequence_length: expected all or none, "
+            f"got {values}"
+        )
+    return config.Llama3Scaling(*values) if all(given) else None
+
+
+class LlamaTokenizer(SentencePieceTokenizer):
+    """Llama 2's SentencePiece tokenizer."""
+
+    start_token = "<s>"
+    end_token = "</s>"
+    pad_token_id = 0
+
+
+class LlamaCausalLMPreprocessor(CausalLMPreprocessor):
+    """Strings to Llama's ids and back."""
+
+    tokenizer_cls = LlamaTokenizer
+
+
+class LlamaCausalLM(CausalLM):
+    """Llama as a causal language model."""
+
+    backbone_cls = LlamaBackbone
+    preprocessor_cls = LlamaCausalLMPreprocessor
+
+
+class Llama3Backbone(LlamaBackbone):
+    """Llama 3: the Llama decoder under its own name."""
+
+
+class Llama3Tokenizer(BytePairTokenizer):
+    """Llama 3's byte-level BPE tokenizer; a chat's turn ends with `end_token2`."""
+
+    start_token = "<|begin_of_text|>"
+    end_token = "<|end_of_text|>"
+    end_token2 = "<|eot_id|>"
+    pad_token_id = 0
+
+
+class Llama3CausalLMPreprocessor(CausalLMPreprocessor):
+    """Strings to Llama 3's ids and back."""
+
+    tokenizer_cls = Llama3Tokenizer
+
+
+class Llama3CausalLM(CausalLM):
+    """Llama 3 as a causal language model."""
+
+    backbone_cls = Llama3Backbone
+    preprocessor_cls = Llama3CausalLMPreprocessor
+
+
+_OURS = "decoder_block_{i}/"
+_HUB = "layers/llama_transformer_decoder{_i}/"
+_HUB_ATTENTION = _HUB + "_self_attention_layer/"
+
+KERAS_HUB_RULES = (
+    Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
+    Rule("token_embedding/reverse_embeddings", "layers/reversible_embedding/vars/1"),
+    Rule(_OURS + "attention_norm/scale", _HUB + "_self_attention_layernorm/vars/0"),
+    Rule(_OURS + "attention/query/kernel", _HUB_ATTENTION + "_query_dense/vars/0"),
+    Rule(_OURS + "attention/key/kernel", _HUB_ATTENTION + "_key_dense/vars/0"),
+    Rule(_OURS + "attention/value/kernel", _HUB_ATTENTION + "_value_dense/vars/0"),
+    Rule(_OURS + "attention/output/kernel", _HUB_ATTENTION + "_output_dense/vars/0"),
+    Rule(_OURS + "mlp_norm/scale", _HUB + "_feedforward_layernorm/vars/0"),
+    Rule(_OURS + "mlp/gate/kernel", _HUB + "_feedforward_gate_dense/vars/0"),
+    Rule(_OURS + "mlp/up/kernel", _HUB + "_feedforward_intermediate_dense/vars/0"),
+    Rule(_OURS + "mlp/down/kernel", _HUB + "_feedforward_output_dense/vars/0"),
+    Rule("final_norm/scale", "layers/llama_layer_norm/vars/0"),
+)
+
+_LAYER = ("model.layers.{i}.", "layers.{i}.")
+
+
+def _either(name: str) -> tuple[str, ...]:
+    """Files hold the layers with or without the base prefix."""
+    return tuple(prefix + name for prefix in _LAYER)
+
+
+TRANSFORMERS_RULES = (
+    Rule("token_embedding/embeddings", ("model.embed_tokens.weight", "embed_tokens.weight")),
+    Rule(
+        "token_embedding/reverse_embeddings",
+        "lm_head.weight",
+        LINEAR,
+        copy_of="token_embedding/embeddings",
+    ),
+    Rule(_OURS + "attention_norm/scale", _either("input_layernorm.weight")),
+    Rule(_OURS + "attention/query/kernel", _either("self_attn.q_proj.weight"), LINEAR),
+    Rule(_OURS + "attention/key/kernel", _either("self_attn.k_proj.weight"), LINEAR),
+    Rule(_OURS + "attention/value/kernel", _either("self_attn.v_proj.weight"), LINEAR),
+    Rule(_OURS + "attention/output/kernel", _either("self_attn.o_proj.weight"), LINEAR_OUT),
+    Rule(_OURS + "mlp_norm/scale", _either("post_attention_layernorm.weight")),
+    Rule(_OURS + "mlp/gate/kernel", _either("mlp.gate_proj.weight"), LINEAR),
+    Rule(_OURS + "mlp/up/kernel", _either("mlp.up_proj.weight"), LINEAR),
+    Rule(_OURS + "mlp/down/kernel", _either("mlp.down_proj.weight"), LINEAR),
+    Rule("final_norm/scale", ("model.norm.weight", "norm.weight")),
+)

@@ -1,0 +1,128 @@
+"""Causal grouped-query attention, over its own input or over a cache of keys and values.
+
+In the cache a slot is a position: row b's key for position p lives at [b, p]. Rows of unequal
+length need no padding mask then: what lies beyond a row's position is hidden by causality and
+overwritten when the row gets there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from workbench.backbones import config
+from workbench.backbones.layers.named import Projection
+from workbench.backbones.layers.rotary import frequencies, rotate
+
+HIDDEN = -1e30
+
+
+class LayerCache(NamedTuple):
+    """Keys and values of one layer, both (B, L, kv_heads, head_dim)."""
+
+    key: jax.Array
+    value: jax.Array
+
+    def write(self, key: jax.Array, value: jax.Array, start: jax.Array) -> LayerCache:
+        """Put (B, T, kv_heads, head_dim) into slots start[b] to start[b] + T of each row b."""
+        return LayerCache(_write(self.key, key, start), _write(self.value, value, start))
+
+
+def _write(slots: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
+    new = new.astype(slots.dtype)
+    if slots.shape[0] == 1:  # one slice is updated in place, a scatter over rows is slower
+        return jax.lax.dynamic_update_slice(slots, new, (0, start[0], 0, 0))
+    place = jax.vmap(lambda row, part, at: jax.lax.dynamic_update_slice(row, part, (at, 0, 0)))
+    return place(slots, new, start)
+
+
+class Attention(keras.layers.Layer):
+    """Projects x (B, T, width) to queries, keys and values, attends, and projects back."""
+
+    def __init__(
+        self,
+        spec: config.Attention,
+        width: int,
+        init: Any,
+        *,
+        rope: config.Rope | None,
+        window: int | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.spec, self.window = spec, window
+        self.freqs = None if rope is None else frequencies(rope, spec.head_dim)
+        shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
+        bias = "hk" if spec.bias else None
+
+        def heads(count: int, name: str) -> Projection:
+            shape = (None, count, spec.head_dim)
+            return Projection("btd,dhk->bthk", shape, bias_axes=bias, name=name, **shared)
+
+        self.query = heads(spec.heads, "query")
+        self.key = heads(spec.kv_heads, "key")
+        self.value = heads(spec.kv_heads, "value")
+        self.output_projection = Projection(
+            "bthk,hkd->btd",
+            (None, width),
+            bias_axes="d" if spec.bias else None,
+            name="output",
+            **shared,
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        for projection in (self.query, self.key, self.value):
+            projection.build(input_shape)
+        merged = (*input_shape[:-1], self.spec.heads, self.spec.head_dim)
+        self.output_projection.build(merged)
+
+    def call(
+        self,
+        x: jax.Array,
+        positions: jax.Array,
+        padding_mask: jax.Array | None = None,
+        cache: LayerCache | None = None,
+    ) -> tuple[jax.Array, LayerCache]:
+        """Positions are int32 (B, T), consecutive in each row. Without a cache the keys are x's
+        own, and `padding_mask` (B, T) hides the false ones."""
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        if self.freqs is not None:
+            query, key = (rotate(part, positions, self.freqs) for part in (query, key))
+        if cache is None:
+            cache = LayerCache(key, value)
+        else:
+            cache = cache.write(key, value, positions[:, 0])
+        slots = jnp.arange(cache.key.shape[1])
+        visible = self._visible(positions, slots, padding_mask)
+        return self.output_projection(self._attend(query, cache, visible)), cache
+
+    def _visible(
+        self, positions: jax.Array, slots: jax.Array, padding_mask: jax.Array | None
+    ) -> jax.Array:
+        """Which slot each query sees: bool (B, T, L)."""
+        distance = positions[:, :, None] - slots
+        visible = distance >= 0
+        if self.window is not None:
+            visible &= distance < self.window
+        if padding_mask is not None:
+            visible &= padding_mask[:, None, :].astype(bool)
+        return visible
+
+    def _attend(self, query: jax.Array, cache: LayerCache, visible: jax.Array) -> jax.Array:
+        """Softmax attention; query is (B, T, heads, K). Scores and softmax are float32."""
+        batch, length, heads, dim = query.shape
+        groups = self.spec.kv_heads
+        grouped = query.reshape(batch, length, groups, heads // groups, dim)
+        scores = jnp.einsum(
+            "btgrk,bsgk->bgrts", grouped, cache.key, preferred_element_type=jnp.float32
+        )
+        scores = scores * self.spec.scale
+        if self.spec.soft_cap is not None:
+            scores = self.spec.soft_cap * jnp.tanh(scores / self.spec.soft_cap)
+        scores = jnp.where(visible[:, None, None], scores, HIDDEN)
+        weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
+        mixed = jnp.einsum("bgrts,bsgk->btgrk", weights, cache.value)
+        return mixed.reshape(query.shape)

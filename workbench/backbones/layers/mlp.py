@@ -1,0 +1,65 @@
+"""Feed-forward networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import keras
+
+from workbench.backbones import config
+from workbench.backbones.layers.named import Linear
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "silu": jax.nn.silu,
+    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
+    "relu": jax.nn.relu,
+}
+
+
+class GatedMLP(keras.layers.Layer):
+    """down(act(gate(x)) * up(x)); x is (B, T, width)."""
+
+    def __init__(self, spec: config.Gated, width: int, init: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        shared = {"use_bias": False, "kernel_initializer": init, "dtype": self.dtype_policy}
+        self.activation = ACTIVATIONS[spec.activation]
+        self.gate = Linear(spec.width, name="gate", **shared)
+        self.up = Linear(spec.width, name="up", **shared)
+        self.down = Linear(width, name="down", **shared)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.gate.build(input_shape)
+        self.up.build(input_shape)
+        self.down.build((*input_shape[:-1], self.gate.units))
+
+    def call(self, x: jax.Array) -> jax.Array:
+        return self.down(self.activation(self.gate(x)) * self.up(x))
+
+
+class DenseMLP(keras.layers.Layer):
+    """down(act(up(x))) with biases; x is (B, T, width)."""
+
+    def __init__(self, spec: config.Dense, width: int, init: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
+        self.activation = ACTIVATIONS[spec.activation]
+        self.up = Linear(spec.width, name="up", **shared)
+        self.down = Linear(width, name="down", **shared)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.up.build(input_shape)
+        self.down.build((*input_shape[:-1], self.up.units))
+
+    def call(self, x: jax.Array) -> jax.Array:
+        return self.down(self.activation(self.up(x)))
+
+
+def make_mlp(
+    spec: config.Dense | config.Gated, width: int, init: Any, **kwargs: Any
+) -> keras.layers.Layer:
+    """The layer for a feed-forward specification; `width` is that of the residual stream."""
+    kind = GatedMLP if isinstance(spec, config.Gated) else DenseMLP
+    return kind(spec, width, init, **kwargs)

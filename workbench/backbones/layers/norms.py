@@ -1,0 +1,44 @@
+"""Normalisation. Statistics are float32 whatever the dtype of the layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from workbench.backbones import config
+from workbench.backbones.layers.named import Named
+
+
+class RMSNorm(Named, keras.layers.Layer):
+    """x / rms(x) * (offset + scale), on the last axis. `scale` is (width,)."""
+
+    def __init__(self, spec: config.RMSNorm, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        start = "ones" if self.spec.offset == 0 else "zeros"
+        self.scale = self.add_weight((input_shape[-1],), start, name="scale")
+
+    def call(self, x: jax.Array) -> jax.Array:
+        wide = x.astype(jnp.float32)
+        mean = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
+        unit = wide * jax.lax.rsqrt(mean + self.spec.epsilon)
+        if self.spec.offset == 0:
+            # Llama rounds to the layer's dtype first and scales after, Gemma scales in float32.
+            return unit.astype(x.dtype) * self.scale.value
+        return (unit * (self.spec.offset + self.scale.value.astype(jnp.float32))).astype(x.dtype)
+
+
+class LayerNorm(Named, keras.layers.LayerNormalization):
+    """Layer norm with `gamma` and `beta`, both (width,)."""
+
+
+def make_norm(spec: config.RMSNorm | config.LayerNorm, **kwargs: Any) -> keras.layers.Layer:
+    """The layer for a norm's specification."""
+    if isinstance(spec, config.RMSNorm):
+        return RMSNorm(spec, **kwargs)
+    return LayerNorm(epsilon=spec.epsilon, **kwargs)

@@ -1,0 +1,35 @@
+"""Rotary positions, half-split: feature i of the first half turns with feature i of the second."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from workbench.backbones.config import Llama3Scaling, Rope
+
+
+def frequencies(rope: Rope, head_dim: int) -> np.ndarray:
+    """Radians per position of each pair, float32 (head_dim / 2,)."""
+    exponent = np.arange(0, head_dim, 2, dtype=np.float32) / head_dim
+    base = 1.0 / (np.float32(rope.max_wavelength) ** exponent)
+    if rope.scaling is not None:
+        base = _llama3(base, rope.scaling)
+    return (base / rope.linear_factor).astype(np.float32)
+
+
+def _llama3(base: np.ndarray, scaling: Llama3Scaling) -> np.ndarray:
+    """Stretch wavelengths above original / low, keep those below original / high, blend between."""
+    turns = scaling.original_length * base / (2 * np.pi)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    keep = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return keep * base + (1 - keep) * base / scaling.factor
+
+
+def rotate(x: jax.Array, positions: jax.Array, freqs: np.ndarray) -> jax.Array:
+    """Rotate x (B, T, H, K) by integer positions (B, T); angles and products are float32."""
+    angles = positions[..., None].astype(jnp.float32) * freqs  # (B, T, K/2)
+    cos, sin = jnp.cos(angles)[:, :, None], jnp.sin(angles)[:, :, None]
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    return turned.astype(x.dtype)

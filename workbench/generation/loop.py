@@ -1,0 +1,68 @@
+"""The host-driven loop: one compiled step after another, stoppable between any two of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import jax
+
+from workbench.generation.events import Status
+from workbench.generation.programs import Output, Programs
+from workbench.generation.request import Request
+
+
+@dataclass
+class Clock:
+    """Seconds since `lap` was last called go to what the work was; `spent` sums them."""
+
+    spent: dict[str, float] = field(
+        default_factory=lambda: {"compile": 0, "prefill": 0, "decode": 0}
+    )
+    _last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, work: str) -> None:
+        """Book the time since the last lap."""
+        now = time.perf_counter()
+        self.spent[work] += now - self._last
+        self._last = now
+
+
+def drive(programs: Programs, request: Request, clock: Clock) -> Iterator[Status | Output]:
+    """Yield a `Status` whenever the work changes, and an `Output` of host arrays per token.
+
+    A step is dispatched before its predecessor is read, so the device never waits for the
+    caller. Only a step that has to compile waits until the token before it is handed out.
+    """
+    run = programs.start(request)
+    pending = yield from _dispatch(run.prefill, run.prefill_compiles(), clock)
+    yield Status("prefill")
+    longest = int((request.limits - [len(ids) for ids in request.prompts]).max())
+    work = "prefill"
+    for made in range(1, longest + 1):
+        last, ahead = made == longest, None
+        compiles = not last and run.step_compiles()
+        if not last and not compiles:
+            ahead = run.step()
+        output = jax.device_get(pending)
+        clock.lap(work)
+        if made == 1:
+            yield Status("streaming")
+        yield output
+        if last or output.finished.all():
+            return
+        if compiles:
+            ahead = yield from _dispatch(run.step, True, clock)
+            yield Status("streaming")
+        pending, work = ahead, "decode"
+
+
+def _dispatch(program: Callable[[], Output], compiles: bool, clock: Clock) -> Iterator[Status]:
+    """Start a program; XLA compiles inside the call, the computation goes on after it."""
+    if compiles:
+        yield Status("compiling")
+    output = program()
+    if compiles:
+        clock.lap("compile")
+    return output

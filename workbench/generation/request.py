@@ -1,0 +1,130 @@
+"""One generation call, checked: prompts as ids, limits per row, stop ids, sampler and seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import PromptError, SettingError
+from workbench.samplers import Sampler
+
+MAX_ALTERNATIVES = 64
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the engine runs. `limits` are the total tokens each row may reach, its prompt included.
+
+    Row r draws with seed + r, so a row's noise does not depend on its neighbours: it equals what
+    its prompt gives alone with that seed.
+    """
+
+    prompts: tuple[np.ndarray, ...]
+    limits: np.ndarray
+    stop_ids: tuple[int, ...]
+    sampler: Sampler
+    seed: int
+    alternatives: int
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """One seed per row, uint32 (B,)."""
+        rows = np.arange(len(self.prompts), dtype=np.uint64)
+        return ((rows + self.seed) % (MAX_SEED + 1)).astype(np.uint32)
+
+
+def make_request(
+    prompts: Sequence[Sequence[int]],
+    *,
+    sampler: Sampler,
+    vocabulary_size: int,
+    context: int | None,
+    max_length: int | None,
+    max_new_tokens: int | None,
+    stop_ids: tuple[int, ...],
+    seed: int | None,
+    alternatives: int,
+) -> Request:
+    """Check every part of a call before anything is compiled.
+
+    Raises:
+        PromptError: a prompt is empty, has an id outside the vocabulary or leaves no room.
+        SettingError: a length, seed, stop id or sampler setting is impossible.
+    """
+    _check_count("max_length", max_length)
+    _check_count("max_new_tokens", max_new_tokens)
+    if max_length is not None and context is not None and max_length > context:
+        raise SettingError(f"max_length: expected at most the model's {context}, got {max_length}")
+    _check_stops(stop_ids, vocabulary_size)
+    if type(alternatives) is not int or not 0 <= alternatives <= MAX_ALTERNATIVES:
+        raise SettingError(
+            f"alternatives: expected an integer from 0 to {MAX_ALTERNATIVES}, got {alternatives!r}"
+        )
+    sampler.check_vocabulary(vocabulary_size)
+    rows = tuple(_check_prompt(row, ids, vocabulary_size) for row, ids in enumerate(prompts))
+    lengths = np.array([len(ids) for ids in rows], np.int32)
+    return Request(
+        prompts=rows,
+        limits=_limits(lengths, context, max_length, max_new_tokens),
+        stop_ids=stop_ids,
+        sampler=sampler,
+        seed=_check_seed(seed if seed is not None else sampler.seed),
+        alternatives=min(alternatives, vocabulary_size),
+    )
+
+
+def _check_count(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int | np.integer) or value < 1):
+        raise SettingError(f"{name}: expected an integer of at least 1, got {value!r}")
+
+
+def _check_seed(seed: object) -> int:
+    if seed is None:
+        return random.getrandbits(32)
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed <= MAX_SEED:
+        raise SettingError(f"seed: expected an integer from 0 to {MAX_SEED}, got {seed!r}")
+    return int(seed)
+
+
+def _check_stops(stop_ids: tuple[int, ...], vocabulary_size: int) -> None:
+    for stop in stop_ids:
+        whole = isinstance(stop, int | np.integer) and not isinstance(stop, bool)
+        if not whole or not 0 <= stop < vocabulary_size:
+            raise SettingError(
+                f"stop_token_ids: expected token ids from 0 to {vocabulary_size - 1}, got {stop!r}"
+            )
+
+
+def _check_prompt(row: int, ids: Sequence[int], vocabulary_size: int) -> np.ndarray:
+    array = np.asarray(ids, np.int32)
+    if array.size == 0:
+        raise PromptError(f"prompt {row}: expected at least one token, got none")
+    if array.min() < 0 or array.max() >= vocabulary_size:
+        raise PromptError(
+            f"prompt {row}: expected token ids from 0 to {vocabulary_size - 1}, "
+            f"got {array.min()} to {array.max()}"
+        )
+    return array
+
+
+def _limits(
+    lengths: np.ndarray, context: int | None, max_length: int | None, max_new_tokens: int | None
+) -> np.ndarray:
+    """Total tokens per row: the smallest of what the model, the call and the row allow."""
+    total = min(n for n in (context, max_length, np.iinfo(np.int32).max) if n is not None)
+    for row, length in enumerate(lengths):
+        if length >= total:
+            name = "max_length" if total == max_length else "the model's context"
+            raise PromptError(
+                f"prompt {row} has {length} tokens and leaves no room: {name} is {total}. "
+                "Shorten the prompt or raise max_length."
+            )
+    limits = np.full_like(lengths, total)
+    if max_new_tokens is not None:
+        limits = np.minimum(limits, lengths + min(max_new_tokens, total))
+    return limits

@@ -1,0 +1,91 @@
+"""From arrays to events: each row's tokens as text, with what else the model had in mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from workbench.generation.events import Alternative, Done, Event, Reason, Stats, Status, Token
+from workbench.generation.loop import Clock, drive
+from workbench.generation.programs import Output, Programs
+from workbench.generation.request import Request
+from workbench.tokenizers import Tokenizer
+
+
+class Row:
+    """One row of a batch on its way to text."""
+
+    def __init__(self, index: int, request: Request, tokenizer: Tokenizer) -> None:
+        self.index, self.request, self.tokenizer = index, request, tokenizer
+        self.decoder = tokenizer.decoder(request.prompts[index].tolist())
+        self.parts: list[str] = []
+        self.count = 0
+        self.finished = False
+
+    def token(self, output: Output) -> Token:
+        """The event for this row's next token."""
+        token = int(output.token[self.index])
+        text = self.decoder.push(token)
+        self.parts.append(text)
+        self.count += 1
+        self.finished = bool(output.finished[self.index])
+        alternatives = zip(
+            output.alternatives[self.index].tolist(),
+            output.alternative_logprobs[self.index].tolist(),
+            strict=True,
+        )
+        return Token(
+            id=token,
+            text=text,
+            logprob=float(output.logprob[self.index]),
+            alternatives=tuple(
+                Alternative(other, self.tokenizer.piece(other), logprob)
+                for other, logprob in alternatives
+            ),
+            row=self.index,
+        )
+
+    def done(self, last: int, clock: Clock) -> Done:
+        """The event that ends this row, whose last token was `last`."""
+        tail = self.decoder.flush()
+        reason: Reason = "stop" if last in self.request.stop_ids else "length"
+        stats = Stats(
+            prompt_tokens=len(self.request.prompts[self.index]),
+            new_tokens=self.count,
+            prefill_seconds=clock.spent["prefill"],
+            decode_seconds=clock.spent["decode"],
+            compile_seconds=clock.spent["compile"],
+        )
+        return Done(reason, "".join(self.parts) + tail, stats, tail, self.index)
+
+
+def stream_events(programs: Programs, request: Request, tokenizer: Tokenizer) -> Iterator[Event]:
+    """Run a request and yield its events; every row ends in exactly one `Done`."""
+    clock = Clock()
+    rows = [Row(index, request, tokenizer) for index in range(len(request.prompts))]
+    for item in drive(programs, request, clock):
+        if isinstance(item, Status):
+            yield item
+            continue
+        for row in rows:
+            if row.finished:
+                continue
+            event = row.token(item)
+            yield event
+            if row.finished:
+                yield row.done(event.id, clock)
+
+
+def collect_ids(programs: Programs, request: Request) -> list[np.ndarray]:
+    """Run a request to its end; the new token ids of each row, its stop token included."""
+    made: list[list[int]] = [[] for _ in request.prompts]
+    finished = np.zeros(len(made), bool)
+    for item in drive(programs, request, Clock()):
+        if isinstance(item, Status):
+            continue
+        for row, token in enumerate(item.token.tolist()):
+            if not finished[row]:
+                made[row].append(token)
+        finished |= item.finished
+    return [np.array(ids, np.int32) for ids in made]

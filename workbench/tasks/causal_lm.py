@@ -1,0 +1,315 @@
+"""Causal language models: strings in, strings out, at once or as a stream of events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from workbench import samplers
+from workbench.backbones.decoder import Decoder
+from workbench.errors import PromptError, SettingError
+from workbench.generation.events import Event
+from workbench.generation.programs import Programs
+from workbench.generation.request import Request, make_request
+from workbench.generation.stream import collect_ids, stream_events
+from workbench.samplers import Sampler
+from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
+from workbench.tasks.task import Task
+
+StopIds = Literal["auto"] | None | Sequence[int]
+AnySampler = str | Sampler | dict[str, Any]
+# One number for generate() and stream(), so that both run the same compiled programs.
+DEFAULT_ALTERNATIVES = 5
+
+
+class CausalLM(Task):
+    """A decoder backbone with its language-model head and a preprocessor.
+
+    Calling the model on `{"token_ids": (B, T), "padding_mask": (B, T)}` gives logits
+    (B, T, vocabulary). It is compiled with defaults when built, so `fit` and `generate` work at
+    once.
+
+    Args:
+        backbone: the decoder.
+        preprocessor: turns strings into ids; None for a model that is fed ids.
+
+    Example:
+        >>> lm = workbench.models.CausalLM.from_preset("stories_tiny_en")
+        >>> lm.generate("Once upon a time", max_new_tokens=40, seed=1)
+    """
+
+    preprocessor_cls: type[CausalLMPreprocessor] = CausalLMPreprocessor
+    default_sampler: str = "top_k"
+
+    def __init__(
+        self,
+        backbone: Decoder,
+        preprocessor: CausalLMPreprocessor | None = None,
+        **kwargs: Any,
+    ) -> None:
+        inputs = backbone.input
+        logits = backbone.token_embedding(backbone(inputs), reverse=True)
+        super().__init__(inputs=inputs, outputs=logits, **kwargs)
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.programs = Programs(backbone)
+        self.sampler = samplers.get(self.default_sampler)
+        self.compile()
+
+    @property
+    def max_length(self) -> int:
+        """Tokens a sequence may have when a call does not say: prompt and completion together."""
+        usual = self.preprocessor.sequence_length if self.preprocessor is not None else 1024
+        return min(usual, self.backbone.max_length or usual)
+
+    def compile(
+        self,
+        optimizer: Any = "auto",
+        loss: Any = "auto",
+        *,
+        weighted_metrics: Any = "auto",
+        sampler: AnySampler | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Set how the model trains and samples.
+
+        "auto" means Adam with a learning rate of 2e-5, cross-entropy on logits, and accuracy.
+        A call that names a sampler only changes the sampler: optimizer and state stay.
+
+        Args:
+            sampler: a name, a `Sampler`, or a callable with KerasHub's protocol; None keeps the
+                current one, at first `"top_k"` (`"greedy"` for Gemma).
+
+        Raises:
+            SettingError: no such sampler.
+        """
+        if sampler is not None:
+            self.sampler = samplers.get(sampler)
+        asked = (optimizer, loss, weighted_metrics) != ("auto",) * 3 or kwargs
+        if self.compiled and sampler is not None and not asked:
+            return
+        if isinstance(optimizer, str) and optimizer == "auto":
+            optimizer = keras.optimizers.Adam(2e-5)
+        if isinstance(loss, str) and loss == "auto":
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
+            weighted_metrics = [keras.metrics.SparseCategoricalAccuracy()]
+        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)
+
+    def generate(
+        self,
+        inputs: Any,
+        max_length: int | None = None,
+        stop_token_ids: StopIds = "auto",
+        strip_prompt: bool = False,
+        *,
+        max_new_tokens: int | None = None,
+        sampler: AnySampler | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Complete prompts.
+
+        Args:
+            inputs: a string, a list of strings, or any iterable of batches of them (such as a
+                `tf.data.Dataset`); without a preprocessor a dict of `token_ids` and
+                `padding_mask`, both (B, L), prompts at the left and L the length to fill.
+            max_length: tokens a sequence may have, prompt included; by default `self.max_length`.
+            stop_token_ids: ids that end a row. "auto" takes the tokenizer's, None runs on to
+                the limit.
+            strip_prompt: return the completion alone.
+            max_new_tokens: tokens to add at most, whatever the prompt's length.
+            sampler: used for this call instead of the compiled one.
+            seed: makes the call repeatable; row r of a batch draws as its prompt alone with
+                seed + r.
+
+        Returns:
+            A string for a string, a list for a list or an iterable, a dict of NumPy arrays for a
+            dict.
+
+        Raises:
+            PromptError: a prompt is no string, is empty, or leaves no room for a token.
+            SettingError: a length, stop id, seed or sampler setting is impossible.
+        """
+        settings = {
+            "max_length": max_length,
+            "stop_token_ids": stop_token_ids,
+            "max_new_tokens": max_new_tokens,
+            "sampler": sampler,
+            "seed": seed,
+        }
+        if isinstance(inputs, dict):
+            return self._generate_arrays(inputs, strip_prompt, **settings)
+        if _is_text(inputs):
+            return self._generate_texts([inputs], strip_prompt, **settings)[0]
+        if isinstance(inputs, Sequence | np.ndarray) and all(_is_text(item) for item in inputs):
+            return self._generate_texts(texts_of(inputs), strip_prompt, **settings)
+        if isinstance(inputs, Iterable):
+            return self._generate_batches(inputs, strip_prompt, **settings)
+        raise PromptError(
+            f"generate: inputs: expected a string, strings, batches or a dict, got "
+            f"{type(inputs).__name__}"
+        )
+
+    def stream(
+        self,
+        inputs: str | Sequence[str],
+        max_length: int | None = None,
+        stop_token_ids: StopIds = "auto",
+        *,
+        max_new_tokens: int | None = None,
+        sampler: AnySampler | None = None,
+        seed: int | None = None,
+        alternatives: int = DEFAULT_ALTERNATIVES,
+    ) -> Iterator[Event]:
+        """Complete prompts and yield what happens as it happens.
+
+        The arguments are `generate`'s; the joined text of the `Token` and `Done` events of a row
+        equals what `generate(..., strip_prompt=True)` returns for the same seed. Closing the
+        iterator cancels after the step under way. It may be driven from any thread.
+
+        Args:
+            alternatives: how many of the likeliest tokens each `Token` event lists.
+
+        Yields:
+            `Status` when the kind of work changes, a `Token` per token and row, a `Done` per row.
+        """
+        prompts = [inputs] if _is_text(inputs) else list(inputs)
+        request = self._text_request(
+            texts_of(prompts),
+            max_length=max_length,
+            stop_token_ids=stop_token_ids,
+            max_new_tokens=max_new_tokens,
+            sampler=sampler,
+            seed=seed,
+            alternatives=alternatives,
+        )
+        return stream_events(self.programs, request, self.preprocessor.tokenizer)
+
+    def _text_request(self, texts: list[str], **settings: Any) -> Request:
+        if self.preprocessor is None:
+            raise SettingError(
+                "This model has no preprocessor, so it cannot read strings: expected a dict of "
+                "token_ids and padding_mask for generate(), got text"
+            )
+        return self._request([self.preprocessor.prompt_ids(text) for text in texts], **settings)
+
+    def _request(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_length: int | None,
+        stop_token_ids: StopIds,
+        sampler: AnySampler | None,
+        **settings: Any,
+    ) -> Request:
+        return make_request(
+            prompts,
+            sampler=self.sampler if sampler is None else samplers.get(sampler),
+            vocabulary_size=self.backbone.config.vocabulary_size,
+            context=self.backbone.max_length,
+            max_length=self.max_length if max_length is None else max_length,
+            stop_ids=self._stop_ids(stop_token_ids),
+            **settings,
+        )
+
+    def _stop_ids(self, stop_token_ids: StopIds) -> tuple[int, ...]:
+        if stop_token_ids is None:
+            return ()
+        if isinstance(stop_token_ids, str):
+            if stop_token_ids != "auto":
+                raise SettingError(
+                    f"stop_token_ids: expected 'auto', None or token ids, got {stop_token_ids!r}"
+                )
+            if self.preprocessor is None:
+                raise SettingError(
+                    "stop_token_ids: 'auto' needs a preprocessor whose tokenizer names the stop "
+                    "tokens, and this model has none. Pass ids, or None to run to the limit."
+                )
+            return self.preprocessor.tokenizer.stop_token_ids
+        if not isinstance(stop_token_ids, Iterable):
+            raise SettingError(
+                f"stop_token_ids: expected 'auto', None or token ids, got {stop_token_ids!r}"
+            )
+        return tuple(stop_token_ids)
+
+    def _generate_texts(self, texts: list[str], strip_prompt: bool, **settings: Any) -> list[str]:
+        if not texts:
+            return []
+        request = self._text_request(texts, alternatives=DEFAULT_ALTERNATIVES, **settings)
+        detokenize = self.preprocessor.tokenizer.detokenize
+        results = []
+        for prompt, new in zip(request.prompts, collect_ids(self.programs, request), strict=True):
+            text = detokenize(np.concatenate([prompt, new]))
+            results.append(text[len(detokenize(prompt)) :] if strip_prompt else text)
+        return results
+
+    def _generate_batches(self, batches: Iterable[Any], strip_prompt: bool, **settings: Any) -> Any:
+        """Batch by batch, the outputs joined."""
+        results: list[Any] = []
+        for batch in batches:
+            if isinstance(batch, dict):
+                results.append(self._generate_arrays(batch, strip_prompt, **settings))
+                continue
+            texts = np.asarray(batch)
+            if texts.ndim != 1:
+                raise PromptError(
+                    f"generate: inputs: expected batches of strings, got an element of shape "
+                    f"{texts.shape}. Batch the dataset first."
+                )
+            results += self._generate_texts(texts_of(texts.tolist()), strip_prompt, **settings)
+        if results and isinstance(results[0], dict):
+            return {key: np.concatenate([part[key] for part in results]) for key in results[0]}
+        return results
+
+    def _generate_arrays(
+        self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
+    ) -> Arrays:
+        """Ids in, ids out: prompts are continued in place, to the width of the arrays."""
+        ids, mask = _check_arrays(inputs)
+        settings["max_length"] = ids.shape[-1]
+        width = ids.shape[-1]
+        rows = [
+            row[keep] for row, keep in zip(np.atleast_2d(ids), np.atleast_2d(mask), strict=True)
+        ]
+        room = [row for row, prompt in enumerate(rows) if len(prompt) < width]
+        made = [np.array([], np.int32)] * len(rows)
+        if room:
+            request = self._request(
+                [rows[row] for row in room], alternatives=DEFAULT_ALTERNATIVES, **settings
+            )
+            for row, new in zip(room, collect_ids(self.programs, request), strict=True):
+                made[row] = new
+        whole = made if strip_prompt else list(map(np.concatenate, zip(rows, made, strict=True)))
+        out_ids, out_mask = pack(whole, width, 0)
+        return {
+            "token_ids": out_ids.reshape(ids.shape),
+            "padding_mask": out_mask.reshape(ids.shape),
+        }
+
+
+def _is_text(item: Any) -> bool:
+    return isinstance(item, str | bytes)
+
+
+def _check_arrays(inputs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """`token_ids` and `padding_mask` (bool) of a dict, both (L,) or (B, L)."""
+    missing = {"token_ids", "padding_mask"} - set(inputs)
+    if missing:
+        raise PromptError(
+            f"generate: inputs: expected token_ids and padding_mask, got {sorted(inputs)}"
+        )
+    ids = np.asarray(inputs["token_ids"])
+    mask = np.asarray(inputs["padding_mask"]).astype(bool)
+    if ids.shape != mask.shape or ids.ndim not in (1, 2):
+        raise PromptError(
+            "generate: inputs: expected token_ids and padding_mask of one shape, (L,) or (B, L), "
+            f"got {ids.shape} and {mask.shape}"
+        )
+    if np.any(mask[..., 1:] & ~mask[..., :-1]):
+        raise PromptError(
+            "generate: inputs: padding_mask: expected prompts at the left and padding at the right"
+        )
+    return ids, mask

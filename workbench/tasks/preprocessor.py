@@ -1,0 +1,163 @@
+"""From strings to the arrays a causal language model trains on, and back from generated ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from workbench.errors import PromptError, SettingError
+from workbench.presets.named import NamedPresets
+from workbench.tokenizers import Tokenizer
+
+Arrays = dict[str, np.ndarray]
+
+
+class CausalLMPreprocessor:
+    """Tokenises, packs to a fixed length and makes next-token labels.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        sequence_length: tokens per sample; also the default `max_length` of `generate()`.
+        add_start_token: put the tokenizer's start token before every text.
+        add_end_token: put its end token after every training text that leaves room.
+    """
+
+    tokenizer_cls: type[Tokenizer] = Tokenizer
+    presets = NamedPresets()
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        sequence_length: int = 1024,
+        add_start_token: bool = True,
+        add_end_token: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        unknown = set(kwargs) - {"name", "trainable", "dtype", "config_file"}
+        if unknown:
+            raise SettingError(f"{type(self).__name__}: unknown arguments {sorted(unknown)}")
+        if type(sequence_length) is not int or sequence_length < 1:
+            raise SettingError(
+                f"{type(self).__name__}: sequence_length: expected an integer of at least 1, "
+                f"got {sequence_length!r}"
+            )
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+        self.add_start_token = add_start_token
+        self.add_end_token = add_end_token
+
+    @classmethod
+    def from_preset(cls, preset: str, **kwargs: Any) -> Self:
+        """Load the preprocessor of a preset; keyword arguments override its settings.
+
+        Raises:
+            PresetError: the preset is missing, malformed, or of another family.
+        """
+        from workbench.presets.load import load_preprocessor
+
+        return load_preprocessor(preset, cls, **kwargs)
+
+    def save_to_preset(self, preset_dir: str) -> None:
+        """Write the preprocessor and its tokenizer as a preset folder, all or nothing."""
+        from workbench.presets.save import save_preset
+
+        save_preset(self, preset_dir)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, the tokenizer left out."""
+        return {
+            "sequence_length": self.sequence_length,
+            "add_start_token": self.add_start_token,
+            "add_end_token": self.add_end_token,
+        }
+
+    def __call__(
+        self,
+        x: str | Sequence[str],
+        y: Any = None,
+        sample_weight: Any = None,
+        sequence_length: int | None = None,
+    ) -> tuple[Arrays, np.ndarray, np.ndarray]:
+        """Training arrays: inputs, labels and weights, all (B, L), or (L,) for one string.
+
+        Labels are the inputs shifted by one; weights are 0 where the label is padding. Texts
+        longer than `sequence_length` are cut.
+
+        Raises:
+            SettingError: labels or weights are given, which this preprocessor makes itself.
+        """
+        if y is not None or sample_weight is not None:
+            raise SettingError(
+                f"{type(self).__name__}: labels and weights come from the text itself: "
+                "expected none, got some. Pass only x, or preprocess beforehand."
+            )
+        length = (sequence_length or self.sequence_length) + 1
+        single = isinstance(x, str)
+        rows = [self._training_ids(text, length) for text in ([x] if single else texts_of(x))]
+        ids, mask = pack(rows, length, self.tokenizer.pad_token_id or 0)
+        inputs = {"token_ids": ids[:, :-1], "padding_mask": mask[:, :-1]}
+        if single:
+            return {k: v[0] for k, v in inputs.items()}, ids[0, 1:], mask[0, 1:]
+        return inputs, ids[:, 1:], mask[:, 1:]
+
+    def prompt_ids(self, text: str) -> list[int]:
+        """The ids a prompt is continued from: start token first, no end token."""
+        ids = self.tokenizer.tokenize(text)
+        start = self.tokenizer.start_token_id
+        return [start, *ids] if self.add_start_token and start is not None else ids
+
+    def generate_preprocess(
+        self, x: str | Sequence[str], sequence_length: int | None = None
+    ) -> Arrays:
+        """Prompts as padded `token_ids` and `padding_mask`, (B, L), or (L,) for one string.
+
+        Raises:
+            PromptError: a prompt is longer than the sequence length.
+        """
+        length = sequence_length or self.sequence_length
+        single = isinstance(x, str)
+        rows = [self.prompt_ids(text) for text in ([x] if single else texts_of(x))]
+        for row, ids in enumerate(rows):
+            if len(ids) > length:
+                raise PromptError(
+                    f"prompt {row} has {len(ids)} tokens: expected at most the sequence length "
+                    f"{length}"
+                )
+        ids, mask = pack(rows, length, self.tokenizer.pad_token_id or 0)
+        arrays = {"token_ids": ids, "padding_mask": mask}
+        return {k: v[0] for k, v in arrays.items()} if single else arrays
+
+    def generate_postprocess(self, x: Arrays) -> str | list[str]:
+        """Text of generated ids: padding and special tokens dropped."""
+        ids, mask = np.asarray(x["token_ids"]), np.asarray(x["padding_mask"]).astype(bool)
+        if ids.ndim == 1:
+            return self.tokenizer.detokenize(ids[mask])
+        return [self.tokenizer.detokenize(row[keep]) for row, keep in zip(ids, mask, strict=True)]
+
+    def _training_ids(self, text: str, length: int) -> list[int]:
+        ids = self.prompt_ids(text)
+        end = self.tokenizer.end_token_id
+        if self.add_end_token and end is not None:
+            ids = [*ids[: length - 1], end]
+        return ids[:length]
+
+
+def texts_of(x: Iterable[Any]) -> list[str]:
+    """A batch of texts, given as strings or as UTF-8 bytes, as a list of strings."""
+    texts = [item.decode("utf-8") if isinstance(item, bytes) else item for item in x]
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise PromptError(f"prompt {row}: expected a string, got {type(text).__name__}")
+    return [str(text) for text in texts]
+
+
+def pack(rows: Sequence[Sequence[int]], length: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
+    """Right-pad rows to ids int32 (B, length) and a mask bool (B, length), true at real tokens."""
+    ids = np.full((len(rows), length), pad, np.int32)
+    mask = np.zeros((len(rows), length), bool)
+    for row, values in enumerate(rows):
+        ids[row, : len(values)] = values
+        mask[row, : len(values)] = True
+    return ids, mask

@@ -1,0 +1,87 @@
+"""What every task offers: a backbone, a preprocessor, presets, and training on raw inputs."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import keras
+
+from workbench.backbones.backbone import Backbone
+from workbench.presets.named import NamedPresets
+
+
+class Task(keras.Model):
+    """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
+
+    `preset` is the handle the task was loaded from, None for one built from parts.
+    """
+
+    backbone_cls: type[Backbone] = Backbone
+    presets = NamedPresets()
+    preset: str | None = None
+
+    @classmethod
+    def from_preset(
+        cls, preset: str, load_weights: bool = True, dtype: Any = None, **kwargs: Any
+    ) -> Self:
+        """Build the task a preset describes; called on a base class, the family follows from it.
+
+        Args:
+            preset: a built-in name or a local folder (KerasHub's or Transformers' layout).
+            load_weights: False builds the architecture with random weights.
+            dtype: a Keras dtype policy; None takes float32 on CPU and bfloat16 on accelerators.
+            kwargs: `preprocessor=` replaces the preset's; the rest overrides backbone arguments.
+
+        Raises:
+            PresetError: the preset is missing, malformed, or of another class.
+        """
+        from workbench.presets.load import load_task
+
+        return load_task(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
+
+    def save_to_preset(self, preset_dir: str, max_shard_size: float | None = 10) -> None:
+        """Write backbone, preprocessor and task as a KerasHub preset folder, all or nothing.
+
+        Args:
+            preset_dir: the folder to make or replace.
+            max_shard_size: gigabytes a weight file may hold; None writes one file.
+
+        Raises:
+            PresetError: the folder cannot be written or the disk is too small.
+        """
+        from workbench.presets.save import save_preset
+
+        save_preset(self, preset_dir, max_shard_size=max_shard_size)
+
+    def get_config(self) -> dict[str, Any]:
+        """Backbone and preprocessor objects beside the name, as Keras serialises them."""
+        return {"backbone": self.backbone, "preprocessor": self.preprocessor, "name": self.name}
+
+    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        """Arrays for training from what the caller passed; arrays pass through unchanged."""
+        if self.preprocessor is None or isinstance(x, dict):
+            return x, y, sample_weight
+        return self.preprocessor(x, y, sample_weight)
+
+    def fit(self, x: Any = None, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """`keras.Model.fit`, on raw strings too when a preprocessor is attached.
+
+        `validation_data` may hold raw strings as well.
+        """
+        if kwargs.get("validation_data") is not None:
+            held_out = kwargs["validation_data"]
+            parts = held_out if isinstance(held_out, tuple) else (held_out,)
+            kwargs["validation_data"] = self.preprocess(*parts)
+        x, y, sample_weight = self.preprocess(x, y, sample_weight)
+        return super().fit(x, y, sample_weight=sample_weight, **kwargs)
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        """`keras.Model.evaluate`, on raw strings too when a preprocessor is attached."""
+        x, y, sample_weight = self.preprocess(x, y, sample_weight)
+        return super().evaluate(x, y, sample_weight=sample_weight, **kwargs)
+
+    def predict(self, x: Any, **kwargs: Any) -> Any:
+        """`keras.Model.predict`, on raw strings too when a preprocessor is attached."""
+        return super().predict(self.preprocess(x)[0], **kwargs)
