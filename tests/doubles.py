@@ -1,0 +1,116 @@
+"""A language model that needs no weights: for tests of everything that stands around a model."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from types import SimpleNamespace
+
+from workbench.generation.events import Alternative, Done, Stats, Status, Token
+
+STORY = (
+    "once upon a time there was small fox named Pip who lived by the river and loved to watch "
+    "boats go under bridge one day he found red kite in tall grass then ran home"
+)
+WORDS = tuple(STORY.split())
+
+
+class FakePreprocessor:
+    """A word is a token."""
+
+    def prompt_ids(self, text):
+        return [sum(map(ord, word)) for word in text.split()]
+
+
+class FakeLM:
+    """Streams words chosen by the prompt, the sampler and the seed alone.
+
+    Args:
+        delay: Seconds for each token.
+        compile_seconds: The first stream, and only that, says it compiles and takes so long.
+        fail_at: The token (from 0) at which the stream raises `error`; None never does.
+        stop_at: The token before which the stream ends by itself; None goes on to the limit.
+        words: The vocabulary; words may carry anything, markup included.
+    """
+
+    def __init__(
+        self,
+        delay=0.0,
+        compile_seconds=0.0,
+        fail_at=None,
+        error=None,
+        stop_at=None,
+        words=WORDS,
+        max_length=512,
+        name="fake_tiny_en",
+    ):
+        self.name = name
+        self.preset = name
+        self.max_length = max_length
+        self.backbone = SimpleNamespace(
+            count_params=lambda: 2_900_000, dtype_policy=SimpleNamespace(name="float32")
+        )
+        self.preprocessor = FakePreprocessor()
+        self.delay = delay
+        self.compile_seconds = compile_seconds
+        self.fail_at = fail_at
+        self.error = error or RuntimeError("the model broke")
+        self.stop_at = stop_at
+        self.words = list(words)
+        self.calls = []
+        self.active = 0
+
+    def stream(
+        self,
+        prompt,
+        max_length=None,
+        max_new_tokens=None,
+        stop_token_ids="auto",
+        sampler=None,
+        seed=None,
+        alternatives=5,
+    ):
+        self.calls.append(
+            {"prompt": prompt, "sampler": sampler, "seed": seed, "max_new_tokens": max_new_tokens}
+        )
+        self.active += 1
+        assert self.active == 1, "two streams at once on one model"
+        try:
+            yield from self._events(prompt, max_new_tokens, sampler, seed, alternatives)
+        finally:
+            self.active -= 1
+
+    def _events(self, prompt, max_new_tokens, sampler, seed, alternatives):
+        if self.compile_seconds:
+            yield Status("compiling")
+            time.sleep(self.compile_seconds)
+            self.compile_seconds = 0.0
+        yield Status("prefill")
+        limit = max_new_tokens or self.max_length
+        count = limit if self.stop_at is None else min(limit, self.stop_at)
+        choose = random.Random(f"{prompt}|{sampler!r}|{seed}")
+        pieces, began = [], time.monotonic()
+        yield Status("streaming")
+        for index in range(count):
+            if index == self.fail_at:
+                raise self.error
+            time.sleep(self.delay)
+            token = self._token(choose, alternatives)
+            pieces.append(token.text)
+            yield token
+        stats = Stats(
+            len(self.preprocessor.prompt_ids(prompt)), count, 0.0, time.monotonic() - began
+        )
+        yield Done("length" if count == limit else "stop", "".join(pieces), stats)
+
+    def _token(self, choose, alternatives):
+        ids = choose.sample(range(len(self.words)), min(alternatives, len(self.words)))
+        share = choose.uniform(0.05, 0.95)
+        chances = [share * (1 - share) ** rank for rank in range(len(ids))]
+        best = [
+            Alternative(i, " " + self.words[i], math.log(p))
+            for i, p in zip(ids, chances, strict=True)
+        ]
+        picked = choose.choices(best, chances)[0]
+        return Token(picked.id, picked.text, picked.logprob, tuple(best))
