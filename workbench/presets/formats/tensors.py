@@ -1,0 +1,50 @@
+"""What a weight file offers, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+import ml_dtypes
+import numpy as np
+
+FLOATS = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
+"""The dtypes weights are read and written in."""
+
+MAX_TENSORS = 100_000
+MAX_RANK = 32
+
+
+class TensorSource(Protocol):
+    """Named tensors in one or several files. Shapes and dtypes cost nothing, `read` reads.
+
+    `read` returns fresh memory that nothing else refers to. Everything a source answers has been
+    checked against the size of its files.
+    """
+
+    file: str
+    """The file's name, for messages."""
+
+    def names(self) -> Collection[str]:
+        """All tensors."""
+        ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Its shape."""
+        ...
+
+    def dtype(self, name: str) -> str:
+        """Its dtype as numpy writes it, "bfloat16" included."""
+        ...
+
+    def read(self, name: str) -> np.ndarray:
+        """Its values; only for the dtypes in FLOATS. Raises PresetError when the file fails."""
+        ...
+
+    def close(self) -> None:
+        """Close the files."""
+        ...

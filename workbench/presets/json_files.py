@@ -1,0 +1,90 @@
+"""JSON from files nobody vouches for: bounded in size and depth, no duplicate keys, no NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import PresetError
+
+MAX_BYTES = 16 * 2**20
+MAX_DEPTH = 64
+
+
+def shown(value: object) -> str:
+    """A value from a file as it may stand in a message: escaped and short."""
+    text = ascii(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def first(problems: Iterable[str], limit: int = 20) -> str:
+    """The first problems, one a line, and how many more there are."""
+    problems = list(problems)
+    more = [f"... and {len(problems) - limit} more"] if len(problems) > limit else []
+    return "\n".join([*problems[:limit], *more])
+
+
+def read_json(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        PresetError: the file is larger than `max_bytes`, not UTF-8, not JSON, nested deeper than
+            64 levels, or holds a duplicate key, a NaN or an infinite number.
+    """
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise PresetError.at(path.name, "file size", f"at most {max_bytes} bytes", size)
+    return parse_json(path.read_bytes(), path.name)
+
+
+def parse_json(data: bytes, file: str) -> dict[str, Any]:
+    """The JSON object in `data`; `file` names it in errors. Raises as `read_json` does."""
+    if _depth(data) > MAX_DEPTH:
+        raise PresetError.at(file, "nesting", f"at most {MAX_DEPTH} levels", "more")
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except PresetError as error:
+        raise PresetError(f"{file}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise PresetError.at(file, "content", "UTF-8 JSON", shown(str(error))) from None
+    if not isinstance(value, dict):
+        raise PresetError.at(file, "content", "a JSON object", type(value).__name__)
+    return value
+
+
+def _depth(data: bytes) -> int:
+    """How deep brackets nest. The parser recurses, so this is known before it starts."""
+    plain = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside_strings = b"".join(plain.split(b'"')[::2])
+    steps = (1 if bracket in b"[{" else -1 for bracket in re.findall(rb"[\[\]{}]", outside_strings))
+    return max(accumulate(steps), default=0)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise PresetError(f"{shown(twice)}: the key stands twice in one object")
+    return table
+
+
+def _refuse_constant(name: str) -> float:
+    raise PresetError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise PresetError(f"{shown(digits)} is too large a number")
+    return number

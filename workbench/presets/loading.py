@@ -1,0 +1,194 @@
+"""From a weight file into variables: one tensor at a time, every problem in one error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from workbench.backbones.weights import Rule, Shape, expand, is_numbered, numbered
+from workbench.errors import PresetError
+from workbench.presets.formats.tensors import FLOATS, TensorSource
+from workbench.presets.json_files import first, shown
+
+_CHUNK = 2**20
+
+
+class WeightLoader:
+    """Gives the weights of one model, each exactly once, in the dtype asked for.
+
+    A tensor that does not fit is noted and zeros stand in for it, so that `finish` can tell all
+    that is wrong at once. A model that asks for more than the file holds is stopped at once.
+
+    Args:
+        source: the file.
+        rules: the family's table for this format.
+        num_layers: how many layers the model has.
+        ignored: names that may be in the file unused; they may hold `{i}`.
+
+    Raises:
+        PresetError: `num_layers` is no number of layers that the file could hold.
+    """
+
+    def __init__(
+        self,
+        source: TensorSource,
+        rules: Sequence[Rule],
+        num_layers: int,
+        ignored: Sequence[str] = (),
+    ) -> None:
+        tensors = len(source.names())
+        if type(num_layers) is not int or not 0 < num_layers <= tensors:
+            expected = f"1 to {tensors}, for as many tensors in {source.file}"
+            raise PresetError.at("config.json", "number of layers", expected, shown(num_layers))
+        self.source = source
+        self.problems: list[str] = []
+        self._rules = expand(rules, num_layers)
+        self._ignored = set(_numbered(ignored, num_layers))
+        self._used: dict[str, set[tuple[int, int] | None]] = {}
+        self._shared: dict[str, np.ndarray] = {}
+        self._given: set[str] = set()
+        self._left = sum(math.prod(source.shape(name)) for name in source.names())
+
+    def initializer(self, name: str) -> Callable[..., jax.Array]:
+        """A Keras initializer for our weight `name`: `(shape, dtype) -> array`."""
+
+        def fill(shape: Shape, dtype: Any = None) -> jax.Array:
+            return self.value(name, tuple(shape), dtype or "float32")
+
+        return fill
+
+    def value(self, name: str, shape: Shape, dtype: Any) -> jax.Array:
+        """Our weight `name` on the device, or zeros where the file has no fitting tensor."""
+        self._left -= math.prod(shape)
+        if self._left < 0:
+            self.problems.append(f"{name} {shape}: the model holds more numbers than the file")
+            self.finish()
+        theirs = self._find(name, shape)
+        if theirs is None:
+            return jnp.zeros(shape, dtype)
+        rule = self._rules[name]
+        values = _cast(self._read(theirs, rule), dtype)
+        if not _all_finite(values):
+            self.problems.append(f"{shown(theirs)}: holds NaN or infinite numbers as {dtype}")
+        return jax.block_until_ready(jax.device_put(rule.load(values, shape)))
+
+    def finish(self) -> None:
+        """Check that every tensor was used exactly once.
+
+        Raises:
+            PresetError: with all problems of the file, the first 20 in full.
+        """
+        problems = [*self.problems, *self._left_over(), *self._half_used()]
+        if problems:
+            count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+            raise PresetError(f"{self.source.file}: {count}:\n{first(problems)}")
+
+    def _find(self, name: str, shape: Shape) -> str | None:
+        """The file's name of the tensor for our weight; None, with the problem noted."""
+        if name in self._given:
+            self.problems.append(f"{name}: two weights of the model have this name")
+            return None
+        self._given.add(name)
+        rule = self._rules.get(name)
+        if rule is None:
+            self.problems.append(f"{name}: the family's weight rules lack this weight")
+            return None
+        present = [theirs for theirs in rule.names if theirs in self.source.names()]
+        if len(present) != 1:
+            found = "missing" if not present else "both present"
+            self.problems.append(f"{' or '.join(rule.names)} {rule.file_shape(shape)}: {found}")
+            return None
+        self._used.setdefault(present[0], set()).add(rule.part)
+        return present[0] if self._fits(present[0], rule.file_shape(shape)) else None
+
+    def _fits(self, theirs: str, expected: Shape) -> bool:
+        shape, dtype = self.source.shape(theirs), self.source.dtype(theirs)
+        if shape != expected:
+            got = shown(shape)
+            self.problems.append(f"{shown(theirs)}: expected shape {expected}, got {got}")
+        if dtype not in FLOATS:
+            self.problems.append(f"{shown(theirs)}: expected {' or '.join(FLOATS)}, got {dtype}")
+        return shape == expected and dtype in FLOATS
+
+    def _read(self, theirs: str, rule: Rule) -> np.ndarray:
+        """The tensor; kept between reads only while other weights still need their part of it."""
+        values = self._shared.pop(theirs, None)
+        if values is None:
+            values = self.source.read(theirs)
+        if rule.part is not None and len(self._used[theirs]) < rule.part[1]:
+            self._shared[theirs] = values
+        return values
+
+    def _left_over(self) -> list[str]:
+        copies = {
+            name: rule.copy_of
+            for rule in self._rules.values()
+            for name in rule.names
+            if rule.copy_of is not None and rule.ours not in self._given
+        }
+        problems = []
+        for name in sorted(set(self.source.names()) - set(self._used) - self._ignored):
+            if name not in copies:
+                problems.append(f"{shown(name)} {shown(self.source.shape(name))}: unexpected")
+            elif not self._is_copy(name, copies[name]):
+                problems.append(f"{shown(name)}: the model is tied, this is not a copy")
+        return problems
+
+    def _is_copy(self, name: str, original: str) -> bool:
+        present = [n for n in self._rules[original].names if n in self._used]
+        return bool(present) and _same_tensor(self.source, name, present[0])
+
+    def _half_used(self) -> list[str]:
+        return [
+            f"{shown(name)}: {len(parts)} of its {part[1]} parts used"
+            for name, parts in self._used.items()
+            for part in list(parts)[:1]
+            if part is not None and len(parts) != part[1]
+        ]
+
+
+def assign(model: keras.Model, loader: WeightLoader) -> None:
+    """Load onto a live model. All values are read and checked before the first is assigned.
+
+    The old and the new weights are in memory together meanwhile.
+
+    Raises:
+        PresetError: as `WeightLoader.finish`; the model is unchanged.
+    """
+    values = [loader.value(v.path, tuple(v.shape), v.dtype) for v in model.weights]
+    loader.finish()
+    for variable, value in zip(model.weights, values, strict=True):
+        variable.assign(value)
+
+
+def _numbered(templates: Sequence[str], num_layers: int) -> list[str]:
+    return [
+        numbered(template, index)
+        for template in templates
+        for index in range(num_layers if is_numbered(template) else 1)
+    ]
+
+
+def _cast(values: np.ndarray, dtype: Any) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what overflows float16 is reported as infinite
+        return values.astype(jnp.dtype(dtype), copy=False)
+
+
+def _all_finite(values: np.ndarray) -> bool:
+    flat = values.reshape(-1)
+    return all(
+        np.isfinite(flat[start : start + _CHUNK]).all() for start in range(0, flat.size, _CHUNK)
+    )
+
+
+def _same_tensor(source: TensorSource, a: str, b: str) -> bool:
+    same_kind = (source.shape(a), source.dtype(a)) == (source.shape(b), source.dtype(b))
+    if not same_kind or source.dtype(a) not in FLOATS:
+        return False
+    return np.array_equal(source.read(a).view(np.uint8), source.read(b).view(np.uint8))
