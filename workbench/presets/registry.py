@@ -38,7 +38,7 @@ class Family:
         transformers_match: tells families of the same `model_type` apart: given the config and
             the folder, whether it is this family. The first that says yes is taken.
         transformers_config: the Transformers config to the backbone's arguments; refuses what it
-            does not understand (`formats.transformers.Settings` helps).
+            does not understand (`formats.settings.Settings` helps).
         transformers_rules: weights in `model.safetensors`.
         transformers_ignored: names of tensors that may be present there and are not used; they
             may hold `{i}`.

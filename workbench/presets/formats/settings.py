@@ -1,0 +1,158 @@
+"""Reading a Transformers `config.json`: every key is used, known to be harmless, or refused.
+
+Files of both generations are read: version 4 wrote `rope_theta` and `rope_scaling`, version 5
+writes one `rope_parameters`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.errors import PresetError
+from workbench.presets.json_files import first, shown
+
+FILE = "config.json"
+
+# What says nothing about the network: bookkeeping, training, and defaults of generation.
+HARMLESS = frozenset(
+    """
+    _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path architectures
+    attention_dropout attn_pdrop bad_words_ids begin_suppress_tokens bos_token_id
+    decoder_start_token_id diversity_penalty do_sample dtype early_stopping embd_pdrop
+    encoder_no_repeat_ngram_size eos_token_id exponential_decay_length_penalty finetuning_task
+    forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label initializer_range
+    keys_to_ignore_at_inference label2id length_penalty max_length min_length model_type
+    no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_attentions
+    output_hidden_states output_scores pad_token_id prefix pretraining_tp problem_type
+    remove_invalid_values repetition_penalty resid_pdrop return_dict return_dict_in_generate
+    sep_token_id summary_activation summary_first_dropout summary_proj_to_labels summary_type
+    summary_use_proj suppress_tokens task_specific_params temperature tf_legacy_loss
+    tokenizer_class top_k top_p torch_dtype torchscript transformers_version typical_p
+    unsloth_version use_cache
+    """.split()
+)
+
+_ROPE_PARAMETERS = {
+    "default": set(),
+    "linear": {"factor"},
+    "llama3": {
+        "factor",
+        "low_freq_factor",
+        "high_freq_factor",
+        "original_max_position_embeddings",
+    },
+}
+_REQUIRED = object()
+
+
+class Settings:
+    """A config being read. Take what the family uses, then call `finish`.
+
+    Example:
+        >>> settings = Settings(config)
+        >>> width, heads = settings.take("hidden_size"), settings.take("num_attention_heads")
+        >>> tied = settings.flag("tie_word_embeddings", default=False)
+        >>> settings.expect("hidden_act", "silu")
+        >>> settings.finish(defaults={"mlp_bias": False})
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._left = dict(config)
+
+    def take(self, key: str, default: Any = _REQUIRED) -> Any:
+        """The value of `key`, or `default` where it is absent or null.
+
+        Raises:
+            PresetError: it is absent or null and there is no default.
+        """
+        value = self._left.pop(key, None)
+        if value is not None:
+            return value
+        if default is _REQUIRED:
+            raise PresetError.at(FILE, key, "a value", "none")
+        return default
+
+    def flag(self, key: str, default: bool) -> bool:
+        """The boolean value of `key`. Raises PresetError for anything else."""
+        value = self.take(key, default)
+        if not isinstance(value, bool):
+            raise PresetError.at(FILE, key, "true or false", shown(value))
+        return value
+
+    def expect(self, key: str, *values: Any, default: Any = _REQUIRED) -> Any:
+        """The value of `key`, which must be one of `values`; absent or null means `default`."""
+        value = self.take(key, values[0] if default is _REQUIRED else default)
+        if not any(type(value) is type(allowed) and value == allowed for allowed in values):
+            expected = " or ".join(map(repr, values))
+            raise PresetError.at(FILE, key, f"{expected} (all that this family has)", shown(value))
+        return value
+
+    def rope(self, theta: float = 10_000.0) -> dict[str, Any]:
+        """Rotary settings of either generation: `rope_theta`, `rope_type` and its parameters.
+
+        `rope_type` is "default", "linear" (with `factor`) or "llama3" (with `factor`,
+        `low_freq_factor`, `high_freq_factor`, `original_max_position_embeddings`).
+
+        Args:
+            theta: the base where the file gives none.
+
+        Raises:
+            PresetError: another type, a parameter missing or unknown, or two different bases.
+        """
+        new, old = self.take("rope_parameters", {}), self.take("rope_scaling", {})
+        if not isinstance(new, dict) or not isinstance(old, dict) or (new and old and new != old):
+            got = f"{shown(new)} and {shown(old)}"
+            raise PresetError.at(FILE, "rope_parameters, rope_scaling", "one object", got)
+        values = dict(new or old)
+        bases = {base for base in (values.pop("rope_theta", None), self.take("rope_theta", None))}
+        bases.discard(None)
+        if len(bases) > 1:
+            raise PresetError.at(FILE, "rope_theta", "one value", shown(sorted(bases, key=repr)))
+        kind = _rope_type(values)
+        _check_rope_parameters(kind, values)
+        return {"rope_theta": bases.pop() if bases else theta, "rope_type": kind, **values}
+
+    def finish(
+        self, defaults: Mapping[str, Any] | None = None, harmless: tuple[str, ...] = ()
+    ) -> None:
+        """Refuse every key that was not taken and that might change the network.
+
+        A key may be left when its name is in `HARMLESS` or `harmless`, when its value is null or
+        false, or when it equals the one in `defaults`.
+
+        Raises:
+            PresetError: naming all the others.
+        """
+        defaults = defaults or {}
+        unknown = [
+            f"{shown(key)}: {shown(value)}"
+            for key, value in self._left.items()
+            if key not in HARMLESS
+            and key not in harmless
+            and value is not None
+            and value is not False
+            and not (key in defaults and value == defaults[key])
+        ]
+        if unknown:
+            raise PresetError(
+                f"{FILE}: these settings are not understood, so the model could come out "
+                f"wrong:\n{first(unknown)}"
+            )
+
+
+def _rope_type(values: dict[str, Any]) -> str:
+    kinds = {kind for kind in (values.pop("rope_type", None), values.pop("type", None)) if kind}
+    kind = kinds.pop() if len(kinds) == 1 else "default"
+    if kinds or kind not in _ROPE_PARAMETERS:
+        expected = " or ".join(_ROPE_PARAMETERS)
+        raise PresetError.at(FILE, "rope_type", expected, shown([kind, *kinds]))
+    return kind
+
+
+def _check_rope_parameters(kind: str, values: dict[str, Any]) -> None:
+    if values.get("partial_rotary_factor") in (None, 1, 1.0):
+        values.pop("partial_rotary_factor", None)
+    if set(values) != _ROPE_PARAMETERS[kind]:
+        expected = ", ".join(sorted(_ROPE_PARAMETERS[kind])) or "no parameters"
+        raise PresetError.at(FILE, f"rope of type {kind}", expected, shown(sorted(values)))
