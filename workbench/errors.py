@@ -6,7 +6,7 @@ MAX_MESSAGE = 2000
 
 
 class WorkbenchError(ValueError):
-    """Base of every error the workbench raises on purpose. Messages are at most 2,000 characters."""
+    """Base of every error raised on purpose. Messages are at most 2,000 characters."""
 
     def __init__(self, message: str) -> None:
         if len(message) > MAX_MESSAGE:

@@ -18,6 +18,7 @@ import numpy as np
 
 from workbench.backbones.decoder import Cache, Decoder
 from workbench.backbones.layers.attention import LayerCache
+from workbench.generation.compilation import keep_compiled_programs
 from workbench.generation.request import Request
 from workbench.samplers import History, Sampler, Settings
 
@@ -62,6 +63,7 @@ class Programs:
     """The programs of one backbone, made as they are needed and kept."""
 
     def __init__(self, backbone: Decoder) -> None:
+        keep_compiled_programs()
         self.backbone = backbone
         self._made: OrderedDict[object, tuple[Callable, Callable, Sampler]] = OrderedDict()
         self._shapes: set[object] = set()

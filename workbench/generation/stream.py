@@ -40,7 +40,7 @@ class Row:
             text=text,
             logprob=float(output.logprob[self.index]),
             alternatives=tuple(
-                Alternative(other, self.tokenizer.piece(other), logprob)
+                Alternative(other, self.tokenizer.token_text(other), logprob)
                 for other, logprob in alternatives
             ),
             row=self.index,

@@ -239,12 +239,11 @@ class CausalLM(Task):
         if not texts:
             return []
         request = self._text_request(texts, alternatives=DEFAULT_ALTERNATIVES, **settings)
-        detokenize = self.preprocessor.tokenizer.detokenize
-        results = []
-        for prompt, new in zip(request.prompts, collect_ids(self.programs, request), strict=True):
-            text = detokenize(np.concatenate([prompt, new]))
-            results.append(text[len(detokenize(prompt)) :] if strip_prompt else text)
-        return results
+        text = self.preprocessor.text
+        made = zip(request.prompts, collect_ids(self.programs, request), strict=True)
+        if strip_prompt:
+            return [text(new, after=prompt) for prompt, new in made]
+        return [text([*prompt, *new]) for prompt, new in made]
 
     def _generate_batches(self, batches: Iterable[Any], strip_prompt: bool, **settings: Any) -> Any:
         """Batch by batch, the outputs joined."""

@@ -133,8 +133,13 @@ class CausalLMPreprocessor:
         """Text of generated ids: padding and special tokens dropped."""
         ids, mask = np.asarray(x["token_ids"]), np.asarray(x["padding_mask"]).astype(bool)
         if ids.ndim == 1:
-            return self.tokenizer.detokenize(ids[mask])
-        return [self.tokenizer.detokenize(row[keep]) for row, keep in zip(ids, mask, strict=True)]
+            return self.text(ids[mask])
+        return [self.text(row[keep]) for row, keep in zip(ids, mask, strict=True)]
+
+    def text(self, ids: Iterable[int], after: Iterable[int] = ()) -> str:
+        """Text of ids without special tokens; what they add to it when they come `after` others."""
+        decoder = self.tokenizer.decoder(after)
+        return "".join([decoder.push(int(token)) for token in ids]) + decoder.flush()
 
     def _training_ids(self, text: str, length: int) -> list[int]:
         ids = self.prompt_ids(text)

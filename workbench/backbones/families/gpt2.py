@@ -69,7 +69,6 @@ class GPT2Tokenizer(BytePairTokenizer):
 
     start_token = "<|endoftext|>"
     end_token = "<|endoftext|>"
-    pad_token_id = 0
 
 
 class GPT2CausalLMPreprocessor(CausalLMPreprocessor):

@@ -18,6 +18,7 @@ from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tokenizers import BytePairTokenizer, SentencePieceTokenizer
+from workbench.tokenizers.byte_pair import LLAMA3_PATTERN
 
 
 class LlamaBackbone(Decoder):
@@ -110,7 +111,6 @@ class LlamaTokenizer(SentencePieceTokenizer):
 
     start_token = "<s>"
     end_token = "</s>"
-    pad_token_id = 0
 
 
 class LlamaCausalLMPreprocessor(CausalLMPreprocessor):
@@ -133,10 +133,11 @@ class Llama3Backbone(LlamaBackbone):
 class Llama3Tokenizer(BytePairTokenizer):
     """Llama 3's byte-level BPE tokenizer; a chat's turn ends with `end_token2`."""
 
+    split_pattern = LLAMA3_PATTERN
+    ignore_merges = True
     start_token = "<|begin_of_text|>"
     end_token = "<|end_of_text|>"
     end_token2 = "<|eot_id|>"
-    pad_token_id = 0
 
 
 class Llama3CausalLMPreprocessor(CausalLMPreprocessor):

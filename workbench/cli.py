@@ -1,0 +1,192 @@
+"""The `workbench` command: open the tutorials, stream a completion, list the presets."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.generation.events import Done
+    from workbench.samplers import Sampler
+
+DEFAULT_PRESET = "stories_tiny_en"
+FIRST_TUTORIAL = "01_your_first_tokens.ipynb"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, 1 for an error, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except WorkbenchError as error:
+        print(f"workbench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="workbench", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    lab = commands.add_parser("lab", help="open JupyterLab on the first tutorial")
+    lab.add_argument("--no-browser", action="store_true", help="start the server only")
+    lab.set_defaults(run=_lab)
+
+    generate = commands.add_parser("generate", help="stream a completion in the terminal")
+    generate.add_argument("prompt")
+    generate.add_argument("--preset", default=DEFAULT_PRESET, help="name or folder")
+    generate.add_argument("--max-new-tokens", type=int, default=200, metavar="N")
+    generate.add_argument("--sampler", choices=("greedy", "random", "top_k", "top_p"))
+    generate.add_argument("--temperature", type=float, metavar="T")
+    generate.add_argument("--top-k", type=int, metavar="K", help="implies --sampler top_k")
+    generate.add_argument("--top-p", type=float, metavar="P", help="implies --sampler top_p")
+    generate.add_argument("--min-p", type=float, metavar="P")
+    generate.add_argument("--repetition-penalty", type=float, metavar="R")
+    generate.add_argument("--seed", type=int, metavar="S")
+    generate.set_defaults(run=_generate)
+
+    presets = commands.add_parser("presets", help="list the presets that can be loaded by name")
+    presets.set_defaults(run=_presets)
+    return parser
+
+
+def _lab(options: argparse.Namespace) -> int:
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        str(_tutorials() / FIRST_TUTORIAL),
+        # Nothing may be fetched: the tutorials work without a network.
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=None",
+    ]
+    if options.no_browser:
+        command.append("--no-browser")
+    if not _has_jupyterlab():
+        raise WorkbenchError(
+            "lab: JupyterLab is not installed here. Install it with: "
+            'pip install "causal-workbench[lab]"'
+        )
+    try:
+        return subprocess.call(command)
+    except KeyboardInterrupt:
+        return 0  # Ctrl-C is how a server is stopped
+
+
+def _has_jupyterlab() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("jupyterlab") is not None
+
+
+def _tutorials() -> Path:
+    """The tutorials: a checkout's own, or copies in the working folder when installed."""
+    import workbench
+
+    checkout = Path(workbench.__file__).parents[1] / "notebooks"
+    if (checkout / FIRST_TUTORIAL).is_file():
+        return checkout
+    copies = Path("workbench-tutorials")
+    if not copies.exists():
+        shutil.copytree(Path(workbench.__file__).parent / "notebooks", copies)
+    return copies
+
+
+def _generate(options: argparse.Namespace) -> int:
+    progress = Progress(sys.stderr)
+    progress.show("loading Keras and JAX")
+    from workbench.generation.events import Done, Status, Token
+    from workbench.models import CausalLM
+
+    progress.show(f"loading {options.preset}")
+    lm = CausalLM.from_preset(options.preset)
+    events = lm.stream(
+        options.prompt,
+        max_new_tokens=options.max_new_tokens,
+        sampler=_sampler(options) or lm.sampler,
+        seed=options.seed,
+    )
+    progress.clear()
+    print(options.prompt, end="", flush=True)
+    for event in events:
+        match event:
+            case Status(stage):
+                progress.show(stage) if stage != "streaming" else progress.clear()
+            case Token(text=text):
+                print(text, end="", flush=True)
+            case Done(tail=tail):
+                print(tail)
+                print(_summary(event), file=sys.stderr)
+    return 0
+
+
+def _summary(done: Done) -> str:
+    stats = done.stats
+    return (
+        f"[{stats.new_tokens} tokens, {stats.tokens_per_second:.1f} tokens/s, "
+        f"stopped by {'a stop token' if done.reason == 'stop' else 'the length limit'}]"
+    )
+
+
+def _sampler(options: argparse.Namespace) -> Sampler | None:
+    """The sampler the options describe; None when they describe none."""
+    from workbench import samplers
+
+    implied = (
+        "top_k" if options.top_k is not None else "top_p" if options.top_p is not None else None
+    )
+    shared = {
+        name: getattr(options, name)
+        for name in ("temperature", "min_p", "repetition_penalty")
+        if getattr(options, name) is not None
+    }
+    name = options.sampler or implied or ("random" if shared else None)
+    if name is None:
+        return None
+    kinds = {
+        "greedy": lambda: samplers.GreedySampler(**shared),
+        "random": lambda: samplers.RandomSampler(**shared),
+        "top_k": lambda: samplers.TopKSampler(options.top_k or 5, **shared),
+        "top_p": lambda: samplers.TopPSampler(options.top_p or 0.9, options.top_k, **shared),
+    }
+    return kinds[name]()
+
+
+def _presets(options: argparse.Namespace) -> int:
+    from workbench.presets.handles import list_presets
+
+    for name, preset in list_presets().items():
+        metadata = preset["metadata"]
+        millions = metadata["params"] / 1e6
+        print(f"{name:20} {millions:8.1f} M  {metadata['description']}")
+    return 0
+
+
+class Progress:
+    """One line on a terminal that is overwritten by the next; silent where there is none."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.width = stream, 0
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self.stream.isatty():
+            self.stream.write("\r" + f"{text} ...".ljust(self.width))
+            self.stream.flush()
+            self.width = len(text) + 4
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self.stream.isatty() and self.width:
+            self.stream.write("\r" + " " * self.width + "\r")
+            self.stream.flush()
+            self.width = 0

@@ -1,0 +1,33 @@
+"""XLA's persistent compilation cache, on by default: a program compiled once is read back later."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+
+# Programs that compile faster than this are not worth a file.
+WORTH_KEEPING_SECONDS = 0.2
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept: `$WORKBENCH_CACHE_DIR`, or the user's cache folder."""
+    chosen = os.environ.get("WORKBENCH_CACHE_DIR")
+    if chosen:
+        return Path(chosen) / "xla"
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "workbench" / "xla"
+
+
+def keep_compiled_programs() -> None:
+    """Turn the cache on, unless the user has configured JAX's cache already."""
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # a read-only home costs compile time, nothing else
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING_SECONDS)
