@@ -1,0 +1,22 @@
+"""Text to token ids and back. Base classes and the Transformers reader; families subclass them."""
+
+from workbench.tokenizers.byte_pair import GPT2_PATTERN, LLAMA3_PATTERN, BytePairTokenizer
+from workbench.tokenizers.convert import to_byte_pair, to_sentence_piece
+from workbench.tokenizers.incremental import IncrementalDecoder
+from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
+from workbench.tokenizers.tokenizer import Tokenizer
+from workbench.tokenizers.tokenizer_json import TransformersTokenizer
+from workbench.tokenizers.transformers_folder import load_transformers_tokenizer
+
+__all__ = [
+    "GPT2_PATTERN",
+    "LLAMA3_PATTERN",
+    "BytePairTokenizer",
+    "IncrementalDecoder",
+    "SentencePieceTokenizer",
+    "Tokenizer",
+    "TransformersTokenizer",
+    "load_transformers_tokenizer",
+    "to_byte_pair",
+    "to_sentence_piece",
+]

@@ -1,0 +1,132 @@
+"""From a Transformers tokenizer to a family's own class, so that KerasHub can read what we save."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from workbench.errors import PresetError
+from workbench.tokenizers.byte_pair import GPT2_PATTERN, BytePairTokenizer
+from workbench.tokenizers.incremental import Piece
+from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
+from workbench.tokenizers.tokenizer_json import TransformersTokenizer
+
+BytePair = TypeVar("BytePair", bound=BytePairTokenizer)
+SentencePiece = TypeVar("SentencePiece", bound=SentencePieceTokenizer)
+
+PROBES = ("a b", " a", "a  b\n\tc", "Ångström ﬁ ①", "e\u0301", "日本語 ☕", "x\x00y")
+
+
+def to_byte_pair(tokenizer: TransformersTokenizer, cls: type[BytePair]) -> BytePair:
+    """The same tokenizer as a `BytePairTokenizer` class; ids are equal for every text.
+
+    `PresetError` naming every reason why they would not be: another split pattern than the
+    class's, a normaliser, other model options, added tokens that take spaces with them.
+    """
+    state = tokenizer.state()
+    model, added = state["model"], state["added_tokens"]
+    problems = [*_model_problems(model, cls), *_text_problems(state, cls)]
+    problems += [
+        f"added token {token['content']!r} is not plain text"
+        for token in added
+        if token["lstrip"] or token["rstrip"] or token["single_word"] or token["normalized"]
+    ]
+    if problems:
+        raise PresetError(f"not exact as {cls.__name__}: {'; '.join(problems[:20])}")
+    vocabulary = model["vocab"] | {token["content"]: token["id"] for token in added}
+    return cls(
+        vocabulary,
+        model["merges"],
+        sequence_length=tokenizer.sequence_length,
+        unsplittable_tokens=[token["content"] for token in added],
+    )
+
+
+def _model_problems(model: dict, cls: type[BytePairTokenizer]) -> list[str]:
+    wanted = {
+        "type": "BPE",
+        "byte_fallback": False,
+        "dropout": None,
+        "ignore_merges": cls.ignore_merges,
+    }
+    found = {"ignore_merges": False, "byte_fallback": False, "dropout": None} | model
+    problems = [
+        f"model {key}: expected {value}, got {found[key]}"
+        for key, value in wanted.items()
+        if found[key] != value
+    ]
+    affixes = ("continuing_subword_prefix", "end_of_word_suffix")
+    return problems + [f"model {key}: {model[key]!r}" for key in affixes if model.get(key)]
+
+
+def _text_problems(state: dict, cls: type[BytePairTokenizer]) -> list[str]:
+    pattern = _split_pattern(state["pre_tokenizer"])
+    checks = {
+        "normalizer": (None, state["normalizer"]),
+        "decoder": ("ByteLevel", (state["decoder"] or {}).get("type")),
+        "split pattern": (cls.split_pattern, pattern),
+    }
+    return [
+        f"{what}: expected {wanted}, got {found}"
+        for what, (wanted, found) in checks.items()
+        if wanted != found
+    ]
+
+
+def _split_pattern(pre_tokenizer: dict | None) -> str | None:
+    """The pattern of a byte-level pre-tokenizer, or None where it is something else."""
+    match pre_tokenizer:
+        case {"type": "ByteLevel", "use_regex": True, "add_prefix_space": False}:
+            return GPT2_PATTERN
+        case {
+            "type": "Sequence",
+            "pretokenizers": [
+                {
+                    "type": "Split",
+                    "pattern": {"Regex": pattern},
+                    "behavior": "Isolated",
+                    "invert": False,
+                },
+                {"type": "ByteLevel", "use_regex": False, "add_prefix_space": False},
+            ],
+        }:
+            return pattern
+    return None
+
+
+def to_sentence_piece(
+    tokenizer: TransformersTokenizer, proto: str | Path | bytes, cls: type[SentencePiece]
+) -> SentencePiece:
+    """The folder's `tokenizer.model` (`proto`) as a `SentencePieceTokenizer` class.
+
+    Every token must be the same under the same id, and a few texts with spaces, line ends,
+    accents and compatibility characters must give the same ids; else `PresetError`. Not the same,
+    whatever the files: special tokens written in a text, which `tokenizer.json` takes as one id
+    and SentencePiece as letters unless its model lists them as user-defined; a text right after
+    one of them; and the rare text where the two libraries break ties between merges differently.
+    """
+    result = cls(proto, sequence_length=tokenizer.sequence_length)
+    problems = [*_token_problems(tokenizer, result), *_id_problems(tokenizer, result)]
+    if problems:
+        raise PresetError(f"not the same as {cls.__name__}: {'; '.join(problems[:20])}")
+    return result
+
+
+def _token_problems(a: TransformersTokenizer, b: SentencePieceTokenizer) -> list[str]:
+    sizes = a.vocabulary_size(), b.vocabulary_size()
+    if sizes[0] != sizes[1]:
+        return [f"{sizes[0]} and {sizes[1]} tokens"]
+    return [
+        f"token {token_id}: {a.id_to_token(token_id)!r} and {b.id_to_token(token_id)!r}"
+        for token_id in range(sizes[0])
+        if a.id_to_token(token_id) != b.id_to_token(token_id)
+        and _as_bytes(a.piece(token_id)) != _as_bytes(b.piece(token_id))
+    ]
+
+
+def _id_problems(a: TransformersTokenizer, b: SentencePieceTokenizer) -> list[str]:
+    return [f"ids of {text!r}" for text in PROBES if a.tokenize(text) != b.tokenize(text)]
+
+
+def _as_bytes(piece: Piece) -> bytes | None:
+    return piece.encode("utf-8") if isinstance(piece, str) else piece

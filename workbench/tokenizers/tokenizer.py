@@ -1,0 +1,367 @@
+"""What every tokenizer offers: KerasHub's calls, and the text of ids as they come."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from workbench.errors import PresetError, PromptError, SettingError
+from workbench.tokenizers.incremental import IncrementalDecoder, Piece, TextRule
+
+PLAIN_NAME = re.compile(r"[\w-]+\.json")
+
+
+class Tokenizer(ABC):
+    """Base of all tokenizers. A family names its special tokens as class attributes:
+
+    ```python
+    class Llama3Tokenizer(BytePairTokenizer):
+        split_pattern = LLAMA3_PATTERN
+        ignore_merges = True
+        start_token = "<|begin_of_text|>"
+        end_token = "<|end_of_text|>"
+        end_token2 = "<|eot_id|>"
+    ```
+
+    A vocabulary without one of them is a `PresetError`. `extra_special_tokens` are required too;
+    `extra_stop_tokens` end generation where the vocabulary has them. Without a `pad_token`
+    padding is id 0, so trust the padding mask and not the id.
+
+    `sequence_length`: when set, every result is cut or padded to it.
+    `dtype`: any integer type; ids are Python integers whatever it says.
+    `config_file` and `name`: what KerasHub's configs carry.
+    """
+
+    start_token: str | None = None
+    end_token: str | None = None
+    end_token2: str | None = None
+    pad_token: str | None = None
+    extra_special_tokens: tuple[str, ...] = ()
+    extra_stop_tokens: tuple[str, ...] = ()
+    prepends_start_token: bool = True
+    """Whether the reference puts the start token before a prompt. `tokenize` never does."""
+
+    file_assets: ClassVar[tuple[str, ...]] = ()
+    _asset_arguments: ClassVar[tuple[str, ...]] = ()
+    _rule = TextRule()
+    _loaded: Any = None  # the library's object, once there is a vocabulary
+
+    def __init__(
+        self,
+        sequence_length: int | None = None,
+        dtype: object = None,
+        name: str | None = None,
+        config_file: str = "tokenizer.json",
+    ) -> None:
+        length_fits = sequence_length is None or (
+            type(sequence_length) is int and sequence_length > 0
+        )
+        expect("sequence_length", length_fits, "a positive integer or None", sequence_length)
+        plain = isinstance(config_file, str) and PLAIN_NAME.fullmatch(config_file)
+        expect("config_file", plain, "a file name ending in .json", config_file)
+        self.sequence_length = sequence_length
+        self.dtype = _integer_dtype(dtype)
+        self.name = name or type(self).__name__.lower()
+        self.config_file = config_file
+        self._pieces: dict[int, Piece] = {}
+
+    # A kind of tokenizer defines these.
+
+    @abstractmethod
+    def _encode(self, text: str) -> list[int]: ...
+
+    @abstractmethod
+    def _piece(self, token_id: int) -> Piece:
+        """What a token of the vocabulary adds to the text."""
+
+    @abstractmethod
+    def _id_of(self, token: str) -> int | None: ...
+
+    @abstractmethod
+    def _token_of(self, token_id: int) -> str | None: ...
+
+    @abstractmethod
+    def vocabulary_size(self) -> int:
+        """One more than the largest token id."""
+
+    @abstractmethod
+    def save_assets(self, dir_path: str | Path) -> None:
+        """Writes the vocabulary files, named as in `file_assets`, into an existing folder."""
+
+    @abstractmethod
+    def load_assets(self, dir_path: str | Path) -> None:
+        """Reads the vocabulary files that `save_assets` or KerasHub wrote into a folder."""
+
+    @property
+    def _backend(self) -> Any:
+        if self._loaded is None:
+            raise PresetError(f"{type(self).__name__} has no vocabulary yet: call load_assets()")
+        return self._loaded
+
+    # Text to ids.
+
+    def tokenize(self, inputs: str | Iterable[str]) -> list[int] | list[list[int]]:
+        """Token ids of a string, or of each string of a list, tuple or array.
+
+        Adds no start or end token. Bytes are read as UTF-8. Raises `PromptError` for anything
+        else, and for a lone surrogate, which is no text.
+        """
+        if isinstance(inputs, np.ndarray):
+            inputs = inputs.tolist()
+        if isinstance(inputs, str | bytes):
+            return self._row(inputs)
+        if not isinstance(inputs, list | tuple):
+            raise PromptError(
+                f"prompt: expected a string or a list of strings, got {type(inputs).__name__}"
+            )
+        return [self._row(text) for text in inputs]
+
+    __call__ = tokenize
+
+    def _row(self, value: str | bytes) -> list[int]:
+        ids = self._encode(as_text(value))
+        if self.sequence_length is None:
+            return ids
+        ids = ids[: self.sequence_length]
+        return ids + [self.pad_token_id] * (self.sequence_length - len(ids))
+
+    # Ids to text.
+
+    def detokenize(
+        self, inputs: Sequence[int] | Sequence[Sequence[int]] | np.ndarray
+    ) -> str | list:
+        """Text of one row of ids, or a list of texts for a list of rows or an array (rows, length).
+
+        Special tokens show as they are written (SentencePiece's control tokens as nothing). What
+        `generate` returns is the text of the ids that are not in `special_token_ids`.
+        An id that no token has, such as a padding row of an embedding table, adds nothing;
+        a negative or fractional one is a `SettingError`.
+        """
+        rows, batched = _rows(inputs)
+        texts = [self._text(row) for row in rows]
+        return texts if batched else texts[0]
+
+    def _text(self, ids: Iterable[int]) -> str:
+        decoder = IncrementalDecoder(self.piece, self._rule, frozenset())
+        return "".join(map(decoder.push, ids)) + decoder.flush()
+
+    def decoder(self, prompt_ids: Iterable[int] = ()) -> IncrementalDecoder:
+        """A decoder of ids as they come, passing over `special_token_ids`.
+
+        It goes on after `prompt_ids`, so that a continuation keeps the space between the words.
+        The text of the prompt, the deltas and the flush together are the text of all the ids;
+        the bytes of a character cut off at the end of the prompt belong to the first delta.
+        """
+        decoder = IncrementalDecoder(self.piece, self._rule, self.special_token_ids)
+        for token_id in prompt_ids:
+            decoder.push(int(token_id))
+        return decoder
+
+    def piece(self, token_id: int) -> Piece:
+        """What a token adds to a text, as `incremental` describes it; None if there is no such."""
+        try:
+            return self._pieces[token_id]
+        except KeyError:
+            pass
+        known = 0 <= token_id < self.vocabulary_size() and self._token_of(token_id) is not None
+        piece = self._pieces[token_id] = self._piece(token_id) if known else None
+        return piece
+
+    def token_text(self, token_id: int) -> str:
+        """A token by itself, for display: its space kept, bytes of part of a character as `\\xe2`,
+        a token without text by its name, an id that no token has as `<id>`."""
+        piece = self.piece(token_id)
+        if piece is None:
+            return f"<{token_id}>"
+        if isinstance(piece, bytes):
+            return piece.decode("utf-8", "backslashreplace")
+        return piece or self.id_to_token(token_id)
+
+    # The vocabulary.
+
+    def id_to_token(self, id: int) -> str:
+        """The token of an id, as the vocabulary writes it. `SettingError` if there is none."""
+        index = _index(id)
+        token = self._token_of(index) if index < self.vocabulary_size() else None
+        if token is None:
+            raise SettingError(f"id: no token has {index}; there are {self.vocabulary_size()} ids")
+        return token
+
+    def token_to_id(self, token: str) -> int:
+        """The id of a token, as the vocabulary writes it. `SettingError` if there is none."""
+        token_id = self._id_of(as_text(token))
+        if token_id is None:
+            raise SettingError(f"token: {token[:80]!r} is not in the vocabulary")
+        return token_id
+
+    def has_token(self, token: str) -> bool:
+        """Whether the vocabulary has a token."""
+        return self._id_of(token) is not None
+
+    def get_vocabulary(self) -> list[str]:
+        """All tokens, in the order of their ids."""
+        tokens = map(self._token_of, range(self.vocabulary_size()))
+        return [token for token in tokens if token is not None]
+
+    # Special tokens.
+
+    @property
+    def start_token_id(self) -> int | None:
+        """The token before a text, or None where there is none."""
+        return None if self.start_token is None else self.token_to_id(self.start_token)
+
+    @property
+    def end_token_id(self) -> int | None:
+        """The token after a text, or None where there is none."""
+        return None if self.end_token is None else self.token_to_id(self.end_token)
+
+    @property
+    def end_token2_id(self) -> int | None:
+        """The second end token of a family that has one (Llama 3's end of turn)."""
+        return None if self.end_token2 is None else self.token_to_id(self.end_token2)
+
+    @property
+    def pad_token_id(self) -> int:
+        """What fills a row after its end."""
+        return 0 if self.pad_token is None else self.token_to_id(self.pad_token)
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """What ends generation by default: the end tokens and the ends of a turn."""
+        tokens = (self.end_token, self.end_token2, *self.extra_stop_tokens)
+        return tuple(dict.fromkeys(self._known_ids(tokens)))
+
+    @property
+    def special_tokens(self) -> list[str]:
+        """The special tokens the vocabulary must have."""
+        named = (self.start_token, self.end_token, self.end_token2, self.pad_token)
+        named = [token for token in named if token is not None]
+        return list(dict.fromkeys([*named, *self.extra_special_tokens]))
+
+    @property
+    def special_token_ids(self) -> frozenset[int]:
+        """The ids that generated text leaves out."""
+        return frozenset(self._known_ids(self.special_tokens)) | set(self.stop_token_ids)
+
+    def _known_ids(self, tokens: Iterable[str | None]) -> list[int]:
+        ids = (self._id_of(token) for token in tokens if token is not None)
+        return [token_id for token_id in ids if token_id is not None]
+
+    def check_special_tokens(self, where: object) -> None:
+        """Raises `PresetError`, naming the file, unless the vocabulary has all special tokens."""
+        missing = [token for token in self.special_tokens if not self.has_token(token)]
+        if missing:
+            raise PresetError(
+                f"{where}: {type(self).__name__} needs the tokens {missing} in its vocabulary"
+            )
+
+    # Configuration, as KerasHub writes it.
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor, without the vocabulary: that is in the assets."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "config_file": self.config_file,
+            "sequence_length": self.sequence_length,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> Self:
+        """A tokenizer still without vocabulary: call `load_assets` next.
+
+        Reads what `get_config` and KerasHub's configs say. `PresetError` for an unknown key, and
+        for a vocabulary in the config: a config must not name files.
+        """
+        if not isinstance(config, dict):
+            raise PresetError.at(cls.__name__, "config", "an object", type(config).__name__)
+        config = {key: value for key, value in config.items() if key != "trainable"}
+        unknown = sorted(config.keys() - _arguments(cls))
+        if unknown:
+            raise PresetError(f"config of {cls.__name__}: unknown keys {unknown}")
+        for key in cls._asset_arguments:
+            if config.get(key) is not None:
+                raise PresetError.at(f"config of {cls.__name__}", key, None, config[key])
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.vocabulary_size()} tokens)"
+
+
+def as_text(value: object) -> str:
+    """A string that can be written as UTF-8, from a string or UTF-8 bytes. Else `PromptError`."""
+    try:
+        if isinstance(value, bytes):
+            return value.decode("utf-8")
+        if isinstance(value, str):
+            value.encode("utf-8")
+            return value
+    except UnicodeError as error:
+        raise PromptError(f"prompt: not text at position {error.start}: {error.reason}") from error
+    raise PromptError(f"prompt: expected a string, got {type(value).__name__}")
+
+
+def _rows(inputs: object) -> tuple[list[list[int]], bool]:
+    """Rows of checked ids, and whether there was a batch of them."""
+    if isinstance(inputs, list | tuple):
+        batched = bool(inputs) and isinstance(inputs[0], Iterable)
+    else:
+        array = np.asarray(inputs)
+        inputs, batched = np.atleast_1d(array).tolist(), array.ndim > 1
+    return [_indices(row) for row in inputs] if batched else [_indices(inputs)], batched
+
+
+def _indices(row: object) -> list[int]:
+    if not isinstance(row, Iterable):
+        raise SettingError(f"ids: expected a row of integers, got {str(row)[:80]!r}")
+    return [_index(value) for value in row]
+
+
+def _index(value: object) -> int:
+    try:
+        index = operator.index(value)
+    except TypeError:
+        index = -1
+    if index < 0:
+        raise SettingError(f"id: expected a non-negative integer, got {str(value)[:80]!r}")
+    return index
+
+
+def _integer_dtype(dtype: object) -> str:
+    if isinstance(dtype, dict):  # a serialized DTypePolicy
+        config = dtype.get("config")
+        dtype = config.get("name") if isinstance(config, dict) else "unknown"
+    try:
+        found = np.dtype("int32" if dtype is None else dtype)
+    except TypeError:
+        found = np.dtype(object)
+    expect("dtype", found.kind in "iu", "an integer type", dtype)
+    return found.name
+
+
+def expect(key: str, fits: object, expected: str, got: object) -> None:
+    """Raises `SettingError` unless the value of a setting fits."""
+    if not fits:
+        raise SettingError(f"{key}: expected {expected}, got {str(got)[:80]!r}")
+
+
+def expect_tokens(key: str, tokens: Iterable[object]) -> None:
+    """Raises `SettingError` unless all tokens are strings."""
+    wrong = [token for token in tokens if not isinstance(token, str)]
+    expect(key, not wrong, "strings", wrong)
+
+
+def _arguments(cls: type) -> set[str]:
+    """Names of the arguments that the constructors of a class and its bases take."""
+    names: set[str] = set()
+    for base in cls.__mro__[:-1]:
+        if "__init__" in vars(base):
+            names |= inspect.signature(base.__init__).parameters.keys()
+    return names - {"self", "kwargs"}

@@ -1,0 +1,160 @@
+"""Transformers' `tokenizer.json`: the whole tokenizer as data, run by the `tokenizers` library.
+
+Text from ids is our own reading of the file's decoder, so that it can come token by token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import tokenizers
+
+from workbench.errors import PresetError
+from workbench.tokenizers.files import read_bytes, refusing
+from workbench.tokenizers.incremental import Piece, TextRule
+from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
+from workbench.tokenizers.tokenizer import expect_tokens
+
+TOKENIZER_JSON = "tokenizer.json"
+BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+class TransformersTokenizer(LibraryTokenizer):
+    """A tokenizer read from a `tokenizer.json`, with the ids of Transformers' fast tokenizers.
+
+    `tokenizer_json`: the path of the file, or its bytes. Which of its tokens start, end and pad
+    a text stands in other files of the folder: `load_transformers_tokenizer` reads them all.
+    `prepends_start_token`: by default what the file's own post-processor does.
+
+    Added tokens written in a text are single ids. Cutting, padding and the post-processor of
+    the file are not used: a text is never cut silently and the preprocessor adds the start token.
+
+    Byte fallback differs from the library's in one case: in a run of byte tokens that is not
+    UTF-8, whole characters are kept and only the other bytes become U+FFFD, as SentencePiece does
+    for the same model; the library gives up the whole run, which a stream would have shown.
+    """
+
+    file_assets = (TOKENIZER_JSON,)
+    _asset_arguments: ClassVar[tuple[str, ...]] = ("tokenizer_json",)
+
+    def __init__(
+        self,
+        tokenizer_json: str | Path | bytes | None = None,
+        sequence_length: int | None = None,
+        dtype: object = None,
+        start_token: str | None = None,
+        end_token: str | None = None,
+        pad_token: str | None = None,
+        extra_stop_tokens: tuple[str, ...] = (),
+        prepends_start_token: bool | None = None,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(sequence_length, dtype, **kwargs)
+        named = (token for token in (start_token, end_token, pad_token) if token is not None)
+        expect_tokens("special tokens", [*named, *extra_stop_tokens])
+        self.start_token = start_token
+        self.end_token = end_token
+        self.pad_token = pad_token
+        self.extra_stop_tokens = tuple(extra_stop_tokens)
+        self._prepends = prepends_start_token
+        self._data = b""
+        self._around: list[int] = []
+        self._added: dict[int, tokenizers.AddedToken] = {}
+        if tokenizer_json is not None:
+            self.set_tokenizer_json(tokenizer_json)
+
+    def set_tokenizer_json(self, source: str | Path | bytes) -> None:
+        """Takes the content of a file, or raises `PresetError`."""
+        given = isinstance(source, bytes)
+        data, where = (source, TOKENIZER_JSON) if given else (read_bytes(source), source)
+        with refusing(str(where)):
+            library = tokenizers.Tokenizer.from_buffer(data)
+            library.no_truncation()
+            library.no_padding()
+            decoder = json.loads(library.decoder.__getstate__()) if library.decoder else {}
+            around = library.encode("", add_special_tokens=True).ids
+        self._rule, self._read_piece = _reading(decoder, where)
+        self._added = library.get_added_tokens_decoder()
+        self._data, self._around = data, around
+        self._adopt(library, where)
+
+    @property
+    def prepends_start_token(self) -> bool:
+        """Whether Transformers puts the start token before a prompt. `tokenize` never does."""
+        if self._prepends is not None:
+            return self._prepends
+        return self.start_token is not None and self.start_token_id in self._around
+
+    @property
+    def special_token_ids(self) -> frozenset[int]:
+        """The ids that generated text leaves out: all that the file marks as special."""
+        marked = (token_id for token_id, token in self._added.items() if token.special)
+        return super().special_token_ids | frozenset(marked)
+
+    def _piece(self, token_id: int) -> Piece:
+        token = self._token_of(token_id)
+        if token_id in self._added and self._read_piece is byte_level_piece:
+            return token
+        return self._read_piece(token)
+
+    def state(self) -> dict:
+        """What the file says, in the library's current form: model, added tokens, splitting."""
+        return json.loads(self._backend.to_str())
+
+    def save_assets(self, dir_path: str | Path) -> None:
+        """Writes `tokenizer.json`, byte for byte as it was read, into an existing folder."""
+        (Path(dir_path) / TOKENIZER_JSON).write_bytes(self._data)
+
+    def load_assets(self, dir_path: str | Path) -> None:
+        """Reads `tokenizer.json` from a folder."""
+        self.set_tokenizer_json(Path(dir_path) / TOKENIZER_JSON)
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor, without the file: that is in the assets."""
+        return super().get_config() | {
+            "start_token": self.start_token,
+            "end_token": self.end_token,
+            "pad_token": self.pad_token,
+            "extra_stop_tokens": list(self.extra_stop_tokens),
+            "prepends_start_token": self._prepends,
+        }
+
+
+def _reading(decoder: dict, where: object) -> tuple[TextRule, Callable[[str], Piece]]:
+    """How a file's decoder makes text: byte-level, or [Replace..., ByteFallback, Fuse, Strip]."""
+    steps = _steps(decoder)
+    kinds = [step["type"] for step in steps]
+    if kinds == ["ByteLevel"]:
+        return TextRule(), byte_level_piece
+    replaced = []
+    while steps and steps[0]["type"] == "Replace" and "String" in steps[0]["pattern"]:
+        step = steps.pop(0)
+        replaced.append((step["pattern"]["String"], step["content"]))
+    spaces = 0
+    if steps and steps[-1] == {"type": "Strip", "content": " ", "start": 1, "stop": 0}:
+        steps.pop()
+        spaces = 1
+    if [step["type"] for step in steps] != ["ByteFallback", "Fuse"]:
+        raise PresetError.at(where, "decoder", "ByteLevel or Replace, ByteFallback, Fuse", kinds)
+    return TextRule("surrogateescape", spaces), partial(_fallback_piece, tuple(replaced))
+
+
+def _steps(decoder: dict) -> list[dict]:
+    if decoder.get("type") == "Sequence":
+        return [step for part in decoder["decoders"] for step in _steps(part)]
+    return [decoder] if decoder else []
+
+
+def _fallback_piece(replaced: tuple[tuple[str, str], ...], token: str) -> Piece:
+    found = BYTE_TOKEN.fullmatch(token)
+    if found is None:
+        for old, new in replaced:
+            token = token.replace(old, new)
+        return token
+    byte = int(found[1], 16)
+    return bytes([byte]) if byte >= 0x80 else chr(byte)  # ASCII is whole text
