@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.backbones.weights import Rule, Shape, expand, is_numbered, numbered
 from workbench.errors import PresetError
+from workbench.presets.files import CONFIG
 from workbench.presets.formats.tensors import FLOATS, TensorSource
 from workbench.presets.json_files import first, shown
 
@@ -45,7 +46,7 @@ class WeightLoader:
         tensors = len(source.names())
         if type(num_layers) is not int or not 0 < num_layers <= tensors:
             expected = f"1 to {tensors}, for as many tensors in {source.file}"
-            raise PresetError.at("config.json", "number of layers", expected, shown(num_layers))
+            raise PresetError.at(CONFIG, "number of layers", expected, shown(num_layers))
         self.source = source
         self.problems: list[str] = []
         self._rules = expand(rules, num_layers)

@@ -36,13 +36,12 @@ class Family:
         keras_hub_ignored: names of tensors that may be present there and are not used.
         transformers_model_types: values of `model_type` in a Transformers `config.json`.
         transformers_match: tells families of the same `model_type` apart: given the config and
-            the folder, whether it is this family. The first that says yes is taken.
+            the folder, whether it is this family.
         transformers_config: the Transformers config to the backbone's arguments; refuses what it
             does not understand (`formats.settings.Settings` helps).
         transformers_rules: weights in `model.safetensors`.
         transformers_ignored: names of tensors that may be present there and are not used; they
             may hold `{i}`.
-        transformers_tokenizer: builds the tokenizer from a Transformers folder.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Family:
     transformers_config: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     transformers_rules: tuple[Rule, ...] = ()
     transformers_ignored: tuple[str, ...] = ()
-    transformers_tokenizer: Callable[[Path], Any] | None = None
 
     @property
     def classes(self) -> tuple[type, ...]:
@@ -91,12 +89,16 @@ def family_of(cls: type) -> Family:
     raise PresetError(f"{cls.__name__} belongs to no family of models known here")
 
 
-def match_transformers(config: Mapping[str, Any], folder: Path) -> Family | None:
-    """The family of a Transformers config, None where the workbench has none."""
+def match_transformers(config: Mapping[str, Any], folder: Path, cls: type) -> Family | None:
+    """The family of a Transformers config, None where the workbench has none.
+
+    Where several families share the `model_type`, those that have a class `cls` come first, then
+    `transformers_match` decides.
+    """
     model_type = config.get("model_type")
-    for family in families():
-        if model_type in family.transformers_model_types and family.transformers_match(
-            config, folder
-        ):
-            return family
-    return None
+    sharing = [family for family in families() if model_type in family.transformers_model_types]
+    asked_for = [family for family in sharing if any(issubclass(c, cls) for c in family.classes)]
+    candidates = asked_for or sharing
+    if len(candidates) == 1:
+        return candidates[0]
+    return next((f for f in candidates if f.transformers_match(config, folder)), None)

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.errors import PresetError
+from workbench.presets.files import CONFIG
 from workbench.presets.json_files import first, shown
-
-FILE = "config.json"
 
 # What says nothing about the network: bookkeeping, training, and defaults of generation.
 HARMLESS = frozenset(
@@ -30,7 +29,7 @@ HARMLESS = frozenset(
     summary_use_proj suppress_tokens task_specific_params temperature tf_legacy_loss
     tokenizer_class top_k top_p torch_dtype torchscript transformers_version typical_p
     unsloth_version use_cache
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 _ROPE_PARAMETERS = {
@@ -70,14 +69,14 @@ class Settings:
         if value is not None:
             return value
         if default is _REQUIRED:
-            raise PresetError.at(FILE, key, "a value", "none")
+            raise PresetError.at(CONFIG, key, "a value", "none")
         return default
 
     def flag(self, key: str, default: bool) -> bool:
         """The boolean value of `key`. Raises PresetError for anything else."""
         value = self.take(key, default)
         if not isinstance(value, bool):
-            raise PresetError.at(FILE, key, "true or false", shown(value))
+            raise PresetError.at(CONFIG, key, "true or false", shown(value))
         return value
 
     def expect(self, key: str, *values: Any, default: Any = _REQUIRED) -> Any:
@@ -85,7 +84,9 @@ class Settings:
         value = self.take(key, values[0] if default is _REQUIRED else default)
         if not any(type(value) is type(allowed) and value == allowed for allowed in values):
             expected = " or ".join(map(repr, values))
-            raise PresetError.at(FILE, key, f"{expected} (all that this family has)", shown(value))
+            raise PresetError.at(
+                CONFIG, key, f"{expected} (all that this family has)", shown(value)
+            )
         return value
 
     def rope(self, theta: float = 10_000.0) -> dict[str, Any]:
@@ -103,15 +104,13 @@ class Settings:
         new, old = self.take("rope_parameters", {}), self.take("rope_scaling", {})
         if not isinstance(new, dict) or not isinstance(old, dict) or (new and old and new != old):
             got = f"{shown(new)} and {shown(old)}"
-            raise PresetError.at(FILE, "rope_parameters, rope_scaling", "one object", got)
+            raise PresetError.at(CONFIG, "rope_parameters, rope_scaling", "one object", got)
         values = dict(new or old)
-        bases = {base for base in (values.pop("rope_theta", None), self.take("rope_theta", None))}
-        bases.discard(None)
-        if len(bases) > 1:
-            raise PresetError.at(FILE, "rope_theta", "one value", shown(sorted(bases, key=repr)))
-        kind = _rope_type(values)
+        base = _single("rope_theta", values.pop("rope_theta", None), self.take("rope_theta", None))
+        kind = _single("rope_type", values.pop("rope_type", None), values.pop("type", None))
+        kind = "default" if kind is None else kind
         _check_rope_parameters(kind, values)
-        return {"rope_theta": bases.pop() if bases else theta, "rope_type": kind, **values}
+        return {"rope_theta": theta if base is None else base, "rope_type": kind, **values}
 
     def finish(
         self, defaults: Mapping[str, Any] | None = None, harmless: tuple[str, ...] = ()
@@ -136,23 +135,24 @@ class Settings:
         ]
         if unknown:
             raise PresetError(
-                f"{FILE}: these settings are not understood, so the model could come out "
+                f"{CONFIG}: these settings are not understood, so the model could come out "
                 f"wrong:\n{first(unknown)}"
             )
 
 
-def _rope_type(values: dict[str, Any]) -> str:
-    kinds = {kind for kind in (values.pop("rope_type", None), values.pop("type", None)) if kind}
-    kind = kinds.pop() if len(kinds) == 1 else "default"
-    if kinds or kind not in _ROPE_PARAMETERS:
-        expected = " or ".join(_ROPE_PARAMETERS)
-        raise PresetError.at(FILE, "rope_type", expected, shown([kind, *kinds]))
-    return kind
+def _single(key: str, *values: Any) -> Any:
+    """The one value among several places to write it, None where there is none."""
+    given = [value for value in values if value is not None]
+    if any(value != given[0] for value in given):
+        raise PresetError.at(CONFIG, key, "one value", shown(given))
+    return given[0] if given else None
 
 
-def _check_rope_parameters(kind: str, values: dict[str, Any]) -> None:
-    if values.get("partial_rotary_factor") in (None, 1, 1.0):
+def _check_rope_parameters(kind: Any, values: dict[str, Any]) -> None:
+    if not isinstance(kind, str) or kind not in _ROPE_PARAMETERS:
+        raise PresetError.at(CONFIG, "rope_type", " or ".join(_ROPE_PARAMETERS), shown(kind))
+    if values.get("partial_rotary_factor") in (None, 1):
         values.pop("partial_rotary_factor", None)
     if set(values) != _ROPE_PARAMETERS[kind]:
         expected = ", ".join(sorted(_ROPE_PARAMETERS[kind])) or "no parameters"
-        raise PresetError.at(FILE, f"rope of type {kind}", expected, shown(sorted(values)))
+        raise PresetError.at(CONFIG, f"rope of type {kind}", expected, shown(sorted(values)))

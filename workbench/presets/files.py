@@ -1,0 +1,9 @@
+"""The names of the files in a preset folder."""
+
+CONFIG = "config.json"
+METADATA = "metadata.json"
+TASK = "task.json"
+TASK_WEIGHTS = "task.weights.h5"
+PREPROCESSOR = "preprocessor.json"
+TOKENIZER = "tokenizer.json"
+ASSETS = "assets"

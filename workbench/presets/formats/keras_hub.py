@@ -1,0 +1,109 @@
+"""A preset folder in KerasHub's layout, read.
+
+config.json, model.weights.h5 (or shards), and where present task.json, preprocessor.json,
+tokenizer.json and assets/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import PresetError
+from workbench.presets.files import ASSETS, CONFIG, PREPROCESSOR, TASK, TASK_WEIGHTS, TOKENIZER
+from workbench.presets.formats.hdf5 import open_hdf5
+from workbench.presets.formats.objects import SavedObject, read_object
+from workbench.presets.formats.tensors import TensorSource
+from workbench.presets.json_files import read_json, shown
+from workbench.presets.manifest import Manifest
+from workbench.presets.paths import has_file, plain_name, preset_file
+from workbench.presets.registry import Family, family_of
+from workbench.tokenizers import Tokenizer, TransformersTokenizer
+
+_PARTS = {CONFIG: (), TASK: ("backbone", "preprocessor"), PREPROCESSOR: ("tokenizer",)}
+
+
+class KerasHubFolder:
+    """What a folder says, checked; nothing is built. A `PresetFolder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._backbone = self._read(CONFIG)
+        described = self._backbone or self._read(PREPROCESSOR) or self._read(TOKENIZER)
+        if described is None:
+            raise PresetError(f"{folder}: expected {CONFIG}, found none")
+        self.family: Family = family_of(described.cls)
+        if self._backbone is not None:
+            self._expect(self._backbone, self.family.backbone)
+        self.weight_rules = self.family.keras_hub_rules
+        self.ignored_weights = self.family.keras_hub_ignored
+        self.manifest = Manifest(folder)
+
+    def backbone_arguments(self) -> dict[str, Any]:
+        """The backbone's constructor arguments, without the dtype."""
+        if self._backbone is None:
+            raise PresetError(f"{self.folder}: the preset has no backbone ({CONFIG})")
+        return dict(self._backbone.config)
+
+    def open_weights(self) -> TensorSource:
+        """The backbone's weights."""
+        return open_hdf5(self.folder)
+
+    def task(self) -> SavedObject | None:
+        """What task.json says; its backbone must be config.json's."""
+        task = self._read(TASK)
+        if task is None:
+            return None
+        if has_file(self.folder, TASK_WEIGHTS):
+            raise PresetError(f"{self.folder}: {TASK_WEIGHTS} is not supported yet")
+        self._expect(task, self.family.causal_lm)
+        self._check_same_backbone(task.parts.get("backbone"))
+        return task
+
+    def _check_same_backbone(self, nested: SavedObject | None) -> None:
+        if nested is None or nested.cls is not self.family.backbone:
+            raise PresetError.at(TASK, "backbone", self.family.backbone.__name__, "another class")
+        ours, theirs = self.backbone_arguments(), nested.config
+        differing = sorted(key for key in ours.keys() & theirs if ours[key] != theirs[key])
+        if differing:
+            expected = f"the values of {CONFIG}"
+            raise PresetError.at(TASK, f"backbone: {shown(differing)}", expected, "others")
+
+    def has_tokenizer(self) -> bool:
+        """Whether a preprocessor can be built."""
+        return has_file(self.folder, TOKENIZER) or has_file(self.folder, PREPROCESSOR)
+
+    def preprocessor_arguments(self) -> dict[str, Any]:
+        """The preprocessor's constructor arguments, the tokenizer built."""
+        saved = self._read(PREPROCESSOR)
+        if saved is None:
+            return {"tokenizer": self.tokenizer()}
+        self._expect(saved, self.family.preprocessor)
+        config = {key: item for key, item in saved.config.items() if key != "config_file"}
+        return {**config, "tokenizer": self._build_tokenizer(saved.parts.get("tokenizer"))}
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer with its vocabulary."""
+        return self._build_tokenizer(self._read(TOKENIZER))
+
+    def _read(self, name: str) -> SavedObject | None:
+        if not has_file(self.folder, name):
+            return None
+        return read_object(read_json(preset_file(self.folder, name)), name, _PARTS.get(name, ()))
+
+    def _build_tokenizer(self, saved: SavedObject | None) -> Tokenizer:
+        if saved is None:
+            raise PresetError(f"{self.folder}: the preset has no tokenizer ({TOKENIZER})")
+        if saved.cls is not TransformersTokenizer:
+            self._expect(saved, self.family.tokenizer)
+        config_file = plain_name(saved.config.get("config_file", TOKENIZER), saved.file)
+        tokenizer = saved.cls.from_config({**saved.config, "dtype": saved.dtype})
+        place = (ASSETS, config_file.partition(".")[0])
+        for asset in tokenizer.file_assets:
+            preset_file(self.folder, *place, asset)
+        tokenizer.load_assets(self.folder.joinpath(*place))
+        return tokenizer
+
+    def _expect(self, saved: SavedObject, cls: type) -> None:
+        if saved.cls is not cls:
+            raise PresetError.at(saved.file, "class_name", cls.__name__, saved.cls.__name__)

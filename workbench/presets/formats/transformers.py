@@ -1,0 +1,75 @@
+"""A folder in the layout of Hugging Face Transformers, read.
+
+config.json, model.safetensors (or shards with their index), and the tokenizer's files. Pickled
+weights and code that comes with a model are never touched.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import PresetError
+from workbench.presets.files import CONFIG
+from workbench.presets.formats.objects import SavedObject
+from workbench.presets.formats.safetensors import open_safetensors
+from workbench.presets.formats.tensors import TensorSource
+from workbench.presets.json_files import shown
+from workbench.presets.manifest import Manifest
+from workbench.presets.paths import has_file, preset_file
+from workbench.presets.registry import Family, match_transformers
+from workbench.tokenizers import Tokenizer, load_transformers_tokenizer
+
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+    "chat_template.jinja",
+)
+
+
+class TransformersFolder:
+    """What a folder says, checked; nothing is built. A `PresetFolder`."""
+
+    def __init__(self, folder: Path, config: dict[str, Any], cls: type) -> None:
+        self.folder = folder
+        self._config = config
+        family = match_transformers(config, folder, cls)
+        if family is None or family.transformers_config is None:
+            model_type = shown(config.get("model_type"))
+            raise PresetError(f"{CONFIG}: model_type {model_type} is not a family known here")
+        self.family: Family = family
+        self.weight_rules = family.transformers_rules
+        self.ignored_weights = family.transformers_ignored
+        self.manifest = Manifest(folder)
+
+    def backbone_arguments(self) -> dict[str, Any]:
+        """The backbone's constructor arguments, without the dtype."""
+        return self.family.transformers_config(self._config)
+
+    def open_weights(self) -> TensorSource:
+        """The backbone's weights."""
+        return open_safetensors(self.folder)
+
+    def task(self) -> SavedObject | None:
+        """These folders say nothing about tasks."""
+        return None
+
+    def has_tokenizer(self) -> bool:
+        """Whether a preprocessor can be built."""
+        return has_file(self.folder, "tokenizer.json") or has_file(self.folder, "tokenizer.model")
+
+    def preprocessor_arguments(self) -> dict[str, Any]:
+        """The preprocessor's constructor arguments; prompts start as Transformers starts them."""
+        tokenizer = self.tokenizer()
+        return {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer with its vocabulary."""
+        for name in _TOKENIZER_FILES:
+            if has_file(self.folder, name):
+                preset_file(self.folder, name)
+        return load_transformers_tokenizer(self.folder)

@@ -1,0 +1,217 @@
+"""From a preset to a backbone, task, preprocessor or tokenizer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+
+from workbench.backbones.weights import Rule, loading
+from workbench.errors import PresetError, WorkbenchError
+from workbench.presets.files import CONFIG, PREPROCESSOR
+from workbench.presets.formats.keras_hub import KerasHubFolder
+from workbench.presets.formats.objects import SavedObject
+from workbench.presets.formats.tensors import TensorSource
+from workbench.presets.formats.transformers import TransformersFolder
+from workbench.presets.handles import resolve
+from workbench.presets.json_files import read_json, shown
+from workbench.presets.loading import WeightLoader
+from workbench.presets.manifest import Manifest
+from workbench.presets.paths import has_file, preset_file
+from workbench.presets.registry import Family
+from workbench.presets.tokenizer_classes import as_family_class
+from workbench.tokenizers import Tokenizer
+
+MAX_CONFIG = 2**20
+
+
+class PresetFolder(Protocol):
+    """What a folder says, whatever its layout. Reading it builds nothing."""
+
+    folder: Path
+    family: Family
+    weight_rules: Sequence[Rule]
+    ignored_weights: Sequence[str]
+    manifest: Manifest
+
+    def backbone_arguments(self) -> dict[str, Any]: ...
+    def open_weights(self) -> TensorSource: ...
+    def task(self) -> SavedObject | None: ...
+    def has_tokenizer(self) -> bool: ...
+    def preprocessor_arguments(self) -> dict[str, Any]: ...
+    def tokenizer(self) -> Tokenizer: ...
+
+
+def load_backbone(
+    handle: str | Path, cls: type, load_weights: bool = True, dtype: Any = None, **overrides: Any
+) -> Any:
+    """The backbone of a preset.
+
+    Args:
+        handle: a built-in name or the path of a folder.
+        cls: the backbone's class, or a base of it.
+        load_weights: False builds it with random weights.
+        dtype: a Keras dtype policy or its name; None or "auto" for what is fast on this machine.
+        overrides: constructor arguments that replace the preset's.
+
+    Raises:
+        PresetError: the preset is missing, malformed, of another class, or its weights do not
+            fit; nothing is half loaded.
+    """
+    preset = open_preset(handle, cls)
+    target = _fitting(preset, preset.family.backbone, cls)
+    return _build_backbone(preset, target, load_weights, dtype, overrides)
+
+
+def load_task(
+    handle: str | Path, cls: type, load_weights: bool = True, dtype: Any = None, **overrides: Any
+) -> Any:
+    """A preset's task: its backbone and, where it has a tokenizer, its preprocessor.
+
+    Args:
+        handle: a built-in name or the path of a folder.
+        cls: the task's class, or a base of it such as `CausalLM`.
+        load_weights: False builds it with random weights.
+        dtype: a Keras dtype policy or its name; None or "auto" for what is fast on this machine.
+        overrides: `backbone` and `preprocessor` replace the preset's; the others are constructor
+            arguments of the backbone.
+
+    Raises:
+        PresetError: as `load_backbone`.
+    """
+    preset = open_preset(handle, cls)
+    family = preset.family
+    target = _fitting(preset, family.causal_lm, cls)
+    preset.task()
+    if "preprocessor" in overrides:
+        preprocessor = overrides.pop("preprocessor")
+    else:
+        preprocessor = _build_preprocessor(preset, {}) if preset.has_tokenizer() else None
+    backbone = overrides.pop("backbone", None)
+    if backbone is None:
+        backbone = _build_backbone(preset, family.backbone, load_weights, dtype, overrides)
+    task = target(backbone=backbone, preprocessor=preprocessor)
+    task.preset = str(handle)
+    return task
+
+
+def load_preprocessor(handle: str | Path, cls: type, **overrides: Any) -> Any:
+    """A preset's preprocessor; `overrides` replace its constructor arguments.
+
+    Raises:
+        PresetError: as `load_backbone`, or the preset has no tokenizer.
+    """
+    preset = open_preset(handle, cls)
+    _fitting(preset, preset.family.preprocessor, cls)
+    return _build_preprocessor(preset, overrides)
+
+
+def load_tokenizer(handle: str | Path, cls: type) -> Any:
+    """A preset's tokenizer, with its vocabulary.
+
+    Raises:
+        PresetError: as `load_backbone`, or the preset has no tokenizer, or a Transformers folder
+            holds one that a tokenizer of class `cls` cannot be exactly.
+    """
+    preset = open_preset(handle, cls)
+    _fitting(preset, preset.family.tokenizer, cls)
+    tokenizer = preset.tokenizer()
+    if isinstance(tokenizer, cls):
+        return tokenizer
+    return as_family_class(tokenizer, preset.family.tokenizer, preset.folder)
+
+
+def open_preset(handle: str | Path, cls: type) -> PresetFolder:
+    """Find a preset's folder and read what it says. `cls` is the class that is wanted of it.
+
+    Raises:
+        PresetError: there is none, or its layout is neither KerasHub's nor Transformers'.
+    """
+    folder = resolve(handle)
+    if not has_file(folder, CONFIG):
+        return KerasHubFolder(folder)
+    config = read_json(preset_file(folder, CONFIG), MAX_CONFIG)
+    if "registered_name" in config:
+        return KerasHubFolder(folder)
+    if "model_type" in config:
+        return TransformersFolder(folder, config, cls)
+    got = f"the keys {shown(sorted(config))}"
+    raise PresetError.at(CONFIG, "content", "registered_name or model_type", got)
+
+
+def _fitting(preset: PresetFolder, found: type, asked: type) -> type:
+    """The class to build: the preset's, or the one asked for where that is derived from it."""
+    if issubclass(found, asked):
+        return found
+    if issubclass(asked, found):
+        return asked
+    raise PresetError(
+        f"{preset.folder}: the preset is of the family {preset.family.name}: "
+        f"expected {found.__name__}.from_preset(...), got {asked.__name__}.from_preset(...)"
+    )
+
+
+def _build_backbone(
+    preset: PresetFolder, cls: type, load_weights: bool, dtype: Any, overrides: Mapping[str, Any]
+) -> Any:
+    arguments = {**preset.backbone_arguments(), **overrides}
+    _check_arguments(cls, arguments)
+    arguments["dtype"] = fast_dtype() if dtype in (None, "auto") else dtype
+    if not load_weights:
+        with _named_errors(CONFIG):
+            return cls(**arguments)
+    preset.manifest.start()
+    source = preset.open_weights()
+    try:
+        layers = arguments["num_layers"]
+        loader = WeightLoader(source, preset.weight_rules, layers, preset.ignored_weights)
+        with _named_errors(CONFIG), loading(loader):
+            backbone = cls(**arguments)
+        loader.finish()
+    finally:
+        source.close()
+    preset.manifest.finish()
+    return backbone
+
+
+def _build_preprocessor(preset: PresetFolder, overrides: Mapping[str, Any]) -> Any:
+    arguments = {**preset.preprocessor_arguments(), **overrides}
+    _check_arguments(preset.family.preprocessor, arguments)
+    with _named_errors(PREPROCESSOR):
+        return preset.family.preprocessor(**arguments)
+
+
+def fast_dtype() -> str:
+    """float32 on CPU, where bfloat16 is several times slower to read; bfloat16 on accelerators."""
+    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+
+
+def _check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:
+    """Refuse settings the class does not have, and the lack of one it needs."""
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    unknown = sorted(set(arguments) - set(parameters))
+    if unknown:
+        raise PresetError.at(CONFIG, shown(unknown), f"settings of {cls.__name__}", "unknown ones")
+    required = {n for n, p in parameters.items() if p.default is inspect.Parameter.empty}
+    missing = sorted(required - set(arguments))
+    if missing:
+        raise PresetError.at(CONFIG, ", ".join(missing), "a value", "none")
+
+
+@contextmanager
+def _named_errors(file: str) -> Iterator[None]:
+    """What a constructor refuses is a mistake in the file its arguments came from."""
+    try:
+        yield
+    except PresetError:
+        raise
+    except (WorkbenchError, TypeError, ValueError, OverflowError) as error:
+        raise PresetError(f"{file}: {error}") from error
