@@ -87,7 +87,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class RMSNorm:
-    """Root-mean-square norm (Zhang and Sennrich 2019). Gemma stores its scale less one: offset 1."""
+    """Root-mean-square norm (Zhang and Sennrich 2019). Gemma stores scale - 1: offset 1."""
 
     epsilon: float = 1e-6
     offset: float = 0.0

@@ -19,6 +19,7 @@ from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.embedding import EmbeddingScale, PositionEmbedding
 from workbench.backbones.layers.named import TokenEmbedding
 from workbench.backbones.layers.norms import make_norm
+from workbench.errors import SettingError
 
 Cache = tuple[LayerCache, ...]
 
@@ -31,6 +32,9 @@ class Decoder(Backbone):
     """
 
     def __init__(self, config: DecoderConfig, dtype: Any = None, **kwargs: Any) -> None:
+        unknown = sorted(set(kwargs) - {"name", "trainable"})
+        if unknown:  # Keras would drop them in silence
+            raise SettingError(f"{type(self).__name__}: unknown arguments {unknown}")
         init = keras.initializers.RandomNormal(stddev=0.02)
         embedding = TokenEmbedding(
             config.vocabulary_size,

@@ -103,7 +103,7 @@ class Programs:
             with self._holding(parameters):
                 logits, cache = read_prompts(self.backbone, ids, lengths, cache_length)
             real = jnp.arange(ids.shape[1]) < lengths[:, None]
-            history = History.of(ids, real, logits.shape[-1])
+            history = History.start(ids, real, logits.shape[-1])
             return emit(logits, cache, history, lengths, jnp.int32(0), controls)
 
         def step(

@@ -72,7 +72,7 @@ def make_request(
         limits=_limits(lengths, context, max_length, max_new_tokens),
         stop_ids=stop_ids,
         sampler=sampler,
-        seed=_check_seed(seed if seed is not None else sampler.seed),
+        seed=_check_seed(seed if seed is not None else sampler.initial_seed),
         alternatives=min(alternatives, vocabulary_size),
     )
 

@@ -13,7 +13,8 @@ from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import HEADS_FIRST, LINEAR, LINEAR_OUT, Rule
-from workbench.errors import SettingError
+from workbench.errors import PresetError, SettingError
+from workbench.presets.formats.settings import Settings
 from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
@@ -43,6 +44,9 @@ class GemmaBackbone(Decoder):
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
+        query_pre_attn_scalar: scale scores by this ** -0.5, whatever query_head_dim_normalize
+            says; for Transformers configs with a value of their own. Not an argument of
+            KerasHub's.
 
     Raises:
         SettingError: an argument is impossible.
@@ -68,6 +72,7 @@ class GemmaBackbone(Decoder):
         layer_norm_epsilon: float = 1e-6,
         dropout: float = 0,
         dtype: Any = None,
+        query_pre_attn_scalar: float | None = None,
         **kwargs: Any,
     ) -> None:
         for name, value in (("num_query_heads", num_query_heads), ("head_dim", head_dim)):
@@ -80,6 +85,9 @@ class GemmaBackbone(Decoder):
                 f"together, got {intermediate_dim}"
             )
         scaled_width = head_dim if query_head_dim_normalize else hidden_dim / num_query_heads
+        if query_pre_attn_scalar is not None:
+            config.check_positive("GemmaBackbone", "query_pre_attn_scalar", query_pre_attn_scalar)
+            scaled_width = query_pre_attn_scalar
         super().__init__(
             config.DecoderConfig(
                 vocabulary_size=vocabulary_size,
@@ -111,6 +119,13 @@ class GemmaBackbone(Decoder):
             dtype=dtype,
             **kwargs,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the one KerasHub lacks only where it is used."""
+        values = super().get_config()
+        if values["query_pre_attn_scalar"] is None:
+            del values["query_pre_attn_scalar"]
+        return values
 
 
 class GemmaTokenizer(SentencePieceTokenizer):
@@ -189,4 +204,88 @@ TRANSFORMERS_RULES_2 = (
     Rule(_OURS + "post_attention_norm/scale", _AFTER_ATTENTION),
     Rule(_OURS + "mlp_norm/scale", _either(_LAYER + "pre_feedforward_layernorm.weight")),
     Rule(_OURS + "post_mlp_norm/scale", _either(_LAYER + "post_feedforward_layernorm.weight")),
+)
+
+
+def transformers_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A Transformers config of Gemma 1 as arguments of the backbone."""
+    settings = Settings(values)
+    arguments = _shared_arguments(settings)
+    # Early files say "gelu" and mean its tanh form.
+    settings.expect("hidden_act", "gelu_pytorch_tanh", "gelu")
+    settings.expect("hidden_activation", "gelu_pytorch_tanh")
+    settings.finish(harmless=("max_position_embeddings",))
+    return arguments
+
+
+def transformers_config_2(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A Transformers config of Gemma 2 as arguments of the backbone."""
+    settings = Settings(values)
+    arguments = _shared_arguments(settings)
+    settings.expect("hidden_activation", "gelu_pytorch_tanh")
+    settings.expect("hidden_act", "gelu_pytorch_tanh")
+    kinds = ["sliding_attention", "full_attention"] * arguments["num_layers"]
+    settings.expect("layer_types", kinds[: arguments["num_layers"]])
+    arguments |= _scale_arguments(settings.take("query_pre_attn_scalar"), arguments)
+    arguments |= {
+        "use_post_ffw_norm": True,
+        "use_post_attention_norm": True,
+        "attention_logit_soft_cap": settings.take("attn_logit_softcapping", None),
+        "final_logit_soft_cap": settings.take("final_logit_softcapping", None),
+        "use_sliding_window_attention": True,
+        "sliding_window_size": settings.take("sliding_window"),
+    }
+    settings.finish(harmless=("max_position_embeddings", "cache_implementation"))
+    return arguments
+
+
+def _shared_arguments(settings: Settings) -> dict[str, Any]:
+    settings.expect("tie_word_embeddings", True)
+    rope = settings.rope()
+    if rope != {"rope_theta": 10_000.0, "rope_type": "default"}:
+        raise PresetError.at("config.json", "rope_parameters", "theta 10000, unscaled", rope)
+    return {
+        "vocabulary_size": settings.take("vocab_size"),
+        "num_layers": config.layer_count("config.json", settings.take("num_hidden_layers")),
+        "num_query_heads": settings.take("num_attention_heads"),
+        "num_key_value_heads": settings.take("num_key_value_heads"),
+        "hidden_dim": settings.take("hidden_size"),
+        "intermediate_dim": 2 * settings.take("intermediate_size"),
+        "head_dim": settings.take("head_dim"),
+        "layer_norm_epsilon": settings.take("rms_norm_eps", 1e-6),
+    }
+
+
+def _scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Scores are divided by sqrt(scalar): one of two widths in every release, anything in a file."""
+    if scalar == arguments["head_dim"]:
+        return {"query_head_dim_normalize": True}
+    if scalar == arguments["hidden_dim"] / arguments["num_query_heads"]:
+        return {"query_head_dim_normalize": False}
+    return {"query_pre_attn_scalar": scalar}
+
+
+_SHARED = {
+    "backbone": GemmaBackbone,
+    "tokenizer": GemmaTokenizer,
+    "preprocessor": GemmaCausalLMPreprocessor,
+    "causal_lm": GemmaCausalLM,
+    "keras_hub_rules": KERAS_HUB_RULES,
+}
+
+FAMILIES = (
+    Family(
+        name="gemma",
+        transformers_model_types=("gemma",),
+        transformers_config=transformers_config,
+        transformers_rules=TRANSFORMERS_RULES,
+        **_SHARED,
+    ),
+    Family(
+        name="gemma2",
+        transformers_model_types=("gemma2",),
+        transformers_config=transformers_config_2,
+        transformers_rules=TRANSFORMERS_RULES_2,
+        **_SHARED,
+    ),
 )

@@ -9,6 +9,7 @@ from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import CONV1D, CONV1D_OUT, FLAT, Rule
+from workbench.presets.formats.settings import Settings
 from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
@@ -154,4 +155,40 @@ TRANSFORMERS_RULES = (
 # Causal masks that old files store beside the weights.
 TRANSFORMERS_IGNORED = tuple(
     name for buffer in ("attn.bias", "attn.masked_bias") for name in _either(_LAYER + buffer)
+)
+
+
+def transformers_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A Transformers config as arguments of the backbone."""
+    settings = Settings(values)
+    width = settings.take("n_embd")
+    arguments = {
+        "vocabulary_size": settings.take("vocab_size"),
+        "num_layers": settings.take("n_layer"),
+        "num_heads": settings.take("n_head"),
+        "hidden_dim": width,
+        "intermediate_dim": settings.take("n_inner", 4 * width),
+        "max_sequence_length": settings.take("n_positions"),
+    }
+    settings.expect("activation_function", "gelu_new", "gelu_pytorch_tanh")
+    settings.expect("layer_norm_epsilon", 1e-5)
+    settings.expect("scale_attn_weights", True)
+    settings.expect("tie_word_embeddings", True)
+    settings.finish(harmless=("n_ctx",))
+    return arguments
+
+
+FAMILIES = (
+    Family(
+        name="gpt2",
+        backbone=GPT2Backbone,
+        tokenizer=GPT2Tokenizer,
+        preprocessor=GPT2CausalLMPreprocessor,
+        causal_lm=GPT2CausalLM,
+        keras_hub_rules=KERAS_HUB_RULES,
+        transformers_model_types=("gpt2",),
+        transformers_config=transformers_config,
+        transformers_rules=TRANSFORMERS_RULES,
+        transformers_ignored=TRANSFORMERS_IGNORED,
+    ),
 )

@@ -7,6 +7,7 @@ from Llama 3 on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from workbench.backbones import config
@@ -14,6 +15,7 @@ from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import LINEAR, LINEAR_OUT, Rule
 from workbench.errors import SettingError
+from workbench.presets.formats.settings import Settings
 from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
@@ -198,4 +200,77 @@ TRANSFORMERS_RULES = (
     Rule(_OURS + "mlp/up/kernel", _either("mlp.up_proj.weight"), LINEAR),
     Rule(_OURS + "mlp/down/kernel", _either("mlp.down_proj.weight"), LINEAR),
     Rule("final_norm/scale", ("model.norm.weight", "norm.weight")),
+)
+
+# What Transformers calls Llama 3.1's settings, and what KerasHub does.
+_SCALING = {
+    "factor": "rope_frequency_adjustment_factor",
+    "low_freq_factor": "rope_low_freq_factor",
+    "high_freq_factor": "rope_high_freq_factor",
+    "original_max_position_embeddings": "rope_pretraining_sequence_length",
+}
+
+
+def transformers_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A Transformers config as arguments of the backbone."""
+    settings = Settings(values)
+    heads, width = settings.take("num_attention_heads"), settings.take("hidden_size")
+    arguments = {
+        "vocabulary_size": settings.take("vocab_size"),
+        "num_layers": settings.take("num_hidden_layers"),
+        "num_query_heads": heads,
+        "hidden_dim": width,
+        "intermediate_dim": settings.take("intermediate_size"),
+        "num_key_value_heads": settings.take("num_key_value_heads", heads),
+        "layer_norm_epsilon": settings.take("rms_norm_eps", 1e-6),
+        "tie_word_embeddings": settings.flag("tie_word_embeddings", default=False),
+    }
+    settings.expect("head_dim", config.head_width("config.json", width, heads))
+    settings.expect("hidden_act", "silu")
+    arguments |= _rope_arguments(settings.rope())
+    settings.finish(harmless=("max_position_embeddings",))
+    return arguments
+
+
+def _rope_arguments(rope: dict[str, Any]) -> dict[str, Any]:
+    arguments = {"rope_max_wavelength": rope["rope_theta"]}
+    if rope["rope_type"] == "linear":
+        arguments["rope_position_scaling_factor"] = rope["factor"]
+    if rope["rope_type"] == "llama3":
+        arguments |= {ours: rope[theirs] for theirs, ours in _SCALING.items()}
+    return arguments
+
+
+def _is_byte_level(values: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the folder's tokenizer is Llama 3's kind: both kinds say `model_type: llama`."""
+    file = folder / "tokenizer.json"
+    return file.is_file() and b'"ByteLevel"' in file.read_bytes()
+
+
+_SHARED = {
+    "keras_hub_rules": KERAS_HUB_RULES,
+    "transformers_model_types": ("llama",),
+    "transformers_config": transformers_config,
+    "transformers_rules": TRANSFORMERS_RULES,
+    "transformers_ignored": ("model.layers.{i}.self_attn.rotary_emb.inv_freq",),
+}
+
+FAMILIES = (
+    Family(
+        name="llama3",
+        backbone=Llama3Backbone,
+        tokenizer=Llama3Tokenizer,
+        preprocessor=Llama3CausalLMPreprocessor,
+        causal_lm=Llama3CausalLM,
+        transformers_match=_is_byte_level,
+        **_SHARED,
+    ),
+    Family(
+        name="llama",
+        backbone=LlamaBackbone,
+        tokenizer=LlamaTokenizer,
+        preprocessor=LlamaCausalLMPreprocessor,
+        causal_lm=LlamaCausalLM,
+        **_SHARED,
+    ),
 )
