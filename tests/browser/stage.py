@@ -1,0 +1,119 @@
+"""A page with a panel on it and no Jupyter: the module from a Blob, a model as ipywidgets has one.
+
+The page's model talks to a real panel in this process, so a click runs through the same code as in
+a notebook; only the transport is missing.
+"""
+
+import queue
+import time
+
+import comm
+from ipywidgets import Widget
+
+PAGE = """
+<!doctype html>
+<html lang="en"><head><title>panel</title></head>
+<body style="margin: 16px; font-family: sans-serif"><main id="stage"></main></body></html>
+"""
+
+MOUNT = """
+async ({ state, width }) => {
+  const listeners = new Map();
+  const call = (event, ...values) => [...(listeners.get(event) ?? [])].forEach((f) => f(...values));
+  const changed = new Set();
+  const set = (name, value, mine) => {
+    if (JSON.stringify(state[name]) === JSON.stringify(value)) return;
+    state[name] = value;
+    if (mine) changed.add(name);
+    call(`change:${name}`);
+  };
+  const model = {
+    get: (name) => state[name],
+    set: (name, value) => set(name, value, true),
+    save_changes() {
+      const update = Object.fromEntries([...changed].map((name) => [name, state[name]]));
+      changed.clear();
+      window.toKernel({ method: "update", state: update, buffer_paths: [] });
+    },
+    send: (content) => window.toKernel({ method: "custom", content }),
+    on(event, listener) {
+      listeners.set(event, [...(listeners.get(event) ?? []), listener]);
+    },
+    off(event, listener) {
+      listeners.set(event, (listeners.get(event) ?? []).filter((f) => f !== listener));
+    },
+  };
+  window.fromKernel = (messages) => messages.forEach((data) => {
+    if (data.method === "custom") call("msg:custom", data.content, []);
+    else Object.entries(data.state).forEach(([name, value]) => set(name, value, false));
+  });
+  const style = document.createElement("style");
+  style.textContent = state._css;
+  document.head.append(style);
+  const url = URL.createObjectURL(new Blob([state._esm], { type: "text/javascript" }));
+  const module = await import(url);
+  const el = document.createElement("div");
+  el.style.width = `${width}px`;
+  document.getElementById("stage").append(el);
+  const dispose = await module.default.render({ model, el });
+  window.unmount = () => { dispose(); el.remove(); };
+  window.listenerCount = () => [...listeners.values()].flat().length;
+}
+"""
+
+
+class RecordingComm(comm.base_comm.BaseComm):
+    """A comm that keeps what is published, with the time and the size as JSON."""
+
+    def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
+        sent = self.__dict__.setdefault("sent", queue.SimpleQueue())
+        sent.put((time.monotonic(), msg_type, data))
+
+
+class Stage:
+    """A panel on a page. `run` lets both sides talk."""
+
+    def __init__(self, page, panel, width=960):
+        self.page, self.panel = page, panel
+        self.alive = True
+        self.heard = []
+        page.set_content(PAGE)
+        page.expose_function("toKernel", self._to_kernel)
+        self.mount(width)
+
+    def mount(self, width=960):
+        state = {k: v for k, v in self.panel.get_state().items() if k != "layout"}
+        self.page.evaluate(MOUNT, {"state": state, "width": width})
+
+    def _to_kernel(self, data):
+        self.heard.append(data)
+        if self.alive:
+            self.panel.comm.handle_msg({"content": {"data": data}, "buffers": []})
+
+    def run(self, seconds=0.0):
+        """Deliver messages for some seconds, and at least once."""
+        end = time.monotonic() + seconds
+        while True:
+            self._deliver()
+            if time.monotonic() >= end:
+                return
+            self.page.wait_for_timeout(15)
+
+    def until(self, condition, seconds=5.0):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "waited too long"
+            self.run(0.02)
+
+    def _deliver(self):
+        messages = []
+        while not self.panel.comm.sent.empty():
+            _, kind, data = self.panel.comm.sent.get()
+            if kind == "comm_msg" and data["method"] != "echo_update":
+                messages.append(data)
+        if messages and self.alive:
+            self.page.evaluate("(messages) => window.fromKernel(messages)", messages)
+
+
+def close_all_widgets():
+    Widget.close_all()

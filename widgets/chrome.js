@@ -1,0 +1,139 @@
+// What stands around a panel's work: heading, status, menu, errors, code, help, and a watch on the kernel.
+
+const SILENCE_MS = 4000;
+
+/** A button that opens a menu; `items` are [label, action] pairs. */
+function createMenu(items) {
+  const list = make("div", { class: "wb-menu-list", role: "menu", id: uniqueId("menu") });
+  const opener = button("⋯", () => toggle(list.hidden), {
+    class: "wb-button wb-quiet wb-menu-button",
+    "aria-label": "Menu",
+    "aria-haspopup": "menu",
+    "aria-controls": list.id,
+    "aria-expanded": "false",
+  });
+  const entries = items.map(([label, action]) =>
+    button(label, () => {
+      toggle(false);
+      action();
+    }, { class: "wb-menu-item", role: "menuitem", tabindex: "-1" }),
+  );
+  const toggle = (open) => {
+    list.hidden = !open;
+    opener.setAttribute("aria-expanded", String(open));
+    (open ? entries[0] : opener).focus();
+  };
+  const node = make("div", { class: "wb-menu" }, opener, list);
+  list.hidden = true;
+  list.append(...entries);
+  node.addEventListener("keydown", (event) => {
+    if (list.hidden) return;
+    const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape") toggle(false);
+    else if (move) entries.at((entries.indexOf(document.activeElement) + move) % entries.length).focus();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  node.addEventListener("focusout", (event) => {
+    if (list.hidden || node.contains(event.relatedTarget)) return;
+    list.hidden = true;
+    opener.setAttribute("aria-expanded", "false");
+  });
+  return node;
+}
+
+/** One sentence that says what to do, the details folded. */
+function createError() {
+  const message = make("div", { class: "wb-error-message" });
+  const details = make("pre", { tabindex: "0", "aria-label": "Details" });
+  const fold = make("details", {}, make("summary", {}, "Details"), details);
+  const node = make("div", { class: "wb-error", role: "alert" }, message, fold);
+  return {
+    node,
+    show(error) {
+      node.hidden = !error;
+      setText(message, error?.message ?? "");
+      setText(details, error?.details ?? "");
+      fold.hidden = !error?.details;
+    },
+  };
+}
+
+/** A section that the menu opens, with a way to close it. */
+function createSection(title, ...children) {
+  const node = make(
+    "div",
+    { class: "wb-section" },
+    make(
+      "div",
+      { class: "wb-section-head" },
+      make("strong", {}, title),
+      button("Close", () => (node.hidden = true), { class: "wb-button wb-quiet" }),
+    ),
+    ...children,
+  );
+  node.hidden = true;
+  return node;
+}
+
+/** The call that writes the same text again, copied or ready to be copied. */
+function createCode(model) {
+  const code = make("pre", { class: "wb-code", tabindex: "0", "aria-label": "Python code" });
+  const note = make("span", { role: "status", class: "wb-note" });
+  const node = createSection("As code", code, note);
+  const select = () => {
+    const range = document.createRange();
+    range.selectNodeContents(code);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    setText(note, "Selected: press Ctrl+C to copy.");
+  };
+  return {
+    node,
+    refresh: () => setText(code, model.get("code")),
+    async copy() {
+      node.hidden = false;
+      setText(note, "");
+      try {
+        await navigator.clipboard.writeText(model.get("code"));
+        setText(note, "Copied.");
+      } catch {
+        select();
+      }
+    },
+  };
+}
+
+function createHelp(...sentences) {
+  return createSection("Help", make("ul", {}, ...sentences.map((text) => make("li", {}, text))));
+}
+
+/**
+ * Notices a kernel that has gone: `expect()` after a message that deserves an answer, `heard()` at
+ * every sign of life. While `isBusy()`, silence is answered with `ask()`.
+ */
+function createWatch({ isBusy, ask, silent, alive }) {
+  let last = Date.now();
+  let asked = null;
+  const expect = () => {
+    asked ??= Date.now();
+  };
+  const timer = setInterval(() => {
+    const now = Date.now();
+    if (asked !== null && now - asked >= SILENCE_MS) silent();
+    else if (asked === null && isBusy() && now - last >= SILENCE_MS / 4) {
+      ask();
+      expect();
+    }
+  }, SILENCE_MS / 8);
+  return {
+    expect,
+    heard() {
+      last = Date.now();
+      asked = null;
+      alive();
+    },
+    dispose: () => clearInterval(timer),
+  };
+}

@@ -1,0 +1,61 @@
+// Building blocks of every panel. Text enters the page as text nodes, never as markup.
+
+let made = 0;
+
+/** An id no other element of the page has. */
+function uniqueId(name) {
+  made += 1;
+  return `wb-${name}-${made}-${Math.random().toString(36).slice(2, 8)}`;
+}
+
+/** An element: `on…` options are listeners, `class` its classes, the others its attributes. */
+function make(tag, options = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function button(label, onclick, options = {}) {
+  return make("button", { type: "button", class: "wb-button", onclick, ...options }, label);
+}
+
+/** Sets text only when it differs, so that nothing is laid out or announced twice. */
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Calls `action` once things have been quiet for `delay` ms; `flush` calls it at once. */
+function debounce(action, delay) {
+  let timer = null;
+  const run = () => {
+    clearTimeout(timer);
+    timer = null;
+    action();
+  };
+  return {
+    touch() {
+      clearTimeout(timer);
+      timer = setTimeout(run, delay);
+    },
+    flush() {
+      if (timer !== null) run();
+    },
+    drop() {
+      clearTimeout(timer);
+      timer = null;
+    },
+    get waiting() {
+      return timer !== null;
+    },
+  };
+}
+
+function percentText(percent) {
+  if (percent === null || percent === undefined) return "";
+  return percent < 1 ? "< 1 %" : `${Math.round(percent)} %`;
+}

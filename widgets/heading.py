@@ -1,0 +1,25 @@
+"""What the heading of a panel says of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def heading_of(lm: Any) -> dict[str, str]:
+    """Name, family, number of parameters and dtype, as a person reads them."""
+    cls = type(lm).__name__
+    return {
+        "name": Path(lm.preset or lm.name).name,
+        "family": cls.removesuffix("CausalLM") or cls,
+        "parameters": short_count(lm.backbone.count_params()),
+        "dtype": lm.backbone.dtype_policy.name,
+    }
+
+
+def short_count(number: int) -> str:
+    """Three digits and a unit: 2.94 M, 134 M, 1.24 B."""
+    for unit, word in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:#.3g}".rstrip(".") + f" {word}"
+    return str(number)

@@ -1,0 +1,139 @@
+"""One completion as the generate panel keeps it: to stream it out, and to come back to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from workbench.generation.events import Done, Token
+from workbench.generation.jobs import GenerationJob, JobState
+
+from .settings import SAMPLERS, Settings, call_of, sampler_of
+
+KEPT_ALTERNATIVES = 300  # tokens; those of longer runs are asked for one at a time
+ENDINGS = {"stop": "stop: end token", "length": "stop: max tokens", "cancelled": "stopped"}
+
+
+def percent(logprob: float, digits: int | None = None) -> float | None:
+    """A natural log-probability in percent; None for what is no probability."""
+    return round(100 * math.exp(logprob), digits) if logprob <= 0.01 else None
+
+
+class Run:
+    """A prompt, its settings and what became of them.
+
+    Args:
+        number: From 1, in the order of the panel's runs.
+        lm: The model that continues the prompt.
+        prompt: The text to continue.
+        settings: The sampler's name and the value of every control.
+        on_event: Called with this run and each event of its job, after the run has taken it.
+
+    Raises:
+        SettingError: The sampler refuses its settings.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        lm: Any,
+        prompt: str,
+        settings: Settings,
+        on_event: Callable[[Run, JobState | Token | Done], None],
+    ) -> None:
+        self.number = number
+        self.prompt = prompt
+        self.settings = settings
+        self.size = 0
+        self._pieces: list[str] = []
+        self._percents: list[int | None] = []
+        self._on_event = on_event
+        self.job = GenerationJob(
+            lm, prompt, sampler=sampler_of(settings), on_event=self._take, **call_of(settings)
+        )
+
+    @property
+    def text(self) -> str:
+        """The completion so far."""
+        return self.job.text
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second of decoding so far."""
+        return round(self.job.stats.tokens_per_second, 1) if self.job.stats else 0.0
+
+    @property
+    def summary(self) -> str:
+        """How much was written, how fast, and why it ended."""
+        if not self.job.done:
+            return ""
+        ending = ENDINGS.get(self.job.reason or "", "failed")
+        stats = self.job.stats
+        if stats is None:
+            return ending
+        seconds = stats.prefill_seconds + stats.decode_seconds
+        return f"{_count(stats.new_tokens)} · {seconds:.1f} s · {ending}"
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """This run's line in the panel's history."""
+        label = SAMPLERS[self.settings["sampler"]].label
+        return {"number": self.number, "label": f"Run {self.number}: {label}, {self.summary}"}
+
+    def delta(self, offset: int) -> dict[str, Any]:
+        """A message with the tokens from `offset` on."""
+        return {
+            "type": "tokens",
+            "run": self.number,
+            "offset": offset,
+            "pieces": self._pieces[offset:],
+            "percents": self._percents[offset:],
+            "rate": self.rate,
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything the page shows of this run; `pieces` are the texts of its tokens."""
+        final = self.job.done
+        few = len(self.job.tokens) <= KEPT_ALTERNATIVES
+        return {
+            "run": self.number,
+            "prompt": self.prompt,
+            "pieces": list(self._pieces),
+            "percents": list(self._percents),
+            "rate": self.rate,
+            "final": final,
+            "summary": self.summary,
+            "alternatives": self._all_alternatives() if final and few else [],
+        }
+
+    def alternatives(self, index: int) -> list[list[Any]]:
+        """What the model had in mind for token `index`: [text, percent], best first."""
+        if not 0 <= index < len(self.job.tokens):
+            return []
+        token = self.job.tokens[index]
+        return [[other.text, percent(other.logprob, 1)] for other in token.alternatives]
+
+    @property
+    def count(self) -> int:
+        """How many pieces there are."""
+        return len(self._pieces)
+
+    def _all_alternatives(self) -> list[list[list[Any]]]:
+        return [self.alternatives(index) for index in range(len(self.job.tokens))]
+
+    def _take(self, event: JobState | Token | Done) -> None:
+        if isinstance(event, Token):
+            self._add(event.text, percent(event.logprob))
+        elif isinstance(event, Done) and event.tail:
+            self._add(event.tail, None)
+        self._on_event(self, event)
+
+    def _add(self, text: str, chance: float | None) -> None:
+        self._pieces.append(text)
+        self._percents.append(chance)
+        self.size += len(text) + 8  # about what JSON takes
+
+
+def _count(tokens: int) -> str:
+    return "1 token" if tokens == 1 else f"{tokens:,} tokens"
