@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.errors import PresetError
 from workbench.presets import embedded
+from workbench.presets.atomic import surviving
 from workbench.presets.files import CONFIG, METADATA
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.paths import has_file, preset_file
@@ -43,6 +44,7 @@ def resolve(handle: str | Path) -> Path:
 
 def _local_folder(path: Path, text: str) -> Path:
     try:
+        path = surviving(path)
         if path.is_dir():
             return path
         exists = path.exists()

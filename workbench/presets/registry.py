@@ -27,6 +27,9 @@ def _any_folder(config: Mapping[str, Any], folder: Path) -> bool:
 class Family:
     """The classes of a family and how its weights and settings are found in each file format.
 
+    Families may share classes where only their Transformers files differ; what KerasHub's files
+    need is then taken from the first.
+
     Attributes:
         name: the package name KerasHub gives the family, such as "llama3".
         backbone, tokenizer, preprocessor, causal_lm: its classes. Their names are KerasHub's:
@@ -72,7 +75,11 @@ def families() -> tuple[Family, ...]:
 
 @functools.cache
 def _by_class_name() -> dict[str, tuple[Family, type]]:
-    return {cls.__name__: (family, cls) for family in families() for cls in family.classes}
+    found: dict[str, tuple[Family, type]] = {}
+    for family in families():
+        for cls in family.classes:
+            found.setdefault(cls.__name__, (family, cls))
+    return found
 
 
 def find_class(class_name: str) -> tuple[Family, type] | None:

@@ -93,24 +93,27 @@ def read_policy(value: Any, file: str, key: str) -> str | None:
 
 
 def write_object(
-    cls: type, config: dict[str, Any], *, dtype: str, parts: dict[str, Any] | None = None
+    cls: type, config: dict[str, Any], *, dtype: str | None, parts: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """An object as KerasHub writes it. `parts` are objects already written, or None."""
-    policy = {
-        "module": "keras",
-        "class_name": "DTypePolicy",
-        "config": {"name": dtype},
-        "registered_name": None,
-    }
-    module, registered = _module(cls), f"keras_hub>{cls.__name__}"
-    if cls is TransformersTokenizer:
-        module, registered = _OWN_MODULE, _OWN
-    head = {"name": snake_case(cls.__name__), "trainable": True, "dtype": policy}
+    own = cls is TransformersTokenizer
+    head: dict[str, Any] = {"name": snake_case(cls.__name__)}
+    if dtype is not None:
+        head |= {"trainable": True, "dtype": _policy(dtype)}
     return {
-        "module": module,
+        "module": _OWN_MODULE if own else _module(cls),
         "class_name": cls.__name__,
         "config": {**head, **(parts or {}), **config},
-        "registered_name": registered,
+        "registered_name": _OWN if own else f"keras_hub>{cls.__name__}",
+    }
+
+
+def _policy(name: str) -> dict[str, Any]:
+    return {
+        "module": "keras",
+        "class_name": "DTypePolicy",
+        "config": {"name": name},
+        "registered_name": None,
     }
 
 

@@ -1,0 +1,183 @@
+"""Writing a preset folder in KerasHub's layout, all or nothing."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+import workbench
+from workbench.backbones.weights import expand, stored
+from workbench.errors import PresetError
+from workbench.presets.atomic import replacing
+from workbench.presets.files import ASSETS, CONFIG, METADATA, PREPROCESSOR, TASK, TOKENIZER
+from workbench.presets.formats.hdf5_writer import write_sharded, write_whole
+from workbench.presets.formats.objects import FLOAT_POLICIES, write_object
+from workbench.presets.manifest import KEY, checksums
+from workbench.presets.registry import Family, family_of
+from workbench.presets.tokenizer_classes import as_family_class
+from workbench.tokenizers import Tokenizer
+
+_GIGABYTE = 2**30
+_ROOM = 4 * 2**20  # for everything but the weights
+_WEIGHTS = ("model.weights.h5", "model.weights.json", "model_*.weights.h5", "task.weights.h5")
+_OF_BACKBONE = (CONFIG, METADATA, TASK, *_WEIGHTS)
+_OF_PREPROCESSOR = (PREPROCESSOR, TOKENIZER, f"{ASSETS}/tokenizer/*")
+
+Values = Mapping[str, Callable[[], np.ndarray]]
+
+
+def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 10) -> None:
+    """Write a task, backbone, preprocessor or tokenizer as a preset folder.
+
+    A folder that is there already keeps its other files. A tokenizer from a Transformers folder
+    is written as its family's class where that gives the same ids, else in its own form, which
+    KerasHub does not read.
+
+    Args:
+        saved: what to save. LoRA updates are merged into the weights that are written.
+        folder: the folder to make or to replace.
+        max_shard_size: gigabytes a weight file may hold; None writes one file.
+
+    Raises:
+        PresetError: the folder cannot be written, the disk is too small, or the model is
+            quantized; what was there before is unchanged.
+    """
+    plan = _Plan()
+    plan.add(saved)
+    if plan.backbone is None:
+        plan.write(folder, 0, lambda new: None)
+        return
+    values = _values(plan.backbone)
+    size = sum(math.prod(v.shape) * jnp.dtype(v.dtype).itemsize for v in plan.backbone.weights)
+    layers = plan.objects[CONFIG]["config"]["num_layers"]
+    rules = expand(family_of(type(plan.backbone)).keras_hub_rules, layers)
+
+    def write_weights(new: Path) -> None:
+        tensors = stored(rules, values)
+        if max_shard_size is None or size <= max_shard_size * _GIGABYTE:
+            write_whole(new, tensors)
+        else:
+            write_sharded(new, tensors, max_shard_size * _GIGABYTE)
+        _write_json(new / METADATA, _metadata(plan.backbone, new))
+
+    plan.write(folder, size, write_weights)
+
+
+class _Plan:
+    """What goes into the folder: JSON objects, a tokenizer's vocabulary, a backbone's weights."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.tokenizer: Tokenizer | None = None
+        self.backbone: Any = None
+        self.replaced: tuple[str, ...] = ()
+
+    def add(self, saved: Any) -> None:
+        if isinstance(saved, Tokenizer):
+            self._add_tokenizer(saved)
+            return
+        family = family_of(type(saved))
+        if isinstance(saved, family.backbone):
+            self._add_backbone(saved, family)
+        elif isinstance(saved, family.preprocessor):
+            self._add_preprocessor(saved, family)
+        else:
+            self._add_task(saved, family)
+
+    def _add_task(self, task: Any, family: Family) -> None:
+        self._add_backbone(task.backbone, family)
+        if task.preprocessor is None:
+            self.replaced += _OF_PREPROCESSOR
+        else:
+            self._add_preprocessor(task.preprocessor, family)
+        parts = {"backbone": self.objects[CONFIG], "preprocessor": self.objects.get(PREPROCESSOR)}
+        self.objects[TASK] = write_object(family.causal_lm, {}, dtype=None, parts=parts)
+
+    def _add_backbone(self, backbone: Any, family: Family) -> None:
+        dtype = backbone.dtype_policy.name
+        if dtype not in FLOAT_POLICIES:
+            raise PresetError(f"{backbone.name}: saving the dtype policy {dtype} is not supported")
+        self.backbone = backbone
+        self.objects[CONFIG] = write_object(family.backbone, _settings(backbone), dtype=dtype)
+        self.replaced += _OF_BACKBONE
+
+    def _add_preprocessor(self, preprocessor: Any, family: Family) -> None:
+        self._add_tokenizer(_best_tokenizer(preprocessor.tokenizer, family))
+        self.objects[PREPROCESSOR] = write_object(
+            family.preprocessor,
+            {"config_file": PREPROCESSOR, **_settings(preprocessor)},
+            dtype="float32",
+            parts={"tokenizer": self.objects[TOKENIZER]},
+        )
+
+    def _add_tokenizer(self, tokenizer: Tokenizer) -> None:
+        config = {**_settings(tokenizer), "config_file": TOKENIZER}
+        self.tokenizer = tokenizer
+        self.objects[TOKENIZER] = write_object(type(tokenizer), config, dtype="int32")
+        self.replaced += _OF_PREPROCESSOR
+
+    def write(self, folder: str | Path, size: int, weights: Callable[[Path], None]) -> None:
+        def is_replaced(name: str) -> bool:
+            return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.replaced)
+
+        with replacing(Path(folder).expanduser(), size + _ROOM, is_replaced) as new:
+            for name, content in self.objects.items():
+                _write_json(new / name, content)
+            if self.tokenizer is not None:
+                place = new / ASSETS / "tokenizer"
+                place.mkdir(parents=True)
+                self.tokenizer.save_assets(place)
+            weights(new)
+
+
+def _best_tokenizer(tokenizer: Tokenizer, family: Family) -> Tokenizer:
+    try:
+        return as_family_class(tokenizer, family.tokenizer)
+    except PresetError:
+        return tokenizer
+
+
+def _settings(saved: Any) -> dict[str, Any]:
+    config = saved.get_config()
+    return {k: v for k, v in config.items() if k not in ("name", "trainable", "dtype", "tokenizer")}
+
+
+def _values(backbone: Any) -> Values:
+    """The weights by name, as numpy arrays when called, LoRA updates merged in."""
+    values = {v.path: functools.partial(np.asarray, v) for v in backbone.weights}
+    for layer in backbone._flatten_layers(include_self=False):
+        kinds = keras.layers.Dense | keras.layers.EinsumDense
+        if isinstance(layer, kinds) and layer.lora_enabled:
+            values[layer._kernel.path] = functools.partial(_merged_kernel, layer)
+            for update in (layer.lora_kernel_a, layer.lora_kernel_b):
+                del values[update.path]
+    return values
+
+
+def _merged_kernel(layer: Any) -> np.ndarray:
+    return np.asarray(layer.kernel).astype(np.asarray(layer._kernel).dtype, copy=False)
+
+
+def _metadata(backbone: Any, folder: Path) -> dict[str, Any]:
+    return {
+        "keras_version": keras.__version__,
+        "workbench_version": workbench.__version__,
+        "parameter_count": backbone.count_params(),
+        "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+        "tasks": ["CausalLM"],
+        KEY: checksums(sorted(folder.glob("*.weights.h5"))),
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=4), encoding="utf-8")
