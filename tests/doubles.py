@@ -1,11 +1,14 @@
-"""A language model that needs no weights: for tests of everything that stands around a model."""
+"""Stand-ins for tests: a language model without weights, and a comm without a kernel."""
 
 from __future__ import annotations
 
 import math
+import queue
 import random
 import time
 from types import SimpleNamespace
+
+from comm.base_comm import BaseComm
 
 from workbench.generation.events import Alternative, Done, Stats, Status, Token
 
@@ -114,3 +117,19 @@ class FakeLM:
         ]
         picked = choose.choices(best, chances)[0]
         return Token(picked.id, picked.text, picked.logprob, tuple(best))
+
+
+class RecordingComm(BaseComm):
+    """A comm that keeps what is published: (time, kind of message, data)."""
+
+    def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
+        self.__dict__.setdefault("sent", queue.SimpleQueue()).put(
+            (time.monotonic(), msg_type, data)
+        )
+
+    def drain(self):
+        """Everything published since the last time, oldest first."""
+        messages = []
+        while not self.sent.empty():
+            messages.append(self.sent.get())
+        return messages

@@ -25,6 +25,8 @@ function emptyText(status, name) {
     queued: "Another run of this model comes first.",
     compiling: "Compiling for this model. It is done once; the next runs begin at once.",
     prefill: "Reading the prompt.",
+    done: "The model ended at once, without a token.",
+    stopped: "Stopped before the first token.",
     failed: "",
   };
   return texts[status] ?? "Write a prompt and press Generate; the text appears here token by token.";

@@ -190,10 +190,9 @@ class GeneratePanel(Panel):
             self.status = STATUS[self._run.job.status]
             self._write_code()
 
-    def close(self) -> None:
-        """Cancel what runs and remove the panel from the page; text and history stay readable."""
+    def release(self) -> None:
+        """Cancel what runs. Text and history stay readable after `close()`."""
         self.cancel()
-        super().close()
 
     # -- what a user sees ---------------------------------------------------------------
 

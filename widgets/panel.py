@@ -37,7 +37,7 @@ class Panel(anywidget.AnyWidget):
     The page may speak on any thread: everything it does happens under `self._lock`.
     """
 
-    error = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    error = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
 
     page_writes: ClassVar[dict[str, Callable[[object], Any]]] = {}
     commands: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -53,8 +53,12 @@ class Panel(anywidget.AnyWidget):
         if self.comm is None:
             return
         with self._lock:
+            self.release()
             self.layout.close()
             super().close()
+
+    def release(self) -> None:
+        """End what the panel has under way; called once, when it closes."""
 
     def notify_change(self, change: traitlets.Bunch) -> None:
         """Traits are set by the worker, by the page and by the user: one at a time."""

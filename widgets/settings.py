@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -149,11 +150,15 @@ def code_of(preset: str | None, prompt: str, settings: Settings) -> str:
     kind = SAMPLERS[settings["sampler"]]
     arguments = ", ".join(f"{name}={value!r}" for name, value in kind.values(settings).items())
     call = "".join(f", {name}={value!r}" for name, value in call_of(settings).items())
-    load = f"lm = wb.models.CausalLM.from_preset({preset!r})\n" if preset else ""
+    load = f"lm = wb.models.CausalLM.from_preset({_quoted(preset)})\n" if preset else ""
     return (
-        f"import workbench as wb\n\n{load}prompt = {prompt!r}\n"
+        f"import workbench as wb\n\n{load}prompt = {_quoted(prompt)}\n"
         f"lm.generate(prompt, sampler=wb.samplers.{kind.cls}({arguments}){call})"
     )
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # Python reads it as it is, double quotes and all
 
 
 def form_of(context: int | None) -> dict[str, Any]:

@@ -8,6 +8,18 @@ function visible(text) {
   return text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
 }
 
+/**
+ * A token as an element. Only its ink is coloured: the space before a word belongs to the token too,
+ * but coloured it would stand alone at the end of a line.
+ */
+function makeToken(index, piece, percent) {
+  const ink = piece.replace(/^ +/, "");
+  const span = make("span", { class: "wb-token", "data-index": index }, piece.slice(0, piece.length - ink.length));
+  span.append(make("span", { class: "wb-ink" }, ink));
+  if (percent !== null) span.style.setProperty("--p", `${percent}%`);
+  return span;
+}
+
 /** The box that opens at a token. */
 function createTip() {
   const node = make("div", { class: "wb-tip", role: "tooltip", id: uniqueId("tip") });
@@ -74,9 +86,9 @@ function createOutput({ ask, gap, announce, frame }) {
       "aria-describedby": tip.node.id,
       tabindex: "0",
     },
-    empty,
     echo,
     completion,
+    empty,
   );
   let run = 0;
   let tokens = [];
@@ -98,9 +110,7 @@ function createOutput({ ask, gap, announce, frame }) {
     const follow = log.scrollHeight - log.scrollTop - log.clientHeight < FOLLOW_PX;
     const spans = pieces.map((piece, offset) => {
       const percent = percents[offset];
-      const span = make("span", { class: "wb-token", "data-index": tokens.length + offset }, piece);
-      if (percent !== null) span.style.setProperty("--p", `${percent}%`);
-      return { span, piece, percent };
+      return { span: makeToken(tokens.length + offset, piece, percent), piece, percent };
     });
     tokens.push(...spans);
     completion.append(...spans.map(({ span }) => span));
@@ -156,8 +166,8 @@ function createOutput({ ask, gap, announce, frame }) {
   };
 
   log.addEventListener("pointerover", (event) => {
-    const index = event.target.dataset?.index;
-    if (index !== undefined) open(Number(index));
+    const token = event.target.closest(".wb-token");
+    if (token) open(Number(token.dataset.index));
   });
   log.addEventListener("pointerleave", hide);
   log.addEventListener("blur", hide);

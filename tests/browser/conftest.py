@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of this folder; they are skipped where there is none, but not in CI."""
+"""A real Chromium for these tests. Where there is none they are skipped, except in CI."""
 
 import os
 import shutil

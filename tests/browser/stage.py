@@ -4,11 +4,7 @@ The page's model talks to a real panel in this process, so a click runs through 
 a notebook; only the transport is missing.
 """
 
-import queue
 import time
-
-import comm
-from ipywidgets import Widget
 
 PAGE = """
 <!doctype html>
@@ -62,14 +58,6 @@ async ({ state, width }) => {
 """
 
 
-class RecordingComm(comm.base_comm.BaseComm):
-    """A comm that keeps what is published, with the time and the size as JSON."""
-
-    def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
-        sent = self.__dict__.setdefault("sent", queue.SimpleQueue())
-        sent.put((time.monotonic(), msg_type, data))
-
-
 class Stage:
     """A panel on a page. `run` lets both sides talk."""
 
@@ -106,14 +94,6 @@ class Stage:
             self.run(0.02)
 
     def _deliver(self):
-        messages = []
-        while not self.panel.comm.sent.empty():
-            _, kind, data = self.panel.comm.sent.get()
-            if kind == "comm_msg" and data["method"] != "echo_update":
-                messages.append(data)
+        messages = [data for _, kind, data in self.panel.comm.drain() if kind == "comm_msg"]
         if messages and self.alive:
             self.page.evaluate("(messages) => window.fromKernel(messages)", messages)
-
-
-def close_all_widgets():
-    Widget.close_all()
