@@ -1,0 +1,93 @@
+"""One program for greedy, random, top-k, top-p, min-p and every penalty: the next token of each
+row, as a pure function of logits, settings and the row's own seed.
+
+Ties are broken by the lowest id everywhere but in the draw itself, so `top_k` keeps exactly k
+tokens, and `top_k` 1 or a vanishing `top_p` is greedy decoding.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from workbench.samplers.history import History, penalise
+from workbench.samplers.order import SMALLEST, first, image, leading
+from workbench.samplers.settings import Settings
+
+LARGEST = jnp.finfo(jnp.float32).max
+
+
+def choose(
+    logits: jax.Array,
+    settings: Settings,
+    seeds: jax.Array,
+    step: jax.Array | int,
+    history: History,
+) -> jax.Array:
+    """The next token of every row, (B,) int32.
+
+    `logits` (B, V), `seeds` (B,) uint32, `step` the number of the token, a scalar or (B,). The
+    noise of a row comes from its own seed and step alone, so a row draws the same in any batch.
+    Order: penalties, temperature, top-k, top-p of what is left, min-p, Gumbel argmax.
+    """
+    return draw(prepare(logits, settings, history), settings, row_keys(seeds, step))
+
+
+def prepare(logits: jax.Array, settings: Settings, history: History) -> jax.Array:
+    """Logits (B, V) float32 after the penalties, finite or minus infinity."""
+    return finite(penalise(logits.astype(jnp.float32), settings, history))
+
+
+def finite(logits: jax.Array) -> jax.Array:
+    """Logits as float32 where plus infinity is the largest number and NaN is minus infinity."""
+    logits = logits.astype(jnp.float32)
+    return jnp.nan_to_num(logits, nan=-jnp.inf, posinf=LARGEST, neginf=-jnp.inf)
+
+
+def row_keys(seeds: jax.Array, step: jax.Array | int) -> jax.Array:
+    """A random key per row (B,), from its seed and the number of the step."""
+
+    def key(seed: jax.Array, step: jax.Array) -> jax.Array:
+        return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), step)
+
+    seeds = jnp.asarray(seeds, jnp.uint32)
+    return jax.vmap(key)(seeds, jnp.broadcast_to(jnp.asarray(step, jnp.uint32), seeds.shape))
+
+
+def draw(logits: jax.Array, settings: Settings, keys: jax.Array) -> jax.Array:
+    """A token per row (B,) int32 from prepared logits (B, V), with one random key per row."""
+
+    def sample() -> jax.Array:
+        noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:]))(keys)
+        scaled = scale(logits, settings.temperature)
+        return first(jnp.where(kept(logits, scaled, settings), scaled + noise, -jnp.inf))
+
+    return lax.cond(settings.temperature < SMALLEST, lambda: first(image(logits)), sample)
+
+
+def scale(logits: jax.Array, temperature: jax.Array) -> jax.Array:
+    """Logits (B, V) over the temperature, shifted so that the largest is 0; temperature 0 leaves
+    only the largest above minus infinity."""
+    top = jnp.max(logits, axis=-1, keepdims=True)
+    top = jnp.where(top == -jnp.inf, 0, top)
+    # Outside these bounds the temperature, or its reciprocal, would be rounded to 0.
+    return (logits - top) / jnp.clip(temperature, SMALLEST, 1 / SMALLEST)
+
+
+def kept(logits: jax.Array, scaled: jax.Array, settings: Settings) -> jax.Array:
+    """The tokens the cuts leave, a mask (B, V). Ranks are those of the logits before temperature,
+    which cannot change them except by rounding."""
+    order = image(logits)
+
+    def top_k() -> jax.Array:
+        target = jnp.full(logits.shape[:1], settings.top_k, jnp.float32)
+        return leading(order, jnp.ones_like(logits), target)
+
+    def top_p(keep: jax.Array) -> jax.Array:
+        mass = jnp.where(keep, jnp.exp(scaled), 0)
+        return keep & leading(order, mass, settings.top_p * jnp.sum(mass, axis=-1))
+
+    keep = lax.cond(settings.top_k > 0, top_k, lambda: jnp.ones_like(logits, bool))
+    keep = lax.cond(settings.top_p < 1, top_p, lambda keep: keep, keep)
+    return keep & (scaled >= jnp.log(settings.min_p))

@@ -1,0 +1,149 @@
+"""The four kinds that draw from one distribution. They differ in settings only and share one
+compiled program, `choose.choose`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, ClassVar, TypedDict, Unpack
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from workbench.samplers.checks import Setting, positive_integer, within_vocabulary
+from workbench.samplers.choose import choose, draw
+from workbench.samplers.history import History
+from workbench.samplers.sampler import Sampler
+from workbench.samplers.settings import Settings
+
+
+class Common(TypedDict, total=False):
+    """Keyword arguments of every kind; `Sampler` says what they mean. Tokens less likely than
+    `min_p`, from 0 to below 1, times the likeliest are never drawn."""
+
+    temperature: float
+    min_p: float
+    repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+
+
+class DistributionSampler(Sampler):
+    """What the four kinds share. A subclass that overrides `get_next_token` leaves the shared
+    program for one of its own."""
+
+    min_p = Setting(float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+
+    _greedy: ClassVar[bool] = False
+
+    def __init__(self, *, min_p: float = 0.0, **common: Any) -> None:
+        super().__init__(**common)
+        self.min_p = min_p
+
+    def settings(self) -> Settings:
+        temperature = np.float32(0 if self._greedy else self.temperature)
+        return super().settings()._replace(temperature=temperature, min_p=np.float32(self.min_p))
+
+    @property
+    def program(self) -> Hashable:
+        return "distribution" if self._is_plain else super().program
+
+    def choose(
+        self,
+        logits: jax.Array,
+        settings: Settings,
+        seeds: jax.Array,
+        step: jax.Array | int,
+        history: History,
+    ) -> jax.Array:
+        method = choose if self._is_plain else super().choose
+        return method(logits, settings, seeds, step, history)
+
+    @property
+    def _is_plain(self) -> bool:
+        return type(self).get_next_token is DistributionSampler.get_next_token
+
+    def get_next_token(self, probabilities: jax.Array) -> jax.Array:
+        """A draw (B,) from probabilities (B, V) within the sampler's cuts. The temperature, which
+        made the probabilities, is not applied again."""
+        settings = self.settings()._replace(temperature=np.float32(not self._greedy))
+        key = jax.random.wrap_key_data(self.seed_generator.next(), impl="threefry2x32")
+        logits = jnp.log(jnp.asarray(probabilities, jnp.float32))
+        return draw(logits, settings, jax.random.split(key, len(logits)))
+
+    def get_config(self) -> dict[str, Any]:
+        cut = {"min_p": self.min_p} if self.min_p else {}
+        return super().get_config() | cut
+
+
+class GreedySampler(DistributionSampler, closed=True):
+    """Takes the likeliest token, the lowest id among equals. Temperature, seed and `min_p` are
+    accepted and change nothing; penalties do."""
+
+    _greedy = True
+
+    def __init__(self, *, seed: int | None = None, **common: Unpack[Common]) -> None:
+        super().__init__(seed=seed, **common)
+
+
+class RandomSampler(DistributionSampler, closed=True):
+    """Draws from the whole distribution."""
+
+    def __init__(self, seed: int | None = None, **common: Unpack[Common]) -> None:
+        super().__init__(seed=seed, **common)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"seed": self.seed}
+
+
+class TopKSampler(DistributionSampler, closed=True):
+    """Draws from the `k` likeliest tokens, exactly k of them, lower ids first among equals.
+
+    ```python
+    sampler = TopKSampler(k=40, temperature=0.8)
+    sampler.k = 20  # from the next token on
+    ```
+    """
+
+    k = positive_integer()
+
+    def __init__(self, k: int = 5, seed: int | None = None, **common: Unpack[Common]) -> None:
+        super().__init__(seed=seed, **common)
+        self.k = k
+
+    def settings(self) -> Settings:
+        return super().settings()._replace(top_k=np.int32(self.k))
+
+    def check_vocabulary(self, vocabulary_size: int) -> None:
+        within_vocabulary(self, "k", vocabulary_size)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"k": self.k, "seed": self.seed}
+
+
+class TopPSampler(DistributionSampler, closed=True):
+    """Draws from the fewest likeliest tokens whose probability reaches `p` (Holtzman et al.
+    2020), of the `k` likeliest if k is given; the token that crosses p is one of them."""
+
+    p = Setting(float, "a number above 0, at most 1", lambda value: 0 < value <= 1)
+    k = positive_integer(optional=True)
+
+    def __init__(
+        self,
+        p: float = 0.1,
+        k: int | None = None,
+        seed: int | None = None,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(seed=seed, **common)
+        self.p = p
+        self.k = k
+
+    def settings(self) -> Settings:
+        return super().settings()._replace(top_k=np.int32(self.k or 0), top_p=np.float32(self.p))
+
+    def check_vocabulary(self, vocabulary_size: int) -> None:
+        within_vocabulary(self, "k", vocabulary_size)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"p": self.p, "k": self.k, "seed": self.seed}
