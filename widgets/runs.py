@@ -108,11 +108,14 @@ class Run:
         }
 
     def alternatives(self, index: int) -> list[list[Any]]:
-        """What the model had in mind for token `index`: [text, percent], best first."""
+        """What the model had in mind for token `index`: [text, percent, chosen], best first."""
         if not 0 <= index < len(self.job.tokens):
             return []
         token = self.job.tokens[index]
-        return [[other.text, percent(other.logprob, 1)] for other in token.alternatives]
+        return [
+            [other.text, percent(other.logprob, 1), other.id == token.id]
+            for other in token.alternatives
+        ]
 
     @property
     def count(self) -> int:

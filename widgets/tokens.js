@@ -25,7 +25,7 @@ function createTip() {
   const node = make("div", { class: "wb-tip", role: "tooltip", id: uniqueId("tip") });
   node.hidden = true;
 
-  const row = ([text, percent], chosen) => {
+  const row = ([text, percent, chosen]) => {
     const bar = make("span", { class: "wb-tip-bar", "aria-hidden": "true" });
     bar.style.setProperty("--share", `${percent ?? 0}%`);
     return make(
@@ -40,14 +40,15 @@ function createTip() {
   return {
     node,
     fill(piece, percent, items, note) {
+      const [, exact] = items.find(([, , chosen]) => chosen) ?? [piece, percent];
       const head = make(
         "div",
         { class: "wb-tip-head" },
         make("span", { class: "wb-tip-text" }, visible(piece)),
-        make("span", { class: "wb-tip-percent" }, percentText(percent)),
+        make("span", { class: "wb-tip-percent" }, percentText(exact)),
       );
       const body = items.length
-        ? make("ol", { class: "wb-tip-list" }, ...items.map((item) => row(item, item[0] === piece)))
+        ? make("ol", { class: "wb-tip-list" }, ...items.map(row))
         : make("div", { class: "wb-tip-note" }, note);
       node.replaceChildren(head, body);
     },

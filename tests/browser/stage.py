@@ -9,7 +9,8 @@ import time
 PAGE = """
 <!doctype html>
 <html lang="en"><head><title>panel</title></head>
-<body style="margin: 16px; font-family: sans-serif"><main id="stage"></main></body></html>
+<body style="margin: 16px; font-family: sans-serif">
+<main id="stage"><h1 style="font-size: 16px">A page</h1></main></body></html>
 """
 
 MOUNT = """

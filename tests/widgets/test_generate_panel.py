@@ -403,8 +403,9 @@ def test_alternatives_are_answered():
     [answer] = customs(panel.comm.drain(), "alternatives")
     assert (answer["run"], answer["index"], len(answer["items"])) == (1, 3, 5)
     assert answer["items"] == panel.output["alternatives"][3]
-    shares = [percent for _, percent in answer["items"]]
+    shares = [percent for _, percent, _ in answer["items"]]
     assert shares == sorted(shares, reverse=True)
+    assert [text for text, _, chosen in answer["items"] if chosen] == [panel.tokens[3].text]
     command(panel, "alternatives", run=1, index=99)
     assert customs(panel.comm.drain(), "alternatives")[0]["items"] == []
 
