@@ -257,7 +257,7 @@ def _shared_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def _scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Scores are divided by sqrt(scalar): one of two widths in every release, anything in a file."""
+    """Scores are divided by sqrt(scalar): in every release, one of two widths."""
     if scalar == arguments["head_dim"]:
         return {"query_head_dim_normalize": True}
     if scalar == arguments["hidden_dim"] / arguments["num_query_heads"]:
