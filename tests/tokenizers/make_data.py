@@ -66,7 +66,12 @@ def transformers_json(name: str, spaced: bool) -> dict:
     start = pieces[model.bos_id()]
     return {
         "version": "1.0",
-        "truncation": {"max_length": 8, "stride": 0, "strategy": "LongestFirst", "direction": "Right"},
+        "truncation": {
+            "max_length": 8,
+            "stride": 0,
+            "strategy": "LongestFirst",
+            "direction": "Right",
+        },
         "padding": None,
         "added_tokens": [added_token(i, pieces[i], i in special) for i in [*special, *symbols]],
         "normalizer": {"type": "Sequence", "normalizers": [*before, to_space]},

@@ -12,10 +12,10 @@ import tokenizers
 from tokenizers import AddedToken, Regex, models, pre_tokenizers
 
 from workbench.errors import PresetError, SettingError
+from workbench.tokenizers.checks import expect, expect_tokens
 from workbench.tokenizers.files import read_json, read_text, refusing
 from workbench.tokenizers.incremental import Piece
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
-from workbench.tokenizers.tokenizer import expect, expect_tokens
 
 VOCABULARY = "vocabulary.json"
 MERGES = "merges.txt"
@@ -43,6 +43,10 @@ class BytePairTokenizer(LibraryTokenizer):
     `split_pattern`: an Oniguruma pattern; by default the class's.
 
     A subclass sets `ignore_merges` where a whole word of the vocabulary wins over its merges.
+
+    >>> vocabulary = {"f": 0, "o": 1, "x": 2, "ox": 3}
+    >>> BytePairTokenizer(vocabulary, merges=["o x"]).tokenize("fox")
+    [0, 3]
     """
 
     split_pattern: str = GPT2_PATTERN
@@ -117,6 +121,7 @@ class BytePairTokenizer(LibraryTokenizer):
 
     def save_assets(self, dir_path: str | Path) -> None:
         """Writes `vocabulary.json` and `merges.txt` into an existing folder."""
+        self._check_vocabulary()
         folder = Path(dir_path)
         rules = "".join(f"{rule}\n" for rule in self.merges)
         (folder / VOCABULARY).write_text(json.dumps(self.vocabulary), encoding="utf-8")
@@ -152,16 +157,9 @@ def _vocabulary(source: str | Path | dict[str, int]) -> dict[str, int]:
 def _merges(
     source: str | Path | Iterable[str | Sequence[str]], tokens: dict[str, int]
 ) -> list[tuple[str, str]]:
-    if isinstance(source, str | Path):
-        lines = read_text(source).split("\n")
-        source = [line.rstrip() for line in lines if line.strip()]
-    rules = [rule.split(" ") if isinstance(rule, str) else rule for rule in source]
-    if rules and rules[0][0] == "#version:":
-        del rules[0]
-    wrong = next((rule for rule in rules if len(rule) != 2), None)
-    if wrong is not None:
-        raise PresetError.at("merges", "rule", "two parts", wrong)
-    kept = [(a, b) for a, b in rules if a in tokens and b in tokens and a + b in tokens]
+    with refusing("merges"):
+        rules = _rules(source)
+        kept = [(a, b) for a, b in rules if a in tokens and b in tokens and a + b in tokens]
     if len(kept) < len(rules):
         warnings.warn(
             f"{len(rules) - len(kept)} of {len(rules)} merges need tokens that the vocabulary "
@@ -169,3 +167,11 @@ def _merges(
             stacklevel=4,
         )
     return kept
+
+
+def _rules(source: str | Path | Iterable[str | Sequence[str]]) -> list[Sequence[str]]:
+    """The pairs, without the line that names a file's version."""
+    if isinstance(source, str | Path):
+        source = [line.rstrip() for line in read_text(source).split("\n") if line.strip()]
+    rules = [rule.split(" ") if isinstance(rule, str) else rule for rule in source]
+    return rules[1:] if rules and rules[0][0] == "#version:" else rules

@@ -16,6 +16,8 @@ Where = str | Path
 
 def read_bytes(path: Where) -> bytes:
     """The whole file; refused before reading when it is no plain file or above 64 MiB."""
+    if not isinstance(path, str | Path):
+        raise PresetError(f"expected the path of a file, got {type(path).__name__}")
     path = Path(path)
     if not path.is_file():
         raise PresetError(f"{path}: no such file")

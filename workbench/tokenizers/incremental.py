@@ -41,6 +41,11 @@ class IncrementalDecoder:
 
     `pieces(id)` gives the piece of a token, None for an id that no token has: it adds nothing.
     Ids in `skip` are passed over as if they had not been there.
+
+    >>> pieces = [b"caf", b"\\xc3", b"\\xa9"]
+    >>> decoder = IncrementalDecoder(pieces.__getitem__, TextRule(), skip=frozenset())
+    >>> [decoder.push(0), decoder.push(1), decoder.push(2), decoder.flush()]
+    ['caf', '', 'é', '']
     """
 
     def __init__(

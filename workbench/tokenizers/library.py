@@ -31,7 +31,8 @@ class LibraryTokenizer(Tokenizer):
 
     def vocabulary_size(self) -> int:
         """One more than the largest token id."""
-        return self._size if self._backend else 0
+        self._check_vocabulary()
+        return self._size
 
 
 def _printable_bytes() -> dict[str, int]:

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import sentencepiece
 
+from workbench.tokenizers.checks import expect
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
-from workbench.tokenizers.tokenizer import Tokenizer, expect
+from workbench.tokenizers.tokenizer import Tokenizer
 
 VOCABULARY = "vocabulary.spm"
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -25,6 +26,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     Symbols that the model lists as user-defined, such as Gemma's `<start_of_turn>`, are one id
     wherever they stand in a text. Control tokens such as `<s>` are not: in a text they are letters.
+
+    ```python
+    tokenizer = SentencePieceTokenizer("vocabulary.spm")
+    tokenizer.detokenize(tokenizer("the quick brown fox"))
+    ```
     """
 
     file_assets = (VOCABULARY,)
@@ -86,7 +92,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     def vocabulary_size(self) -> int:
         """The number of pieces of the model."""
-        return len(self._tokens) if self._backend else 0
+        self._check_vocabulary()
+        return len(self._tokens)
 
     def save_assets(self, dir_path: str | Path) -> None:
         """Writes `vocabulary.spm` into an existing folder."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import operator
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from workbench.errors import PresetError, PromptError, SettingError
+from workbench.presets.named import NamedPresets
+from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
 from workbench.tokenizers.incremental import IncrementalDecoder, Piece, TextRule
 
 PLAIN_NAME = re.compile(r"[\w-]+\.json")
@@ -48,6 +49,7 @@ class Tokenizer(ABC):
     prepends_start_token: bool = True
     """Whether the reference puts the start token before a prompt. `tokenize` never does."""
 
+    presets = NamedPresets()
     file_assets: ClassVar[tuple[str, ...]] = ()
     _asset_arguments: ClassVar[tuple[str, ...]] = ()
     _rule = TextRule()
@@ -67,7 +69,7 @@ class Tokenizer(ABC):
         plain = isinstance(config_file, str) and PLAIN_NAME.fullmatch(config_file)
         expect("config_file", plain, "a file name ending in .json", config_file)
         self.sequence_length = sequence_length
-        self.dtype = _integer_dtype(dtype)
+        self.dtype = integer_dtype(dtype)
         self.name = name or type(self).__name__.lower()
         self.config_file = config_file
         self._pieces: dict[int, Piece] = {}
@@ -101,9 +103,12 @@ class Tokenizer(ABC):
 
     @property
     def _backend(self) -> Any:
+        self._check_vocabulary()
+        return self._loaded
+
+    def _check_vocabulary(self) -> None:
         if self._loaded is None:
             raise PresetError(f"{type(self).__name__} has no vocabulary yet: call load_assets()")
-        return self._loaded
 
     # Text to ids.
 
@@ -144,7 +149,7 @@ class Tokenizer(ABC):
         An id that no token has, such as a padding row of an embedding table, adds nothing;
         a negative or fractional one is a `SettingError`.
         """
-        rows, batched = _rows(inputs)
+        rows, batched = as_rows(inputs)
         texts = [self._text(row) for row in rows]
         return texts if batched else texts[0]
 
@@ -166,13 +171,10 @@ class Tokenizer(ABC):
 
     def piece(self, token_id: int) -> Piece:
         """What a token adds to a text, as `incremental` describes it; None if there is no such."""
-        try:
-            return self._pieces[token_id]
-        except KeyError:
-            pass
-        known = 0 <= token_id < self.vocabulary_size() and self._token_of(token_id) is not None
-        piece = self._pieces[token_id] = self._piece(token_id) if known else None
-        return piece
+        if token_id not in self._pieces:
+            known = 0 <= token_id < self.vocabulary_size() and self._token_of(token_id) is not None
+            self._pieces[token_id] = self._piece(token_id) if known else None
+        return self._pieces[token_id]
 
     def token_text(self, token_id: int) -> str:
         """A token by itself, for display: its space kept, bytes of part of a character as `\\xe2`,
@@ -188,7 +190,7 @@ class Tokenizer(ABC):
 
     def id_to_token(self, id: int) -> str:
         """The token of an id, as the vocabulary writes it. `SettingError` if there is none."""
-        index = _index(id)
+        index = index_of(id)
         token = self._token_of(index) if index < self.vocabulary_size() else None
         if token is None:
             raise SettingError(f"id: no token has {index}; there are {self.vocabulary_size()} ids")
@@ -291,71 +293,25 @@ class Tokenizer(ABC):
                 raise PresetError.at(f"config of {cls.__name__}", key, None, config[key])
         return cls(**config)
 
+    @classmethod
+    def from_preset(cls, preset: str) -> Self:
+        """The tokenizer of a preset: a built-in name or a folder of KerasHub or Transformers.
+
+        `PresetError` when the preset has none, or one of another class.
+        """
+        from workbench.presets.load import load_tokenizer
+
+        return load_tokenizer(preset, cls)
+
+    def save_to_preset(self, preset_dir: str | Path) -> None:
+        """Writes configuration and vocabulary as a preset folder, all or nothing."""
+        from workbench.presets.save import save_preset
+
+        save_preset(self, preset_dir)
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.vocabulary_size()} tokens)"
-
-
-def as_text(value: object) -> str:
-    """A string that can be written as UTF-8, from a string or UTF-8 bytes. Else `PromptError`."""
-    try:
-        if isinstance(value, bytes):
-            return value.decode("utf-8")
-        if isinstance(value, str):
-            value.encode("utf-8")
-            return value
-    except UnicodeError as error:
-        raise PromptError(f"prompt: not text at position {error.start}: {error.reason}") from error
-    raise PromptError(f"prompt: expected a string, got {type(value).__name__}")
-
-
-def _rows(inputs: object) -> tuple[list[list[int]], bool]:
-    """Rows of checked ids, and whether there was a batch of them."""
-    if isinstance(inputs, list | tuple):
-        batched = bool(inputs) and isinstance(inputs[0], Iterable)
-    else:
-        array = np.asarray(inputs)
-        inputs, batched = np.atleast_1d(array).tolist(), array.ndim > 1
-    return [_indices(row) for row in inputs] if batched else [_indices(inputs)], batched
-
-
-def _indices(row: object) -> list[int]:
-    if not isinstance(row, Iterable):
-        raise SettingError(f"ids: expected a row of integers, got {str(row)[:80]!r}")
-    return [_index(value) for value in row]
-
-
-def _index(value: object) -> int:
-    try:
-        index = operator.index(value)
-    except TypeError:
-        index = -1
-    if index < 0:
-        raise SettingError(f"id: expected a non-negative integer, got {str(value)[:80]!r}")
-    return index
-
-
-def _integer_dtype(dtype: object) -> str:
-    if isinstance(dtype, dict):  # a serialized DTypePolicy
-        config = dtype.get("config")
-        dtype = config.get("name") if isinstance(config, dict) else "unknown"
-    try:
-        found = np.dtype("int32" if dtype is None else dtype)
-    except TypeError:
-        found = np.dtype(object)
-    expect("dtype", found.kind in "iu", "an integer type", dtype)
-    return found.name
-
-
-def expect(key: str, fits: object, expected: str, got: object) -> None:
-    """Raises `SettingError` unless the value of a setting fits."""
-    if not fits:
-        raise SettingError(f"{key}: expected {expected}, got {str(got)[:80]!r}")
-
-
-def expect_tokens(key: str, tokens: Iterable[object]) -> None:
-    """Raises `SettingError` unless all tokens are strings."""
-    wrong = [token for token in tokens if not isinstance(token, str)]
-    expect(key, not wrong, "strings", wrong)
+        size = "no vocabulary" if self._loaded is None else f"{self.vocabulary_size()} tokens"
+        return f"{type(self).__name__}({size})"
 
 
 def _arguments(cls: type) -> set[str]:

@@ -15,10 +15,10 @@ from typing import ClassVar
 import tokenizers
 
 from workbench.errors import PresetError
+from workbench.tokenizers.checks import expect_tokens
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
-from workbench.tokenizers.tokenizer import expect_tokens
 
 TOKENIZER_JSON = "tokenizer.json"
 BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -108,6 +108,7 @@ class TransformersTokenizer(LibraryTokenizer):
 
     def save_assets(self, dir_path: str | Path) -> None:
         """Writes `tokenizer.json`, byte for byte as it was read, into an existing folder."""
+        self._check_vocabulary()
         (Path(dir_path) / TOKENIZER_JSON).write_bytes(self._data)
 
     def load_assets(self, dir_path: str | Path) -> None:

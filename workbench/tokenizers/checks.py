@@ -1,0 +1,73 @@
+"""Checks of what a user hands to a tokenizer: texts, ids, settings."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+
+import numpy as np
+
+from workbench.errors import PromptError, SettingError
+
+
+def as_text(value: object) -> str:
+    """A string that can be written as UTF-8, from a string or UTF-8 bytes. Else `PromptError`."""
+    try:
+        if isinstance(value, bytes):
+            return value.decode("utf-8")
+        if isinstance(value, str):
+            value.encode("utf-8")
+            return value
+    except UnicodeError as error:
+        raise PromptError(f"prompt: not text at position {error.start}: {error.reason}") from error
+    raise PromptError(f"prompt: expected a string, got {type(value).__name__}")
+
+
+def as_rows(inputs: object) -> tuple[list[list[int]], bool]:
+    """Rows of checked ids, and whether there was a batch of them."""
+    if isinstance(inputs, list | tuple):
+        batched = bool(inputs) and isinstance(inputs[0], Iterable)
+    else:
+        array = np.asarray(inputs)
+        inputs, batched = np.atleast_1d(array).tolist(), array.ndim > 1
+    return [_indices(row) for row in inputs] if batched else [_indices(inputs)], batched
+
+
+def _indices(row: object) -> list[int]:
+    if not isinstance(row, Iterable):
+        raise SettingError(f"ids: expected a row of integers, got {str(row)[:80]!r}")
+    return [index_of(value) for value in row]
+
+
+def index_of(value: object) -> int:
+    try:
+        index = operator.index(value)
+    except TypeError:
+        index = -1
+    if index < 0:
+        raise SettingError(f"id: expected a non-negative integer, got {str(value)[:80]!r}")
+    return index
+
+
+def integer_dtype(dtype: object) -> str:
+    if isinstance(dtype, dict):  # a serialized DTypePolicy
+        config = dtype.get("config")
+        dtype = config.get("name") if isinstance(config, dict) else "unknown"
+    try:
+        found = np.dtype("int32" if dtype is None else dtype)
+    except TypeError:
+        found = np.dtype(object)
+    expect("dtype", found.kind in "iu", "an integer type", dtype)
+    return found.name
+
+
+def expect(key: str, fits: object, expected: str, got: object) -> None:
+    """Raises `SettingError` unless the value of a setting fits."""
+    if not fits:
+        raise SettingError(f"{key}: expected {expected}, got {str(got)[:80]!r}")
+
+
+def expect_tokens(key: str, tokens: Iterable[object]) -> None:
+    """Raises `SettingError` unless all tokens are strings."""
+    wrong = [token for token in tokens if not isinstance(token, str)]
+    expect(key, not wrong, "strings", wrong)
