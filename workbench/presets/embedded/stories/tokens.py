@@ -1,0 +1,67 @@
+"""The tokenizer of the stories: 2048 SentencePiece pieces with byte fallback, and rows of ids."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import sentencepiece
+
+from workbench.presets.embedded.stories.generator import stories
+
+PIECES = 2048
+START, END = 1, 2
+
+
+def train_tokenizer(seed: int, count: int = 25_000) -> bytes:
+    """A serialized SentencePiece model, learned from `count` stories of `seed`.
+
+    Laid out as Llama's: `<unk>` 0, `<s>` 1, `</s>` 2, then the 256 bytes; a space before the text.
+    """
+    lines = (line for story in islice(stories(seed), count) for line in story.split("\n") if line)
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=PIECES,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        character_coverage=0.99999,
+        input_sentence_size=0,
+        num_threads=2,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def encoded_stories(model: sentencepiece.SentencePieceProcessor, seed: int) -> Iterator[list[int]]:
+    """Endless stories as ids, each between `<s>` and `</s>`."""
+    for story in stories(seed):
+        yield [START, *model.encode(story), END]
+
+
+def rows(
+    model: sentencepiece.SentencePieceProcessor, seed: int, length: int
+) -> Iterator[np.ndarray]:
+    """Endless rows of `length` + 1 ids. Each starts with a story and is filled up with the next
+    ones; what does not fit is dropped, so that the first story is always read from its start."""
+    source = encoded_stories(model, seed)
+    while True:
+        row: list[int] = []
+        while len(row) <= length:
+            row += next(source)
+        yield np.array(row[: length + 1], np.int32)
+
+
+def batches(
+    model: sentencepiece.SentencePieceProcessor, seed: int, size: int, length: int
+) -> Iterator[np.ndarray]:
+    """Endless (size, length + 1) int32 arrays of `rows`."""
+    source = rows(model, seed, length)
+    while True:
+        yield np.stack(list(islice(source, size)))

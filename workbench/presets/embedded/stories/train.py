@@ -1,0 +1,149 @@
+"""Trains `stories_tiny_en` from nothing and saves it as a preset.
+
+    python -m workbench.presets.embedded.stories.train WORK_FOLDER --steps 3000
+    python -m workbench.presets.embedded.stories.train WORK_FOLDER --steps 3000 --preset FOLDER
+
+The first command trains, with a checkpoint every few minutes, and goes on from the last one when
+it is started again. The second one writes the preset. The learning rate is constant after a short
+warm-up and falls to zero over the last third of `--steps`, which may be changed until then.
+Stories are never repeated: each batch has its own seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sentencepiece
+
+from workbench.models import LlamaBackbone
+from workbench.presets.embedded.stories import muon, tokens
+from workbench.presets.embedded.stories.muon import Arrays
+
+SHAPE = {
+    "vocabulary_size": tokens.PIECES,
+    "num_layers": 4,
+    "num_query_heads": 4,
+    "num_key_value_heads": 1,
+    "hidden_dim": 256,
+    "intermediate_dim": 512,
+    "layer_norm_epsilon": 1e-5,
+    "tie_word_embeddings": True,
+}
+LENGTH, ROWS = 320, 8
+WARMUP, DECAY = 100, 1 / 3
+CHECKPOINT_SECONDS = 180
+TOKENIZER_SEED, TRAINING_SEED, HELD_OUT_SEED = 1, 1_000_000, 2
+
+
+def build_backbone() -> LlamaBackbone:
+    """The network, float32, randomly initialised."""
+    return LlamaBackbone(**SHAPE, dtype="float32")
+
+
+def mean_loss(backbone: LlamaBackbone, variables: Arrays, batch: jax.Array) -> jax.Array:
+    """Nats per token of a (B, T + 1) batch of ids."""
+    inputs, targets = batch[:, :-1], batch[:, 1:]
+    mask = jnp.ones_like(inputs)
+    hidden, _ = backbone.stateless_call(variables, [], {"token_ids": inputs, "padding_mask": mask})
+    logits = hidden @ variables[0].T  # tied: the first variable is the token table
+    chosen = jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
+    return (jax.nn.logsumexp(logits, -1) - chosen).mean()
+
+
+def rate_at(step: int, steps: int) -> float:
+    """The share of the full learning rate at a step."""
+    return min(1.0, (step + 1) / WARMUP, max(0.0, (steps - step) / (steps * DECAY)))
+
+
+class Training:
+    """Variables, optimizer state and step count, kept in one checkpoint file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.backbone = build_backbone()
+        self.variables: Arrays = [v.value for v in self.backbone.trainable_variables]
+        self.state = muon.initial(self.variables)
+        self.tokenizer = load_tokenizer(folder)
+        self.seconds = 0.0
+        if self.path.exists():
+            self.restore()
+        self._step = jax.jit(self._one_step, donate_argnums=(0, 1))
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "checkpoint.npz"
+
+    def _one_step(self, variables, state, batch, rate):  # noqa: ANN001
+        loss, grads = jax.value_and_grad(lambda v: mean_loss(self.backbone, v, batch))(variables)
+        return *muon.update(variables, grads, state, rate), loss
+
+    def run(self, steps: int) -> None:
+        """Train until `steps` in all, logging and keeping checkpoints on the way."""
+        saved, losses = time.monotonic(), []
+        for step in range(int(self.state.step), steps):
+            started = time.monotonic()
+            source = tokens.batches(self.tokenizer, TRAINING_SEED + step, ROWS, LENGTH)
+            self.variables, self.state, loss = self._step(
+                self.variables, self.state, next(source), rate_at(step, steps)
+            )
+            losses.append(float(loss))
+            self.seconds += time.monotonic() - started
+            if (step + 1) % 20 == 0:
+                self.log(step + 1, np.mean(losses))
+                losses = []
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def log(self, step: int, loss: float) -> None:
+        """One line: step, tokens seen, mean loss since the last line, seconds of training."""
+        seen = step * ROWS * LENGTH
+        print(f"{step} tokens {seen} loss {loss:.4f} seconds {self.seconds:.0f}", flush=True)
+
+    def save(self) -> None:
+        """Write the checkpoint beside the old one and then take its place."""
+        kept = {f"variable_{i}": v for i, v in enumerate(self.variables)}
+        kept |= {f"first_{i}": v for i, v in enumerate(self.state.first)}
+        kept |= {f"second_{i}": v for i, v in enumerate(self.state.second)}
+        beside = self.folder / "checkpoint.part.npz"
+        np.savez(beside, **kept, step=self.state.step, seconds=self.seconds)
+        os.replace(beside, self.path)
+
+    def restore(self) -> None:
+        """Go on where the checkpoint was written."""
+        with np.load(self.path) as kept:
+            count = range(len(self.variables))
+            self.variables = [jnp.asarray(kept[f"variable_{i}"]) for i in count]
+            first = [jnp.asarray(kept[f"first_{i}"]) for i in count]
+            second = [jnp.asarray(kept[f"second_{i}"]) for i in count]
+            self.state = muon.State(first, second, jnp.asarray(kept["step"]))
+            self.seconds = float(kept["seconds"])
+
+
+def load_tokenizer(folder: Path) -> sentencepiece.SentencePieceProcessor:
+    """The folder's tokenizer, trained first where there is none yet."""
+    path = folder / "vocabulary.spm"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tokens.train_tokenizer(TOKENIZER_SEED))
+    return sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int, default=3000)
+    arguments = parser.parse_args()
+    Training(arguments.folder).run(arguments.steps)
+
+
+if __name__ == "__main__":
+    main()
