@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 import workbench
+from workbench.backbones.backbone import Backbone
 from workbench.backbones.weights import expand, stored
 from workbench.errors import PresetError
 from workbench.presets.atomic import replacing
@@ -25,6 +26,7 @@ from workbench.presets.formats.objects import FLOAT_POLICIES, write_object
 from workbench.presets.manifest import KEY, checksums
 from workbench.presets.registry import Family, family_of
 from workbench.presets.tokenizer_classes import as_family_class
+from workbench.tasks.task import Task
 from workbench.tokenizers import Tokenizer
 
 _GIGABYTE = 2**30
@@ -85,14 +87,12 @@ class _Plan:
     def add(self, saved: Any) -> None:
         if isinstance(saved, Tokenizer):
             self._add_tokenizer(saved)
-            return
-        family = family_of(type(saved))
-        if isinstance(saved, family.backbone):
-            self._add_backbone(saved, family)
-        elif isinstance(saved, family.preprocessor):
-            self._add_preprocessor(saved, family)
+        elif isinstance(saved, Task):
+            self._add_task(saved, family_of(type(saved.backbone)))
+        elif isinstance(saved, Backbone):
+            self._add_backbone(saved, family_of(type(saved)))
         else:
-            self._add_task(saved, family)
+            self._add_preprocessor(saved, family_of(type(saved)))
 
     def _add_task(self, task: Any, family: Family) -> None:
         self._add_backbone(task.backbone, family)

@@ -1,0 +1,112 @@
+"""Weight rules: what is stored can be loaded, and every family's table fits its model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.backbones import weights
+from workbench.backbones.weights import Rule, expand, numbered, stored
+from workbench.errors import PresetError
+from workbench.presets.registry import families
+
+sizes = st.integers(1, 4)
+SHAPES = {
+    weights.SAME: st.lists(sizes, max_size=4),
+    weights.LINEAR: st.lists(sizes, min_size=2, max_size=4),
+    weights.LINEAR_OUT: st.lists(sizes, min_size=2, max_size=4),
+    weights.CONV1D: st.lists(sizes, min_size=2, max_size=4),
+    weights.CONV1D_OUT: st.lists(sizes, min_size=2, max_size=4),
+    weights.FLAT: st.lists(sizes, min_size=1, max_size=3),
+    weights.HEADS_FIRST: st.lists(sizes, min_size=3, max_size=3),
+}
+
+
+def numbers(shape):
+    return np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
+
+
+@given(st.sampled_from(list(SHAPES)).flatmap(lambda lay: st.tuples(st.just(lay), SHAPES[lay])))
+def test_what_a_layout_stores_it_loads(case):
+    layout, shape = case[0], tuple(case[1])
+    ours = numbers(shape)
+    theirs = layout.store(ours)
+    assert theirs.shape == layout.file_shape(shape)
+    np.testing.assert_array_equal(layout.load(theirs, shape), ours)
+
+
+def test_layouts_mean_what_they_say():
+    ours = numbers((2, 3, 4))
+    expected = {
+        weights.SAME: ours,
+        weights.LINEAR: ours.reshape(2, 12).T,
+        weights.LINEAR_OUT: ours.reshape(6, 4).T,
+        weights.CONV1D: ours.reshape(2, 12),
+        weights.CONV1D_OUT: ours.reshape(6, 4),
+        weights.FLAT: ours.reshape(24),
+        weights.HEADS_FIRST: np.stack([ours[:, head] for head in range(3)]),
+    }
+    for layout, theirs in expected.items():
+        np.testing.assert_array_equal(layout.store(ours), theirs)
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))
+def test_parts_of_one_tensor_are_stored_together_and_loaded_apart(count, rows, columns):
+    rules = [
+        Rule(f"w{k}", "fused", weights.CONV1D, part=(k, count) if count > 1 else None)
+        for k in range(count)
+    ]
+    ours = {f"w{k}": numbers((rows, 2, columns)) + 100 * k for k in range(count)}
+    table = expand(rules, 1)
+    written = dict(stored(table, {name: (lambda v=value: v) for name, value in ours.items()}))
+    assert written["fused"].shape == table["w0"].file_shape((rows, 2, columns))
+    for name, value in ours.items():
+        np.testing.assert_array_equal(table[name].load(written["fused"], value.shape), value)
+
+
+def test_layers_are_numbered_in_both_ways():
+    assert [numbered("a{i}/b{_i}", i) for i in range(3)] == ["a0/b", "a1/b_1", "a2/b_2"]
+    table = expand([Rule("x{i}", ("l.{i}", "m.l.{i}")), Rule("end", "end{_i}")], 2)
+    assert table["x1"].names == ("l.1", "m.l.1")
+    assert list(table) == ["end", "x0", "x1"]
+
+
+def test_two_rules_for_one_weight_are_a_mistake():
+    with pytest.raises(PresetError, match="two rules"):
+        expand([Rule("a", "x"), Rule("a", "y")], 1)
+
+
+def test_weights_without_a_place_are_named():
+    with pytest.raises(PresetError, match="lost"):
+        list(stored({}, {"lost": lambda: np.zeros(1)}))
+    half = expand([Rule("a", "x", part=(0, 2)), Rule("b", "x", part=(1, 2))], 1)
+    with pytest.raises(PresetError, match="the parts"):
+        list(stored(half, {"a": lambda: np.zeros(2)}))
+
+
+@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
+@pytest.mark.parametrize("layout", ["keras_hub_rules", "transformers_rules"])
+def test_every_familys_rules_are_sound(family, layout):
+    table = expand(getattr(family, layout), 3)
+    claimed = [(name, rule.part) for rule in table.values() for name in rule.names]
+    assert len(claimed) == len(set(claimed))
+    for rule in table.values():
+        assert rule.copy_of is None or rule.copy_of in table
+        assert rule.part is None or 0 <= rule.part[0] < rule.part[1]
+
+
+def test_outside_a_load_the_default_initializer_stays():
+    default = object()
+    assert weights.initializer("a", default) is default
+
+    class Loader:
+        def initializer(self, name):
+            return name
+
+    with weights.loading(Loader()):
+        assert weights.initializer("a", default) == "a"
+    assert weights.initializer("a", default) is default
