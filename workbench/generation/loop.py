@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import jax
 
 from workbench.generation.events import Status
-from workbench.generation.programs import Output, Programs
+from workbench.generation.programs import Output, Programs, Run
 from workbench.generation.request import Request
 
 
@@ -35,7 +35,7 @@ def drive(programs: Programs, request: Request, clock: Clock) -> Iterator[Status
     A step is dispatched before its predecessor is read, so the device never waits for the
     caller. Only a step that has to compile waits until the token before it is handed out.
     """
-    run = programs.start(request)
+    run = Run(programs, request)
     pending = yield from _dispatch(run.prefill, run.prefill_compiles(), clock)
     yield Status("prefill")
     longest = int((request.limits - [len(ids) for ids in request.prompts]).max())

@@ -1,15 +1,18 @@
-"""The two compiled programs of generation: prefill reads the prompts, step makes one token a row.
+"""The three compiled programs of generation.
+
+    prefill   reads the prompts: logits after the last token, and the cache
+    step      reads one token a row: the next logits, and the cache one longer
+    choose    picks a token a row from logits and reports it
 
 Everything a caller may change between calls enters as an array, so only a new shape (batch, or a
-length bucket) or another sampling program compiles.
+length bucket) compiles prefill and step, and only another kind of sampler compiles choose.
 """
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +25,11 @@ from workbench.generation.compilation import keep_compiled_programs
 from workbench.generation.request import Request
 from workbench.samplers import History, Sampler, Settings
 
-SMALLEST_BUCKET = 16
+SMALLEST_PROMPT = 16
+SMALLEST_CACHE = 64
 LARGEST_DOUBLING = 2048
 STOP_BUCKET = 8
-KEPT_PROGRAMS = 16
+KEPT_SAMPLERS = 16
 
 
 class Controls(NamedTuple):
@@ -38,10 +42,9 @@ class Controls(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a step hands to the next. `token` (B,) belongs at `position` (B,) and is not yet in
-    the cache; `count` is the number of tokens made so far; `finished` is bool (B,)."""
+    """Where each row is. The next token belongs at `position` (B,); `token` (B,) is the last one
+    chosen, not yet in the cache; `count` tokens have been made; `finished` is bool (B,)."""
 
-    cache: Cache
     history: History
     token: jax.Array
     position: jax.Array
@@ -65,64 +68,52 @@ class Programs:
     def __init__(self, backbone: Decoder) -> None:
         keep_compiled_programs()
         self.backbone = backbone
-        self._made: OrderedDict[object, tuple[Callable, Callable, Sampler]] = OrderedDict()
-        self._shapes: set[object] = set()
-
-    def start(self, request: Request) -> Run:
-        """A run of the request: nothing is computed yet."""
-        key = (request.sampler.program, request.alternatives)
-        if key not in self._made:
-            # The sampler is kept beside its programs: they hold its code.
-            self._made[key] = (*self._make(request.sampler, request.alternatives), request.sampler)
-            if len(self._made) > KEPT_PROGRAMS:
-                self._made.popitem(last=False)
-        self._made.move_to_end(key)
-        prefill, step, _ = self._made[key]
-        return Run(self, request, prefill, step, key)
-
-    def is_new(self, shape: object) -> bool:
-        """Whether this shape has not run before, and so has to compile; it counts as run now."""
-        new = shape not in self._shapes
-        self._shapes.add(shape)
-        return new
+        self.prefill = jax.jit(self._prefill, static_argnames="cache_length")
+        self.step = jax.jit(self._step, donate_argnames="cache")
+        self._choosers: OrderedDict[object, tuple[Callable, Sampler]] = OrderedDict()
+        self._seen: set[object] = set()
 
     def parameters(self) -> list[jax.Array]:
         """The backbone's arrays as the programs take them."""
         return [variable.value for variable in self.backbone.variables]
 
-    def _make(self, sampler: Sampler, alternatives: int) -> tuple[Callable, Callable]:
-        emit = functools.partial(_emit, sampler, alternatives)
+    def chooser(self, sampler: Sampler, alternatives: int) -> Callable[..., tuple[State, Output]]:
+        """The choose program of a kind of sampler."""
+        key = (sampler.program, alternatives)
+        if key not in self._choosers:
+            # The sampler is kept beside its program, which runs its code.
+            self._choosers[key] = (_make_chooser(sampler, alternatives), sampler)
+            if len(self._choosers) > KEPT_SAMPLERS:
+                self._choosers.popitem(last=False)
+        self._choosers.move_to_end(key)
+        return self._choosers[key][0]
 
-        def prefill(
-            parameters: list[jax.Array],
-            ids: jax.Array,
-            lengths: jax.Array,
-            controls: Controls,
-            cache_length: int,
-        ) -> tuple[State, Output]:
-            with self._holding(parameters):
-                logits, cache = read_prompts(self.backbone, ids, lengths, cache_length)
-            real = jnp.arange(ids.shape[1]) < lengths[:, None]
-            history = History.start(ids, real, logits.shape[-1])
-            return emit(logits, cache, history, lengths, jnp.int32(0), controls)
+    def is_new(self, *shape: object) -> bool:
+        """Whether this program and shape have not run before and so have to compile; from now on
+        they count as run."""
+        new = shape not in self._seen
+        self._seen.add(shape)
+        return new
 
-        def step(
-            parameters: list[jax.Array], state: State, controls: Controls
-        ) -> tuple[State, Output]:
-            with self._holding(parameters):
-                hidden, cache = self.backbone.extend(
-                    state.token[:, None], state.position[:, None], state.cache
-                )
-                logits = self.backbone.logits(hidden)[:, 0]
-            # A finished row stays where it is until the others are done.
-            position = jnp.where(state.finished, state.position, state.position + 1)
-            state, output = emit(logits, cache, state.history, position, state.count, controls)
-            return state, output
+    def _prefill(
+        self, parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, cache_length: int
+    ) -> tuple[jax.Array, Cache, State]:
+        with self._holding(parameters):
+            logits, cache = read_prompts(self.backbone, ids, lengths, cache_length)
+        real = jnp.arange(ids.shape[1]) < lengths[:, None]
+        history = History.start(ids, real, logits.shape[-1])
+        finished = jnp.zeros(lengths.shape, bool)
+        state = State(history, jnp.zeros_like(lengths), lengths, jnp.int32(0), finished)
+        return logits, cache, state
 
-        return (
-            jax.jit(prefill, static_argnames="cache_length"),
-            jax.jit(step, donate_argnames="state"),
-        )
+    def _step(
+        self, parameters: list[jax.Array], cache: Cache, token: jax.Array, position: jax.Array
+    ) -> tuple[jax.Array, Cache]:
+        """`position` (B,) is where the next token belongs: `token` (B,) is the one before it."""
+        with self._holding(parameters):
+            at = position[:, None] - 1
+            hidden, cache = self.backbone.extend(token[:, None], at, cache)
+            return self.backbone.logits(hidden)[:, 0].astype(jnp.float32), cache
 
     def _holding(self, parameters: list[jax.Array]) -> keras.StatelessScope:
         return keras.StatelessScope(list(zip(self.backbone.variables, parameters, strict=True)))
@@ -131,89 +122,107 @@ class Programs:
 def read_prompts(
     backbone: Decoder, ids: jax.Array, lengths: jax.Array, cache_length: int
 ) -> tuple[jax.Array, Cache]:
-    """Logits (B, V) after the last real token of each row of ids (B, P), and the filled cache.
+    """Float32 logits (B, V) after the last real token of each row of ids (B, P), and the cache.
 
     Attention runs over the prompt's own bucket only; the cache grows to its length afterwards.
     """
-    batch, bucket = ids.shape
-    positions = jnp.broadcast_to(jnp.arange(bucket), ids.shape)
-    hidden, cache = backbone.extend(ids, positions, backbone.init_cache(batch, bucket))
+    batch, length = ids.shape
+    positions = jnp.broadcast_to(jnp.arange(length), ids.shape)
+    hidden, cache = backbone.extend(ids, positions, backbone.init_cache(batch, length))
     last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
-    room = ((0, 0), (0, cache_length - bucket), (0, 0), (0, 0))
+    room = ((0, 0), (0, cache_length - length), (0, 0), (0, 0))
     grown = tuple(LayerCache(*(jnp.pad(part, room) for part in layer)) for layer in cache)
-    return backbone.logits(last)[:, 0], grown
+    return backbone.logits(last)[:, 0].astype(jnp.float32), grown
 
 
-def _emit(
-    sampler: Sampler,
-    alternatives: int,
-    logits: jax.Array,
-    cache: Cache,
-    history: History,
-    position: jax.Array,
-    count: jax.Array,
-    controls: Controls,
-) -> tuple[State, Output]:
-    """Choose the token that belongs at `position` and report it under the model's distribution."""
-    logits = logits.astype(jnp.float32)
-    token = sampler.choose(logits, controls.settings, controls.seeds, count, history)
+def _make_chooser(
+    sampler: Sampler, alternatives: int
+) -> Callable[[jax.Array, State, Controls], tuple[State, Output]]:
+    def choose(logits: jax.Array, state: State, controls: Controls) -> tuple[State, Output]:
+        history, count = state.history, state.count
+        token = sampler.choose(logits, controls.settings, controls.seeds, count, history)
+        stopped = jnp.any(token[:, None] == controls.stop_ids, axis=-1)
+        finished = stopped | (state.position + 1 >= controls.limits)
+        # A finished row stays where it is until the others are done.
+        position = jnp.where(finished, state.position, state.position + 1)
+        state = State(history.add(token), token, position, count + 1, finished)
+        return state, _report(logits, token, alternatives, finished)
+
+    return jax.jit(choose, donate_argnames="state")
+
+
+def _report(logits: jax.Array, token: jax.Array, alternatives: int, finished: jax.Array) -> Output:
+    """The chosen token under the model's own distribution, and the likeliest ones."""
     logprobs = jax.nn.log_softmax(logits, axis=-1)
     best, best_ids = jax.lax.top_k(logprobs, alternatives)
     chosen = jnp.take_along_axis(logprobs, token[:, None], axis=-1)[:, 0]
-    stopped = jnp.any(token[:, None] == controls.stop_ids, axis=-1)
-    finished = stopped | (position + 1 >= controls.limits)
-    state = State(cache, history.add(token), token, position, count + 1, finished)
-    return state, Output(token, chosen, best_ids, best, finished)
+    return Output(token, chosen, best_ids, best, finished)
 
 
 class Run:
-    """One request on its way: `prefill()` once, then `step()` until every row is finished."""
+    """One request on its way: `prefill()` once, then `step()` until every row is finished.
 
-    def __init__(
-        self, programs: Programs, request: Request, prefill: Callable, step: Callable, key: object
-    ) -> None:
-        self._programs, self._prefill, self._step = programs, prefill, step
+    Both return at once; the arrays of their output fill while the caller does something else.
+    """
+
+    def __init__(self, programs: Programs, request: Request) -> None:
+        self._programs = programs
         self._parameters = programs.parameters()
+        self._choose = programs.chooser(request.sampler, request.alternatives)
         self._controls = _controls(request)
-        lengths = [len(ids) for ids in request.prompts]
-        # The bucket of the cache holds the prompt's: prefill fills a part of it.
-        self._bucket = bucket(max(lengths))
-        self._cache_length = max(bucket(int(request.limits.max())), self._bucket)
-        self._ids = np.zeros((len(lengths), self._bucket), np.int32)
-        for row, ids in enumerate(request.prompts):
-            self._ids[row, : len(ids)] = ids
-        self._lengths = np.array(lengths, np.int32)
-        structure = tuple((p.shape, p.dtype) for p in self._parameters)
-        stops = len(self._controls.stop_ids)
-        self._shape = (key, hash(structure), self._ids.shape[0], self._cache_length, stops)
+        self._ids, self._lengths = padded(request.prompts)
+        needed = max(int(request.limits.max()), self._ids.shape[1])
+        self._cache_length = bucket(needed, SMALLEST_CACHE)
+        structure = hash(tuple((p.shape, p.dtype) for p in self._parameters))
+        self._shape = (structure, len(self._lengths), self._cache_length)
+        self._sampling = (request.sampler.program, request.alternatives, len(self._lengths))
+        self._cache: Cache | None = None
         self._state: State | None = None
 
     def prefill_compiles(self) -> bool:
         """Whether the prefill about to run has to compile first."""
-        return self._programs.is_new(("prefill", self._bucket, *self._shape))
+        stops = self._controls.stop_ids.size
+        reads = self._programs.is_new("prefill", self._ids.shape[1], *self._shape)
+        return self._programs.is_new("choose", stops, *self._sampling) or reads
 
     def step_compiles(self) -> bool:
         """Whether the step about to run has to compile first."""
-        return self._programs.is_new(("step", *self._shape))
+        return self._programs.is_new("step", *self._shape)
 
     def prefill(self) -> Output:
         """Read the prompts; the first token of every row."""
-        self._state, output = self._prefill(
-            self._parameters, self._ids, self._lengths, self._controls, self._cache_length
+        logits, self._cache, self._state = self._programs.prefill(
+            self._parameters, self._ids, self._lengths, cache_length=self._cache_length
         )
-        return output
+        return self._next(logits)
 
     def step(self) -> Output:
-        """The next token of every row. Returns at once; the arrays fill when they are read."""
-        self._state, output = self._step(self._parameters, self._state, self._controls)
+        """The next token of every row."""
+        state = self._state
+        logits, self._cache = self._programs.step(
+            self._parameters, self._cache, state.token, state.position
+        )
+        return self._next(logits)
+
+    def _next(self, logits: Any) -> Output:
+        self._state, output = self._choose(logits, self._state, self._controls)
         return output
 
 
-def bucket(length: int) -> int:
-    """The length compiled for: powers of two from 16 to 2048, multiples of 2048 above."""
+def padded(prompts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Prompts right-padded to their bucket, int32 (B, P), and their lengths, int32 (B,)."""
+    lengths = np.array([len(ids) for ids in prompts], np.int32)
+    ids = np.zeros((len(prompts), bucket(int(lengths.max()), SMALLEST_PROMPT)), np.int32)
+    for row, prompt in enumerate(prompts):
+        ids[row, : len(prompt)] = prompt
+    return ids, lengths
+
+
+def bucket(length: int, smallest: int) -> int:
+    """The length compiled for: powers of two up to 2048, multiples of 2048 above."""
     if length > LARGEST_DOUBLING:
         return -(-length // LARGEST_DOUBLING) * LARGEST_DOUBLING
-    return max(SMALLEST_BUCKET, 1 << (length - 1).bit_length())
+    return max(smallest, 1 << (length - 1).bit_length())
 
 
 def _controls(request: Request) -> Controls:
