@@ -20,10 +20,12 @@ SLIPS = {
     "a small letter after a full stop": r"[.] [a-z]",
     "a small letter at the start": r"(?:^|\n)\"?[a-z]",
     "two marks": r"[,.!?]{2,}",
+    "a speech without an end": r"\w\"(?= )(?<!=\")",
     "two articles": r"\b(?:the|a|an) (?:the|a|an|my|his|her|its)\b",
     "two pronouns": r"\b(?:she|he|it|they) (?:she|he|it|they)\b",
     "I in the wrong case": r"I's|\b(?:at|to|with|for|of) I\b(?! (?:was|am|had|did|could))",
-    "a question answered by its asker": r",\" asked",
+    "a comma before asked": r",\" asked",
+    "a tag with a capital": r"\" (?:Said|Asked|Cried|Called|Shouted|Whispered)",
 }
 
 

@@ -25,6 +25,7 @@ def possessive(text: str) -> str:
 class Character:
     """Somebody in the story. `name` may be empty, and then the noun stands for it.
 
+    `article` "my" makes the teller's own cat or uncle, spoken of in the third person.
     `owner` makes a relative of somebody ("her mother"); `pronoun` "I" makes the teller.
     """
 
@@ -33,6 +34,7 @@ class Character:
     name: str = ""
     adjective: str = ""
     home: str = ""
+    article: str = "a"
     owner: Character | None = None
 
     def form(self, key: str, rng: Random) -> str:
@@ -50,6 +52,8 @@ class Character:
             return self.name
         if self.owner:
             return f"{self.owner.form('their', rng)} {self.noun}"
+        if self.article == "my":
+            return f"my {self.noun}"
         long = self.adjective and rng.random() < 0.2
         return f"the {self.adjective} {self.noun}" if long else f"the {self.noun}"
 
@@ -63,7 +67,7 @@ class Character:
         """An adjective and noun with an article, without the name: "a shy fox"."""
         if self.owner or (self.name and self.noun == self.name):
             return self._subject(rng)
-        return f"a {self._described()}"
+        return f"{self.article} {self._described()}"
 
     def _described(self) -> str:
         return f"{self.adjective} {self.noun}".strip()
@@ -74,7 +78,8 @@ class Character:
             return "I"
         if not self.name or self.noun == self.name:
             return self._a(rng)
-        return f"a {self._described()} {rng.choice(('named', 'called'))} {self.name}"
+        named = "" if self.article == "my" else rng.choice(("named ", "called "))
+        return f"{self.article} {self._described()} {named}{self.name}"
 
     def _definite(self, rng: Random) -> str:
         """First met with the definite article: "the old robot", "Pim the fox"."""
@@ -82,6 +87,8 @@ class Character:
             return self._subject(rng)
         if self.name and self.noun in ("girl", "boy"):
             return self.name
+        if self.article == "my":
+            return f"my {self.noun} {self.name}".strip()
         if self.name:
             return f"{self.name} the {self.noun if rng.random() < 0.7 else self._described()}"
         return f"the {self._described()}"

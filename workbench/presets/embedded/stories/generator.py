@@ -16,6 +16,7 @@ from workbench.presets.embedded.stories import (
     plots_days,
     plots_people,
     plots_things,
+    plots_troubles,
     plots_wishes,
     words,
 )
@@ -24,11 +25,15 @@ from workbench.presets.embedded.stories.cast import Character, Pair, Thing
 from workbench.presets.embedded.stories.grammar import Writer, capitalised, tidy
 from workbench.presets.embedded.stories.plot import Plot
 
-ALL_PLOTS = [
-    plot
-    for module in (plots_wishes, plots_anywhere, plots_things, plots_people, plots_days)
-    for plot in module.PLOTS
-]
+_PLOT_MODULES = (
+    plots_wishes,
+    plots_anywhere,
+    plots_troubles,
+    plots_things,
+    plots_people,
+    plots_days,
+)
+ALL_PLOTS = [plot for module in _PLOT_MODULES for plot in module.PLOTS]
 
 
 def _tellable(plot: Plot) -> bool:
@@ -38,8 +43,9 @@ def _tellable(plot: Plot) -> bool:
 
 _FOR_KIND = {
     "child": [p for p in ALL_PLOTS if p.suits == "child"] * 2
-    + [p for p in ALL_PLOTS if p.suits == "mover"],
-    "mover": [p for p in ALL_PLOTS if p.suits in ("mover", "any")],
+    + [p for p in ALL_PLOTS if p.suits == "mover"]
+    + plots_troubles.PLOTS,
+    "mover": [p for p in ALL_PLOTS if p.suits in ("mover", "any")] + plots_troubles.PLOTS,
     "stayer": [p for p in ALL_PLOTS if p.suits == "any"],
     "teller": [p for p in ALL_PLOTS if p.suits in ("child", "mover") and _tellable(p)],
 }
@@ -84,6 +90,15 @@ class Casting:
         adjective = self._adjective(0.75, words.TRAITS, words.TRAITS, words.TRAITS, *looks)
         adjective = "" if adjective in noun else adjective
         return Character(noun, pronoun, name, adjective, self._home(homes))
+
+    def own(self) -> Character:
+        """Somebody of the teller's: my uncle, my cat Bruno."""
+        home = self._home(words.CHILD_HOMES)
+        if self.rng.random() < 0.4:
+            noun, pronoun, _ = self.rng.choice(words.ELDERS)
+            return Character(noun, pronoun, home=home, article="my")
+        noun, pronoun = self._fresh(words.OWNED), self.rng.choice(("she", "he"))
+        return Character(noun, pronoun, self._name(pronoun), home=home, article="my")
 
     def companion(self, hero_group: str) -> Character:
         """Somebody the hero may meet."""
@@ -168,6 +183,8 @@ def _bind_cast(rng: Random, writer: Writer) -> tuple[str, str]:
     kind = rng.choices(("child", "mover", "stayer"), (30, 45, 25))[0]
     group = rng.choice(sorted(words.MOVERS if kind == "mover" else words.STAYERS))
     hero = casting.child() if kind == "child" else casting.creature(group)
+    if kind == "mover" and rng.random() < 0.15:
+        hero = casting.own()
     writer.bind(me=hero.name or hero.noun, sib="sister" if hero.pronoun == "she" else "brother")
     hook_kind = "named" if hero.name else "nameless"
     if kind == "child" and rng.random() < 0.22:

@@ -1,12 +1,10 @@
-"""Trains `stories_tiny_en` from nothing and saves it as a preset.
+"""Trains the network of `stories_tiny_en` from nothing, on two CPU cores.
 
-    python -m workbench.presets.embedded.stories.train WORK_FOLDER --steps 3000
-    python -m workbench.presets.embedded.stories.train WORK_FOLDER --steps 3000 --preset FOLDER
+    python -m workbench.presets.embedded.stories.train WORK_FOLDER --steps 2000
 
-The first command trains, with a checkpoint every few minutes, and goes on from the last one when
-it is started again. The second one writes the preset. The learning rate is constant after a short
-warm-up and falls to zero over the last third of `--steps`, which may be changed until then.
-Stories are never repeated: each batch has its own seed.
+Keeps a checkpoint every few minutes and goes on from the last one when it is started again. The
+learning rate is constant after a short warm-up and falls to zero over the last third of `--steps`,
+which may be changed until then. Stories are never repeated: each batch has its own seed.
 """
 
 from __future__ import annotations
@@ -38,6 +36,7 @@ SHAPE = {
 LENGTH, ROWS = 320, 8
 WARMUP, DECAY = 100, 1 / 3
 CHECKPOINT_SECONDS = 180
+TOKENIZER_FILE = "vocabulary.spm"
 TOKENIZER_SEED, TRAINING_SEED, HELD_OUT_SEED = 1, 1_000_000, 2
 
 
@@ -129,7 +128,7 @@ class Training:
 
 def load_tokenizer(folder: Path) -> sentencepiece.SentencePieceProcessor:
     """The folder's tokenizer, trained first where there is none yet."""
-    path = folder / "vocabulary.spm"
+    path = folder / TOKENIZER_FILE
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(tokens.train_tokenizer(TOKENIZER_SEED))
@@ -140,7 +139,7 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2000)
     arguments = parser.parse_args()
     Training(arguments.folder).run(arguments.steps)
 

@@ -233,3 +233,4 @@ Kim Moreau Baker Hill Wood Berry Reed Stone Crane Marsh Lee Garcia Popov Diallo 
 NUMBERS = "three four five six seven eight nine ten".split()
 FAMILIAR = "fox hare squirrel cat owl bear mouse hen frog".split()
 AGED = ("old", "very old", "kind old", "grey old")
+OWNED = "cat dog hamster parrot rabbit friend cousin neighbour teacher goldfish pony hen".split()

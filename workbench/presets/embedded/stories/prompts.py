@@ -1,0 +1,36 @@
+"""Prompts that the grammar could not have written: (word that has to come back, prompt)."""
+
+from __future__ import annotations
+
+UNSEEN = [
+    ("robot", "The old robot in the garden"),
+    ("Otto", "A penguin named Otto wanted to fly"),
+    ("moon", "The moon was sad because"),
+    ("Zelda", "Zelda was a vacuum cleaner who was afraid of dust."),
+    ("computer", "The computer in the library was lonely."),
+    ("Professor", "Professor Quill had invented a machine that made rainbows."),
+    ("volcano", "Deep inside the volcano, something sneezed."),
+    ("Bruno", "My cat Bruno does not like Mondays."),
+    ("Marvin", "Marvin the wizard had lost his glasses."),
+    ("astronaut", "The astronaut looked out of the window and saw a teapot."),
+    ("Tala", "Tala and her little brother Kito found a box under the stairs."),
+    ("pancake", "Once there was a pancake who did not want to be eaten."),
+    ("skeleton", "A friendly skeleton lived in the school cupboard."),
+    ("Henrietta", "Henrietta the hippo wanted to become a ballet dancer."),
+    ("elevator", "The elevator was tired of going up and down."),
+    ("library", "There was a library at the bottom of the sea."),
+    ("Sir Reginald", "Sir Reginald, the bravest knight in the land, was afraid of spiders."),
+    ("dinosaur", "The last dinosaur sat on a rock and waited for the bus."),
+    ("Anouk", "When Anouk opened the fridge, a small voice said hello."),
+    ("snail", "Nobody had ever seen a snail run, but today was different."),
+    ("grandmother", "My grandmother has a secret recipe."),
+    ("traffic light", "The traffic light at the corner dreamed of the colour blue."),
+    ("Kofi", "Kofi wanted to give his mother the sun."),
+    ("zombie", "The zombie next door was actually very polite."),
+    ("cactus", "A cactus named Spike wanted a hug."),
+    ("Lady Marmalade", "Lady Marmalade, the queen of the cats, lost her crown."),
+    ("banana", "The banana was jealous of the strawberry."),
+    ("Tim", "Tim and Sara were building a rocket out of old boxes."),
+    ("crocodile", "The crocodile had a toothache."),
+    ("piano", "Every night at twelve, the piano began to play by itself."),
+]
