@@ -158,7 +158,8 @@ def _fitting(preset: PresetFolder, found: type, asked: type) -> type:
 def _build_backbone(
     preset: PresetFolder, cls: type, load_weights: bool, dtype: Any, overrides: Mapping[str, Any]
 ) -> Any:
-    arguments = {**preset.backbone_arguments(), **overrides}
+    with _named_errors(CONFIG):
+        arguments = {**preset.backbone_arguments(), **overrides}
     _check_arguments(cls, arguments)
     arguments["dtype"] = fast_dtype() if dtype in (None, "auto") else dtype
     if not load_weights:
@@ -179,9 +180,9 @@ def _build_backbone(
 
 
 def _build_preprocessor(preset: PresetFolder, overrides: Mapping[str, Any]) -> Any:
-    arguments = {**preset.preprocessor_arguments(), **overrides}
-    _check_arguments(preset.family.preprocessor, arguments)
     with _named_errors(PREPROCESSOR):
+        arguments = {**preset.preprocessor_arguments(), **overrides}
+        _check_arguments(preset.family.preprocessor, arguments)
         return preset.family.preprocessor(**arguments)
 
 

@@ -83,10 +83,8 @@ class Settings:
         """The value of `key`, which must be one of `values`; absent or null means `default`."""
         value = self.take(key, values[0] if default is _REQUIRED else default)
         if not any(type(value) is type(allowed) and value == allowed for allowed in values):
-            expected = " or ".join(map(repr, values))
-            raise PresetError.at(
-                CONFIG, key, f"{expected} (all that this family has)", shown(value)
-            )
+            expected = f"{' or '.join(map(repr, values))}, which is all this family has"
+            raise PresetError.at(CONFIG, key, expected, shown(value))
         return value
 
     def rope(self, theta: float = 10_000.0) -> dict[str, Any]:

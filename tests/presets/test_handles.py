@@ -1,0 +1,75 @@
+"""What a preset handle may be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from preset_files import refused
+
+from workbench.presets import handles
+from workbench.presets.handles import list_presets, resolve
+
+
+@pytest.mark.parametrize(
+    ("handle", "message"),
+    [
+        ("kaggle://keras/gemma/keras/gemma_2b_en", "loads no presets from 'kaggle'"),
+        ("hf://google/gemma-2b", "loads no presets from 'hf'"),
+        ("https://example.org/model", "'https'"),
+        ("gemma_2b_en", "no built-in preset of this name"),
+        ("./nowhere/at/all", "no such folder"),
+        ("model.gguf", "GGUF"),
+        ("", "a name or the path"),
+        (None, "a name or the path"),
+        (7, "a name or the path"),
+        ("nul\0", "no such folder"),
+        ("x" * 10_000, "a path"),
+    ],
+)
+def test_what_cannot_be_loaded_is_explained(handle, message):
+    with refused(message):
+        resolve(handle)
+
+
+def test_a_folder_is_itself(tmp_path):
+    assert resolve(tmp_path) == tmp_path
+    assert resolve(str(tmp_path)) == tmp_path
+
+
+def test_a_file_is_no_preset(tmp_path):
+    (tmp_path / "weights.h5").write_bytes(b"")
+    with refused("the path of a folder"):
+        resolve(tmp_path / "weights.h5")
+
+
+@pytest.fixture
+def built_in(tmp_path, monkeypatch):
+    folder = tmp_path / "story"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"class_name": "GPT2Backbone"}))
+    metadata = {"description": "Small stories.", "parameter_count": 12}
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    monkeypatch.setattr(handles, "EMBEDDED", tmp_path)
+    return folder
+
+
+def test_built_in_presets_are_listed_and_found_by_name(built_in):
+    metadata = list_presets()["story"]["metadata"]
+    assert metadata["description"] == "Small stories."
+    assert metadata["params"] == 12
+    assert metadata["family"] == "GPT2"
+    assert resolve("story") == built_in
+    with refused("there are: story"):
+        resolve("stories")
+
+
+def test_a_class_lists_the_presets_it_loads(built_in):
+    from workbench.backbones.backbone import Backbone
+    from workbench.backbones.families.gpt2 import GPT2Backbone, GPT2CausalLM
+    from workbench.backbones.families.llama import LlamaCausalLM
+    from workbench.tasks.causal_lm import CausalLM
+
+    for cls in (Backbone, GPT2Backbone, CausalLM, GPT2CausalLM):
+        assert set(cls.presets) == {"story"}
+    assert LlamaCausalLM.presets == {}
