@@ -71,6 +71,7 @@ class Programs:
         self.prefill = jax.jit(self._prefill, static_argnames="cache_length")
         self.step = jax.jit(self._step, donate_argnames="cache")
         self._choosers: OrderedDict[object, tuple[Callable, Sampler]] = OrderedDict()
+        self._others: dict[tuple[str, int], Any] = {}
         self._seen: set[object] = set()
 
     def parameters(self) -> list[jax.Array]:
@@ -88,6 +89,12 @@ class Programs:
         self._choosers.move_to_end(key)
         return self._choosers[key][0]
 
+    def others(self, name: str, size: int, make: Callable[[Programs, int], Any]) -> Any:
+        """Programs of another kind, made once for each name and size."""
+        if (name, size) not in self._others:
+            self._others[name, size] = make(self, size)
+        return self._others[name, size]
+
     def is_new(self, *shape: object) -> bool:
         """Whether this program and shape have not run before and so have to compile; from now on
         they count as run."""
@@ -98,8 +105,8 @@ class Programs:
     def _prefill(
         self, parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, cache_length: int
     ) -> tuple[jax.Array, Cache, State]:
-        with self._holding(parameters):
-            logits, cache = read_prompts(self.backbone, ids, lengths, cache_length)
+        with self.holding(parameters):
+            logits, _, cache = read_prompts(self.backbone, ids, lengths, cache_length)
         real = jnp.arange(ids.shape[1]) < lengths[:, None]
         history = History.start(ids, real, logits.shape[-1])
         finished = jnp.zeros(lengths.shape, bool)
@@ -110,19 +117,21 @@ class Programs:
         self, parameters: list[jax.Array], cache: Cache, token: jax.Array, position: jax.Array
     ) -> tuple[jax.Array, Cache]:
         """`position` (B,) is where the next token belongs: `token` (B,) is the one before it."""
-        with self._holding(parameters):
+        with self.holding(parameters):
             at = position[:, None] - 1
             hidden, cache = self.backbone.extend(token[:, None], at, cache)
             return self.backbone.logits(hidden)[:, 0].astype(jnp.float32), cache
 
-    def _holding(self, parameters: list[jax.Array]) -> keras.StatelessScope:
+    def holding(self, parameters: list[jax.Array]) -> keras.StatelessScope:
+        """While it is entered, the backbone's variables have these values."""
         return keras.StatelessScope(list(zip(self.backbone.variables, parameters, strict=True)))
 
 
 def read_prompts(
     backbone: Decoder, ids: jax.Array, lengths: jax.Array, cache_length: int
-) -> tuple[jax.Array, Cache]:
-    """Float32 logits (B, V) after the last real token of each row of ids (B, P), and the cache.
+) -> tuple[jax.Array, jax.Array, Cache]:
+    """Float32 logits (B, V) after the last real token of each row of ids (B, P), the hidden
+    states (B, P, D), and the cache.
 
     Attention runs over the prompt's own bucket only; the cache grows to its length afterwards.
     """
@@ -132,7 +141,7 @@ def read_prompts(
     last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
     room = ((0, 0), (0, cache_length - length), (0, 0), (0, 0))
     grown = tuple(LayerCache(*(jnp.pad(part, room) for part in layer)) for layer in cache)
-    return backbone.logits(last)[:, 0].astype(jnp.float32), grown
+    return backbone.logits(last)[:, 0].astype(jnp.float32), hidden, grown
 
 
 def _make_chooser(

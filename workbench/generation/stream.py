@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from workbench.errors import SettingError
 from workbench.generation.events import Alternative, Done, Event, Reason, Stats, Status, Token
 from workbench.generation.loop import Clock, drive
 from workbench.generation.programs import Output, Programs
 from workbench.generation.request import Request
+from workbench.generation.search import is_search, search_ids
 from workbench.tokenizers import Tokenizer
 
 
@@ -61,7 +63,20 @@ class Row:
 
 
 def stream_events(programs: Programs, request: Request, tokenizer: Tokenizer) -> Iterator[Event]:
-    """Run a request and yield its events; every row ends in exactly one `Done`."""
+    """Run a request and yield its events; every row ends in exactly one `Done`.
+
+    Raises:
+        SettingError: at once, when the sampler cannot stream.
+    """
+    if is_search(request):
+        raise SettingError(
+            f"stream: {type(request.sampler).__name__} knows the text only when it is done: "
+            "expected a sampler that draws token by token. Use generate() instead."
+        )
+    return _events(programs, request, tokenizer)
+
+
+def _events(programs: Programs, request: Request, tokenizer: Tokenizer) -> Iterator[Event]:
     clock = Clock()
     rows = [Row(index, request, tokenizer) for index in range(len(request.prompts))]
     for item in drive(programs, request, clock):
@@ -79,6 +94,8 @@ def stream_events(programs: Programs, request: Request, tokenizer: Tokenizer) ->
 
 def collect_ids(programs: Programs, request: Request) -> list[np.ndarray]:
     """Run a request to its end; the new token ids of each row, its stop token included."""
+    if is_search(request):
+        return search_ids(programs, request)
     made: list[list[int]] = [[] for _ in request.prompts]
     finished = np.zeros(len(made), bool)
     for item in drive(programs, request, Clock()):

@@ -134,6 +134,7 @@ class GemmaTokenizer(SentencePieceTokenizer):
     start_token = "<bos>"
     end_token = "<eos>"
     pad_token = "<pad>"
+    extra_stop_tokens = ("<end_of_turn>",)
 
 
 class GemmaCausalLMPreprocessor(CausalLMPreprocessor):

@@ -140,6 +140,7 @@ class Llama3Tokenizer(BytePairTokenizer):
     start_token = "<|begin_of_text|>"
     end_token = "<|end_of_text|>"
     end_token2 = "<|eot_id|>"
+    extra_special_tokens = ("<|start_header_id|>", "<|end_header_id|>")
 
 
 class Llama3CausalLMPreprocessor(CausalLMPreprocessor):

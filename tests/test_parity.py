@@ -1,0 +1,116 @@
+"""Equal outputs to the reference libraries, through the loader users call.
+
+The folders hold tiny random checkpoints with what Transformers 5.23 and KerasHub 0.32 computed
+from them (`data/goldens/make_transformers.py` and `make_keras_hub.py` show how).
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import GOLDENS
+
+import workbench as wb
+
+TOLERANCE = 1e-4  # float32 logits, absolute
+
+# Settings with which KerasHub computed its outputs, where they are not the ones it wrote down.
+KERAS_HUB = {
+    "gpt2": {},
+    "llama": {},
+    "llama_sharded": {},
+    "llama3": {},
+    "gemma": {},
+    # KerasHub ignores query_head_dim_normalize=False and scales as if it were True.
+    "gemma2": {"query_head_dim_normalize": True},
+}
+CLASSES = {
+    "gpt2": "GPT2CausalLM",
+    "llama": "LlamaCausalLM",
+    "llama_sharded": "LlamaCausalLM",
+    "llama3": "Llama3CausalLM",
+    "gemma": "GemmaCausalLM",
+    "gemma2": "GemmaCausalLM",
+    "llama_tied": "LlamaCausalLM",
+    "llama3_rope": "LlamaCausalLM",
+}
+TRANSFORMERS = ("llama", "llama_tied", "llama3_rope", "gpt2", "gemma", "gemma2")
+
+
+def forward(lm, ids, mask):
+    return np.asarray(lm({"token_ids": ids, "padding_mask": mask}), np.float32)
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_transformers_folders(name):
+    folder = GOLDENS / "hf" / name
+    golden = np.load(folder / "golden.npz")
+    lm = wb.models.CausalLM.from_preset(str(folder), dtype="float32")
+    assert type(lm).__name__ == CLASSES[name]
+    ids = golden["input_ids"].astype("int32")
+    mask = np.ones_like(ids)
+    np.testing.assert_allclose(forward(lm, ids, mask), golden["logits"], atol=TOLERANCE)
+    room = ((0, 0), (0, golden["greedy"].shape[1] - ids.shape[1]))
+    arrays = {"token_ids": np.pad(ids, room), "padding_mask": np.pad(mask, room)}
+    out = lm.generate(arrays, stop_token_ids=None, sampler="greedy")
+    np.testing.assert_array_equal(out["token_ids"], golden["greedy"])
+
+
+@pytest.fixture(scope="module", params=KERAS_HUB)
+def keras_hub(request):
+    folder = GOLDENS / "keras_hub" / request.param
+    settings = KERAS_HUB[request.param]
+    lm = wb.models.CausalLM.from_preset(str(folder), dtype="float32", **settings)
+    assert type(lm).__name__ == CLASSES[request.param]
+    return lm, np.load(folder / "golden.npz"), json.loads((folder / "golden.json").read_text())
+
+
+def test_keras_hub_logits(keras_hub):
+    lm, golden, _ = keras_hub
+    logits = forward(lm, golden["in_token_ids"], golden["in_padding_mask"])
+    np.testing.assert_allclose(logits, golden["logits"], atol=TOLERANCE)
+
+
+def test_keras_hub_ids(keras_hub):
+    lm, golden, _ = keras_hub
+    arrays = {name: golden[f"gen_in_{name}"] for name in ("token_ids", "padding_mask")}
+    out = lm.generate(arrays, stop_token_ids=None, sampler="greedy")
+    np.testing.assert_array_equal(out["token_ids"], golden["gen_out"])
+
+
+def test_keras_hub_strings(keras_hub):
+    lm, _, golden = keras_hub
+    made = lm.generate(golden["prompts"], max_length=golden["max_length"], sampler="greedy")
+    assert made == golden["generated"]
+
+
+def test_keras_hub_token_ids(keras_hub):
+    lm, _, golden = keras_hub
+    for text, ids in golden["tokenizer"]["ids"].items():
+        assert lm.preprocessor.tokenizer(text) == ids, text
+
+
+def test_the_scale_of_27b_models_is_honoured():
+    """The one golden where the reference departs from what its own file says."""
+    folder = GOLDENS / "keras_hub" / "gemma2"
+    golden = np.load(folder / "golden.npz")
+    lm = wb.models.CausalLM.from_preset(str(folder), dtype="float32")
+    logits = forward(lm, golden["in_token_ids"], golden["in_padding_mask"])
+    assert np.abs(logits - golden["logits"]).max() > 0.1
+
+
+def test_bfloat16_weights_load_exactly_and_compute_in_the_asked_precision():
+    folder = GOLDENS / "keras_hub" / "llama_bfloat16"
+    golden = np.load(folder / "golden.npz")
+    inputs = golden["in_token_ids"], golden["in_padding_mask"]
+    wide = wb.models.CausalLM.from_preset(str(folder), dtype="float32")
+    narrow = wb.models.CausalLM.from_preset(str(folder), dtype="bfloat16")
+    assert {variable.dtype for variable in narrow.backbone.variables} == {"bfloat16"}
+    for one, other in zip(wide.backbone.variables, narrow.backbone.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other).astype("float32"))
+    # 8 bits of mantissa over three layers: a few hundredths of the logits' range.
+    spread = np.abs(golden["logits"]).max()
+    assert np.abs(forward(wide, *inputs) - golden["logits"]).max() < 0.05 * spread
+    assert np.abs(forward(narrow, *inputs) - golden["logits"]).max() < 0.05 * spread

@@ -1,0 +1,224 @@
+"""Generation that is no token-by-token draw: beams, contrastive search, and a sampler's own loop.
+
+All of them know a row's text only when they are done, so they do not stream.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from workbench.backbones.decoder import Cache
+from workbench.errors import SettingError
+from workbench.generation.programs import SMALLEST_CACHE, Programs, bucket, padded, read_prompts
+from workbench.generation.request import Request
+from workbench.samplers import BeamSampler, ContrastiveSampler
+from workbench.samplers.beam import expand, first_scores, follow
+from workbench.samplers.contrastive import candidates, contrast
+
+
+def is_search(request: Request) -> bool:
+    """Whether the request's sampler belongs here rather than to the step-by-step loop."""
+    sampler = request.sampler
+    return isinstance(sampler, BeamSampler | ContrastiveSampler) or sampler.owns_loop
+
+
+def search_ids(programs: Programs, request: Request) -> list[np.ndarray]:
+    """The new token ids of each row, int32, up to and with its first stop token."""
+    if isinstance(request.sampler, BeamSampler):
+        rows = _beams(programs, request)
+    elif isinstance(request.sampler, ContrastiveSampler):
+        rows = _contrastive(programs, request)
+    else:
+        rows = _own_loop(programs, request)
+    return [_until_stop(row, request.stop_ids) for row in rows]
+
+
+def _until_stop(ids: np.ndarray, stop_ids: tuple[int, ...]) -> np.ndarray:
+    stops = np.flatnonzero(np.isin(ids, stop_ids))
+    return ids[: stops[0] + 1] if stops.size else ids
+
+
+def _budgets(request: Request) -> np.ndarray:
+    """New tokens each row may have, (B,)."""
+    return request.limits - np.array([len(ids) for ids in request.prompts])
+
+
+def _cache_length(request: Request, ids: np.ndarray) -> int:
+    return bucket(max(int(request.limits.max()), ids.shape[1]), SMALLEST_CACHE)
+
+
+def _repeat(tree: Any, times: int) -> Any:
+    """Every row of every array `times` times in a row."""
+    return jax.tree.map(lambda x: jnp.repeat(x, times, axis=0), tree)
+
+
+# Beam search: the host keeps which beam each token continues and reads the best one backwards.
+
+
+@functools.partial(jax.jit, donate_argnums=2)
+def _reorder(
+    logits: jax.Array, scores: jax.Array, cache: Cache, temperature: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, Cache]:
+    tokens, parents, scores = expand(logits, scores, temperature)
+    return tokens, parents, scores, follow(parents, cache)
+
+
+def _beams(programs: Programs, request: Request) -> list[np.ndarray]:
+    sampler = request.sampler
+    if sampler.return_all_beams:
+        raise SettingError(
+            "BeamSampler: return_all_beams: generate() returns the best beam of each prompt: "
+            "expected False, got True"
+        )
+    beams, parameters = sampler.num_beams, programs.parameters()
+    ids, lengths = padded(request.prompts)
+    logits, cache, _ = programs.prefill(
+        parameters, ids, lengths, cache_length=_cache_length(request, ids)
+    )
+    logits, cache = _repeat((logits, cache), beams)
+    scores = first_scores(len(lengths), beams)
+    trellis = _Trellis(_budgets(request), beams, request.stop_ids)
+    temperature = np.float32(sampler.temperature)
+    position = np.repeat(lengths, beams)
+    while True:
+        tokens, parents, scores, cache = _reorder(logits, scores, cache, temperature)
+        if trellis.add(np.asarray(tokens), np.asarray(parents)):
+            return trellis.best()
+        position = np.minimum(position + 1, np.repeat(request.limits, beams))
+        logits, cache = programs.step(parameters, cache, tokens.reshape(-1), position)
+
+
+class _Trellis:
+    """Tokens and parents of all beams, step by step; a row's result is read when it is over."""
+
+    def __init__(self, budgets: np.ndarray, beams: int, stop_ids: tuple[int, ...]) -> None:
+        self.budgets, self.stop_ids = budgets, stop_ids
+        self.steps: list[tuple[np.ndarray, np.ndarray]] = []
+        self.ended = np.zeros((len(budgets), beams), bool)
+        self.results: list[np.ndarray | None] = [None] * len(budgets)
+
+    def add(self, tokens: np.ndarray, parents: np.ndarray) -> bool:
+        """Take one step, tokens and parents (B, N); whether all rows are over."""
+        self.steps.append((tokens, parents))
+        self.ended = np.take_along_axis(self.ended, parents, axis=1)
+        self.ended |= np.isin(tokens, self.stop_ids)
+        for row, budget in enumerate(self.budgets):
+            over = len(self.steps) == budget or self.ended[row].all()
+            if over and self.results[row] is None:
+                self.results[row] = self._read(row)
+        return all(result is not None for result in self.results)
+
+    def best(self) -> list[np.ndarray]:
+        """The tokens of each row's best beam."""
+        return self.results
+
+    def _read(self, row: int) -> np.ndarray:
+        beam, ids = 0, []  # beams come best first
+        for tokens, parents in reversed(self.steps):
+            ids.append(tokens[row, beam])
+            beam = parents[row, beam]
+        return np.array(ids[::-1], np.int32)
+
+
+# Contrastive search: every step runs the candidates of a row as rows of their own.
+
+
+def _contrastive(programs: Programs, request: Request) -> list[np.ndarray]:
+    sampler, parameters = request.sampler, programs.parameters()
+    ids, lengths = padded(request.prompts)
+    read, step = programs.others("contrastive", sampler.k, _make_contrastive)
+    logits, hidden, cache = read(parameters, ids, lengths, cache_length=_cache_length(request, ids))
+    settings = np.float32(sampler.temperature), np.float32(sampler.alpha)
+    budgets, made, position = _budgets(request), [], lengths
+    ended = np.zeros(len(lengths), bool)
+    while not ended.all():
+        token, logits, hidden, cache = step(parameters, cache, logits, hidden, position, *settings)
+        made.append(np.asarray(token))
+        ended |= np.isin(made[-1], request.stop_ids) | (len(made) >= budgets)
+        position = np.where(ended, position, position + 1)
+    return [row[:budget] for row, budget in zip(np.stack(made, axis=1), budgets, strict=True)]
+
+
+def _make_contrastive(programs: Programs, k: int) -> tuple[Any, Any]:
+    backbone = programs.backbone
+
+    def read(
+        parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, cache_length: int
+    ) -> tuple[jax.Array, jax.Array, Cache]:
+        with programs.holding(parameters):
+            logits, hidden, cache = read_prompts(backbone, ids, lengths, cache_length)
+        room = ((0, 0), (0, cache_length - ids.shape[1]), (0, 0))
+        return logits, jnp.pad(hidden, room), cache
+
+    def step(
+        parameters: list[jax.Array],
+        cache: Cache,
+        logits: jax.Array,
+        hidden: jax.Array,
+        position: jax.Array,
+        temperature: jax.Array,
+        alpha: jax.Array,
+    ) -> tuple[jax.Array, jax.Array, jax.Array, Cache]:
+        rows, length = hidden.shape[:2]
+        tokens, probabilities = candidates(logits, k, temperature)
+        with programs.holding(parameters):
+            trial, at = tokens.reshape(-1, 1), jnp.repeat(position, k)[:, None]
+            states, wide = backbone.extend(trial, at, _repeat(cache, k))
+            outcomes = backbone.logits(states)[:, 0].astype(jnp.float32)
+        states = states[:, 0].reshape(rows, k, -1)
+        before = jnp.arange(length) < position[:, None]
+        choice = contrast(probabilities, states, hidden, before, alpha)
+        taken = jnp.arange(rows) * k + choice
+        state = jnp.take_along_axis(states, choice[:, None, None], axis=1)
+        hidden = jax.vmap(lambda h, s, at: jax.lax.dynamic_update_slice(h, s, (at, 0)))(
+            hidden, state.astype(hidden.dtype), position
+        )
+        cache = jax.tree.map(lambda x: x[taken], wide)
+        return tokens.reshape(-1)[taken], outcomes[taken], hidden, cache
+
+    return (
+        jax.jit(read, static_argnames="cache_length"),
+        jax.jit(step, donate_argnames=("cache", "hidden")),
+    )
+
+
+# A sampler with a loop of its own, by KerasHub's protocol.
+
+
+def _own_loop(programs: Programs, request: Request) -> list[np.ndarray]:
+    parameters, backbone = programs.parameters(), programs.backbone
+    prompts, lengths = padded(request.prompts)
+    total = int(request.limits.max())
+    tokens = np.zeros((len(lengths), total), np.int32)
+    width = min(total, prompts.shape[1])
+    tokens[:, :width] = prompts[:, :width]
+    mask = np.arange(total) < lengths[:, None]
+    _, cache, _ = programs.prefill(
+        parameters, prompts, lengths, cache_length=_cache_length(request, prompts)
+    )
+
+    @jax.jit
+    def next_logits(tokens: jax.Array, cache: Cache, index: jax.Array) -> tuple[Any, Any, Cache]:
+        with programs.holding(parameters):
+            token = jax.lax.dynamic_slice_in_dim(jnp.asarray(tokens), index - 1, 1, axis=1)
+            at = jnp.broadcast_to(jnp.asarray(index - 1, jnp.int32), token.shape)
+            hidden, cache = backbone.extend(token.astype(jnp.int32), at, cache)
+            return backbone.logits(hidden)[:, 0].astype(jnp.float32), hidden[:, 0], cache
+
+    filled = request.sampler(
+        next=next_logits,
+        prompt=jnp.asarray(tokens),
+        cache=cache,
+        index=int(lengths.min()),
+        mask=jnp.asarray(mask),
+        stop_token_ids=request.stop_ids or None,
+        hidden_states=None,
+        model=backbone,
+    )
+    rows = zip(np.asarray(filled), lengths, request.limits, strict=True)
+    return [row[length:limit].astype(np.int32) for row, length, limit in rows]
