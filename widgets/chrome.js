@@ -1,6 +1,6 @@
 // What stands around a panel's work: heading, status, menu, errors, code, help, and a watch on the kernel.
 
-const SILENCE_MS = 4000;
+const SILENCE_MS = 3000;
 
 /** A button that opens a menu; `items` are [label, action] pairs. */
 function createMenu(items) {
@@ -110,25 +110,26 @@ function createHelp(...sentences) {
 }
 
 /**
- * Notices a kernel that has gone: `expect()` after a message that deserves an answer, `heard()` at
- * every sign of life. While `isBusy()`, silence is answered with `ask()`.
+ * Notices a kernel that has gone: what goes through `send` deserves an answer, and `heard()` is
+ * called at every sign of life. While `isBusy()`, silence is answered with `ask()`.
  */
 function createWatch({ isBusy, ask, silent, alive }) {
   let last = Date.now();
   let asked = null;
-  const expect = () => {
-    asked ??= Date.now();
-  };
   const timer = setInterval(() => {
     const now = Date.now();
     if (asked !== null && now - asked >= SILENCE_MS) silent();
-    else if (asked === null && isBusy() && now - last >= SILENCE_MS / 4) {
-      ask();
-      expect();
-    }
+    else if (asked === null && isBusy() && now - last >= SILENCE_MS / 3) ask();
   }, SILENCE_MS / 8);
   return {
-    expect,
+    send(message) {
+      asked ??= Date.now();
+      try {
+        message();
+      } catch {
+        silent(); // the comm is closed
+      }
+    },
     heard() {
       last = Date.now();
       asked = null;

@@ -20,6 +20,21 @@ function make(tag, options = {}, ...children) {
   return node;
 }
 
+/**
+ * The root of a panel. The attribute keeps JupyterLab's shortcuts out; besides, Lab forbids line
+ * breaks in every text area inside a cell (`beforeinput`), so its listener must not hear of them.
+ */
+function makeRoot(name, label) {
+  const root = make("section", {
+    class: `wb-panel ${name}`,
+    "aria-label": label,
+    "data-lm-suppress-shortcuts": "true",
+  });
+  const guard = (event) => event.inputType === "insertLineBreak" && event.stopPropagation();
+  root.addEventListener("beforeinput", guard, { capture: true });
+  return root;
+}
+
 function button(label, onclick, options = {}) {
   return make("button", { type: "button", class: "wb-button", onclick, ...options }, label);
 }

@@ -117,11 +117,7 @@ function createHistory(model, restore) {
 }
 
 function render({ model, el }) {
-  const root = make("section", {
-    class: "wb-panel wb-generate",
-    "aria-label": "Generate",
-    "data-lm-suppress-shortcuts": "true",
-  });
+  const root = makeRoot("wb-generate", "Generate");
   const spoken = make("div", { class: "wb-spoken", role: "status", "aria-live": "polite" });
   const summary = make("span", { class: "wb-note wb-summary" });
   const progress = make("div", { class: "wb-progress", "aria-hidden": "true" });
@@ -132,10 +128,7 @@ function render({ model, el }) {
 
   const status = () => model.get("status");
   const isBusy = () => BUSY.has(status());
-  const send = (command, fields = {}) => {
-    model.send({ command, ...fields });
-    if (command !== "alternatives") watch.expect();
-  };
+  const send = (command, fields = {}) => watch.send(() => model.send({ command, ...fields }));
 
   const generate = () => {
     if (isBusy() || status() === "loading") return;
@@ -169,7 +162,7 @@ function render({ model, el }) {
   });
   const watch = createWatch({
     isBusy,
-    ask: () => model.send({ command: "sync" }),
+    ask: () => send("sync"),
     silent() {
       gone = true;
       refreshStatus();

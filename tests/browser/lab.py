@@ -1,0 +1,131 @@
+"""A JupyterLab of its own for a test: everything it writes lands in a temporary folder."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+
+OPTIONS = {
+    "ServerApp.port_retries": "0",
+    "IdentityProvider.token": "",
+    "ServerApp.password": "",
+    "ServerApp.disable_check_xsrf": "True",
+    "LabApp.expose_app_in_browser": "True",
+}
+NOTIFICATIONS = "@jupyterlab/apputils-extension:notification"
+NOTEBOOK = "jupyterapp.shell.currentWidget"
+EVALUATE = """
+async (expression) => {
+  const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const request = { code: "", silent: true, user_expressions: { value: expression } };
+  const reply = await kernel.requestExecute(request).done;
+  const value = reply.content.user_expressions.value;
+  return value.status === "ok" ? value.data["text/plain"] : `${value.ename}: ${value.evalue}`;
+}
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Lab:
+    """A server over `folder`; use as a context manager."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.notebooks = self.folder / "notebooks"
+        self.notebooks.mkdir(parents=True)
+        self.url = f"http://127.0.0.1:{free_port()}"
+
+    def __enter__(self):
+        settings = self.folder / "config" / "lab" / "user-settings"
+        file = settings / NOTIFICATIONS.replace(":", "/")
+        file.parent.mkdir(parents=True)
+        file.with_suffix(".jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
+        env = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": str(self.folder / "config"),
+            "JUPYTER_DATA_DIR": str(self.folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(settings),
+            "IPYTHONDIR": str(self.folder / "ipython"),
+            "PYTHONPATH": str(Path(__file__).parents[1]),  # for `doubles`
+        }
+        port = self.url.rsplit(":", 1)[1]
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"]
+        command += [f"--port={port}", "--allow-root"]
+        command += [f"--{name}={value}" for name, value in OPTIONS.items()]
+        with (self.folder / "server.txt").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self.notebooks, env=env, stdout=log, stderr=log
+            )
+        self._wait()
+        return self
+
+    def __exit__(self, *problem):
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _wait(self):
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.url}/api/status", timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise TimeoutError((self.folder / "server.txt").read_text()[-2000:])
+
+    def write(self, name, cells):
+        notebook = nbformat.v4.new_notebook()
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        notebook.cells = [nbformat.v4.new_code_cell(source) for source in cells]
+        nbformat.write(notebook, self.notebooks / name)
+
+
+class Notebook:
+    """A notebook open in the browser."""
+
+    def __init__(self, page, lab, name):
+        self.page, self.lab, self.name = page, lab, name
+
+    def open(self):
+        self.page.goto(f"{self.lab.url}/lab/tree/{self.name}?reset")
+        self.ready()
+
+    def ready(self):
+        """Until the kernel is there and does nothing."""
+        ready = f"""
+          window.jupyterapp && {NOTEBOOK}?.sessionContext?.session?.kernel?.status === "idle"
+          && {NOTEBOOK}.sessionContext.session.kernel.connectionStatus === "connected"
+        """
+        self.page.wait_for_function(ready, timeout=60_000)
+
+    def run_all(self):
+        self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def save(self):
+        self.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+
+    def theme(self, name):
+        command = f"jupyterapp.commands.execute('apputils:change-theme', {{theme: '{name}'}})"
+        self.page.evaluate(command)
+        light = str("Light" in name).lower()
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+
+    def value(self, expression):
+        """The repr of an expression in the kernel."""
+        return self.page.evaluate(EVALUATE, expression)
