@@ -14,7 +14,7 @@ def penalised(logits, prompt, counts, repetition, presence, frequency):
 
 def ranking(logits):
     """Token ids by falling logit, equal ones by rising id."""
-    return sorted(range(len(logits)), key=lambda token: (-logits[token], token))
+    return list(np.argsort(-np.asarray(logits, "float64"), kind="stable"))
 
 
 def masses(logits, temperature):

@@ -54,8 +54,9 @@ class BeamSampler(SearchSampler, closed=True):
 
 
 def first_scores(batch: int, num_beams: int) -> jax.Array:
-    """Scores (B, N) to start from: all beams are still the same, so only one may expand."""
-    return jnp.full((batch, num_beams), -jnp.inf).at[:, 0].set(0)
+    """Scores (B, N) to start from: all beams are still the same, so only one may expand. The
+    others are far behind but possible, for rows with fewer possible tokens than beams."""
+    return jnp.full((batch, num_beams), -1e9, jnp.float32).at[:, 0].set(0)
 
 
 def expand(
@@ -68,7 +69,7 @@ def expand(
     int32, and the new scores (B, N), best first.
     """
     batch, beams = scores.shape
-    likelihoods = jax.nn.log_softmax(scale(finite(logits), temperature))
+    likelihoods = jnp.log(jax.nn.softmax(scale(finite(logits), temperature)))
     totals = scores[..., None] + likelihoods.reshape(batch, beams, -1)
     best, places = lax.top_k(totals.reshape(batch, -1), beams)
     size = totals.shape[-1]

@@ -29,7 +29,8 @@ ARGUMENTS = frozenset(
 class Sampler:
     """Picks the next token from the model's distribution; subclass it to pick your own way.
 
-    A subclass overrides `get_next_token(probabilities)`:
+    A subclass overrides `get_next_token(probabilities)`, which during generation sees one row at
+    a time, so that no completion depends on its neighbours in the batch:
 
     ```python
     class Without(Sampler):
@@ -130,8 +131,7 @@ class Sampler:
         history: History,
     ) -> jax.Array:
         """The next token of every row, (B,) int32, from logits (B, V), `seeds` (B,) uint32 and
-        the number of the token, drawn by `get_next_token`. It sees one row at a time, (1, V), so
-        that no row depends on its neighbours."""
+        the number of the token, drawn by `get_next_token` from one row (1, V) at a time."""
         program = self.program
         token = choose_by(
             self.get_next_token, self._generators(), logits, settings, seeds, step, history
@@ -163,13 +163,16 @@ class Sampler:
             return keras.random.SeedGenerator(self.seed)
 
     def _generators(self) -> list[keras.random.SeedGenerator]:
+        given = self.seed_generator
         own = (value for value in vars(self).values() if _is_generator(value))
-        return list(dict.fromkeys([self.seed_generator, *own]))
+        return list(dict.fromkeys([given, *own]))
 
     def get_next_token(self, probabilities: jax.Array) -> jax.Array:
         """The next token of each row, (B,) integers, from probabilities (B, V) float32, which
         are the softmax of the penalised logits over the temperature. Subclasses override it."""
-        raise SettingError(f"{type(self).__name__} must override get_next_token(probabilities)")
+        raise SettingError(
+            f"{type(self).__name__} has no get_next_token(probabilities) -> token ids; override it"
+        )
 
     def __call__(
         self,
