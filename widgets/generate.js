@@ -186,7 +186,7 @@ function render({ model, el }) {
     prompt.enable(isBusy(), now);
     history.enable(isBusy());
     output.explain(output.count ? "" : emptyText(now, model.get("heading").name));
-    progress.hidden = gone || !["loading", "compiling"].includes(now);
+    progress.classList.toggle("wb-on", !gone && ["loading", "compiling"].includes(now));
   };
   const refreshOutput = () => {
     const snapshot = model.get("output");

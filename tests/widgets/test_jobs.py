@@ -13,7 +13,7 @@ from doubles import FakeLM
 
 from workbench.errors import PromptError, WorkbenchError
 from workbench.generation import jobs
-from workbench.generation.events import Done, Token
+from workbench.generation.events import Done, Status, Token
 from workbench.generation.jobs import GenerationJob, JobState
 
 PROMPT = "Once upon a time"
@@ -63,6 +63,24 @@ def test_compiling_is_told():
     finished(FakeLM(compile_seconds=0.01, stop_at=2), on_event=seen.append)
     states = [event.status for event in seen if isinstance(event, JobState)]
     assert states == ["running", "compiling", "running", "done"]
+
+
+def test_a_compilation_is_not_counted_as_decoding():
+    class CompilesLater(FakeLM):
+        def _events(self, *args):
+            for count, event in enumerate(super()._events(*args)):
+                yield event
+                if count == 3:
+                    yield Status("compiling")
+                    time.sleep(0.2)
+                    yield Status("streaming")
+
+    job = GenerationJob(CompilesLater(delay=0.005), PROMPT)
+    job.start()
+    until(lambda: len(job.tokens) > 8)
+    job.cancel()
+    job.wait()
+    assert job.stats.compile_seconds >= 0.2 and job.stats.tokens_per_second > 50
 
 
 def test_cancel_keeps_the_text_and_stops_within_a_step():

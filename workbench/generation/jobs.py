@@ -72,6 +72,28 @@ class _Line:
             self._changed.notify_all()
 
 
+class _Clock:
+    """Seconds by kind of work, for a run that ends before the model gives its own figures."""
+
+    def __init__(self) -> None:
+        self.work: Literal["prefill", "decode"] = "prefill"
+        self._seconds = {"compile": 0.0, "prefill": 0.0, "decode": 0.0}
+        self._last = 0.0
+
+    def start(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self, work: str) -> None:
+        """The time since the last lap went into `work`."""
+        now = time.monotonic()
+        self._seconds[work] += now - self._last
+        self._last = now
+
+    @property
+    def spent(self) -> dict[str, float]:
+        return {f"{work}_seconds": seconds for work, seconds in self._seconds.items()}
+
+
 _lines: weakref.WeakKeyDictionary[Any, _Line] = weakref.WeakKeyDictionary()
 _lines_lock = threading.Lock()
 _working: weakref.WeakSet[GenerationJob] = weakref.WeakSet()
@@ -149,7 +171,7 @@ class GenerationJob:
         self._status: JobStatus = "idle"
         self._stats: Stats | None = None
         self._tail = ""
-        self._began = self._first = self._last = 0.0
+        self._clock = _Clock()
         self._observer_failed = False
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
@@ -233,8 +255,7 @@ class GenerationJob:
         return Stats(
             prompt_tokens=len(self._lm.preprocessor.prompt_ids(self.prompt)),
             new_tokens=len(self.tokens),
-            prefill_seconds=self._first - self._began,
-            decode_seconds=self._last - self._first,
+            **self._clock.spent,
         )
 
     # -- how it works -------------------------------------------------------------------
@@ -283,7 +304,7 @@ class GenerationJob:
 
     def _generate(self) -> JobStatus:
         self._enter("running")
-        self._began = time.monotonic()
+        self._clock.start()
         with contextlib.closing(self._lm.stream(self.prompt, **self._arguments)) as events:
             for event in events:
                 self._take(event)
@@ -293,13 +314,12 @@ class GenerationJob:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Status):
-            if event.stage == "prefill":  # so that a compilation before it is not counted
-                self._began = time.monotonic()
+            self._clock.lap("compile" if self._status == "compiling" else self._clock.work)
             self._enter("compiling" if event.stage == "compiling" else "running")
             return
         if isinstance(event, Token):
-            self._last = time.monotonic()
-            self._first = self._first or self._last
+            self._clock.lap(self._clock.work)
+            self._clock.work = "decode"
             self.tokens.append(event)
         else:
             self.reason, self._stats, self._tail = event.reason, event.stats, event.tail
