@@ -91,8 +91,10 @@ def load_task(
         preprocessor = overrides.pop("preprocessor")
     else:
         preprocessor = _build_preprocessor(preset, {}) if preset.has_tokenizer() else None
-    backbone = overrides.pop("backbone", None)
-    if backbone is None:
+    if "backbone" in overrides:
+        backbone = overrides.pop("backbone")
+        _check_arguments(target, overrides | {"backbone": backbone})
+    else:
         backbone = _build_backbone(preset, family.backbone, load_weights, dtype, overrides)
     task = target(backbone=backbone, preprocessor=preprocessor)
     task.preset = str(handle)

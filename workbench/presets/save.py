@@ -23,6 +23,7 @@ from workbench.presets.atomic import replacing
 from workbench.presets.files import ASSETS, CONFIG, METADATA, PREPROCESSOR, TASK, TOKENIZER
 from workbench.presets.formats.hdf5_writer import write_sharded, write_whole
 from workbench.presets.formats.objects import FLOAT_POLICIES, write_object
+from workbench.presets.formats.tensors import FLOATS
 from workbench.presets.manifest import KEY, checksums
 from workbench.presets.registry import Family, family_of
 from workbench.presets.tokenizer_classes import as_family_class
@@ -105,8 +106,8 @@ class _Plan:
 
     def _add_backbone(self, backbone: Any, family: Family) -> None:
         dtype = backbone.dtype_policy.name
-        if dtype not in FLOAT_POLICIES:
-            raise PresetError(f"{backbone.name}: saving the dtype policy {dtype} is not supported")
+        if dtype not in FLOAT_POLICIES or {v.dtype for v in backbone.weights} - FLOATS.keys():
+            raise PresetError(f"{backbone.name}: saving a quantized model is not supported yet")
         self.backbone = backbone
         self.objects[CONFIG] = write_object(family.backbone, _settings(backbone), dtype=dtype)
         self.replaced += _OF_BACKBONE

@@ -1,0 +1,103 @@
+"""S2, S12 in small: random damage ends in a named error or in a model, never in anything else."""
+
+from __future__ import annotations
+
+import random
+import shutil
+
+import numpy as np
+import pytest
+from preset_files import drain, llama_tensors, safetensors_bytes, shapes_of
+
+from workbench.backbones.families.gpt2 import KERAS_HUB_RULES, GPT2CausalLMPreprocessor
+from workbench.backbones.families.llama import TRANSFORMERS_RULES
+from workbench.errors import PresetError
+from workbench.presets.formats.hdf5 import open_hdf5
+from workbench.presets.formats.safetensors import open_safetensors
+from workbench.presets.load import load_preprocessor
+from workbench.presets.loading import WeightLoader
+
+MUTANTS = 300
+
+
+def mutants(data, seed):
+    """Damaged copies: bits flipped, pieces cut, doubled, zeroed or made up, often early on."""
+    chance = random.Random(seed)
+    for _ in range(MUTANTS):
+        damaged = bytearray(data)
+        for _ in range(chance.choice([1, 1, 2, 8])):
+            reach = chance.choice([64, 2048, len(data)])
+            place = chance.randrange(min(reach, len(damaged)) or 1)
+            length = chance.choice([1, 4, 8, 64])
+            piece = damaged[place : place + length]
+            kind = chance.randrange(5)
+            if kind == 0 and place < len(damaged):
+                damaged[place] ^= 1 << chance.randrange(8)
+            elif kind == 1:
+                del damaged[place : place + length]
+            elif kind == 2:
+                damaged[place:place] = piece
+            elif kind == 3:
+                damaged[place : place + length] = bytes(len(piece))
+            else:
+                damaged[place : place + length] = chance.randbytes(len(piece))
+        yield bytes(damaged)
+
+
+def outcomes(data, path, read, seed=0):
+    """How many mutants loaded; everything else must have been refused by name."""
+    loaded = 0
+    for damaged in mutants(data, seed):
+        path.write_bytes(damaged)
+        try:
+            read()
+            loaded += 1
+        except PresetError as error:
+            assert len(str(error)) <= 2000
+    return loaded
+
+
+def test_damaged_safetensors(tmp_path, llama_shapes):
+    data = safetensors_bytes(llama_tensors())
+
+    def read():
+        source = open_safetensors(tmp_path)
+        try:
+            drain(WeightLoader(source, TRANSFORMERS_RULES, 2), llama_shapes)
+        finally:
+            source.close()
+
+    loaded = outcomes(data, tmp_path / "model.safetensors", read)
+    assert loaded < MUTANTS / 2
+
+
+def test_damaged_hdf5(tmp_path, saved_task, tiny_task):
+    shapes = shapes_of(tiny_task.backbone)
+
+    def read():
+        source = open_hdf5(tmp_path)
+        try:
+            drain(WeightLoader(source, KERAS_HUB_RULES, 1), shapes)
+        finally:
+            source.close()
+
+    data = (saved_task / "model.weights.h5").read_bytes()
+    outcomes(data, tmp_path / "model.weights.h5", read)
+
+
+@pytest.mark.parametrize("name", ["preprocessor.json", "assets/tokenizer/vocabulary.json"])
+def test_damaged_json(tmp_path, saved_task, name):
+    folder = shutil.copytree(saved_task, tmp_path / "preset")
+    data = (folder / name).read_bytes()
+    outcomes(data, folder / name, lambda: load_preprocessor(folder, GPT2CausalLMPreprocessor))
+
+
+def test_data_bytes_are_not_checked_without_a_manifest(tmp_path, llama_shapes):
+    """What S2 asks of data bytes needs a checksum: a flipped one loads as another number."""
+    data = bytearray(safetensors_bytes(llama_tensors()))
+    data[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(data)
+    source = open_safetensors(tmp_path)
+    values = drain(WeightLoader(source, TRANSFORMERS_RULES, 2), llama_shapes)
+    source.close()
+    assert not np.array_equal(values["final_norm/scale"], llama_tensors()["model.norm.weight"])
