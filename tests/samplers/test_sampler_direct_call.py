@@ -29,8 +29,8 @@ class Argmax(Sampler):
         return keras.ops.argmax(probabilities, axis=-1)
 
 
-# Random and top-k sampling run the program of top-p.
-ALL = [GreedySampler(), TopPSampler(), BeamSampler(), ContrastiveSampler(alpha=0.2), Argmax()]
+# Greedy, random and top-k sampling run the program of top-p.
+ALL = [TopPSampler(), BeamSampler(), ContrastiveSampler(alpha=0.2), Argmax()]
 each = pytest.mark.parametrize("sampler", ALL, ids=repr)
 
 

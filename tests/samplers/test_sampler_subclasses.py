@@ -110,9 +110,8 @@ def test_draws_are_fresh_every_step_and_follow_the_seed(make):
     step = compiled(sampler)
     go = partial(run, step, sampler, np.zeros(V))
     assert len({go(number=n)[0] for n in range(40)}) > 6
-    assert go((1, 2, 3), 5) == go((1, 2, 3), 5)
-    assert go(range(9), 5) != go(range(9), 6)
-    assert step.traces == 3  # three batch sizes
+    assert go(range(9), 5) == go(range(9), 5) != go(range(9), 6)
+    assert step.traces == 2  # two batch sizes
 
 
 @pytest.mark.parametrize("make", [Drawing, Inherited])
