@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tokenizers
 from preset_files import refused, same_weights, write_llama
 
 from workbench.backbones.backbone import Backbone
@@ -25,7 +26,7 @@ from workbench.backbones.families.gpt2 import (
 )
 from workbench.backbones.families.llama import Llama3Backbone, LlamaBackbone
 from workbench.presets.load import load_preprocessor, load_tokenizer
-from workbench.presets.manifest import KEY
+from workbench.presets.manifest import KEY, Manifest
 from workbench.presets.save import save_preset
 from workbench.tasks.causal_lm import CausalLM
 
@@ -159,6 +160,24 @@ def test_a_transformers_folder_saved_as_keras_hub_is_the_same_model(tmp_path):
     assert same_weights(Backbone.from_preset(tmp_path / "out"), backbone)
 
 
+def test_a_transformers_folder_gives_its_context_and_its_start_token(tmp_path):
+    folder = write_llama(tmp_path / "in", vocab_size=257, tie_word_embeddings=True)
+    library = tokenizers.Tokenizer(tokenizers.models.BPE({"a": 0, "<s>": 1}, []))
+    library.decoder = tokenizers.decoders.ByteLevel()
+    library.save(str(folder / "tokenizer.json"))
+    settings = {"bos_token": "<s>", "eos_token": "<s>", "add_bos_token": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    task = CausalLM.from_preset(folder, load_weights=False)
+    assert task.preprocessor.sequence_length == 64
+    assert task.preprocessor.prompt_ids("a") == [1, 0]
+    task.save_to_preset(tmp_path / "out")
+    again = CausalLM.from_preset(tmp_path / "out")
+    assert again.preprocessor.prompt_ids("aa") == [1, 0, 0]
+    assert again.preprocessor.tokenizer.end_token_id == 1
+    (folder / "tokenizer.json").unlink()
+    assert CausalLM.from_preset(folder, load_weights=False).preprocessor is None
+
+
 def test_lora_is_merged_into_what_is_saved(tmp_path):
     backbone = BACKBONES["gpt2"]()
     backbone.enable_lora(2)
@@ -195,6 +214,18 @@ def test_a_flipped_bit_in_a_saved_weight_file_is_noticed(saved_task, tmp_path):
     assert list(metadata.pop(KEY)) == ["model.weights.h5"]
     (folder / "metadata.json").write_text(json.dumps(metadata))
     GPT2Backbone.from_preset(folder)
+
+
+def test_s2_every_flipped_byte_is_noticed_where_there_is_a_manifest(saved_task, tmp_path):
+    folder = shutil.copytree(saved_task, tmp_path / "preset")
+    path = folder / "model.weights.h5"
+    data = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(data), 1000):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+        manifest = Manifest(folder)
+        manifest.start()
+        with refused("sha256"):
+            manifest.finish()
 
 
 @pytest.mark.parametrize("stated", [[], {"../x": "0"}, {"model.weights.h5": 3}, {"none.h5": "0"}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from preset_files import (
 from workbench.backbones.families.gpt2 import TRANSFORMERS_IGNORED, GPT2Backbone
 from workbench.backbones.families.gpt2 import TRANSFORMERS_RULES as GPT2_RULES
 from workbench.backbones.families.llama import TRANSFORMERS_RULES, LlamaBackbone
-from workbench.backbones.weights import loading
+from workbench.backbones.weights import LINEAR, Rule, loading
 from workbench.errors import PresetError
 from workbench.presets.formats.safetensors import open_safetensors
 from workbench.presets.load import load_backbone
@@ -146,6 +148,21 @@ def test_a_model_larger_than_its_file_allocates_nothing(loader):
     weights = loader(llama_tensors())
     with refused("more numbers than the file"):
         weights.value("token_embedding/embeddings", (2**40, 8), "float32")
+
+
+def test_memory_holds_one_tensor_at_a_time(loader):
+    tensors = {f"t{i}": np.ones((512, 512), "f4") for i in range(16)}
+    size = tensors["t0"].nbytes
+    rules = [Rule(f"w{i}", f"t{i}", LINEAR) for i in range(16)]
+    weights = loader(tensors, 1, rules)
+    del tensors
+    tracemalloc.start()
+    values = [weights.value(f"w{i}", (512, 512), "float16") for i in range(16)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    weights.finish()
+    assert len(values) == 16
+    assert peak < 2.5 * size  # the file's dtype, ours, and a little; not 16 of them
 
 
 class TestTiedHead:

@@ -20,6 +20,7 @@ from workbench.presets.paths import has_file, preset_file
 from workbench.presets.registry import Family, match_transformers
 from workbench.tokenizers import Tokenizer, load_transformers_tokenizer
 
+_USUAL_LENGTH = 1024  # a preprocessor's own default; models trained on less get less
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -65,7 +66,11 @@ class TransformersFolder:
     def preprocessor_arguments(self) -> dict[str, Any]:
         """The preprocessor's constructor arguments; prompts start as Transformers starts them."""
         tokenizer = self.tokenizer()
-        return {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
+        arguments = {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
+        context = self._config.get("max_position_embeddings")
+        if type(context) is int and 0 < context < _USUAL_LENGTH:
+            arguments["sequence_length"] = context
+        return arguments
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer with its vocabulary."""
