@@ -96,22 +96,27 @@ function createPrompt(model, { generate, stop }) {
 
 function createHistory(model, restore) {
   const node = make("div", { class: "wb-runs", role: "group", "aria-label": "Runs" });
+  let entries = [];
   return {
     node,
+    /** Buttons stay the same elements while their runs do, so that none loses the focus. */
     refresh() {
-      const shown = model.get("output").run;
-      const entries = model.get("runs").map(({ number, label }) =>
-        button(String(number), () => restore(number), {
-          class: "wb-button wb-quiet wb-run",
-          title: label,
-          "aria-label": label,
-          "aria-pressed": String(number === shown),
-        }),
-      );
-      node.replaceChildren(...(entries.length ? [make("span", {}, "Runs"), ...entries] : []));
+      const runs = model.get("runs");
+      if (runs.map(({ number }) => number).join() !== entries.map(({ textContent }) => textContent).join()) {
+        entries = runs.map(({ number, label }) =>
+          button(String(number), () => restore(number), {
+            class: "wb-button wb-quiet wb-run",
+            title: label,
+            "aria-label": label,
+          }),
+        );
+        node.replaceChildren(...(entries.length ? [make("span", {}, "Runs"), ...entries] : []));
+      }
+      const shown = String(model.get("output").run);
+      for (const entry of entries) entry.setAttribute("aria-pressed", String(entry.textContent === shown));
     },
     enable(busy) {
-      for (const entry of node.querySelectorAll("button")) entry.disabled = busy;
+      for (const entry of entries) entry.disabled = busy;
     },
   };
 }
@@ -229,8 +234,10 @@ function render({ model, el }) {
   };
   const onKey = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
-    else if (event.key === "Escape" && !output.dismiss()) stop();
-    else return;
+    else if (event.key === "Escape") {
+      output.dismiss();
+      stop();
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   };

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-SPACING = 0.055  # seconds between messages: at most 19 a second
+SPACING = 0.06  # seconds between messages: at most 17 a second
 SNAPSHOT_EVERY = 0.5  # seconds between snapshots while they are small
 SNAPSHOT_RATE = 25_000  # characters a second that snapshots may take, so large ones come seldom
 

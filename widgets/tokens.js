@@ -214,12 +214,7 @@ function createOutput({ ask, gap, announce, frame }) {
       setText(empty, text);
       empty.hidden = !text;
     },
-    /** True when an open tip was closed. */
-    dismiss() {
-      const wasOpen = !tip.node.hidden;
-      hide();
-      return wasOpen;
-    },
+    dismiss: hide,
     dispose: () => clearTimeout(answerTimer),
   };
 }

@@ -188,6 +188,7 @@ def test_runs_can_be_brought_back(stage):
     first = on.panel.history[0].text
     on.page.get_by_role("button", name=re.compile("^Run 1")).click()
     on.run(0.1)
+    assert on.page.evaluate("document.activeElement.textContent") == "1", "the focus stays"
     assert shown(on) == first != on.panel.history[1].text and on.panel.seed == 1
     pressed = on.page.locator(".wb-run[aria-pressed=true]").all_text_contents()
     assert pressed == ["1"]
@@ -339,32 +340,36 @@ def test_lost_messages_are_made_good(stage):
 
 def test_a_kernel_that_is_gone_is_noticed(stage):
     on = stage(FakeLM(delay=0.05))
+    on.page.clock.install()
+    on.page.evaluate("window.unmount()")
+    on.mount()
     generate(on)
     on.until(lambda: shown(on))
     on.alive = False
-    on.until(lambda: status(on) == "no answer", 6.0)
+    for _ in range(2):  # silence is noticed, then a question goes without an answer
+        on.page.clock.fast_forward(4000)
+    assert status(on) == "no answer"
     assert "run the cell again" in on.page.get_by_role("alert").text_content()
     on.alive = True
     on.until(lambda: status(on).startswith("streaming"))
     on.panel.cancel()
 
 
-def test_twenty_thousand_tokens_do_not_slow_the_page(stage):
-    on = stage(FakeLM(max_length=20_000), max_new_tokens=20_000)
+def test_a_long_text_does_not_slow_the_page(stage):
+    on = stage(FakeLM(max_length=8_000), max_new_tokens=8_000)
     generate(on)
     on.until(lambda: on.panel.status == "done", 20)
-    on.until(lambda: on.page.locator(".wb-token").count() == 20_000)
+    on.until(lambda: on.page.locator(".wb-token").count() == 8_000)
     milliseconds = on.page.evaluate(
         """() => {
           const began = performance.now();
-          window.fromKernel([{ method: "custom", content: { type: "tokens", run: 1, offset: 20000,
+          window.fromKernel([{ method: "custom", content: { type: "tokens", run: 1, offset: 8000,
             pieces: [" more"], percents: [50], rate: 1 } }]);
           document.body.getBoundingClientRect();
           return performance.now() - began;
         }"""
     )
-    print(f"one more token: {milliseconds:.0f} ms")
-    assert milliseconds < 400
+    assert milliseconds < 200
 
 
 MARKUP = [
@@ -450,8 +455,8 @@ STATES = {
     "loading": (lambda: dict(lm="stories_tiny_en", cls=NeverLoads), lambda on: None),
     "empty": (lambda: dict(prompt=""), lambda on: None),
     "queued": (lambda: dict(lm=FakeLM(delay=0.05)), queue),
-    "compiling": (lambda: dict(lm=FakeLM(compile_seconds=1.5)), compile_),
-    "streaming": (lambda: dict(lm=FakeLM(delay=0.004)), stream_a_while),
+    "compiling": (lambda: dict(lm=FakeLM(compile_seconds=4)), compile_),
+    "streaming": (lambda: dict(lm=FakeLM(delay=0.02), max_new_tokens=400), stream_a_while),
     "stopped": (lambda: dict(lm=FakeLM(delay=0.004)), press_stop),
     "failed": (lambda: dict(lm=FakeLM(fail_at=20)), fail),
     "alternatives": (dict, hover),
@@ -460,16 +465,17 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("state", STATES)
-def test_a_state_is_accessible_and_drawn(stage, state, scheme, screenshots):
+def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     options, reach = STATES[state]
-    on = stage(**options(), scheme=scheme)
+    on = stage(**options())
     reach(on)
-    on.run(0.1)
-    on.page.screenshot(path=screenshots / f"generate-{state}-{scheme}.png", full_page=True)
-    found = Axe().run(on.page, options=AXE)
-    assert found.violations_count == 0, found.generate_report()
-    assert on.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for scheme in ("light", "dark"):
+        on.page.emulate_media(color_scheme=scheme)
+        on.run(0.05)
+        on.page.screenshot(path=screenshots / f"generate-{state}-{scheme}.png", full_page=True)
+        found = Axe().run(on.page, options=AXE)
+        assert found.violations_count == 0, found.generate_report()
+        assert on.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for panel in (on.panel, vars(on).get("ahead", on.panel)):
         panel.cancel()
