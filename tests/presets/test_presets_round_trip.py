@@ -98,12 +98,12 @@ def test_parts_load_by_themselves(saved_task):
     preprocessor = load_preprocessor(saved_task, GPT2CausalLMPreprocessor, sequence_length=5)
     assert preprocessor.sequence_length == 5
     tokenizer = load_tokenizer(saved_task, GPT2Tokenizer)
-    assert tokenizer.vocabulary_size() == 257
+    assert tokenizer.vocabulary_size() == 258
 
 
 def test_parts_are_saved_by_themselves(tiny_task, tmp_path):
     save_preset(tiny_task.preprocessor.tokenizer, tmp_path / "tokenizer")
-    assert load_tokenizer(tmp_path / "tokenizer", GPT2Tokenizer).vocabulary_size() == 257
+    assert load_tokenizer(tmp_path / "tokenizer", GPT2Tokenizer).vocabulary_size() == 258
     save_preset(tiny_task.preprocessor, tmp_path / "parts")
     with refused("no backbone"):
         GPT2Backbone.from_preset(tmp_path / "parts")
