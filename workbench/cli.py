@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 DEFAULT_PRESET = "stories_tiny_en"
 FIRST_TUTORIAL = "01_your_first_tokens.ipynb"
+# Options of the command, and the sampler arguments they become.
+_SAMPLER_OPTIONS = {
+    "temperature": "temperature",
+    "top_k": "k",
+    "top_p": "p",
+    "min_p": "min_p",
+    "repetition_penalty": "repetition_penalty",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +72,8 @@ def _lab(options: argparse.Namespace) -> int:
         sys.executable,
         "-m",
         "jupyterlab",
-        str(_tutorials() / FIRST_TUTORIAL),
+        f"--ServerApp.root_dir={_tutorials().resolve()}",
+        f"--LabApp.default_url=/lab/tree/{FIRST_TUTORIAL}",
         # Nothing may be fetched: the tutorials work without a network.
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",
@@ -107,12 +116,13 @@ def _generate(options: argparse.Namespace) -> int:
     from workbench.generation.events import Done, Status, Token
     from workbench.models import CausalLM
 
+    sampler = _sampler(options)
     progress.show(f"loading {options.preset}")
     lm = CausalLM.from_preset(options.preset)
     events = lm.stream(
         options.prompt,
         max_new_tokens=options.max_new_tokens,
-        sampler=_sampler(options) or lm.sampler,
+        sampler=sampler,
         seed=options.seed,
     )
     progress.clear()
@@ -141,24 +151,20 @@ def _sampler(options: argparse.Namespace) -> Sampler | None:
     """The sampler the options describe; None when they describe none."""
     from workbench import samplers
 
-    implied = (
-        "top_k" if options.top_k is not None else "top_p" if options.top_p is not None else None
-    )
-    shared = {
-        name: getattr(options, name)
-        for name in ("temperature", "min_p", "repetition_penalty")
-        if getattr(options, name) is not None
+    given = {
+        name: getattr(options, option)
+        for option, name in _SAMPLER_OPTIONS.items()
+        if getattr(options, option) is not None
     }
-    name = options.sampler or implied or ("random" if shared else None)
-    if name is None:
+    implied = "top_p" if "p" in given else "top_k" if "k" in given else "random" if given else None
+    kind = options.sampler or implied
+    if kind is None:
         return None
-    kinds = {
-        "greedy": lambda: samplers.GreedySampler(**shared),
-        "random": lambda: samplers.RandomSampler(**shared),
-        "top_k": lambda: samplers.TopKSampler(options.top_k or 5, **shared),
-        "top_p": lambda: samplers.TopPSampler(options.top_p or 0.9, options.top_k, **shared),
-    }
-    return kinds[name]()
+    config = {"class_name": type(samplers.get(kind)).__name__, "config": given}
+    try:
+        return samplers.get(config)
+    except TypeError as error:
+        raise WorkbenchError(f"--sampler {kind} does not go with these options: {error}") from error
 
 
 def _presets(options: argparse.Namespace) -> int:
