@@ -41,13 +41,7 @@ def test_without_a_cache_the_prompt_is_kept(sampler):
 
 
 @each
-def test_with_a_cache_it_spells(sampler):
-    out = sampler(alphabet.spell, BLANK, ids("sequentially"), hidden_states=HIDDEN)
-    assert words(out) == ["sequentially"]
-
-
-@each
-def test_a_stop_token_ends_it(sampler):
+def test_it_spells_what_the_cache_holds_until_a_stop_token(sampler):
     out = sampler(
         next=alphabet.spell,
         prompt=BLANK,
