@@ -19,6 +19,13 @@ STORY = (
 WORDS = tuple(STORY.split())
 
 
+class FakeBackbone:
+    dtype_policy = SimpleNamespace(name="float32")
+
+    def count_params(self):
+        return 2_900_000
+
+
 class FakePreprocessor:
     """A word is a token."""
 
@@ -51,9 +58,7 @@ class FakeLM:
         self.name = name
         self.preset = name
         self.max_length = max_length
-        self.backbone = SimpleNamespace(
-            count_params=lambda: 2_900_000, dtype_policy=SimpleNamespace(name="float32")
-        )
+        self.backbone = FakeBackbone()
         self.preprocessor = FakePreprocessor()
         self.delay = delay
         self.compile_seconds = compile_seconds

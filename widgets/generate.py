@@ -6,6 +6,7 @@ import functools
 import threading
 import time
 import traceback
+from pathlib import Path
 from typing import Any, ClassVar
 
 import traitlets
@@ -40,7 +41,7 @@ class GeneratePanel(Panel):
     """Watch a model write, and move the sampler's controls while it does.
 
     Args:
-        lm: A `CausalLM`, or a preset handle, which is loaded in the background.
+        lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
         prompt: What the prompt box holds at first.
         **settings: `sampler` ("greedy", "random", "top_k", "top_p"), `temperature`, `top_k`,
             `top_p`, `min_p`, `repetition_penalty`, `max_new_tokens`, `seed`.
@@ -99,7 +100,7 @@ class GeneratePanel(Panel):
 
     def __init__(self, lm: Any, prompt: str = "", **settings: Any) -> None:
         self._initial = {**setting.DEFAULTS, **setting.check_all(settings)}
-        self._handle = lm if isinstance(lm, str) else None
+        self._handle = str(lm) if isinstance(lm, str | Path) else None
         self._lm: Any = None
         self._history: list[Run] = []
         self._run: Run | None = None

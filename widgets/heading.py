@@ -8,10 +8,9 @@ from typing import Any
 
 def heading_of(lm: Any) -> dict[str, str]:
     """Name, family, number of parameters and dtype, as a person reads them."""
-    cls = type(lm).__name__
     return {
         "name": Path(lm.preset or lm.name).name,
-        "family": cls.removesuffix("CausalLM") or cls,
+        "family": type(lm.backbone).__name__.removesuffix("Backbone"),
         "parameters": short_count(lm.backbone.count_params()),
         "dtype": lm.backbone.dtype_policy.name,
     }

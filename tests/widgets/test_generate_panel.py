@@ -81,7 +81,7 @@ def test_a_panel_is_driven_like_a_job():
 def test_the_heading_says_what_the_model_is():
     assert panel_of().heading == {
         "name": "fake_tiny_en",
-        "family": "FakeLM",
+        "family": "Fake",
         "parameters": "2.90 M",
         "dtype": "float32",
     }
@@ -583,7 +583,7 @@ def test_without_a_page_a_panel_prints_itself_escaped():
     data, _ = panel._repr_mimebundle_()
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == panel.model_id
     assert data["text/plain"].split("\n")[:2] == [
-        "fake_tiny_en · FakeLM · 2.90 M · float32 (done)",
+        "fake_tiny_en · Fake · 2.90 M · float32 (done)",
         "Prompt: <b>bold</b>",
     ]
     assert panel.text in data["text/plain"] and "4 tokens" in data["text/plain"]
