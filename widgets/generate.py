@@ -60,7 +60,9 @@ class GeneratePanel(Panel):
     ```
     """
 
-    _esm = page_source("dom.js", "tokens.js", "controls.js", "chrome.js", "generate.js")
+    _esm = page_source(
+        "dom.js", "chrome.js", "tokens.js", "controls.js", "status.js", "parts.js", "generate.js"
+    )
     _css = page_source("panel.css", "generate.css")
 
     prompt = traitlets.Any("").tag(sync=True)

@@ -1,0 +1,82 @@
+// The parts of the generate panel beside the output and the controls: heading, prompt, history.
+
+const TYPING_MS = 200;
+
+function createHeading(model, menu) {
+  const name = make("strong", { class: "wb-name" });
+  const facts = make("span", { class: "wb-facts" });
+  const status = make("span", { class: "wb-status" });
+  return {
+    node: make("div", { class: "wb-heading" }, make("div", {}, name, facts), status, menu),
+    status,
+    refresh() {
+      const { name: title = "", family, parameters, dtype } = model.get("heading");
+      setText(name, title);
+      setText(facts, [family, parameters, dtype].filter(Boolean).map((fact) => ` · ${fact}`).join(""));
+    },
+  };
+}
+
+function createPrompt(model, { generate, stop }) {
+  const id = uniqueId("prompt");
+  const text = make("textarea", { id, class: "wb-prompt", rows: "3", spellcheck: "false" });
+  const count = make("span", { class: "wb-note" });
+  const generateButton = button("Generate", generate, {
+    class: "wb-button wb-primary",
+    title: "Ctrl+Enter",
+  });
+  const stopButton = button("Stop", stop, { title: "Esc" });
+  const save = debounce(() => {
+    model.set("prompt", text.value);
+    model.save_changes();
+  }, TYPING_MS);
+  text.addEventListener("input", save.touch);
+  return {
+    nodes: [
+      make("label", { for: id, class: "wb-label" }, "Prompt"),
+      text,
+      make("div", { class: "wb-actions" }, generateButton, stopButton, count),
+    ],
+    value: () => text.value,
+    flush: () => save.flush(),
+    dispose: () => save.drop(),
+    refresh() {
+      if (!save.waiting && text.value !== model.get("prompt")) text.value = model.get("prompt");
+      const tokens = model.get("prompt_tokens");
+      const shown = tokens === null ? "" : `${tokens.toLocaleString("en")} prompt ${tokens === 1 ? "token" : "tokens"}`;
+      setText(count, shown);
+    },
+    enable(busy, status) {
+      generateButton.disabled = busy || status === "loading";
+      stopButton.disabled = !busy || status === "stopping" || model.get("foreground");
+      if (busy && model.get("foreground")) setText(count, "Stop with the kernel's interrupt button.");
+    },
+  };
+}
+
+function createHistory(model, restore) {
+  const node = make("div", { class: "wb-runs", role: "group", "aria-label": "Runs" });
+  let entries = [];
+  return {
+    node,
+    /** Buttons stay the same elements while their runs do, so that none loses the focus. */
+    refresh() {
+      const runs = model.get("runs");
+      if (runs.map(({ number }) => number).join() !== entries.map(({ textContent }) => textContent).join()) {
+        entries = runs.map(({ number, label }) =>
+          button(String(number), () => restore(number), {
+            class: "wb-button wb-quiet wb-run",
+            title: label,
+            "aria-label": label,
+          }),
+        );
+        node.replaceChildren(...(entries.length ? [make("span", {}, "Runs"), ...entries] : []));
+      }
+      const shown = String(model.get("output").run);
+      for (const entry of entries) entry.setAttribute("aria-pressed", String(entry.textContent === shown));
+    },
+    enable(busy) {
+      for (const entry of entries) entry.disabled = busy;
+    },
+  };
+}
