@@ -13,6 +13,8 @@ from workbench.presets.embedded.stories.generator import stories
 
 PIECES = 2048
 START, END = 1, 2
+FIRST_WORD_PIECE = 259  # after <unk>, <s>, </s> and the bytes
+ECHO_PERIODS = 1, 6.5  # logarithms to base 2: short ones are the easy beginning
 
 
 def train_tokenizer(seed: int, count: int = 25_000) -> bytes:
@@ -58,10 +60,20 @@ def rows(
         yield np.array(row[: length + 1], np.int32)
 
 
+def echo(rng: np.random.Generator, length: int) -> np.ndarray:
+    """A row of `length` + 1 random pieces that repeat with a random period: nothing to be learned
+    from it but to look back and copy, which is how a name gets through a story."""
+    period = int(2 ** rng.uniform(*ECHO_PERIODS))
+    pieces = rng.integers(FIRST_WORD_PIECE, PIECES, period)
+    return np.resize(pieces, length + 1).astype(np.int32)
+
+
 def batches(
-    model: sentencepiece.SentencePieceProcessor, seed: int, size: int, length: int
+    model: sentencepiece.SentencePieceProcessor, seed: int, size: int, length: int, echoes: int = 0
 ) -> Iterator[np.ndarray]:
-    """Endless (size, length + 1) int32 arrays of `rows`."""
+    """Endless (size, length + 1) int32 arrays of `rows`, the first `echoes` of each echoes."""
     source = rows(model, seed, length)
+    rng = np.random.default_rng(seed)
     while True:
-        yield np.stack(list(islice(source, size)))
+        told = list(islice(source, size - echoes))
+        yield np.stack([echo(rng, length) for _ in range(echoes)] + told)
