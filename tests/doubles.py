@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
 import random
@@ -122,6 +123,21 @@ class FakeLM:
         ]
         picked = choose.choices(best, chances)[0]
         return Token(picked.id, picked.text, picked.logprob, tuple(best))
+
+
+def slow_down(lm, delay):
+    """Make a real model take `delay` seconds more for each token; change it on what is returned."""
+    pace, stream = SimpleNamespace(delay=delay), lm.stream
+
+    def slowly(*args, **settings):
+        with contextlib.closing(stream(*args, **settings)) as events:
+            for event in events:
+                if isinstance(event, Token):
+                    time.sleep(pace.delay)
+                yield event
+
+    lm.stream = slowly
+    return pace
 
 
 class RecordingComm(BaseComm):

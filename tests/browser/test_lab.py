@@ -6,11 +6,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from lab import Lab, Notebook
 
+PROMPT = "Once upon a time, there was a small fox named Pip."
 CELLS = [
-    "import time\nimport workbench as wb\nfrom doubles import FakeLM",
-    "fake = FakeLM(delay=0.01)\n"
-    'panel = wb.generate(fake, prompt="Once upon a time", seed=7, max_new_tokens=400)\n'
+    "import workbench as wb\n"
+    f'panel = wb.generate("stories_tiny_en", prompt="{PROMPT}", seed=7, max_new_tokens=400)\n'
     "panel",
+    "from doubles import slow_down\npanel.wait()\npace = slow_down(panel.lm, 0.01)",
 ]
 WATCH = """
 () => {
@@ -30,7 +31,8 @@ def notebook(browser, tmp_path_factory):
         notebook = Notebook(page, lab, "panel.ipynb")
         notebook.open()
         notebook.run_all()
-        page.locator(".wb-generate").wait_for(timeout=60_000)
+        page.locator(".wb-status", has_text="idle").wait_for(timeout=60_000)
+        notebook.ready()
         yield notebook
         page.close()
 
@@ -38,6 +40,7 @@ def notebook(browser, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def at_rest(notebook):
     """Every test leaves the panel idle."""
+    notebook.value("setattr(pace, 'delay', 0.01)")
     yield
     notebook.value("(panel.cancel(), panel.wait(5))")
 
@@ -62,7 +65,7 @@ def generate(notebook):
 def stream(notebook, characters=100):
     generate(notebook)
     condition = f"document.querySelector('.wb-completion').textContent.length > {characters}"
-    notebook.page.wait_for_function(condition)
+    notebook.page.wait_for_function(condition, timeout=60_000)  # the first time it compiles
 
 
 def test_stop_in_the_browser_stops_the_text_and_keeps_it(notebook):
@@ -79,12 +82,14 @@ def test_stop_in_the_browser_stops_the_text_and_keeps_it(notebook):
 
 
 def test_the_next_run_equals_a_fresh_one(notebook):
-    notebook.value("setattr(fake, 'delay', 0)")
+    notebook.value("setattr(pace, 'delay', 0)")
     generate(notebook)
     status_is(notebook, "done")
-    fresh = "''.join(e.text for e in FakeLM().stream(**fake.calls[-1]) if hasattr(e, 'id'))"
-    assert text_of(notebook) == ast.literal_eval(notebook.value(fresh)) != ""
-    notebook.value("setattr(fake, 'delay', 0.01)")
+    fresh = notebook.value(
+        "panel.lm.generate(panel.prompt, strip_prompt=True, seed=7, max_new_tokens=400, "
+        "sampler=wb.samplers.TopPSampler(p=0.92, temperature=0.8))"
+    )
+    assert text_of(notebook) == ast.literal_eval(fresh) != ""
 
 
 def test_the_kernels_interrupt_is_the_second_stop(notebook):
@@ -108,13 +113,13 @@ def test_shift_enter_in_the_prompt_stays_in_the_prompt(notebook):
         notebook.page.keyboard.press(key)
     notebook.page.wait_for_timeout(500)
     assert notebook.value("panel.model_id") == panel
-    assert notebook.value("panel.prompt") == repr("Once upon a time\nabdd")
+    assert notebook.value("panel.prompt") == repr(f"{PROMPT}\nabdd")
     notebook.page.keyboard.press("Control+Enter")
     status_is(notebook, "tok/s")
     notebook.page.keyboard.press("Escape")
     status_is(notebook, "stopped")
     assert notebook.value("panel.model_id") == panel
-    prompt.fill("Once upon a time")
+    prompt.fill(PROMPT)
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
@@ -130,7 +135,7 @@ def test_it_follows_the_theme(notebook, theme, screenshots):
 
 
 def test_a_page_that_is_loaded_again_mid_run_has_the_text(notebook):
-    notebook.value("setattr(fake, 'delay', 0.05)")
+    notebook.value("setattr(pace, 'delay', 0.05)")
     stream(notebook, 50)
     notebook.save()
     notebook.page.wait_for_timeout(300)
@@ -147,19 +152,18 @@ def test_a_page_that_is_loaded_again_mid_run_has_the_text(notebook):
 
 
 def test_running_the_cell_again_closes_the_old_panel(notebook):
-    notebook.value("setattr(fake, 'delay', 0.01)")
     old = notebook.value("globals().__setitem__('old', panel) or panel.model_id")
     count = "len(__import__('ipywidgets').widgets.widget._instances)"
     widgets = notebook.value(count)
     notebook.run_all()
-    notebook.page.wait_for_timeout(500)
-    notebook.page.locator(".wb-generate").wait_for(timeout=20_000)
+    notebook.page.wait_for_timeout(300)
+    notebook.ready()
     assert notebook.value("panel.model_id") != old
     assert notebook.value("old.comm") == "None" and notebook.value(count) == widgets
 
 
 def test_a_kernel_that_was_restarted_is_noticed(notebook):
-    notebook.value("setattr(fake, 'delay', 0.05)")
+    notebook.value("setattr(pace, 'delay', 0.05)")
     stream(notebook, 50)
     notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
     status_is(notebook, "no answer", 10)
