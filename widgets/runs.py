@@ -72,6 +72,8 @@ class Run:
         stats = self.job.stats
         if stats is None:
             return ending
+        if self.job.reason == "length" and stats.new_tokens < self.settings["max_new_tokens"]:
+            ending = "stop: context full"
         seconds = stats.prefill_seconds + stats.decode_seconds
         return f"{_count(stats.new_tokens)} · {seconds:.1f} s · {ending}"
 

@@ -51,6 +51,7 @@ def test_the_panel_writes_what_its_code_writes(tiny_lms, sampler):
     assert panel.wait(30) and panel.error is None and panel.status == "done"
     assert panel.form["controls"][5]["reach"] == lm.max_length == 64
     assert panel.prompt_tokens == panel.history[0].job.stats.prompt_tokens == len(PROMPT) + 1
+    assert panel.output["summary"].endswith("stop: context full")
     body = ast.parse(panel.code)
     call = ast.Expression(body.body.pop().value)
     names = {"lm": lm}
