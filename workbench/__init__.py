@@ -16,7 +16,6 @@ _MODULES = ("errors", "models", "samplers", "tokenizers", "widgets")
 _NAMES = {
     "GenerationJob": "workbench.generation.jobs",
     "generate": "workbench.widgets",
-    "presets": "workbench.presets.handles",
 }
 
 __all__ = sorted((*_MODULES, *_NAMES, "__version__"))

@@ -61,8 +61,9 @@ class Decoder(Backbone):
             x = block(x, padding_mask)
         x = final_norm(x)
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-        super().__init__(inputs=inputs, outputs=x, dtype=dtype, **kwargs)
+        super().__init__(inputs=inputs, outputs=x, **kwargs)
 
+        self.dtype_policy = embedding.dtype_policy  # a functional model takes none
         self.config = config
         self.token_embedding = embedding
         self.blocks = blocks
