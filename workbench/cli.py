@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,10 +67,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
+    try:
+        from jupyterlab.labapp import LabApp
+    except ImportError:
+        raise WorkbenchError(
+            "lab: JupyterLab is not installed here. Install it with: "
+            'pip install "causal-workbench[lab]"'
+        ) from None
+    arguments = [
         f"--ServerApp.root_dir={_tutorials().resolve()}",
         f"--LabApp.default_url=/lab/tree/{FIRST_TUTORIAL}",
         # Nothing may be fetched: the tutorials work without a network.
@@ -79,22 +82,9 @@ def _lab(options: argparse.Namespace) -> int:
         "--LabApp.news_url=None",
     ]
     if options.no_browser:
-        command.append("--no-browser")
-    if not _has_jupyterlab():
-        raise WorkbenchError(
-            "lab: JupyterLab is not installed here. Install it with: "
-            'pip install "causal-workbench[lab]"'
-        )
-    try:
-        return subprocess.call(command)
-    except KeyboardInterrupt:
-        return 0  # Ctrl-C is how a server is stopped
-
-
-def _has_jupyterlab() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("jupyterlab") is not None
+        arguments.append("--no-browser")
+    LabApp.launch_instance(arguments)
+    return 0
 
 
 def _tutorials() -> Path:
