@@ -16,7 +16,7 @@ from workbench.generation.events import Done, Token
 from workbench.generation.jobs import POLL_SECONDS, JobState, needs_foreground
 
 from . import settings as setting
-from .heading import heading_of
+from .model import check_model, heading_of
 from .pace import Pace, Throttle
 from .panel import Panel, page_source
 from .runs import Run
@@ -103,6 +103,8 @@ class GeneratePanel(Panel):
     def __init__(self, lm: Any, prompt: str = "", **settings: Any) -> None:
         self._initial = {**setting.DEFAULTS, **setting.check_all(settings)}
         self._handle = str(lm) if isinstance(lm, str | Path) else None
+        if self._handle is None:
+            check_model(lm)
         self._lm: Any = None
         self._history: list[Run] = []
         self._run: Run | None = None
@@ -249,7 +251,8 @@ class GeneratePanel(Panel):
     def _load(self) -> None:
         self._loaded.clear()
         with self.hold_sync():
-            self.error, self.status, self.heading = None, "loading", {"name": self._handle}
+            self.error, self.status = None, "loading"
+            self.heading = {"name": Path(self._handle).name}
         if self.foreground:
             self._load_now()
         else:
@@ -259,7 +262,7 @@ class GeneratePanel(Panel):
         try:
             from workbench import models
 
-            self._adopt(models.CausalLM.from_preset(self._handle))
+            self._adopt(check_model(models.CausalLM.from_preset(self._handle)))
             if self._start_when_loaded:
                 self.start()
         except Exception as error:

@@ -85,24 +85,26 @@ class Run:
 
     def delta(self, offset: int) -> dict[str, Any]:
         """A message with the tokens from `offset` on."""
+        pieces = self._pieces[offset:]
         return {
             "type": "tokens",
             "run": self.number,
             "offset": offset,
-            "pieces": self._pieces[offset:],
-            "percents": self._percents[offset:],
+            "pieces": pieces,
+            "percents": self._percents[offset : offset + len(pieces)],
             "rate": self.rate,
         }
 
     def snapshot(self) -> dict[str, Any]:
         """Everything the page shows of this run; `pieces` are the texts of its tokens."""
+        pieces = list(self._pieces)
         final = self.job.done
         few = len(self.job.tokens) <= KEPT_ALTERNATIVES
         return {
             "run": self.number,
             "prompt": self.prompt,
-            "pieces": list(self._pieces),
-            "percents": list(self._percents),
+            "pieces": pieces,
+            "percents": self._percents[: len(pieces)],
             "rate": self.rate,
             "final": final,
             "summary": self.summary,
@@ -135,8 +137,9 @@ class Run:
         self._on_event(self, event)
 
     def _add(self, text: str, chance: float | None) -> None:
-        self._pieces.append(text)
+        # In this order: a snapshot taken meanwhile by another thread has a chance for each piece.
         self._percents.append(chance)
+        self._pieces.append(text)
         self.size += len(text) + 8  # about what JSON takes
 
 

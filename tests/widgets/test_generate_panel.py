@@ -139,6 +139,14 @@ def test_an_unknown_setting_is_refused():
         generate(FakeLM(), temprature=1.0)
 
 
+def test_a_model_that_cannot_read_text_is_refused():
+    lm, widgets = FakeLM(), len(_instances)
+    lm.preprocessor = None
+    with pytest.raises(SettingError, match="no preprocessor"):
+        generate(lm)
+    assert len(_instances) == widgets
+
+
 def test_only_one_run_at_a_time():
     panel = panel_of(FakeLM(delay=0.01))
     panel.start()

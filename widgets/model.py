@@ -1,9 +1,18 @@
-"""What the heading of a panel says of a model."""
+"""What a panel needs of a model, and what its heading says of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+
+from workbench.errors import SettingError
+
+
+def check_model(lm: Any) -> Any:
+    """The model itself, or a SettingError when it cannot read a prompt."""
+    if lm.preprocessor is None:
+        raise SettingError(f"{lm.name} has no preprocessor: a panel needs one to read the prompt")
+    return lm
 
 
 def heading_of(lm: Any) -> dict[str, str]:
