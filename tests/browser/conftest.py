@@ -10,8 +10,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for `doubles`
 sys.path.insert(0, str(Path(__file__).parent))  # for `stage` and `lab`
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-
 
 @pytest.fixture(scope="session")
 def browser():
@@ -19,10 +17,11 @@ def browser():
     if chromium is None:
         reason = "no Chromium on the path (Debian: apt-get install chromium)"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    from lab import CHROMIUM_FLAGS
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 OPTIONS = {
     "ServerApp.port_retries": "0",
     "IdentityProvider.token": "",
