@@ -1,10 +1,11 @@
 """Trains the network of `stories_tiny_en` from nothing, on two CPU cores.
 
-    python -m workbench.presets.embedded.stories.train WORK_FOLDER --steps 2000
+    python -m workbench.presets.embedded.stories.train WORK_FOLDER --minutes 60
 
 Keeps a checkpoint every few minutes and goes on from the last one when it is started again. The
-learning rate is constant after a short warm-up and falls to zero over the last half of `--steps`,
-which may be changed until then. Stories are never repeated: each batch has its own seed.
+learning rate is constant after a short warm-up and falls to zero over the last half of `--minutes`:
+on shared cores nobody knows how many steps that will be. Stories are never repeated: each batch has
+its own seed.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SHAPE = {
 }
 LENGTH, ROWS = 320, 8
 # Practice in copying, once the language is known: without it, names did not last in this time.
-ECHOES, ECHO_STEPS = 2, range(500, 1800)
+ECHOES, ECHO_STEPS = 2, range(500, 1640)
 WARMUP, DECAY = 100, 1 / 2
 CHECKPOINT_SECONDS = 180
 TOKENIZER_FILE = "vocabulary.spm"
@@ -57,9 +58,9 @@ def mean_loss(backbone: LlamaBackbone, variables: Arrays, batch: jax.Array) -> j
     return (jax.nn.logsumexp(logits, -1) - chosen).mean()
 
 
-def rate_at(step: int, steps: int) -> float:
-    """The share of the full learning rate at a step."""
-    return min(1.0, (step + 1) / WARMUP, max(0.0, (steps - step) / (steps * DECAY)))
+def rate_at(step: int, time_used: float) -> float:
+    """The share of the full learning rate at a step, when this share of the time is used."""
+    return min(1.0, (step + 1) / WARMUP, max(0.0, (1 - time_used) / DECAY))
 
 
 class Training:
@@ -84,15 +85,15 @@ class Training:
         loss, grads = jax.value_and_grad(lambda v: mean_loss(self.backbone, v, batch))(variables)
         return *muon.update(variables, grads, state, rate), loss
 
-    def run(self, steps: int) -> None:
-        """Train until `steps` in all, logging and keeping checkpoints on the way."""
+    def run(self, seconds: float) -> None:
+        """Train for `seconds` in all, logging and keeping checkpoints on the way."""
         saved, losses = time.monotonic(), []
-        for step in range(int(self.state.step), steps):
-            started = time.monotonic()
+        while self.seconds < seconds:
+            started, step = time.monotonic(), int(self.state.step)
             echoes = ECHOES if step in ECHO_STEPS else 0
             source = tokens.batches(self.tokenizer, TRAINING_SEED + step, ROWS, LENGTH, echoes)
             self.variables, self.state, loss = self._step(
-                self.variables, self.state, next(source), rate_at(step, steps)
+                self.variables, self.state, next(source), rate_at(step, self.seconds / seconds)
             )
             losses.append(float(loss))
             self.seconds += time.monotonic() - started
@@ -142,9 +143,9 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--minutes", type=float, default=60)
     arguments = parser.parse_args()
-    Training(arguments.folder).run(arguments.steps)
+    Training(arguments.folder).run(60 * arguments.minutes)
 
 
 if __name__ == "__main__":
