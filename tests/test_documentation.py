@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import GOLDENS, byte_tokenizer
+from tiny import GOLDENS, byte_tokenizer
 
 import workbench as wb
 

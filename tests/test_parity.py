@@ -10,7 +10,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import GOLDENS
+from tiny import GOLDENS
 
 import workbench as wb
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from conftest import whole_logits
+from tiny import tiny_backbone, whole_logits
 
 import workbench as wb
 from workbench.errors import PromptError, SettingError
@@ -289,7 +289,7 @@ def test_left_padding_is_refused(tiny_lms):
 
 
 def test_training_on_strings_lowers_the_loss(tiny_lms):
-    lm = wb.models.CausalLM.from_config(tiny_lms["llama"].get_config())
+    lm = wb.models.CausalLM(tiny_backbone("llama"), tiny_lms["llama"].preprocessor)
     lm.compile(optimizer="adam")
     texts = ["the cat sat", "the dog sat"] * 4
     history = lm.fit(texts, epochs=3, batch_size=4, verbose=0)

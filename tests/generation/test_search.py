@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from conftest import whole, whole_logits
+from tiny import whole, whole_logits
 
 from workbench.errors import SettingError
 from workbench.samplers import BeamSampler, ContrastiveSampler, Sampler

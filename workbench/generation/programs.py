@@ -21,7 +21,7 @@ import numpy as np
 
 from workbench.backbones.decoder import Cache, Decoder
 from workbench.backbones.layers.attention import LayerCache
-from workbench.generation.compilation import keep_compiled_programs
+from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.generation.request import Request
 from workbench.samplers import History, Sampler, Settings
 
@@ -68,8 +68,11 @@ class Programs:
     def __init__(self, backbone: Decoder) -> None:
         keep_compiled_programs()
         self.backbone = backbone
-        self.prefill = jax.jit(self._prefill, static_argnames="cache_length")
-        self.step = jax.jit(self._step, donate_argnames="cache")
+        options = compiler_options()
+        self.prefill = jax.jit(
+            self._prefill, static_argnames="cache_length", compiler_options=options
+        )
+        self.step = jax.jit(self._step, donate_argnames="cache", compiler_options=options)
         self._choosers: OrderedDict[object, tuple[Callable, Sampler]] = OrderedDict()
         self._others: dict[tuple[str, int], Any] = {}
         self._seen: set[object] = set()

@@ -123,6 +123,13 @@ class Attention(keras.layers.Layer):
         if self.spec.soft_cap is not None:
             scores = self.spec.soft_cap * jnp.tanh(scores / self.spec.soft_cap)
         scores = jnp.where(visible[:, None, None], scores, HIDDEN)
-        weights = jax.nn.softmax(scores, axis=-1).astype(query.dtype)
-        mixed = jnp.einsum("bgrts,bsgk->btgrk", weights, cache.value)
-        return mixed.reshape(query.shape)
+        weights = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
+        # Dividing after the values are mixed divides head_dim numbers in place of every slot's.
+        mixed = jnp.einsum(
+            "bgrts,bsgk->btgrk",
+            weights.astype(query.dtype),
+            cache.value,
+            preferred_element_type=jnp.float32,
+        )
+        total = jnp.einsum("bgrts->btgr", weights)[..., None]
+        return (mixed / total).astype(query.dtype).reshape(query.shape)

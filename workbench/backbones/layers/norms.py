@@ -25,7 +25,8 @@ class RMSNorm(Named, keras.layers.Layer):
 
     def call(self, x: jax.Array) -> jax.Array:
         wide = x.astype(jnp.float32)
-        mean = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
+        # As a dot product: XLA splits a plain sum over one row into two slow passes on CPU.
+        mean = jnp.einsum("...d,...d->...", wide, wide)[..., None] / x.shape[-1]
         unit = wide * jax.lax.rsqrt(mean + self.spec.epsilon)
         if self.spec.offset == 0:
             # Llama rounds to the layer's dtype first and scales after, Gemma scales in float32.
