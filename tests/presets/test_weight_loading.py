@@ -20,7 +20,7 @@ from preset_files import (
 from workbench.backbones.families.gpt2 import TRANSFORMERS_IGNORED, GPT2Backbone
 from workbench.backbones.families.gpt2 import TRANSFORMERS_RULES as GPT2_RULES
 from workbench.backbones.families.llama import TRANSFORMERS_RULES, LlamaBackbone
-from workbench.backbones.weights import LINEAR, Rule, loading
+from workbench.backbones.weights import Rule, loading
 from workbench.errors import PresetError
 from workbench.presets.formats.safetensors import open_safetensors
 from workbench.presets.load import load_backbone
@@ -153,7 +153,7 @@ def test_a_model_larger_than_its_file_allocates_nothing(loader):
 def test_memory_holds_one_tensor_at_a_time(loader):
     tensors = {f"t{i}": np.ones((512, 512), "f4") for i in range(16)}
     size = tensors["t0"].nbytes
-    rules = [Rule(f"w{i}", f"t{i}", LINEAR) for i in range(16)]
+    rules = [Rule(f"w{i}", f"t{i}", "io -> oi") for i in range(16)]
     weights = loader(tensors, 1, rules)
     del tensors
     tracemalloc.start()

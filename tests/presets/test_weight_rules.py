@@ -15,24 +15,33 @@ from workbench.errors import PresetError
 from workbench.presets.registry import families
 
 sizes = st.integers(1, 4)
-SHAPES = {
-    weights.SAME: st.lists(sizes, max_size=4),
-    weights.LINEAR: st.lists(sizes, min_size=2, max_size=4),
-    weights.LINEAR_OUT: st.lists(sizes, min_size=2, max_size=4),
-    weights.CONV1D: st.lists(sizes, min_size=2, max_size=4),
-    weights.CONV1D_OUT: st.lists(sizes, min_size=2, max_size=4),
-    weights.FLAT: st.lists(sizes, min_size=1, max_size=3),
-    weights.HEADS_FIRST: st.lists(sizes, min_size=3, max_size=3),
+PATTERNS = {
+    "": 3,
+    "hkd -> (hk)d": 3,
+    "hkd -> d(hk)": 3,
+    "hkd -> dhk": 3,
+    "hkd -> hdk": 3,
+    "dhk -> hkd": 3,
+    "dhk -> (hk)d": 3,
+    "fd -> df": 2,
+    "hk -> (hk)": 2,
 }
+
+
+@st.composite
+def cases(draw):
+    pattern = draw(st.sampled_from(list(PATTERNS)))
+    rank = PATTERNS[pattern]
+    return weights.Layout(pattern), tuple(draw(st.lists(sizes, min_size=rank, max_size=rank)))
 
 
 def numbers(shape):
     return np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
 
 
-@given(st.sampled_from(list(SHAPES)).flatmap(lambda lay: st.tuples(st.just(lay), SHAPES[lay])))
+@given(cases())
 def test_what_a_layout_stores_it_loads(case):
-    layout, shape = case[0], tuple(case[1])
+    layout, shape = case
     ours = numbers(shape)
     theirs = layout.store(ours)
     assert theirs.shape == layout.file_shape(shape)
@@ -42,22 +51,22 @@ def test_what_a_layout_stores_it_loads(case):
 def test_layouts_mean_what_they_say():
     ours = numbers((2, 3, 4))
     expected = {
-        weights.SAME: ours,
-        weights.LINEAR: ours.reshape(2, 12).T,
-        weights.LINEAR_OUT: ours.reshape(6, 4).T,
-        weights.CONV1D: ours.reshape(2, 12),
-        weights.CONV1D_OUT: ours.reshape(6, 4),
-        weights.FLAT: ours.reshape(24),
-        weights.HEADS_FIRST: np.stack([ours[:, head] for head in range(3)]),
+        "": ours,
+        "hkd -> (hk)d": ours.reshape(6, 4),
+        "hkd -> d(hk)": ours.reshape(6, 4).T,
+        "dhk -> d(hk)": ours.reshape(2, 12),
+        "hkd -> dhk": np.stack([ours[..., column] for column in range(4)]),
+        "hkd -> hdk": np.stack([head.T for head in ours]),
+        "hkd -> (hkd)": ours.reshape(24),
     }
-    for layout, theirs in expected.items():
-        np.testing.assert_array_equal(layout.store(ours), theirs)
+    for pattern, theirs in expected.items():
+        np.testing.assert_array_equal(weights.Layout(pattern).store(ours), theirs)
 
 
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))
 def test_parts_of_one_tensor_are_stored_together_and_loaded_apart(count, rows, columns):
     rules = [
-        Rule(f"w{k}", "fused", weights.CONV1D, part=(k, count) if count > 1 else None)
+        Rule(f"w{k}", "fused", "abc -> a(bc)", part=(k, count) if count > 1 else None)
         for k in range(count)
     ]
     ours = {f"w{k}": numbers((rows, 2, columns)) + 100 * k for k in range(count)}

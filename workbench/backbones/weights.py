@@ -8,6 +8,7 @@ asks `initializer` for each of them and joins the parts.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,65 +24,48 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file's tensor is made from ours: merge axes (a reshape), then permute them.
+    """How a file holds a weight of ours, written as a pattern with one letter an axis.
 
-    Attributes:
-        name: as written in families and errors.
-        merge: our shape to the merged shape, with the same number of elements.
-        axes: the permutation from the merged shape to the file's; its own inverse.
+    `"hkd -> (hk)d"`: ours has the axes h, k, d; theirs has two, the first being h and k merged.
+    `"fd -> df"`: theirs is the transpose. The empty pattern: both are the same.
     """
 
-    name: str
-    merge: Callable[[Shape], Shape]
-    axes: Shape | None = None
+    pattern: str
+
+    @property
+    def _ours(self) -> str:
+        return self.pattern.partition(" -> ")[0]
+
+    @property
+    def _theirs(self) -> list[str]:
+        """The axes of theirs, each as the letters merged in it."""
+        found = re.findall(r"\((\w+)\)|(\w)", self.pattern.partition(" -> ")[2])
+        return [merged or single for merged, single in found]
 
     def file_shape(self, ours: Shape) -> Shape:
         """The shape in the file of a weight of shape `ours`."""
-        merged = self.merge(ours)
-        return merged if self.axes is None else tuple(merged[axis] for axis in self.axes)
+        if not self.pattern:
+            return ours
+        sizes = dict(zip(self._ours, ours, strict=True))
+        return tuple(math.prod(sizes[axis] for axis in group) for group in self._theirs)
 
     def load(self, theirs: np.ndarray, ours: Shape) -> np.ndarray:
         """The file's tensor as ours, a view where numpy can."""
-        return theirs.transpose(self.axes).reshape(ours) if self.axes else theirs.reshape(ours)
+        if not self.pattern:
+            return theirs
+        sizes, order = dict(zip(self._ours, ours, strict=True)), "".join(self._theirs)
+        split = theirs.reshape([sizes[axis] for axis in order])
+        return split.transpose([order.index(axis) for axis in self._ours])
 
     def store(self, ours: np.ndarray) -> np.ndarray:
         """Our tensor as the file's, a view where numpy can."""
-        merged = ours.reshape(self.merge(ours.shape))
-        return merged.transpose(self.axes) if self.axes else merged
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-def _unmerged(shape: Shape) -> Shape:
-    return shape
+        if not self.pattern:
+            return ours
+        order = [self._ours.index(axis) for axis in "".join(self._theirs)]
+        return ours.transpose(order).reshape(self.file_shape(ours.shape))
 
 
-def _flat(shape: Shape) -> Shape:
-    return (math.prod(shape),)
-
-
-def _first_and_rest(shape: Shape) -> Shape:
-    return (shape[0], math.prod(shape[1:]))
-
-
-def _rest_and_last(shape: Shape) -> Shape:
-    return (math.prod(shape[:-1]), shape[-1])
-
-
-SAME = Layout("SAME", _unmerged)
-LINEAR = Layout("LINEAR", _first_and_rest, (1, 0))
-"""Ours (in, *out), theirs (prod(out), in)."""
-LINEAR_OUT = Layout("LINEAR_OUT", _rest_and_last, (1, 0))
-"""Ours (*in, out), theirs (out, prod(in))."""
-CONV1D = Layout("CONV1D", _first_and_rest)
-"""Ours (in, *out), theirs (in, prod(out))."""
-CONV1D_OUT = Layout("CONV1D_OUT", _rest_and_last)
-"""Ours (*in, out), theirs (prod(in), out)."""
-FLAT = Layout("FLAT", _flat)
-"""Ours of any shape, theirs (prod(ours),)."""
-HEADS_FIRST = Layout("HEADS_FIRST", _unmerged, (1, 0, 2))
-"""Ours (in, heads, head_dim), theirs (heads, in, head_dim)."""
+SAME = Layout("")
 
 
 @dataclass(frozen=True)
@@ -95,7 +79,7 @@ class Rule:
         ours: name of our weight: the path of its variable in the backbone.
         theirs: name of the tensor, or exact alternatives of which a file holds one; the first
             is the one written.
-        layout: how their axes become ours.
+        layout: how theirs holds ours: a `Layout`, or its pattern.
         part: (index, count) where ours is that equal part of theirs along their last axis.
         copy_of: for a head that may be tied. When the model has no such weight, a file may still
             hold the tensor if it is bit-equal to the one that fills the weight named here.
@@ -103,9 +87,13 @@ class Rule:
 
     ours: str
     theirs: str | tuple[str, ...]
-    layout: Layout = SAME
+    layout: Layout | str = SAME
     part: tuple[int, int] | None = None
     copy_of: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.layout, str):
+            object.__setattr__(self, "layout", Layout(self.layout))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,6 +112,11 @@ class Rule:
             width = theirs.shape[-1] // count
             theirs = theirs[..., index * width : (index + 1) * width]
         return self.layout.load(theirs, ours)
+
+
+def either(prefix: str, name: str) -> tuple[str, str]:
+    """A tensor's names with and without the base prefix: files come both ways."""
+    return (prefix + name, name)
 
 
 def numbered(template: str, index: int) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.backbones.weights import HEADS_FIRST, LINEAR, LINEAR_OUT, Rule
+from workbench.backbones.families import llama
+from workbench.backbones.weights import Rule, either
 from workbench.errors import PresetError, SettingError
 from workbench.presets.formats.settings import Settings
 from workbench.presets.registry import Family
@@ -157,9 +158,9 @@ _HUB = "layers/gemma_decoder_block{_i}/"
 KERAS_HUB_RULES = (
     Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
     Rule(_OURS + "attention_norm/scale", _HUB + "pre_attention_norm/vars/0"),
-    Rule(_OURS + "attention/query/kernel", _HUB + "attention/query_dense/vars/0", HEADS_FIRST),
-    Rule(_OURS + "attention/key/kernel", _HUB + "attention/key_dense/vars/0", HEADS_FIRST),
-    Rule(_OURS + "attention/value/kernel", _HUB + "attention/value_dense/vars/0", HEADS_FIRST),
+    Rule(_OURS + "attention/query/kernel", _HUB + "attention/query_dense/vars/0", "dhk -> hdk"),
+    Rule(_OURS + "attention/key/kernel", _HUB + "attention/key_dense/vars/0", "dhk -> hdk"),
+    Rule(_OURS + "attention/value/kernel", _HUB + "attention/value_dense/vars/0", "dhk -> hdk"),
     Rule(_OURS + "attention/output/kernel", _HUB + "attention/output_dense/vars/0"),
     Rule(_OURS + "post_attention_norm/scale", _HUB + "post_attention_norm/vars/0"),
     Rule(_OURS + "mlp_norm/scale", _HUB + "pre_ffw_norm/vars/0"),
@@ -171,40 +172,19 @@ KERAS_HUB_RULES = (
 )
 
 
-def _either(name: str) -> tuple[str, str]:
-    """Files hold the layers with or without the base prefix."""
-    return ("model." + name, name)
-
-
-_LAYER = "layers.{i}."
-
-_SHARED_RULES = (
-    Rule("token_embedding/embeddings", _either("embed_tokens.weight")),
-    Rule(
-        "token_embedding/reverse_embeddings", "lm_head.weight", copy_of="token_embedding/embeddings"
-    ),
-    Rule(_OURS + "attention_norm/scale", _either(_LAYER + "input_layernorm.weight")),
-    Rule(_OURS + "attention/query/kernel", _either(_LAYER + "self_attn.q_proj.weight"), LINEAR),
-    Rule(_OURS + "attention/key/kernel", _either(_LAYER + "self_attn.k_proj.weight"), LINEAR),
-    Rule(_OURS + "attention/value/kernel", _either(_LAYER + "self_attn.v_proj.weight"), LINEAR),
-    Rule(
-        _OURS + "attention/output/kernel", _either(_LAYER + "self_attn.o_proj.weight"), LINEAR_OUT
-    ),
-    Rule(_OURS + "mlp/gate/kernel", _either(_LAYER + "mlp.gate_proj.weight"), LINEAR),
-    Rule(_OURS + "mlp/up/kernel", _either(_LAYER + "mlp.up_proj.weight"), LINEAR),
-    Rule(_OURS + "mlp/down/kernel", _either(_LAYER + "mlp.down_proj.weight"), LINEAR),
-    Rule("final_norm/scale", _either("norm.weight")),
-)
-
-# One name, two meanings: the norm before the network in Gemma 1, after attention in Gemma 2.
-_AFTER_ATTENTION = _either(_LAYER + "post_attention_layernorm.weight")
-
-TRANSFORMERS_RULES = (*_SHARED_RULES, Rule(_OURS + "mlp_norm/scale", _AFTER_ATTENTION))
+# Transformers names Gemma 1's tensors as Llama's. In Gemma 2 one of the names means another norm.
+TRANSFORMERS_RULES = llama.TRANSFORMERS_RULES
+_NORMS = {
+    "post_attention_norm": "post_attention_layernorm",
+    "mlp_norm": "pre_feedforward_layernorm",
+    "post_mlp_norm": "post_feedforward_layernorm",
+}
 TRANSFORMERS_RULES_2 = (
-    *_SHARED_RULES,
-    Rule(_OURS + "post_attention_norm/scale", _AFTER_ATTENTION),
-    Rule(_OURS + "mlp_norm/scale", _either(_LAYER + "pre_feedforward_layernorm.weight")),
-    Rule(_OURS + "post_mlp_norm/scale", _either(_LAYER + "post_feedforward_layernorm.weight")),
+    *(rule for rule in TRANSFORMERS_RULES if rule.ours != _OURS + "mlp_norm/scale"),
+    *(
+        Rule(f"{_OURS}{ours}/scale", either("model.", f"layers.{{i}}.{theirs}.weight"))
+        for ours, theirs in _NORMS.items()
+    ),
 )
 
 

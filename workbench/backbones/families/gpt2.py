@@ -8,7 +8,7 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.backbones.weights import CONV1D, CONV1D_OUT, FLAT, Rule
+from workbench.backbones.weights import Rule, either
 from workbench.presets.formats.settings import Settings
 from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
@@ -112,9 +112,8 @@ KERAS_HUB_RULES = (
 )
 
 
-def _either(name: str) -> tuple[str, str]:
-    """Files hold the layers with or without the base prefix."""
-    return ("transformer." + name, name)
+def _theirs(name: str) -> tuple[str, str]:
+    return either("transformer.", name)
 
 
 _LAYER = "h.{i}."
@@ -122,39 +121,39 @@ _LAYER = "h.{i}."
 
 def _fused(ours: str, index: int) -> tuple[Rule, Rule]:
     """Query, key and value are the thirds of one matrix and one bias."""
-    kernel, bias = _either(_LAYER + "attn.c_attn.weight"), _either(_LAYER + "attn.c_attn.bias")
+    kernel, bias = _theirs(_LAYER + "attn.c_attn.weight"), _theirs(_LAYER + "attn.c_attn.bias")
     return (
-        Rule(f"{_OURS}attention/{ours}/kernel", kernel, CONV1D, part=(index, 3)),
-        Rule(f"{_OURS}attention/{ours}/bias", bias, FLAT, part=(index, 3)),
+        Rule(f"{_OURS}attention/{ours}/kernel", kernel, "dhk -> d(hk)", part=(index, 3)),
+        Rule(f"{_OURS}attention/{ours}/bias", bias, "hk -> (hk)", part=(index, 3)),
     )
 
 
 TRANSFORMERS_RULES = (
-    Rule("token_embedding/embeddings", _either("wte.weight")),
+    Rule("token_embedding/embeddings", _theirs("wte.weight")),
     Rule(
         "token_embedding/reverse_embeddings", "lm_head.weight", copy_of="token_embedding/embeddings"
     ),
-    Rule("position_embedding/embeddings", _either("wpe.weight")),
-    Rule(_OURS + "attention_norm/gamma", _either(_LAYER + "ln_1.weight")),
-    Rule(_OURS + "attention_norm/beta", _either(_LAYER + "ln_1.bias")),
+    Rule("position_embedding/embeddings", _theirs("wpe.weight")),
+    Rule(_OURS + "attention_norm/gamma", _theirs(_LAYER + "ln_1.weight")),
+    Rule(_OURS + "attention_norm/beta", _theirs(_LAYER + "ln_1.bias")),
     *_fused("query", 0),
     *_fused("key", 1),
     *_fused("value", 2),
-    Rule(_OURS + "attention/output/kernel", _either(_LAYER + "attn.c_proj.weight"), CONV1D_OUT),
-    Rule(_OURS + "attention/output/bias", _either(_LAYER + "attn.c_proj.bias")),
-    Rule(_OURS + "mlp_norm/gamma", _either(_LAYER + "ln_2.weight")),
-    Rule(_OURS + "mlp_norm/beta", _either(_LAYER + "ln_2.bias")),
-    Rule(_OURS + "mlp/up/kernel", _either(_LAYER + "mlp.c_fc.weight")),
-    Rule(_OURS + "mlp/up/bias", _either(_LAYER + "mlp.c_fc.bias")),
-    Rule(_OURS + "mlp/down/kernel", _either(_LAYER + "mlp.c_proj.weight")),
-    Rule(_OURS + "mlp/down/bias", _either(_LAYER + "mlp.c_proj.bias")),
-    Rule("final_norm/gamma", _either("ln_f.weight")),
-    Rule("final_norm/beta", _either("ln_f.bias")),
+    Rule(_OURS + "attention/output/kernel", _theirs(_LAYER + "attn.c_proj.weight"), "hkd -> (hk)d"),
+    Rule(_OURS + "attention/output/bias", _theirs(_LAYER + "attn.c_proj.bias")),
+    Rule(_OURS + "mlp_norm/gamma", _theirs(_LAYER + "ln_2.weight")),
+    Rule(_OURS + "mlp_norm/beta", _theirs(_LAYER + "ln_2.bias")),
+    Rule(_OURS + "mlp/up/kernel", _theirs(_LAYER + "mlp.c_fc.weight")),
+    Rule(_OURS + "mlp/up/bias", _theirs(_LAYER + "mlp.c_fc.bias")),
+    Rule(_OURS + "mlp/down/kernel", _theirs(_LAYER + "mlp.c_proj.weight")),
+    Rule(_OURS + "mlp/down/bias", _theirs(_LAYER + "mlp.c_proj.bias")),
+    Rule("final_norm/gamma", _theirs("ln_f.weight")),
+    Rule("final_norm/beta", _theirs("ln_f.bias")),
 )
 
 # Causal masks that old files store beside the weights.
 TRANSFORMERS_IGNORED = tuple(
-    name for buffer in ("attn.bias", "attn.masked_bias") for name in _either(_LAYER + buffer)
+    name for buffer in ("attn.bias", "attn.masked_bias") for name in _theirs(_LAYER + buffer)
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.backbones.weights import LINEAR, LINEAR_OUT, Rule
+from workbench.backbones.weights import Rule, either
 from workbench.errors import SettingError
 from workbench.presets.formats.settings import Settings
 from workbench.presets.registry import Family
@@ -175,32 +175,33 @@ KERAS_HUB_RULES = (
     Rule("final_norm/scale", "layers/llama_layer_norm/vars/0"),
 )
 
-_LAYER = ("model.layers.{i}.", "layers.{i}.")
+
+def _theirs(name: str) -> tuple[str, str]:
+    return either("model.", name)
 
 
-def _either(name: str) -> tuple[str, ...]:
-    """Files hold the layers with or without the base prefix."""
-    return tuple(prefix + name for prefix in _LAYER)
-
+_THEIRS = "layers.{i}."
+_THEIR_ATTENTION = _THEIRS + "self_attn."
+_HEADS, _MERGED = "dhk -> (hk)d", "hkd -> d(hk)"
 
 TRANSFORMERS_RULES = (
-    Rule("token_embedding/embeddings", ("model.embed_tokens.weight", "embed_tokens.weight")),
+    Rule("token_embedding/embeddings", _theirs("embed_tokens.weight")),
     Rule(
         "token_embedding/reverse_embeddings",
         "lm_head.weight",
-        LINEAR,
+        "dv -> vd",
         copy_of="token_embedding/embeddings",
     ),
-    Rule(_OURS + "attention_norm/scale", _either("input_layernorm.weight")),
-    Rule(_OURS + "attention/query/kernel", _either("self_attn.q_proj.weight"), LINEAR),
-    Rule(_OURS + "attention/key/kernel", _either("self_attn.k_proj.weight"), LINEAR),
-    Rule(_OURS + "attention/value/kernel", _either("self_attn.v_proj.weight"), LINEAR),
-    Rule(_OURS + "attention/output/kernel", _either("self_attn.o_proj.weight"), LINEAR_OUT),
-    Rule(_OURS + "mlp_norm/scale", _either("post_attention_layernorm.weight")),
-    Rule(_OURS + "mlp/gate/kernel", _either("mlp.gate_proj.weight"), LINEAR),
-    Rule(_OURS + "mlp/up/kernel", _either("mlp.up_proj.weight"), LINEAR),
-    Rule(_OURS + "mlp/down/kernel", _either("mlp.down_proj.weight"), LINEAR),
-    Rule("final_norm/scale", ("model.norm.weight", "norm.weight")),
+    Rule(_OURS + "attention_norm/scale", _theirs(_THEIRS + "input_layernorm.weight")),
+    Rule(_OURS + "attention/query/kernel", _theirs(_THEIR_ATTENTION + "q_proj.weight"), _HEADS),
+    Rule(_OURS + "attention/key/kernel", _theirs(_THEIR_ATTENTION + "k_proj.weight"), _HEADS),
+    Rule(_OURS + "attention/value/kernel", _theirs(_THEIR_ATTENTION + "v_proj.weight"), _HEADS),
+    Rule(_OURS + "attention/output/kernel", _theirs(_THEIR_ATTENTION + "o_proj.weight"), _MERGED),
+    Rule(_OURS + "mlp_norm/scale", _theirs(_THEIRS + "post_attention_layernorm.weight")),
+    Rule(_OURS + "mlp/gate/kernel", _theirs(_THEIRS + "mlp.gate_proj.weight"), "df -> fd"),
+    Rule(_OURS + "mlp/up/kernel", _theirs(_THEIRS + "mlp.up_proj.weight"), "df -> fd"),
+    Rule(_OURS + "mlp/down/kernel", _theirs(_THEIRS + "mlp.down_proj.weight"), "fd -> df"),
+    Rule("final_norm/scale", _theirs("norm.weight")),
 )
 
 # What Transformers calls Llama 3.1's settings, and what KerasHub does.
