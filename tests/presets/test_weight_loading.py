@@ -49,8 +49,8 @@ def test_values_arrive_in_our_layout(tmp_path):
     tensors = llama_tensors()
     backbone = load_backbone(write_llama(tmp_path), LlamaBackbone)
     values = {v.path: np.asarray(v) for v in backbone.weights}
-    query = values["decoder_block_1/attention/query/kernel"]  # (in, heads, head_dim)
-    np.testing.assert_array_equal(query.reshape(8, 8), tensors[QUERY].T)
+    query = values["decoder_block_1/attention/query/kernel"]  # (heads, head_dim, in)
+    np.testing.assert_array_equal(query.reshape(8, 8), tensors[QUERY])
     np.testing.assert_array_equal(values["token_embedding/embeddings"], tensors[TABLE])
     np.testing.assert_array_equal(values["token_embedding/reverse_embeddings"], tensors[HEAD].T)
 
@@ -237,7 +237,7 @@ class TestFusedTensors:
             columns = slice(6 * third, 6 * third + 6)
             place = f"decoder_block_0/attention/{name}/"
             np.testing.assert_array_equal(
-                values[place + "kernel"].reshape(6, 6), matrix[:, columns]
+                values[place + "kernel"].reshape(6, 6).T, matrix[:, columns]
             )
             np.testing.assert_array_equal(values[place + "bias"].reshape(6), bias[columns])
 

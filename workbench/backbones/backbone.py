@@ -139,8 +139,8 @@ class Backbone(keras.Model):
         layout = keras.distribution.LayoutMap(device_mesh)
         layout["token_embedding/embeddings"] = (model, data)
         layout["token_embedding/reverse_embeddings"] = (data, model)
-        layout[".*attention/(query|key|value)/kernel"] = (data, model, None)
-        layout[".*attention/output/kernel"] = (model, None, data)
-        layout[".*mlp/(gate|up)/kernel"] = (data, model)
-        layout[".*mlp/down/kernel"] = (model, data)
+        layout[".*attention/(query|key|value)/kernel"] = (model, None, data)
+        layout[".*attention/output/kernel"] = (data, model, None)
+        layout[".*mlp/(gate|up)/kernel"] = (model, data)
+        layout[".*mlp/down/kernel"] = (data, model)
         return layout

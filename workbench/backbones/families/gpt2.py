@@ -90,25 +90,31 @@ _HUB = "layers/transformer_decoder{_i}/"
 _HUB_ATTENTION = _HUB + "_self_attention_layer/"
 
 
-def _hub_pair(ours: str, names: tuple[str, str], theirs: str) -> tuple[Rule, Rule]:
-    """A weight and its bias, which KerasHub numbers 0 and 1."""
-    return tuple(Rule(f"{ours}/{name}", f"{theirs}/vars/{n}") for n, name in enumerate(names))
+def _hub_norm(ours: str, theirs: str) -> tuple[Rule, Rule]:
+    """Scale and shift, which KerasHub numbers 0 and 1."""
+    return (Rule(f"{ours}/gamma", f"{theirs}/vars/0"), Rule(f"{ours}/beta", f"{theirs}/vars/1"))
 
 
-_KERNEL, _NORM = ("kernel", "bias"), ("gamma", "beta")
+def _hub_projection(ours: str, theirs: str, layout: str) -> tuple[Rule, Rule]:
+    """Kernel and bias, which KerasHub numbers 0 and 1."""
+    return (
+        Rule(f"{_OURS}{ours}/kernel", f"{theirs}/vars/0", layout),
+        Rule(f"{_OURS}{ours}/bias", f"{theirs}/vars/1"),
+    )
+
 
 KERAS_HUB_RULES = (
     Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
     Rule("position_embedding/embeddings", "layers/position_embedding/vars/0"),
-    *_hub_pair(_OURS + "attention_norm", _NORM, _HUB + "_self_attention_layer_norm"),
-    *_hub_pair(_OURS + "attention/query", _KERNEL, _HUB_ATTENTION + "query_dense"),
-    *_hub_pair(_OURS + "attention/key", _KERNEL, _HUB_ATTENTION + "key_dense"),
-    *_hub_pair(_OURS + "attention/value", _KERNEL, _HUB_ATTENTION + "value_dense"),
-    *_hub_pair(_OURS + "attention/output", _KERNEL, _HUB_ATTENTION + "output_dense"),
-    *_hub_pair(_OURS + "mlp_norm", _NORM, _HUB + "_feedforward_layer_norm"),
-    *_hub_pair(_OURS + "mlp/up", _KERNEL, _HUB + "_feedforward_intermediate_dense"),
-    *_hub_pair(_OURS + "mlp/down", _KERNEL, _HUB + "_feedforward_output_dense"),
-    *_hub_pair("final_norm", _NORM, "layers/layer_normalization"),
+    *_hub_norm(_OURS + "attention_norm", _HUB + "_self_attention_layer_norm"),
+    *_hub_projection("attention/query", _HUB_ATTENTION + "query_dense", "hkd -> dhk"),
+    *_hub_projection("attention/key", _HUB_ATTENTION + "key_dense", "hkd -> dhk"),
+    *_hub_projection("attention/value", _HUB_ATTENTION + "value_dense", "hkd -> dhk"),
+    *_hub_projection("attention/output", _HUB_ATTENTION + "output_dense", "dhk -> hkd"),
+    *_hub_norm(_OURS + "mlp_norm", _HUB + "_feedforward_layer_norm"),
+    *_hub_projection("mlp/up", _HUB + "_feedforward_intermediate_dense", "fd -> df"),
+    *_hub_projection("mlp/down", _HUB + "_feedforward_output_dense", "df -> fd"),
+    *_hub_norm("final_norm", "layers/layer_normalization"),
 )
 
 
@@ -123,7 +129,7 @@ def _fused(ours: str, index: int) -> tuple[Rule, Rule]:
     """Query, key and value are the thirds of one matrix and one bias."""
     kernel, bias = _theirs(_LAYER + "attn.c_attn.weight"), _theirs(_LAYER + "attn.c_attn.bias")
     return (
-        Rule(f"{_OURS}attention/{ours}/kernel", kernel, "dhk -> d(hk)", part=(index, 3)),
+        Rule(f"{_OURS}attention/{ours}/kernel", kernel, "hkd -> d(hk)", part=(index, 3)),
         Rule(f"{_OURS}attention/{ours}/bias", bias, "hk -> (hk)", part=(index, 3)),
     )
 
@@ -139,13 +145,13 @@ TRANSFORMERS_RULES = (
     *_fused("query", 0),
     *_fused("key", 1),
     *_fused("value", 2),
-    Rule(_OURS + "attention/output/kernel", _theirs(_LAYER + "attn.c_proj.weight"), "hkd -> (hk)d"),
+    Rule(_OURS + "attention/output/kernel", _theirs(_LAYER + "attn.c_proj.weight"), "dhk -> (hk)d"),
     Rule(_OURS + "attention/output/bias", _theirs(_LAYER + "attn.c_proj.bias")),
     Rule(_OURS + "mlp_norm/gamma", _theirs(_LAYER + "ln_2.weight")),
     Rule(_OURS + "mlp_norm/beta", _theirs(_LAYER + "ln_2.bias")),
-    Rule(_OURS + "mlp/up/kernel", _theirs(_LAYER + "mlp.c_fc.weight")),
+    Rule(_OURS + "mlp/up/kernel", _theirs(_LAYER + "mlp.c_fc.weight"), "fd -> df"),
     Rule(_OURS + "mlp/up/bias", _theirs(_LAYER + "mlp.c_fc.bias")),
-    Rule(_OURS + "mlp/down/kernel", _theirs(_LAYER + "mlp.c_proj.weight")),
+    Rule(_OURS + "mlp/down/kernel", _theirs(_LAYER + "mlp.c_proj.weight"), "df -> fd"),
     Rule(_OURS + "mlp/down/bias", _theirs(_LAYER + "mlp.c_proj.bias")),
     Rule("final_norm/gamma", _theirs("ln_f.weight")),
     Rule("final_norm/beta", _theirs("ln_f.bias")),

@@ -164,14 +164,14 @@ KERAS_HUB_RULES = (
     Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
     Rule("token_embedding/reverse_embeddings", "layers/reversible_embedding/vars/1"),
     Rule(_OURS + "attention_norm/scale", _HUB + "_self_attention_layernorm/vars/0"),
-    Rule(_OURS + "attention/query/kernel", _HUB_ATTENTION + "_query_dense/vars/0"),
-    Rule(_OURS + "attention/key/kernel", _HUB_ATTENTION + "_key_dense/vars/0"),
-    Rule(_OURS + "attention/value/kernel", _HUB_ATTENTION + "_value_dense/vars/0"),
-    Rule(_OURS + "attention/output/kernel", _HUB_ATTENTION + "_output_dense/vars/0"),
+    Rule(_OURS + "attention/query/kernel", _HUB_ATTENTION + "_query_dense/vars/0", "hkd -> dhk"),
+    Rule(_OURS + "attention/key/kernel", _HUB_ATTENTION + "_key_dense/vars/0", "hkd -> dhk"),
+    Rule(_OURS + "attention/value/kernel", _HUB_ATTENTION + "_value_dense/vars/0", "hkd -> dhk"),
+    Rule(_OURS + "attention/output/kernel", _HUB_ATTENTION + "_output_dense/vars/0", "dhk -> hkd"),
     Rule(_OURS + "mlp_norm/scale", _HUB + "_feedforward_layernorm/vars/0"),
-    Rule(_OURS + "mlp/gate/kernel", _HUB + "_feedforward_gate_dense/vars/0"),
-    Rule(_OURS + "mlp/up/kernel", _HUB + "_feedforward_intermediate_dense/vars/0"),
-    Rule(_OURS + "mlp/down/kernel", _HUB + "_feedforward_output_dense/vars/0"),
+    Rule(_OURS + "mlp/gate/kernel", _HUB + "_feedforward_gate_dense/vars/0", "fd -> df"),
+    Rule(_OURS + "mlp/up/kernel", _HUB + "_feedforward_intermediate_dense/vars/0", "fd -> df"),
+    Rule(_OURS + "mlp/down/kernel", _HUB + "_feedforward_output_dense/vars/0", "df -> fd"),
     Rule("final_norm/scale", "layers/llama_layer_norm/vars/0"),
 )
 
@@ -182,7 +182,7 @@ def _theirs(name: str) -> tuple[str, str]:
 
 _THEIRS = "layers.{i}."
 _THEIR_ATTENTION = _THEIRS + "self_attn."
-_HEADS, _MERGED = "dhk -> (hk)d", "hkd -> d(hk)"
+_HEADS, _MERGED = "hkd -> (hk)d", "dhk -> d(hk)"
 
 TRANSFORMERS_RULES = (
     Rule("token_embedding/embeddings", _theirs("embed_tokens.weight")),
@@ -198,9 +198,9 @@ TRANSFORMERS_RULES = (
     Rule(_OURS + "attention/value/kernel", _theirs(_THEIR_ATTENTION + "v_proj.weight"), _HEADS),
     Rule(_OURS + "attention/output/kernel", _theirs(_THEIR_ATTENTION + "o_proj.weight"), _MERGED),
     Rule(_OURS + "mlp_norm/scale", _theirs(_THEIRS + "post_attention_layernorm.weight")),
-    Rule(_OURS + "mlp/gate/kernel", _theirs(_THEIRS + "mlp.gate_proj.weight"), "df -> fd"),
-    Rule(_OURS + "mlp/up/kernel", _theirs(_THEIRS + "mlp.up_proj.weight"), "df -> fd"),
-    Rule(_OURS + "mlp/down/kernel", _theirs(_THEIRS + "mlp.down_proj.weight"), "fd -> df"),
+    Rule(_OURS + "mlp/gate/kernel", _theirs(_THEIRS + "mlp.gate_proj.weight")),
+    Rule(_OURS + "mlp/up/kernel", _theirs(_THEIRS + "mlp.up_proj.weight")),
+    Rule(_OURS + "mlp/down/kernel", _theirs(_THEIRS + "mlp.down_proj.weight")),
     Rule("final_norm/scale", _theirs("norm.weight")),
 )
 

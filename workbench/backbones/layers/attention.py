@@ -60,13 +60,13 @@ class Attention(keras.layers.Layer):
 
         def heads(count: int, name: str) -> Projection:
             shape = (None, count, spec.head_dim)
-            return Projection("btd,dhk->bthk", shape, bias_axes=bias, name=name, **shared)
+            return Projection("btd,hkd->bthk", shape, bias_axes=bias, name=name, **shared)
 
         self.query = heads(spec.heads, "query")
         self.key = heads(spec.kv_heads, "key")
         self.value = heads(spec.kv_heads, "value")
         self.output_projection = Projection(
-            "bthk,hkd->btd",
+            "bthk,dhk->btd",
             (None, width),
             bias_axes="d" if spec.bias else None,
             name="output",

@@ -9,7 +9,7 @@ import jax
 import keras
 
 from workbench.backbones import config
-from workbench.backbones.layers.named import Linear
+from workbench.backbones.layers.named import Projection
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "silu": jax.nn.silu,
@@ -24,16 +24,16 @@ class GatedMLP(keras.layers.Layer):
 
     def __init__(self, spec: config.Gated, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        shared = {"use_bias": False, "kernel_initializer": init, "dtype": self.dtype_policy}
+        shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
         self.activation = ACTIVATIONS[spec.activation]
-        self.gate = Linear(spec.width, name="gate", **shared)
-        self.up = Linear(spec.width, name="up", **shared)
-        self.down = Linear(width, name="down", **shared)
+        self.gate = Projection("btd,fd->btf", (None, spec.width), name="gate", **shared)
+        self.up = Projection("btd,fd->btf", (None, spec.width), name="up", **shared)
+        self.down = Projection("btf,df->btd", (None, width), name="down", **shared)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.gate.build(input_shape)
         self.up.build(input_shape)
-        self.down.build((*input_shape[:-1], self.gate.units))
+        self.down.build((*input_shape[:-1], self.up.partial_output_shape[-1]))
 
     def call(self, x: jax.Array) -> jax.Array:
         return self.down(self.activation(self.gate(x)) * self.up(x))
@@ -46,12 +46,13 @@ class DenseMLP(keras.layers.Layer):
         super().__init__(**kwargs)
         shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
         self.activation = ACTIVATIONS[spec.activation]
-        self.up = Linear(spec.width, name="up", **shared)
-        self.down = Linear(width, name="down", **shared)
+        inner, outer = (None, spec.width), (None, width)
+        self.up = Projection("btd,fd->btf", inner, bias_axes="f", name="up", **shared)
+        self.down = Projection("btf,df->btd", outer, bias_axes="d", name="down", **shared)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.up.build(input_shape)
-        self.down.build((*input_shape[:-1], self.up.units))
+        self.down.build((*input_shape[:-1], self.up.partial_output_shape[-1]))
 
     def call(self, x: jax.Array) -> jax.Array:
         return self.down(self.activation(self.up(x)))

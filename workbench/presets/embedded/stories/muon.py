@@ -58,7 +58,7 @@ def _adam(v, g, m, s, rate, step):  # noqa: ANN001
 def _muon(v, g, m, rate):  # noqa: ANN001
     m = MOMENTUM * m + g
     flat = _as_matrix(g + MOMENTUM * m)
-    stretch = max(1, flat.shape[1] / flat.shape[0]) ** 0.5
+    stretch = max(1, flat.shape[0] / flat.shape[1]) ** 0.5
     step = orthogonalized(flat).reshape(v.shape) * stretch
     return v - rate * MATRIX_RATE * step, m, jnp.zeros(())
 
@@ -67,9 +67,9 @@ def _as_matrix(kernel: jax.Array) -> jax.Array:
     """(D, H, K) as (D, H K), and (H, K, D) as (H K, D): D is the wide end."""
     if kernel.ndim == 2:
         return kernel
-    into_heads = kernel.shape[0] > kernel.shape[2]
+    out_of_heads = kernel.shape[0] > kernel.shape[2]
     return (
-        kernel.reshape(kernel.shape[0], -1) if into_heads else kernel.reshape(-1, kernel.shape[2])
+        kernel.reshape(kernel.shape[0], -1) if out_of_heads else kernel.reshape(-1, kernel.shape[2])
     )
 
 
