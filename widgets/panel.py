@@ -67,7 +67,7 @@ class Panel(anywidget.AnyWidget):
 
     def describe(self) -> list[str]:
         """The panel as lines of plain text, for where no page shows it."""
-        raise NotImplementedError
+        return [type(self).__name__]
 
     def show_error(self, message: str, details: str = "") -> None:
         """Show one sentence, with the details folded."""

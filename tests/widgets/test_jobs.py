@@ -224,6 +224,14 @@ def test_a_prompt_that_is_no_string_is_refused():
         GenerationJob(FakeLM(), ["a", "b"])
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own handler of SIGINT: a process started in the background inherits none."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_soon(condition):
     def kill():
         until(condition)
@@ -234,7 +242,7 @@ def interrupt_soon(condition):
     return thread
 
 
-def test_an_interrupt_while_waiting_cancels_cleanly():
+def test_an_interrupt_while_waiting_cancels_cleanly(interruptible):
     job = GenerationJob(FakeLM(delay=0.01), PROMPT)
     job.start()
     killer = interrupt_soon(lambda: len(job.tokens) > 3)
@@ -243,7 +251,7 @@ def test_an_interrupt_while_waiting_cancels_cleanly():
     assert job.status == "cancelled" and job.text and job.error is None
 
 
-def test_an_interrupt_in_the_foreground_cancels_cleanly():
+def test_an_interrupt_in_the_foreground_cancels_cleanly(interruptible):
     lm = FakeLM(delay=0.01)
     job = GenerationJob(lm, PROMPT)
     killer = interrupt_soon(lambda: len(job.tokens) > 3)

@@ -38,8 +38,8 @@ def replacing(
             no folder that can be replaced. The old folder is as it was.
     """
     target = Path(os.path.realpath(target))
-    _check_target(target)
     try:
+        _check_target(target)  # which another process may be swapping at this moment
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(_beside(target, "lock")):
             new = _swept(target)
