@@ -21,6 +21,10 @@ panel = wb.generate(lm, prompt="{prompt}", seed={seed})
 panel"""
 SLOW = "from doubles import slow_down\npace = slow_down(lm, 0)"
 
+TO_THE_TOP = """
+for (let e = document.querySelector(".jp-CodeCell"); e; e = e.parentElement) e.scrollTop = 0
+"""
+
 
 def take(page, lab, folder, tokens):
     notebook = Notebook(page, lab, "stories.ipynb")
@@ -36,6 +40,7 @@ def take(page, lab, folder, tokens):
         page.get_by_role("button", name="Generate").click()
         page.locator(".wb-status", has_text="tok/s").wait_for()
         page.wait_for_function(f"document.querySelectorAll('.wb-token').length > {tokens}")
+        page.evaluate(TO_THE_TOP)
         cell = page.locator(".jp-CodeCell").first.bounding_box()
         page.screenshot(path=folder / f"generate_{theme.lower()}.png", clip=cell)
         notebook.value("panel.wait()")
@@ -46,7 +51,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("prompt")
     parser.add_argument("seed", type=int)
-    parser.add_argument("--tokens", type=int, default=90, help="how far the text has come")
+    parser.add_argument("--tokens", type=int, default=45, help="how far the text has come")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, Lab(Path(temporary) / "lab") as lab:
