@@ -21,7 +21,7 @@ def llama_shapes(llama_backbone):
 
 @pytest.fixture(scope="session")
 def tiny_lm_parts():
-    """A one-layer GPT-2 with a tokenizer of bytes and one merge, as constructor arguments of GPT2CausalLM."""
+    """A one-layer GPT-2 with a tokenizer of bytes and one merge: arguments of GPT2CausalLM."""
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {character: index for index, character in enumerate(alphabet)}
     tokenizer = gpt2.GPT2Tokenizer({**vocabulary, "<|endoftext|>": 256, "th": 257}, ["t h"])
