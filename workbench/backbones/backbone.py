@@ -10,7 +10,7 @@ from typing import Any, Self
 import keras
 
 from workbench.errors import SettingError
-from workbench.presets.named import NamedPresets
+from workbench.presets.named import NamedPresets, SavesPresets
 
 
 def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
@@ -31,7 +31,7 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     return keep
 
 
-class Backbone(keras.Model):
+class Backbone(SavesPresets, keras.Model):
     """Base of all backbones: a functional Keras model without a task head.
 
     `token_embedding` is the layer that embeds token ids and projects hidden states to logits.
@@ -58,20 +58,6 @@ class Backbone(keras.Model):
         from workbench.presets.load import load_backbone
 
         return load_backbone(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
-
-    def save_to_preset(self, preset_dir: str, max_shard_size: float | None = 10) -> None:
-        """Write configuration and weights as a KerasHub preset folder, all or nothing.
-
-        Args:
-            preset_dir: the folder to make or replace.
-            max_shard_size: gigabytes a weight file may hold; None writes one file.
-
-        Raises:
-            PresetError: the folder cannot be written or the disk is too small.
-        """
-        from workbench.presets.save import save_preset
-
-        save_preset(self, preset_dir, max_shard_size=max_shard_size)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, with name, trainable and dtype."""

@@ -1,4 +1,4 @@
-"""`cls.presets`: the built-in presets a class can load."""
+"""What models share of presets: the built-in ones by name, and saving one."""
 
 from __future__ import annotations
 
@@ -12,3 +12,22 @@ class NamedPresets:
         from workbench.presets.handles import list_presets
 
         return list_presets(owner)
+
+
+class SavesPresets:
+    """Mix-in before `keras.Model`: saving as a preset."""
+
+    def save_to_preset(self, preset_dir: str, max_shard_size: float | None = 10) -> None:
+        """Write configuration, weights and what else it holds as a KerasHub preset folder, all or
+        nothing.
+
+        Args:
+            preset_dir: the folder to make or replace.
+            max_shard_size: gigabytes a weight file may hold; None writes one file.
+
+        Raises:
+            PresetError: the folder cannot be written or the disk is too small.
+        """
+        from workbench.presets.save import save_preset
+
+        save_preset(self, preset_dir, max_shard_size=max_shard_size)

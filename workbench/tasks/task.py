@@ -7,10 +7,10 @@ from typing import Any, Self
 import keras
 
 from workbench.backbones.backbone import Backbone
-from workbench.presets.named import NamedPresets
+from workbench.presets.named import NamedPresets, SavesPresets
 
 
-class Task(keras.Model):
+class Task(SavesPresets, keras.Model):
     """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
 
     `preset` is the handle the task was loaded from, None for one built from parts.
@@ -38,20 +38,6 @@ class Task(keras.Model):
         from workbench.presets.load import load_task
 
         return load_task(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
-
-    def save_to_preset(self, preset_dir: str, max_shard_size: float | None = 10) -> None:
-        """Write backbone, preprocessor and task as a KerasHub preset folder, all or nothing.
-
-        Args:
-            preset_dir: the folder to make or replace.
-            max_shard_size: gigabytes a weight file may hold; None writes one file.
-
-        Raises:
-            PresetError: the folder cannot be written or the disk is too small.
-        """
-        from workbench.presets.save import save_preset
-
-        save_preset(self, preset_dir, max_shard_size=max_shard_size)
 
     def get_config(self) -> dict[str, Any]:
         """Backbone and preprocessor objects beside the name, as Keras serialises them."""
