@@ -23,6 +23,16 @@ class PresetError(WorkbenchError):
         return cls(f"{file}: {key}: expected {expected}, got {str(got)[:200]}")
 
 
+class LoadCancelled(Exception):
+    """A load was stopped by whoever listened to its progress; nothing is half loaded.
+
+    No `WorkbenchError`: what handles mistakes in files or settings must let it pass.
+    """
+
+    def __init__(self, message: str = "the load was cancelled") -> None:
+        super().__init__(message)
+
+
 class SettingError(WorkbenchError):
     """A setting of a sampler, a model or a call is impossible."""
 

@@ -16,6 +16,7 @@ from workbench.errors import PresetError
 from workbench.presets.files import CONFIG
 from workbench.presets.formats.tensors import FLOATS, TensorSource
 from workbench.presets.json_files import first, shown
+from workbench.presets.progress import Meter
 
 _CHUNK = 2**20
 
@@ -55,6 +56,7 @@ class WeightLoader:
         self._shared: dict[str, np.ndarray] = {}
         self._given: set[str] = set()
         self._left = sum(math.prod(source.shape(name)) for name in source.names())
+        self._meter = Meter("reading", self._bytes_to_read(), source.file)
 
     def initializer(self, name: str) -> Callable[..., jax.Array]:
         """A Keras initializer for our weight `name`: `(shape, dtype) -> array`."""
@@ -89,6 +91,15 @@ class WeightLoader:
         if problems:
             count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
             raise PresetError(f"{self.source.file}: {count}:\n{first(problems)}")
+        self._meter.finish()
+
+    def _bytes_to_read(self) -> int:
+        source = self.source
+        return sum(
+            math.prod(source.shape(name)) * FLOATS[source.dtype(name)].itemsize
+            for name in source.names()
+            if name not in self._ignored and source.dtype(name) in FLOATS
+        )
 
     def _find(self, name: str, shape: Shape) -> str | None:
         """The file's name of the tensor for our weight; None, with the problem noted."""
@@ -121,7 +132,9 @@ class WeightLoader:
         """The tensor; kept between reads only while other weights still need their part of it."""
         values = self._shared.pop(theirs, None)
         if values is None:
+            self._meter.report()
             values = self.source.read(theirs)
+            self._meter.add(values.nbytes, self.source.file)
         if rule.part is not None and len(self._used[theirs]) < rule.part[1]:
             self._shared[theirs] = values
         return values
