@@ -1,6 +1,9 @@
 // What stands around a panel's work: heading, status, menu, errors, code, help, and a watch on the kernel.
 
 const SILENCE_MS = 3000;
+const NO_ANSWER =
+  "The kernel does not answer. If it is busy, this goes on when it is free; " +
+  "if it was restarted, run the cell again.";
 
 /** A button that opens a menu; `items` are [label, action] pairs. */
 function createMenu(items) {
@@ -136,5 +139,13 @@ function createWatch({ isBusy, ask, silent, alive }) {
       alive();
     },
     dispose: () => clearInterval(timer),
+  };
+}
+
+/** Keeps what `listeners` name in step with the model; the result ends it. */
+function follow(model, listeners) {
+  for (const [event, listener] of listeners) model.on(event, listener);
+  return () => {
+    for (const [event, listener] of listeners) model.off(event, listener);
   };
 }

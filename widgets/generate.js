@@ -1,10 +1,6 @@
 // The generate panel. The kernel holds the truth; this shows it and asks for changes.
 
 const RATE_MS = 250;
-const NO_ANSWER =
-  "The kernel does not answer. If it is busy, this goes on when it is free; " +
-  "if it was restarted, run the cell again.";
-
 const HELP = [
   "Ctrl+Enter generates, Esc stops. A control you move counts from the next run.",
   "Colours show how likely the model itself found each token, before the sampler's settings.",
@@ -12,14 +8,6 @@ const HELP = [
   "The same seed, prompt and settings write the same text again.",
   "From Python: panel.prompt, panel.temperature, panel.start(), panel.wait(), panel.text.",
 ];
-
-/** Keeps what `listeners` name in step with the model; the result ends it. */
-function follow(model, listeners) {
-  for (const [event, listener] of listeners) model.on(event, listener);
-  return () => {
-    for (const [event, listener] of listeners) model.off(event, listener);
-  };
-}
 
 function render({ model, el }) {
   const root = makeRoot("wb-generate", "Generate");
