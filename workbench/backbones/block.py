@@ -1,7 +1,15 @@
 """One layer of a decoder.
 
+Sequential, with the norms in brackets where the family has them:
+
 x ──┬─ norm ─ attention ─ [norm] ─(+)──┬─ norm ─ mlp ─ [norm] ─(+)── x
     └──────────────────────────────┘   └────────────────────────┘
+
+Parallel, where both branches may share one norm:
+
+x ──┬─ norm ─ attention ─(+)── x
+    ├─ norm ─── mlp ──────┤
+    └─────────────────────┘
 """
 
 from __future__ import annotations
@@ -12,68 +20,95 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from workbench.backbones.config import DecoderConfig, LayerSpec, Rope
+from workbench.backbones.config import DecoderConfig, LayerSpec, Learned, Parallel
 from workbench.backbones.layers.attention import Attention, LayerCache
 from workbench.backbones.layers.mlp import make_mlp
 from workbench.backbones.layers.norms import make_norm
 
 
 class DecoderBlock(keras.layers.Layer):
-    """Pre-norm attention and feed-forward branches, each added to the residual stream."""
+    """Attention and feed-forward branches, each added to the residual stream."""
 
     def __init__(self, config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         dtype = {"dtype": self.dtype_policy}
-        norm = config.norm
-        rope = config.position if isinstance(config.position, Rope) else None
-        self.attention_norm = make_norm(norm, name="attention_norm", **dtype)
+        position = spec.rope or config.position
+        self.attention_norm = make_norm(config.norm, name="attention_norm", **dtype)
         self.attention = Attention(
             config.attention,
             config.width,
             init,
-            rope=rope,
+            position=None if isinstance(position, Learned) else position,
             window=spec.window,
             name="attention",
             **dtype,
         )
-        self.mlp_norm = make_norm(norm, name="mlp_norm", **dtype)
-        self.mlp = make_mlp(config.mlp, config.width, init, name="mlp", **dtype)
+        self.mlp = make_mlp(spec.mlp or config.mlp, config.width, init, name="mlp", **dtype)
         self._after_attention = _after(
             config, spec.post_attention_norm, "post_attention_norm", dtype
         )
         self._after_mlp = _after(config, spec.post_mlp_norm, "post_mlp_norm", dtype)
+        self._stretches = config.stretches
 
     def build(self, x_shape: tuple[int | None, ...], padding_mask_shape: Any = None) -> None:
-        parts = (self.attention_norm, self.attention, *self._after_attention)
-        for layer in (*parts, self.mlp_norm, self.mlp, *self._after_mlp):
+        for layer in self._flatten_layers(include_self=False, recursive=False):
             layer.build(x_shape)
 
     def call(self, x: jax.Array, padding_mask: jax.Array | None = None) -> jax.Array:
         """The full forward pass over x (B, T, width): every position at once, nothing cached."""
         length = x.shape[1]
         positions = jnp.broadcast_to(jnp.arange(length), (x.shape[0], length))
-        return self._run(x, positions, padding_mask)[0]
+        stretched = self._stretches(length)
+        return self._run(x, positions=positions, padding_mask=padding_mask, stretched=stretched)[0]
 
     def extend(
-        self, x: jax.Array, positions: jax.Array, cache: LayerCache
+        self, x: jax.Array, positions: jax.Array, cache: LayerCache, stretched: bool
     ) -> tuple[jax.Array, LayerCache]:
         """The cached pass: x (B, T, width) at `positions` (B, T) joins what the cache holds."""
-        return self._run(x, positions, None, cache)
+        return self._run(x, positions=positions, cache=cache, stretched=stretched)
 
     def compute_output_spec(self, x: Any, padding_mask: Any = None) -> keras.KerasTensor:
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
-    def _run(
-        self,
-        x: jax.Array,
-        positions: jax.Array,
-        padding_mask: jax.Array | None,
-        cache: LayerCache | None = None,
-    ) -> tuple[jax.Array, LayerCache]:
-        branch, cache = self.attention(self.attention_norm(x), positions, padding_mask, cache)
+    def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
+        raise NotImplementedError
+
+
+class SequentialBlock(DecoderBlock):
+    """The feed-forward branch reads what the attention branch has made."""
+
+    def __init__(self, config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
+        super().__init__(config, spec, init, **kwargs)
+        self.mlp_norm = make_norm(config.norm, name="mlp_norm", dtype=self.dtype_policy)
+
+    def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
+        branch, cache = self.attention(self.attention_norm(x), **where)
         x = x + _chain(self._after_attention, branch)
         branch = self.mlp(self.mlp_norm(x))
         return x + _chain(self._after_mlp, branch), cache
+
+
+class ParallelBlock(DecoderBlock):
+    """Both branches read the same input."""
+
+    def __init__(self, config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
+        super().__init__(config, spec, init, **kwargs)
+        if config.block.shared_norm:
+            self.mlp_norm = None
+        else:
+            self.mlp_norm = make_norm(config.norm, name="mlp_norm", dtype=self.dtype_policy)
+
+    def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
+        normed = self.attention_norm(x)
+        branch, cache = self.attention(normed, **where)
+        other = self.mlp(normed if self.mlp_norm is None else self.mlp_norm(x))
+        return x + _chain(self._after_attention, branch) + _chain(self._after_mlp, other), cache
+
+
+def make_block(config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> DecoderBlock:
+    """The block of the configuration's kind for one layer."""
+    kind = ParallelBlock if isinstance(config.block, Parallel) else SequentialBlock
+    return kind(config, spec, init, **kwargs)
 
 
 def _after(

@@ -63,16 +63,68 @@ class Llama3Scaling:
 
 
 @dataclass(frozen=True)
+class LongScaling:
+    """Phi-3's longrope (Ding et al. 2024): each frequency is divided by a factor of its own.
+
+    A sequence that will stay within `original_length` uses the short factors, any other the long
+    ones; queries and keys grow by `magnitude` in both cases.
+    """
+
+    short_factors: tuple[float, ...]
+    long_factors: tuple[float, ...]
+    original_length: int
+    max_length: int
+
+    def __post_init__(self) -> None:
+        check_size("LongScaling", "original_length", self.original_length)
+        check_size("LongScaling", "max_length", self.max_length)
+        for factor in (*self.short_factors, *self.long_factors):
+            check_positive("LongScaling", "factor", factor)
+
+    @property
+    def magnitude(self) -> float:
+        """What cosine and sine are multiplied by."""
+        stretch = self.max_length / self.original_length
+        if stretch <= 1 or self.original_length == 1:
+            return 1.0
+        return math.sqrt(1 + math.log(stretch) / math.log(self.original_length))
+
+
+@dataclass(frozen=True)
 class Rope:
     """Rotary positions, half-split (Su et al. 2021). Positions are divided by `linear_factor`."""
 
     max_wavelength: float = 10_000.0
     linear_factor: float = 1.0
-    scaling: Llama3Scaling | None = None
+    scaling: Llama3Scaling | LongScaling | None = None
 
     def __post_init__(self) -> None:
         check_positive("Rope", "max_wavelength", self.max_wavelength)
         check_positive("Rope", "linear_factor", self.linear_factor)
+
+    def check_head(self, head_dim: int) -> None:
+        """Refuse heads that these rotations do not fit."""
+        if head_dim % 2:
+            raise SettingError(
+                f"Rope: head_dim: expected an even number for rotary positions, got {head_dim}"
+            )
+        if isinstance(self.scaling, LongScaling):
+            for factors in (self.scaling.short_factors, self.scaling.long_factors):
+                if len(factors) != head_dim // 2:
+                    raise SettingError(
+                        f"LongScaling: expected head_dim / 2 = {head_dim // 2} factors, "
+                        f"got {len(factors)}"
+                    )
+
+
+@dataclass(frozen=True)
+class Alibi:
+    """No position vectors; scores fall linearly with distance (Press et al. 2022).
+
+    `scaled`: the fall is added before the scores are scaled (Falcon), not after (BLOOM).
+    """
+
+    scaled: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,13 +160,18 @@ class LayerNorm:
 
 @dataclass(frozen=True)
 class Dense:
-    """A two-matrix feed-forward network with biases."""
+    """A two-matrix feed-forward network."""
 
     width: int
     activation: Activation = "gelu_tanh"
+    bias: bool = True
 
     def __post_init__(self) -> None:
         check_size("Dense", "width", self.width)
+
+    def parameters(self, width: int) -> int:
+        """Numbers in its matrices, in a model of this width."""
+        return 2 * width * self.width
 
 
 @dataclass(frozen=True)
@@ -127,10 +184,52 @@ class Gated:
     def __post_init__(self) -> None:
         check_size("Gated", "width", self.width)
 
+    def parameters(self, width: int) -> int:
+        """Numbers in its matrices, in a model of this width."""
+        return 3 * width * self.width
+
+
+@dataclass(frozen=True)
+class MoE:
+    """A mixture of gated experts (Shazeer et al. 2017); each token uses `active` of them.
+
+    A token's router probabilities are a softmax over all experts; `normalize` makes those of its
+    active ones sum to 1. `shared_width` adds an expert that every token uses, weighted by a gate
+    of its own. `balance_loss` is the coefficient of the load-balancing loss in training
+    (Fedus et al. 2022).
+    """
+
+    experts: int
+    active: int
+    width: int
+    normalize: bool = True
+    shared_width: int | None = None
+    activation: Activation = "silu"
+    balance_loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_size("MoE", "experts", self.experts, 2**12)
+        check_size("MoE", "active", self.active, self.experts)
+        check_size("MoE", "width", self.width)
+        if self.shared_width is not None:
+            check_size("MoE", "shared_width", self.shared_width)
+        if type(self.balance_loss) not in (int, float) or not 0 <= self.balance_loss < math.inf:
+            raise SettingError(
+                f"MoE: balance_loss: expected a number of at least 0, got {self.balance_loss!r}"
+            )
+
+    def parameters(self, width: int) -> int:
+        """Numbers in its matrices, in a model of this width."""
+        return width * (self.experts * (3 * self.width + 1) + 3 * (self.shared_width or 0))
+
 
 @dataclass(frozen=True)
 class Attention:
-    """Grouped-query attention. `scale` multiplies the scores; `soft_cap` bounds them by tanh."""
+    """Grouped-query attention. `scale` multiplies the scores; `soft_cap` bounds them by tanh.
+
+    `bias` is on queries, keys and values, `output_bias` on what comes out; `query_key_norm` norms
+    each head of queries and keys before it is rotated.
+    """
 
     heads: int
     kv_heads: int
@@ -138,6 +237,8 @@ class Attention:
     scale: float
     soft_cap: float | None = None
     bias: bool = False
+    output_bias: bool = False
+    query_key_norm: RMSNorm | None = None
 
     def __post_init__(self) -> None:
         for name in ("heads", "kv_heads", "head_dim"):
@@ -152,14 +253,33 @@ class Attention:
             check_positive("Attention", "soft_cap", self.soft_cap)
 
 
+Mlp = Dense | Gated | MoE
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """A block whose feed-forward branch reads what the attention branch has made."""
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """A block whose two branches read the same input (Wang and Komatsuzaki 2021), through one
+    norm or through a norm each."""
+
+    shared_norm: bool = True
+
+
 @dataclass(frozen=True)
 class LayerSpec:
     """What may differ from layer to layer. `window`: how many keys a query sees, itself included;
-    None: all. `post_attention_norm` and `post_mlp_norm` norm a branch before it is added."""
+    None: all. `post_attention_norm` and `post_mlp_norm` norm a branch before it is added. `rope`
+    and `mlp` stand in for the decoder's own."""
 
     window: int | None = None
     post_attention_norm: bool = False
     post_mlp_norm: bool = False
+    rope: Rope | None = None
+    mlp: Mlp | None = None
 
     def __post_init__(self) -> None:
         if self.window is not None:
@@ -173,12 +293,14 @@ class DecoderConfig:
     vocabulary_size: int
     width: int
     layers: tuple[LayerSpec, ...]
-    position: Rope | Learned
+    position: Rope | Learned | Alibi
     norm: RMSNorm | LayerNorm
     attention: Attention
-    mlp: Dense | Gated
+    mlp: Mlp
+    block: Sequential | Parallel = Sequential()
     tied: bool = True
     scale_embedding: bool = False
+    norm_embedding: bool = False
     final_soft_cap: float | None = None
     dropout: float = 0.0
 
@@ -189,11 +311,9 @@ class DecoderConfig:
         check_rate("DecoderConfig", "dropout", self.dropout)
         if self.final_soft_cap is not None:
             check_positive("DecoderConfig", "final_soft_cap", self.final_soft_cap)
-        if isinstance(self.position, Rope) and self.attention.head_dim % 2:
-            raise SettingError(
-                "DecoderConfig: head_dim: expected an even number for rotary positions, "
-                f"got {self.attention.head_dim}"
-            )
+        for rope in {self.position, *(layer.rope for layer in self.layers)}:
+            if isinstance(rope, Rope):
+                rope.check_head(self.attention.head_dim)
         if self.matrix_parameters > MAX_PARAMETERS:
             raise SettingError(
                 f"DecoderConfig: expected at most {MAX_PARAMETERS} parameters, "
@@ -209,10 +329,15 @@ class DecoderConfig:
     def matrix_parameters(self) -> int:
         """Parameters in the matrices (norms and biases left out)."""
         heads = 2 * self.attention.heads + 2 * self.attention.kv_heads
-        matrices = 3 if isinstance(self.mlp, Gated) else 2
-        layer = self.width * (heads * self.attention.head_dim + matrices * self.mlp.width)
+        attention = self.width * heads * self.attention.head_dim * len(self.layers)
+        mlps = sum((layer.mlp or self.mlp).parameters(self.width) for layer in self.layers)
         tables = self.vocabulary_size * (1 if self.tied else 2) + (self.max_length or 0)
-        return layer * len(self.layers) + self.width * tables
+        return attention + mlps + self.width * tables
+
+    def stretches(self, length: int) -> bool:
+        """Whether sequences that will reach `length` tokens need the long factors of longrope."""
+        scaling = self.position.scaling if isinstance(self.position, Rope) else None
+        return isinstance(scaling, LongScaling) and length > scaling.original_length
 
     def __repr__(self) -> str:
         # A thousand equal layers would print as a thousand lines.

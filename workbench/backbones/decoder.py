@@ -6,6 +6,7 @@ Two ways through the same layers: `model(inputs)` runs a whole sequence for trai
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import keras
 
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.block import DecoderBlock
+from workbench.backbones.block import make_block
 from workbench.backbones.config import DecoderConfig, Learned
 from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.embedding import EmbeddingScale, PositionEmbedding
@@ -21,7 +22,15 @@ from workbench.backbones.layers.named import TokenEmbedding
 from workbench.backbones.layers.norms import make_norm
 from workbench.errors import SettingError
 
-Cache = tuple[LayerCache, ...]
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Cache:
+    """Keys and values of every layer, and whether they were rotated by longrope's long factors:
+    queries that read them have to be rotated alike."""
+
+    layers: tuple[LayerCache, ...]
+    stretched: bool = field(default=False, metadata={"static": True})
 
 
 class Decoder(Backbone):
@@ -47,7 +56,7 @@ class Decoder(Backbone):
         )
         prepare = _input_layers(config, init, dtype)
         blocks = [
-            DecoderBlock(config, spec, init, dtype=dtype, name=f"decoder_block_{i}")
+            make_block(config, spec, init, dtype=dtype, name=f"decoder_block_{i}")
             for i, spec in enumerate(config.layers)
         ]
         final_norm = make_norm(config.norm, dtype=dtype, name="final_norm")
@@ -75,14 +84,19 @@ class Decoder(Backbone):
         """The longest sequence the positions allow, in tokens; None when they set no limit."""
         return self.config.max_length
 
-    def init_cache(self, batch: int, length: int) -> Cache:
-        """An empty cache for `batch` rows of `length` positions, in the compute dtype."""
+    def init_cache(self, batch: int, length: int, reach: int | None = None) -> Cache:
+        """An empty cache for `batch` rows of `length` positions, in the compute dtype.
+
+        `reach` is the length in tokens that the longest sequence will get, by default `length`;
+        it chooses the factors of longrope for the whole generation.
+        """
         spec = self.config.attention
         shape = (batch, length, spec.kv_heads, spec.head_dim)
         dtype = self.compute_dtype
-        return tuple(
+        layers = tuple(
             LayerCache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)) for _ in self.blocks
         )
+        return Cache(layers, self.config.stretches(length if reach is None else reach))
 
     def embed(self, token_ids: jax.Array) -> jax.Array:
         """Token vectors (B, T, width) of ids (B, T), before positions and scaling."""
@@ -101,10 +115,10 @@ class Decoder(Backbone):
         for layer in self._prepare:
             x = layer(x, positions) if isinstance(layer, PositionEmbedding) else layer(x)
         grown = []
-        for block, layer_cache in zip(self.blocks, cache, strict=True):
-            x, layer_cache = block.extend(x, positions, layer_cache)
+        for block, layer_cache in zip(self.blocks, cache.layers, strict=True):
+            x, layer_cache = block.extend(x, positions, layer_cache, cache.stretched)
             grown.append(layer_cache)
-        return self.final_norm(x), tuple(grown)
+        return self.final_norm(x), replace(cache, layers=tuple(grown))
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Next-token logits (..., vocabulary) of hidden states (..., width)."""
@@ -119,6 +133,8 @@ def _input_layers(config: DecoderConfig, init: Any, dtype: Any) -> list[keras.la
         layers.append(PositionEmbedding(length, init, dtype=dtype, name="position_embedding"))
     if config.scale_embedding:
         layers.append(EmbeddingScale(dtype=dtype, name="embedding_scale"))
+    if config.norm_embedding:
+        layers.append(make_norm(config.norm, dtype=dtype, name="embedding_norm"))
     if config.dropout:
         layers.append(keras.layers.Dropout(config.dropout, dtype=dtype, name="embedding_dropout"))
     return layers

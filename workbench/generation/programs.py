@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +21,6 @@ import keras
 import numpy as np
 
 from workbench.backbones.decoder import Cache, Decoder
-from workbench.backbones.layers.attention import LayerCache
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.generation.request import Request
 from workbench.samplers import History, Sampler, Settings
@@ -62,6 +62,13 @@ class Output(NamedTuple):
     finished: jax.Array
 
 
+class Room(NamedTuple):
+    """What a cache is made for: slots a row, and whether longrope's long factors are needed."""
+
+    length: int
+    stretched: bool
+
+
 class Programs:
     """The programs of one backbone, made as they are needed and kept."""
 
@@ -69,9 +76,7 @@ class Programs:
         keep_compiled_programs()
         self.backbone = backbone
         options = compiler_options()
-        self.prefill = jax.jit(
-            self._prefill, static_argnames="cache_length", compiler_options=options
-        )
+        self.prefill = jax.jit(self._prefill, static_argnames="room", compiler_options=options)
         self.step = jax.jit(self._step, donate_argnames="cache", compiler_options=options)
         self._choosers: OrderedDict[object, tuple[Callable, Sampler]] = OrderedDict()
         self._others: dict[tuple[str, int], Any] = {}
@@ -106,10 +111,10 @@ class Programs:
         return new
 
     def _prefill(
-        self, parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, cache_length: int
+        self, parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, room: Room
     ) -> tuple[jax.Array, Cache, State]:
         with self.holding(parameters):
-            logits, _, cache = read_prompts(self.backbone, ids, lengths, cache_length)
+            logits, _, cache = read_prompts(self.backbone, ids, lengths, room)
         real = jnp.arange(ids.shape[1]) < lengths[:, None]
         history = History.start(ids, real, logits.shape[-1])
         finished = jnp.zeros(lengths.shape, bool)
@@ -131,7 +136,7 @@ class Programs:
 
 
 def read_prompts(
-    backbone: Decoder, ids: jax.Array, lengths: jax.Array, cache_length: int
+    backbone: Decoder, ids: jax.Array, lengths: jax.Array, room: Room
 ) -> tuple[jax.Array, jax.Array, Cache]:
     """Float32 logits (B, V) after the last real token of each row of ids (B, P), the hidden
     states (B, P, D), and the cache.
@@ -140,10 +145,11 @@ def read_prompts(
     """
     batch, length = ids.shape
     positions = jnp.broadcast_to(jnp.arange(length), ids.shape)
-    hidden, cache = backbone.extend(ids, positions, backbone.init_cache(batch, length))
+    empty = replace(backbone.init_cache(batch, length), stretched=room.stretched)
+    hidden, cache = backbone.extend(ids, positions, empty)
     last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
-    room = ((0, 0), (0, cache_length - length), (0, 0), (0, 0))
-    grown = tuple(LayerCache(*(jnp.pad(part, room) for part in layer)) for layer in cache)
+    more = ((0, 0), (0, room.length - length), (0, 0), (0, 0))
+    grown = jax.tree.map(lambda part: jnp.pad(part, more), cache)
     return backbone.logits(last)[:, 0].astype(jnp.float32), hidden, grown
 
 
@@ -183,10 +189,9 @@ class Run:
         self._choose = programs.chooser(request.sampler, request.alternatives)
         self._controls = _controls(request)
         self._ids, self._lengths = padded(request.prompts)
-        needed = max(int(request.limits.max()), self._ids.shape[1])
-        self._cache_length = bucket(needed, SMALLEST_CACHE)
+        self._room = cache_room(programs.backbone, request, self._ids)
         structure = hash(tuple((p.shape, p.dtype) for p in self._parameters))
-        self._shape = (structure, len(self._lengths), self._cache_length)
+        self._shape = (structure, len(self._lengths), self._room)
         self._sampling = (request.sampler.program, request.alternatives, len(self._lengths))
         self._cache: Cache | None = None
         self._state: State | None = None
@@ -204,7 +209,7 @@ class Run:
     def prefill(self) -> Output:
         """Read the prompts; the first token of every row."""
         logits, self._cache, self._state = self._programs.prefill(
-            self._parameters, self._ids, self._lengths, cache_length=self._cache_length
+            self._parameters, self._ids, self._lengths, room=self._room
         )
         return self._next(logits)
 
@@ -228,6 +233,13 @@ def padded(prompts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
     for row, prompt in enumerate(prompts):
         ids[row, : len(prompt)] = prompt
     return ids, lengths
+
+
+def cache_room(backbone: Decoder, request: Request, ids: np.ndarray) -> Room:
+    """The cache for a request whose padded prompts are `ids`, int32 (B, P)."""
+    reach = int(request.limits.max())
+    length = bucket(max(reach, ids.shape[1]), SMALLEST_CACHE)
+    return Room(length, backbone.config.stretches(reach))
 
 
 def bucket(length: int, smallest: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.backbones.decoder import Cache
 from workbench.errors import SettingError
-from workbench.generation.programs import SMALLEST_CACHE, Programs, bucket, padded, read_prompts
+from workbench.generation.programs import Programs, Room, cache_room, padded, read_prompts
 from workbench.generation.request import Request
 from workbench.samplers import BeamSampler, ContrastiveSampler
 from workbench.samplers.beam import expand, first_scores, follow
@@ -48,10 +48,6 @@ def _budgets(request: Request) -> np.ndarray:
     return request.limits - np.array([len(ids) for ids in request.prompts])
 
 
-def _cache_length(request: Request, ids: np.ndarray) -> int:
-    return bucket(max(int(request.limits.max()), ids.shape[1]), SMALLEST_CACHE)
-
-
 def _repeat(tree: Any, times: int) -> Any:
     """Every row of every array `times` times in a row."""
     return jax.tree.map(lambda x: jnp.repeat(x, times, axis=0), tree)
@@ -78,7 +74,7 @@ def _beams(programs: Programs, request: Request) -> list[np.ndarray]:
     beams, parameters = sampler.num_beams, programs.parameters()
     ids, lengths = padded(request.prompts)
     logits, cache, _ = programs.prefill(
-        parameters, ids, lengths, cache_length=_cache_length(request, ids)
+        parameters, ids, lengths, room=cache_room(programs.backbone, request, ids)
     )
     logits, cache = _repeat((logits, cache), beams)
     scores = first_scores(len(lengths), beams)
@@ -132,7 +128,8 @@ def _contrastive(programs: Programs, request: Request) -> list[np.ndarray]:
     sampler, parameters = request.sampler, programs.parameters()
     ids, lengths = padded(request.prompts)
     read, step = programs.others("contrastive", sampler.k, _make_contrastive)
-    logits, hidden, cache = read(parameters, ids, lengths, cache_length=_cache_length(request, ids))
+    room = cache_room(programs.backbone, request, ids)
+    logits, hidden, cache = read(parameters, ids, lengths, room=room)
     settings = np.float32(sampler.temperature), np.float32(sampler.alpha)
     budgets, made, position = _budgets(request), [], lengths
     ended = np.zeros(len(lengths), bool)
@@ -148,12 +145,12 @@ def _make_contrastive(programs: Programs, k: int) -> tuple[Any, Any]:
     backbone = programs.backbone
 
     def read(
-        parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, cache_length: int
+        parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, room: Room
     ) -> tuple[jax.Array, jax.Array, Cache]:
         with programs.holding(parameters):
-            logits, hidden, cache = read_prompts(backbone, ids, lengths, cache_length)
-        room = ((0, 0), (0, cache_length - ids.shape[1]), (0, 0))
-        return logits, jnp.pad(hidden, room), cache
+            logits, hidden, cache = read_prompts(backbone, ids, lengths, room)
+        more = ((0, 0), (0, room.length - ids.shape[1]), (0, 0))
+        return logits, jnp.pad(hidden, more), cache
 
     def step(
         parameters: list[jax.Array],
@@ -182,7 +179,7 @@ def _make_contrastive(programs: Programs, k: int) -> tuple[Any, Any]:
         return tokens.reshape(-1)[taken], outcomes[taken], hidden, cache
 
     return (
-        jax.jit(read, static_argnames="cache_length"),
+        jax.jit(read, static_argnames="room"),
         jax.jit(step, donate_argnames=("cache", "hidden")),
     )
 
@@ -199,7 +196,7 @@ def _own_loop(programs: Programs, request: Request) -> list[np.ndarray]:
     tokens[:, :width] = prompts[:, :width]
     mask = np.arange(total) < lengths[:, None]
     _, cache, _ = programs.prefill(
-        parameters, prompts, lengths, cache_length=_cache_length(request, prompts)
+        parameters, prompts, lengths, room=cache_room(backbone, request, prompts)
     )
 
     @jax.jit

@@ -55,7 +55,12 @@ class GPT2Backbone(Decoder):
                 position=config.Learned(max_sequence_length),
                 norm=config.LayerNorm(1e-5),
                 attention=config.Attention(
-                    num_heads, num_heads, head_dim, scale=head_dim**-0.5, bias=True
+                    num_heads,
+                    num_heads,
+                    head_dim,
+                    scale=head_dim**-0.5,
+                    bias=True,
+                    output_bias=True,
                 ),
                 mlp=config.Dense(intermediate_dim, "gelu_tanh"),
                 dropout=dropout,

@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
 from workbench.backbones import config
+from workbench.backbones.layers.alibi import slopes
 from workbench.backbones.layers.named import Projection
-from workbench.backbones.layers.rotary import frequencies, rotate
+from workbench.backbones.layers.norms import make_norm
+from workbench.backbones.layers.rotary import rotate, rotation
 
 HIDDEN = -1e30
 
@@ -48,13 +51,13 @@ class Attention(keras.layers.Layer):
         width: int,
         init: Any,
         *,
-        rope: config.Rope | None,
+        position: config.Rope | config.Alibi | None,
         window: int | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.spec, self.window = spec, window
-        self.freqs = None if rope is None else frequencies(rope, spec.head_dim)
+        self.spec, self.window, self.position = spec, window, position
+        self.slopes = _slopes(position, spec)
         shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
         bias = "hk" if spec.bias else None
 
@@ -68,16 +71,25 @@ class Attention(keras.layers.Layer):
         self.output_projection = Projection(
             "bthk,dhk->btd",
             (None, width),
-            bias_axes="d" if spec.bias else None,
+            bias_axes="d" if spec.output_bias else None,
             name="output",
             **shared,
         )
+        self.query_norm = self._head_norm("query_norm")
+        self.key_norm = self._head_norm("key_norm")
+
+    def _head_norm(self, name: str) -> keras.layers.Layer | None:
+        norm = self.spec.query_key_norm
+        return None if norm is None else make_norm(norm, dtype=self.dtype_policy, name=name)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         for projection in (self.query, self.key, self.value):
             projection.build(input_shape)
         merged = (*input_shape[:-1], self.spec.heads, self.spec.head_dim)
         self.output_projection.build(merged)
+        for norm in (self.query_norm, self.key_norm):
+            if norm is not None:
+                norm.build((self.spec.head_dim,))
 
     def call(
         self,
@@ -85,25 +97,27 @@ class Attention(keras.layers.Layer):
         positions: jax.Array,
         padding_mask: jax.Array | None = None,
         cache: LayerCache | None = None,
+        stretched: bool = False,
     ) -> tuple[jax.Array, LayerCache]:
         """Positions are int32 (B, T), consecutive in each row. Without a cache the keys are x's
-        own, and `padding_mask` (B, T) hides the false ones."""
+        own, and `padding_mask` (B, T) hides the false ones. `stretched` takes the long factors of
+        longrope."""
         query, key, value = self.query(x), self.key(x), self.value(x)
-        if self.freqs is not None:
-            query, key = (rotate(part, positions, self.freqs) for part in (query, key))
+        if self.query_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
+        if isinstance(self.position, config.Rope):
+            turn = rotation(self.position, self.spec.head_dim, stretched)
+            query, key = (rotate(part, positions, turn) for part in (query, key))
         if cache is None:
             cache = LayerCache(key, value)
         else:
             cache = cache.write(key, value, positions[:, 0])
-        slots = jnp.arange(cache.key.shape[1])
-        visible = self._visible(positions, slots, padding_mask)
-        return self.output_projection(self._attend(query, cache, visible)), cache
+        distance = positions[:, :, None] - jnp.arange(cache.key.shape[1])
+        visible = self._visible(distance, padding_mask)
+        return self.output_projection(self._attend(query, cache, visible, distance)), cache
 
-    def _visible(
-        self, positions: jax.Array, slots: jax.Array, padding_mask: jax.Array | None
-    ) -> jax.Array:
-        """Which slot each query sees: bool (B, T, L)."""
-        distance = positions[:, :, None] - slots
+    def _visible(self, distance: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
+        """Which slot each query sees, bool (B, T, L), given how far back it lies."""
         visible = distance >= 0
         if self.window is not None:
             visible &= distance < self.window
@@ -111,7 +125,9 @@ class Attention(keras.layers.Layer):
             visible &= padding_mask[:, None, :].astype(bool)
         return visible
 
-    def _attend(self, query: jax.Array, cache: LayerCache, visible: jax.Array) -> jax.Array:
+    def _attend(
+        self, query: jax.Array, cache: LayerCache, visible: jax.Array, distance: jax.Array
+    ) -> jax.Array:
         """Softmax attention; query is (B, T, heads, K). Scores and softmax are float32."""
         batch, length, heads, dim = query.shape
         groups = self.spec.kv_heads
@@ -122,6 +138,9 @@ class Attention(keras.layers.Layer):
         scores = scores * self.spec.scale
         if self.spec.soft_cap is not None:
             scores = self.spec.soft_cap * jnp.tanh(scores / self.spec.soft_cap)
+        if self.slopes is not None:
+            fall = self.slopes.reshape(groups, heads // groups)
+            scores = scores - fall[:, :, None, None] * distance[:, None, None].astype(jnp.float32)
         scores = jnp.where(visible[:, None, None], scores, HIDDEN)
         weights = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
         # Dividing after the values are mixed divides head_dim numbers in place of every slot's.
@@ -133,3 +152,9 @@ class Attention(keras.layers.Layer):
         )
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
         return (mixed / total).astype(query.dtype).reshape(query.shape)
+
+
+def _slopes(position: object, spec: config.Attention) -> np.ndarray | None:
+    if not isinstance(position, config.Alibi):
+        return None
+    return slopes(spec.heads) * np.float32(spec.scale if position.scaled else 1.0)

@@ -40,15 +40,16 @@ class GatedMLP(keras.layers.Layer):
 
 
 class DenseMLP(keras.layers.Layer):
-    """down(act(up(x))) with biases; x is (B, T, width)."""
+    """down(act(up(x))); x is (B, T, width)."""
 
     def __init__(self, spec: config.Dense, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
         self.activation = ACTIVATIONS[spec.activation]
         inner, outer = (None, spec.width), (None, width)
-        self.up = Projection("btd,fd->btf", inner, bias_axes="f", name="up", **shared)
-        self.down = Projection("btf,df->btd", outer, bias_axes="d", name="down", **shared)
+        biases = ("f", "d") if spec.bias else (None, None)
+        self.up = Projection("btd,fd->btf", inner, bias_axes=biases[0], name="up", **shared)
+        self.down = Projection("btf,df->btd", outer, bias_axes=biases[1], name="down", **shared)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.up.build(input_shape)
@@ -58,9 +59,7 @@ class DenseMLP(keras.layers.Layer):
         return self.down(self.activation(self.up(x)))
 
 
-def make_mlp(
-    spec: config.Dense | config.Gated, width: int, init: Any, **kwargs: Any
-) -> keras.layers.Layer:
+def make_mlp(spec: config.Mlp, width: int, init: Any, **kwargs: Any) -> keras.layers.Layer:
     """The layer for a feed-forward specification; `width` is that of the residual stream."""
-    kind = GatedMLP if isinstance(spec, config.Gated) else DenseMLP
-    return kind(spec, width, init, **kwargs)
+    kinds = {config.Gated: GatedMLP, config.Dense: DenseMLP}
+    return kinds[type(spec)](spec, width, init, **kwargs)
