@@ -39,3 +39,8 @@ class SettingError(WorkbenchError):
 
 class PromptError(WorkbenchError):
     """A prompt cannot be used: wrong type, empty, or longer than the model's context."""
+
+
+class ChatTemplateError(WorkbenchError):
+    """A model has no chat template, or its template is wrong, refuses the messages, or works too
+    long or with too much memory."""

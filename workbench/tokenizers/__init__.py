@@ -1,6 +1,8 @@
 """Text to token ids and back. Base classes and the Transformers reader; families subclass them."""
 
 from workbench.tokenizers.byte_pair import GPT2_PATTERN, LLAMA3_PATTERN, BytePairTokenizer
+from workbench.tokenizers.chat import ChatTemplate
+from workbench.tokenizers.chat_built_in import built_in_chat_template
 from workbench.tokenizers.convert import to_byte_pair, to_sentence_piece
 from workbench.tokenizers.incremental import IncrementalDecoder
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
@@ -12,10 +14,12 @@ __all__ = [
     "GPT2_PATTERN",
     "LLAMA3_PATTERN",
     "BytePairTokenizer",
+    "ChatTemplate",
     "IncrementalDecoder",
     "SentencePieceTokenizer",
     "Tokenizer",
     "TransformersTokenizer",
+    "built_in_chat_template",
     "load_transformers_tokenizer",
     "to_byte_pair",
     "to_sentence_piece",

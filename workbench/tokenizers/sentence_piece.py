@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import ClassVar
 
 import sentencepiece
 
-from workbench.tokenizers.checks import expect
+from workbench.tokenizers.checks import as_text, expect
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.tokenizer import Tokenizer
@@ -72,6 +73,27 @@ class SentencePieceTokenizer(Tokenizer):
     def _encode(self, text: str) -> list[int]:
         with refusing(f"{type(self).__name__} cannot split this text"):
             return self._backend.encode(text, add_bos=self.add_bos, add_eos=self.add_eos)
+
+    def control_tokens(self, template: str | None = None) -> frozenset[str]:
+        """Those of every tokenizer, and the model's own control symbols."""
+        model = self._backend
+        own = (token for i, token in enumerate(self._tokens) if model.is_control(i))
+        return super().control_tokens(template) | frozenset(own)
+
+    def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
+        """Token ids of a text in which `control` tokens count as such, each as one id.
+
+        The library reads no control symbols in a text, so it is split at them. Every part is
+        then a text by itself, with the space in front that the model may ask for: the ids of
+        Transformers' tokenizers for these models.
+        """
+        longest_first = sorted(map(re.escape, control), key=len, reverse=True)
+        parts = re.split(f"({'|'.join(longest_first) or '(?!)'})", as_text(text))
+        ids: list[int] = []
+        for index, part in enumerate(parts):
+            is_control = index % 2 == 1
+            ids += [self.token_to_id(part)] if is_control else self._backend.encode(part)
+        return ids
 
     def _piece(self, token_id: int) -> Piece:
         model, token = self._backend, self._tokens[token_id]

@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.errors import PresetError, PromptError, SettingError
 from workbench.presets.named import NamedPresets
+from workbench.tokenizers.chat import end_of_turn_tokens, marks
 from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
 from workbench.tokenizers.incremental import IncrementalDecoder, Piece, TextRule
 
@@ -48,6 +49,8 @@ class Tokenizer(ABC):
     extra_stop_tokens: tuple[str, ...] = ()
     prepends_start_token: bool = True
     """Whether the reference puts the start token before a prompt. `tokenize` never does."""
+    chat_template: str | None = None
+    """How a conversation is written, a Jinja template; None for a base model. See `chat`."""
 
     presets = NamedPresets()
     file_assets: ClassVar[tuple[str, ...]] = ()
@@ -136,6 +139,17 @@ class Tokenizer(ABC):
             return ids
         ids = ids[: self.sequence_length]
         return ids + [self.pad_token_id] * (self.sequence_length - len(ids))
+
+    def control_tokens(self, template: str | None = None) -> frozenset[str]:
+        """Tokens that mean something besides their letters: the special tokens, and what a chat
+        template writes between messages as far as the vocabulary has it."""
+        special = (self._token_of(token_id) for token_id in self.special_token_ids)
+        known = {mark for mark in marks(template) if self.has_token(mark)}
+        return known | frozenset(token for token in special if token is not None)
+
+    def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
+        """Token ids of a text in which `control` tokens count as such, each as one id."""
+        return self._encode(as_text(text))
 
     # Ids to text.
 
@@ -237,7 +251,8 @@ class Tokenizer(ABC):
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
         """What ends generation by default: the end tokens and the ends of a turn."""
-        tokens = (self.end_token, self.end_token2, *self.extra_stop_tokens)
+        turns = end_of_turn_tokens(self.chat_template)
+        tokens = (self.end_token, self.end_token2, *self.extra_stop_tokens, *turns)
         return tuple(dict.fromkeys(self._known_ids(tokens)))
 
     @property

@@ -11,8 +11,7 @@ from workbench.tokenizers.tokenizer import Tokenizer
 from workbench.tokenizers.tokenizer_json import TOKENIZER_JSON, TransformersTokenizer
 
 SENTENCE_PIECE = "tokenizer.model"
-END_OF_TURN = ("<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>")
-"""What closes a turn in the chat templates of the families; each ends generation too."""
+CHAT_TEMPLATE = "chat_template.jinja"
 
 
 def load_transformers_tokenizer(folder: str | Path) -> Tokenizer:
@@ -54,6 +53,7 @@ def _with_special_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> To
     tokenizer.start_token = _token(named, "bos_token", where)
     tokenizer.end_token = _token(named, "eos_token", where) or next(iter(stops), None)
     tokenizer.extra_stop_tokens = stops
+    tokenizer.chat_template = _chat_template(folder, config)
     tokenizer.check_special_tokens(where)
     pad = _token(named, "pad_token", where)
     tokenizer.pad_token = pad if pad and tokenizer.has_token(pad) else None
@@ -78,9 +78,7 @@ def _check_added_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> Non
 def _stop_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> tuple[str, ...]:
     """Tokens that end generation besides the end token, as far as the vocabulary has them."""
     ids = [i for i in _end_ids(folder) if 0 <= i < tokenizer.vocabulary_size()]
-    template = _chat_template(folder, config)
-    turns = [token for token in END_OF_TURN if token in template and tokenizer.has_token(token)]
-    return tuple(dict.fromkeys([*map(tokenizer.id_to_token, ids), *turns]))
+    return tuple(dict.fromkeys(map(tokenizer.id_to_token, ids)))
 
 
 def _end_ids(folder: Path) -> list[int]:
@@ -94,10 +92,24 @@ def _end_ids(folder: Path) -> list[int]:
     return ids
 
 
-def _chat_template(folder: Path, config: dict) -> str:
-    """The text of the folder's chat templates; they are only searched here, never run."""
-    file = folder / "chat_template.jinja"
-    return str(config.get("chat_template", "")) + (read_text(file) if file.is_file() else "")
+def _chat_template(folder: Path, config: dict) -> str | None:
+    """The folder's chat template: its file, else what the configuration says."""
+    if (folder / CHAT_TEMPLATE).is_file():
+        return read_text(folder / CHAT_TEMPLATE)
+    template = config.get("chat_template")
+    if template is None or isinstance(template, str):
+        return template
+    return _default_template(template, folder / "tokenizer_config.json")
+
+
+def _default_template(entries: object, where: Path) -> str:
+    """Of several templates with names, the default, else the first."""
+    listed = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+    named = {str(entry.get("name")): entry.get("template") for entry in entries} if listed else {}
+    template = named.get("default", next(iter(named.values()), None))
+    if not isinstance(template, str):
+        raise PresetError.at(where, "chat_template", "a string, or several with names", entries)
+    return template
 
 
 def _optional(folder: Path, name: str) -> dict:

@@ -1,0 +1,174 @@
+"""Chat templates: from a list of messages to the text, and the ids, that a model was trained on.
+
+A template writes control tokens such as `<|im_end|>` between the messages, and a user may write
+the same letters inside one. Text of messages never becomes a control token: there each such word
+is cut in two before the template runs, and the parts are tokenised apart, so that they come out
+as the ordinary tokens of the same letters. (A SentencePiece model that puts a space before every
+text puts one at the cut.) For messages without such words the ids are those of Transformers'
+`apply_chat_template`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import ChatTemplateError, PromptError
+
+if TYPE_CHECKING:
+    from workbench.tokenizers.tokenizer import Tokenizer
+
+Message = Mapping[str, Any]
+
+END_OF_TURN = ("<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>")
+"""What closes a turn in the templates of the families; each ends generation too."""
+
+CUT = "\ufdd0"  # a code point that is no character, and so in no text
+_MARK = re.compile(r"<\|[^<>|\s]+\|>|<(?:start|end)_of_turn>|\[/?[A-Z_]+\]")
+
+
+def end_of_turn_tokens(source: str | None) -> list[str]:
+    """The tokens with which a template closes a turn."""
+    return [token for token in END_OF_TURN if source is not None and token in source]
+
+
+def marks(source: str | None) -> set[str]:
+    """What looks like a control token in a template: `<|user|>`, `<start_of_turn>`, `[INST]`."""
+    return set(_MARK.findall(source or ""))
+
+
+def check_messages(messages: str | Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages as a list of dictionaries; a string is one message of the user.
+
+    Raises:
+        PromptError: there is none, or one has no role or content.
+    """
+    if isinstance(messages, str):
+        return [{"role": "user", "content": messages}]
+    if isinstance(messages, Mapping) or not isinstance(messages, Sequence) or not messages:
+        raise PromptError(
+            "messages: expected a string or a list of {'role': ..., 'content': ...}, got "
+            f"{str(messages)[:80]!r}"
+        )
+    for index, message in enumerate(messages):
+        _check_message(index, message)
+    return [dict(message) for message in messages]
+
+
+def _check_message(index: int, message: object) -> None:
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise PromptError(
+            f"messages[{index}]: expected {{'role': ..., 'content': ...}}, got "
+            f"{str(message)[:80]!r}"
+        )
+    content = message.get("content")
+    # Tool calls have no content, and content may come in parts: a template knows what to do.
+    if not isinstance(content, str | Sequence) and "tool_calls" not in message:
+        raise PromptError(
+            f"messages[{index}]: content: expected a string, got {type(content).__name__}"
+        )
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A Jinja template of a conversation, as Transformers' tokenizers carry it.
+
+    It runs in Jinja's immutable sandbox in a process of its own, for at most 1 s, with at most
+    256 MB of memory and 1,048,576 characters of output. It sees `messages`, `bos_token`,
+    `eos_token`, `pad_token`, `add_generation_prompt` and what the caller adds; and beside Jinja's
+    own: `tojson` without HTML escapes, `strftime_now`, `raise_exception`, loop controls, and the
+    `generation` tag, which does nothing here.
+
+    `source`: the template's text.
+
+    Example:
+        >>> template = ChatTemplate.of(lm.preprocessor.tokenizer)
+        >>> template.ids([{"role": "user", "content": "Hi"}], lm.preprocessor.tokenizer)
+    """
+
+    source: str
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> ChatTemplate:
+        """The template of a tokenizer.
+
+        Raises:
+            ChatTemplateError: it has none.
+        """
+        if tokenizer.chat_template is None:
+            raise ChatTemplateError(
+                "chat: this model has no chat template, as a base model, which continues text and "
+                "was not trained to answer. Use generate(), load an instruct preset, or say how a "
+                "conversation is written: lm.preprocessor.tokenizer.chat_template = "
+                "workbench.tokenizers.built_in_chat_template('chatml'), or a Jinja template of "
+                "your own."
+            )
+        return cls(tokenizer.chat_template)
+
+    def text(
+        self,
+        messages: str | Sequence[Message],
+        tokenizer: Tokenizer,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The conversation as text, up to where the reply begins.
+
+        Args:
+            messages: a string, or dictionaries with `role` and `content`.
+            tokenizer: whose special tokens the template writes.
+            arguments: more variables for the template, such as `enable_thinking` or `tools`.
+
+        Raises:
+            PromptError: the messages are no messages.
+            ChatTemplateError: the template is wrong, refuses them, or passes a limit.
+        """
+        return self._render(check_messages(messages), tokenizer, arguments)
+
+    def ids(
+        self,
+        messages: str | Sequence[Message],
+        tokenizer: Tokenizer,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """The token ids of `text`, with no word of a message read as a control token.
+
+        Raises:
+            PromptError, ChatTemplateError: as `text`.
+        """
+        control = tokenizer.control_tokens(self.source)
+        safe = cut_tokens(check_messages(messages), control)
+        rendered = self._render(safe, tokenizer, arguments)
+        parts = (part for part in rendered.split(CUT) if part)
+        return [token for part in parts for token in tokenizer.tokenize_marked(part, control)]
+
+    def _render(
+        self,
+        messages: list[dict[str, Any]],
+        tokenizer: Tokenizer,
+        arguments: Mapping[str, Any] | None,
+    ) -> str:
+        from workbench.tokenizers.chat_renderer import renderer
+
+        named = {
+            "bos_token": tokenizer.start_token,
+            "eos_token": tokenizer.end_token,
+            "pad_token": tokenizer.pad_token,
+        }
+        variables = {key: token for key, token in named.items() if token is not None}
+        variables |= {"messages": messages, "add_generation_prompt": True, **(arguments or {})}
+        return renderer.render(self.source, variables)
+
+
+def cut_tokens(value: Any, tokens: frozenset[str]) -> Any:
+    """Plain data in which every control token inside a string is cut after its first character."""
+    if isinstance(value, str):
+        for token in sorted(tokens, key=len, reverse=True):
+            value = value.replace(token, token[0] + CUT + token[1:])
+        return value
+    if isinstance(value, Mapping):
+        return {key: cut_tokens(item, tokens) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cut_tokens(item, tokens) for item in value]
+    return value
