@@ -17,7 +17,7 @@ from preset_files import (
     write_llama,
 )
 
-from workbench.backbones.families.gpt2 import TRANSFORMERS_IGNORED, GPT2Backbone
+from workbench.backbones.families.gpt2 import TRANSFORMERS, GPT2Backbone
 from workbench.backbones.families.gpt2 import TRANSFORMERS_RULES as GPT2_RULES
 from workbench.backbones.families.llama import TRANSFORMERS_RULES, LlamaBackbone
 from workbench.backbones.weights import Rule, loading
@@ -223,7 +223,7 @@ class TestFusedTensors:
         return {n: noise.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
 
     def build(self, loader, tensors):
-        weights = loader(tensors, 1, GPT2_RULES, TRANSFORMERS_IGNORED)
+        weights = loader(tensors, 1, GPT2_RULES, TRANSFORMERS.ignored)
         with loading(weights):
             backbone = GPT2Backbone(9, 1, 2, 6, 8, max_sequence_length=5)
         weights.finish()

@@ -93,19 +93,67 @@ def test_weights_without_a_place_are_named():
     with pytest.raises(PresetError, match="lost"):
         list(stored({}, {"lost": lambda: np.zeros(1)}))
     half = expand([Rule("a", "x", part=(0, 2)), Rule("b", "x", part=(1, 2))], 1)
-    with pytest.raises(PresetError, match="the parts"):
+    with pytest.raises(PresetError, match="all of 2 units"):
         list(stored(half, {"a": lambda: np.zeros(2)}))
 
 
-@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
-@pytest.mark.parametrize("layout", ["keras_hub_rules", "transformers_rules"])
-def test_every_familys_rules_are_sound(family, layout):
-    table = expand(getattr(family, layout), 3)
+def test_parts_of_unequal_size_and_by_groups():
+    """Two heads of queries to each of key and value, once after each other, once by groups."""
+    query, key = numbers((4, 2, 3)), numbers((2, 2, 3)) + 100
+    rows = "hkd -> (hk)d"
+    after = [
+        Rule("q", "fused", rows, part=weights.Part(0, 4, 6)),
+        Rule("k", "fused", rows, part=weights.Part(4, 6, 6)),
+    ]
+    grouped = [
+        Rule("q", "fused", rows, part=weights.Part(0, 2, 3, groups=2)),
+        Rule("k", "fused", rows, part=weights.Part(2, 3, 3, groups=2)),
+    ]
+    expected = {
+        "after": np.concatenate([query, key]).reshape(12, 3),
+        "grouped": np.concatenate([query[:2], key[:1], query[2:], key[1:]]).reshape(12, 3),
+    }
+    for name, rules in (("after", after), ("grouped", grouped)):
+        table = expand(rules, 1)
+        written = dict(stored(table, {"q": lambda: query, "k": lambda: key}))
+        np.testing.assert_array_equal(written["fused"], expected[name])
+        for ours, value in (("q", query), ("k", key)):
+            assert table[ours].file_shape(value.shape) == (12, 3)
+            np.testing.assert_array_equal(table[ours].load(written["fused"], value.shape), value)
+
+
+def test_rows_before_the_first_and_a_tensor_per_expert():
+    table = expand([Rule("table", "positions", skip=2), Rule("bank", "expert.{e}", "fd -> df")], 1)
+    ours = {"table": numbers((3, 2)), "bank": numbers((2, 3, 4))}
+    written = dict(stored(table, {name: (lambda v=value: v) for name, value in ours.items()}))
+    assert set(written) == {"positions", "expert.0", "expert.1"}
+    np.testing.assert_array_equal(written["positions"][:2], 0)
+    np.testing.assert_array_equal(table["table"].load(written["positions"], (3, 2)), ours["table"])
+    for expert in range(2):
+        rule = table["bank"].of_expert(expert)
+        loaded = rule.load(written[f"expert.{expert}"], (3, 4))
+        np.testing.assert_array_equal(loaded, ours["bank"][expert])
+
+
+def tables():
+    """Every rule table that does not depend on a model's arguments."""
+    for family in families():
+        formats = {"keras_hub": family.keras_hub_rules}
+        if family.transformers is not None:
+            formats["transformers"] = family.transformers.rules
+        for name, rules in formats.items():
+            if not callable(rules):
+                yield pytest.param(rules, id=f"{family.name}-{name}")
+
+
+@pytest.mark.parametrize("rules", list(tables()))
+def test_every_familys_rules_are_sound(rules):
+    table = expand(rules, 3)
     claimed = [(name, rule.part) for rule in table.values() for name in rule.names]
     assert len(claimed) == len(set(claimed))
     for rule in table.values():
         assert rule.copy_of is None or rule.copy_of in table
-        assert rule.part is None or 0 <= rule.part[0] < rule.part[1]
+        assert rule.part is None or 0 <= rule.part.start < rule.part.stop <= rule.part.of
 
 
 def test_outside_a_load_the_default_initializer_stays():

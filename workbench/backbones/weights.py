@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -69,18 +69,55 @@ SAME = Layout("")
 
 
 @dataclass(frozen=True)
+class Part:
+    """Where a weight lies in a tensor that holds several.
+
+    The tensor's `axis` is cut into `groups` equal groups, each group into `of` equal units, and
+    the weight is the units `start` to `stop` of every group. `Part(0, 1, 3, groups=heads)` is the
+    queries where every head's query, key and value follow each other.
+    """
+
+    start: int
+    stop: int
+    of: int
+    groups: int = 1
+    axis: int = 0
+
+    def whole(self, shape: Shape) -> Shape:
+        """The tensor's shape, given this part's."""
+        sizes = list(shape)
+        sizes[self.axis] = sizes[self.axis] * self.of // (self.stop - self.start)
+        return tuple(sizes)
+
+    def cut(self, tensor: np.ndarray) -> np.ndarray:
+        """This part of the tensor, a view where numpy can."""
+        units = np.moveaxis(tensor, self.axis, 0)
+        units = units.reshape(self.groups, self.of, -1, *units.shape[1:])
+        taken = units[:, self.start : self.stop]
+        return np.moveaxis(taken.reshape(-1, *taken.shape[3:]), 0, self.axis)
+
+    def units(self, piece: np.ndarray) -> np.ndarray:
+        """The inverse of `cut`'s reshaping: (groups, units, unit, ...)."""
+        first = np.moveaxis(piece, self.axis, 0)
+        return first.reshape(self.groups, self.stop - self.start, -1, *first.shape[1:])
+
+
+@dataclass(frozen=True)
 class Rule:
     """One weight of ours and its tensor in a file.
 
     In both names `{i}` is the layer's index and `{_i}` the same as Keras numbers repeated layers:
-    empty for layer 0, `_1` for layer 1.
+    empty for layer 0, `_1` for layer 1. In theirs `{e}` is the index of an expert: each expert
+    has a tensor of its own, and ours stacks them along its first axis.
 
     Attributes:
         ours: name of our weight: the path of its variable in the backbone.
         theirs: name of the tensor, or exact alternatives of which a file holds one; the first
             is the one written.
-        layout: how theirs holds ours: a `Layout`, or its pattern.
-        part: (index, count) where ours is that equal part of theirs along their last axis.
+        layout: how theirs holds ours (one expert of it under `{e}`): a `Layout`, or its pattern.
+        part: where theirs holds more than ours; (index, count) is short for that equal part along
+            the last axis.
+        skip: rows before the first of ours, which nothing uses; written as zeros.
         copy_of: for a head that may be tied. When the model has no such weight, a file may still
             hold the tensor if it is bit-equal to the one that fills the weight named here.
     """
@@ -88,30 +125,61 @@ class Rule:
     ours: str
     theirs: str | tuple[str, ...]
     layout: Layout | str = SAME
-    part: tuple[int, int] | None = None
+    part: Part | tuple[int, int] | None = None
+    skip: int = 0
     copy_of: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.layout, str):
             object.__setattr__(self, "layout", Layout(self.layout))
+        if isinstance(self.part, tuple):
+            index, count = self.part
+            object.__setattr__(self, "part", Part(index, index + 1, count, axis=-1))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The alternatives, most usual first."""
         return (self.theirs,) if isinstance(self.theirs, str) else self.theirs
 
+    @property
+    def by_expert(self) -> bool:
+        """Whether each expert has a tensor of its own."""
+        return "{e}" in self.names[0]
+
+    def of_expert(self, expert: int) -> Rule:
+        """The rule for one expert's slice of our weight."""
+        names = tuple(name.replace("{e}", str(expert)) for name in self.names)
+        return replace(self, theirs=names)
+
     def file_shape(self, ours: Shape) -> Shape:
         """The shape in the file of a weight of shape `ours`, all parts together."""
         shape = self.layout.file_shape(ours)
-        return shape if self.part is None else (*shape[:-1], shape[-1] * self.part[1])
+        if self.skip:
+            shape = (shape[0] + self.skip, *shape[1:])
+        return shape if self.part is None else self.part.whole(shape)
 
     def load(self, theirs: np.ndarray, ours: Shape) -> np.ndarray:
         """Our tensor of shape `ours` from theirs, a view where numpy can."""
         if self.part is not None:
-            index, count = self.part
-            width = theirs.shape[-1] // count
-            theirs = theirs[..., index * width : (index + 1) * width]
-        return self.layout.load(theirs, ours)
+            theirs = self.part.cut(theirs)
+        return self.layout.load(theirs[self.skip :], ours)
+
+    def store(self, ours: np.ndarray) -> np.ndarray:
+        """Our tensor as theirs, or as its part of theirs."""
+        theirs = self.layout.store(ours)
+        if not self.skip:
+            return theirs
+        unused = np.zeros((self.skip, *theirs.shape[1:]), theirs.dtype)
+        return np.concatenate([unused, theirs])
+
+
+Rules = Sequence[Rule] | Callable[[Mapping[str, Any]], Sequence[Rule]]
+
+
+def rules_for(rules: Rules, arguments: Mapping[str, Any]) -> Sequence[Rule]:
+    """A family's rules for a model of these constructor arguments: where a file fuses weights of
+    unequal sizes, the rules depend on them."""
+    return rules(arguments) if callable(rules) else rules
 
 
 def either(prefix: str, name: str) -> tuple[str, str]:
@@ -166,20 +234,35 @@ def stored(
     for name in weights:
         grouped.setdefault(rules[name].names[0], []).append(rules[name])
     for theirs, group in grouped.items():
-        yield theirs, _joined(theirs, group, weights)
+        if group[0].by_expert:
+            for expert, tensor in enumerate(weights[group[0].ours]()):
+                rule = group[0].of_expert(expert)
+                yield rule.names[0], rule.store(tensor)
+        else:
+            yield theirs, _joined(theirs, group, weights)
 
 
 def _joined(
     theirs: str, group: list[Rule], weights: Mapping[str, Callable[[], np.ndarray]]
 ) -> np.ndarray:
-    tensors = {rule.part: rule.layout.store(weights[rule.ours]()) for rule in group}
-    if list(tensors) == [None]:
-        return tensors[None]
-    count = group[0].part[1] if group[0].part else 1
-    parts = [(index, count) for index in range(count)]
-    if len(group) != count or set(tensors) != set(parts):
-        raise PresetError.at("weight rules", theirs, f"the parts {parts}", list(tensors))
-    return np.concatenate([tensors[part] for part in parts], axis=-1)
+    tensors = [(rule.part, rule.store(weights[rule.ours]())) for rule in group]
+    if tensors[0][0] is None:
+        return tensors[0][1]
+    tensors.sort(key=lambda item: item[0].start)
+    parts = [part for part, _ in tensors]
+    if not covers(parts):
+        raise PresetError.at("weight rules", theirs, f"all of {parts[0].of} units", parts)
+    whole = np.concatenate([part.units(tensor) for part, tensor in tensors], axis=1)
+    return np.moveaxis(whole.reshape(-1, *whole.shape[3:]), 0, parts[0].axis)
+
+
+def covers(parts: Collection[Part]) -> bool:
+    """Whether the parts are a whole tensor, each unit once."""
+    ordered = sorted(parts, key=lambda part: part.start)
+    starts = [part.start for part in ordered]
+    return (
+        starts == [0, *(part.stop for part in ordered[:-1])] and ordered[-1].stop == ordered[0].of
+    )
 
 
 class Loader(Protocol):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import jax
 
-from workbench.backbones.weights import Rule, loading
+from workbench.backbones.weights import Rules, loading, rules_for
 from workbench.errors import PresetError, WorkbenchError
 from workbench.presets.files import CONFIG, PREPROCESSOR
 from workbench.presets.formats.keras_hub import KerasHubFolder
@@ -34,7 +34,7 @@ class PresetFolder(Protocol):
 
     folder: Path
     family: Family
-    weight_rules: Sequence[Rule]
+    weight_rules: Rules
     ignored_weights: Sequence[str]
     manifest: Manifest
 
@@ -171,7 +171,8 @@ def _build_backbone(
     source = preset.open_weights()
     try:
         layers = arguments["num_layers"]
-        loader = WeightLoader(source, preset.weight_rules, layers, preset.ignored_weights)
+        rules = rules_for(preset.weight_rules, arguments)
+        loader = WeightLoader(source, rules, layers, preset.ignored_weights)
         with _named_errors(CONFIG), loading(loader):
             backbone = cls(**arguments)
         loader.finish()

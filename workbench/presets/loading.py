@@ -11,7 +11,15 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from workbench.backbones.weights import Rule, Shape, expand, is_numbered, numbered
+from workbench.backbones.weights import (
+    Part,
+    Rule,
+    Shape,
+    covers,
+    expand,
+    is_numbered,
+    numbered,
+)
 from workbench.errors import PresetError
 from workbench.presets.files import CONFIG
 from workbench.presets.formats.tensors import FLOATS, TensorSource
@@ -52,7 +60,7 @@ class WeightLoader:
         self.problems: list[str] = []
         self._rules = expand(rules, num_layers)
         self._ignored = set(_numbered(ignored, num_layers))
-        self._used: dict[str, set[tuple[int, int] | None]] = {}
+        self._used: dict[str, set[Part | None]] = {}
         self._shared: dict[str, np.ndarray] = {}
         self._given: set[str] = set()
         self._left = sum(math.prod(source.shape(name)) for name in source.names())
@@ -72,14 +80,31 @@ class WeightLoader:
         if self._left < 0:
             self.problems.append(f"{name} {shape}: the model holds more numbers than the file")
             self.finish()
-        theirs = self._find(name, shape)
+        rule = self._rule(name)
+        if rule is None:
+            return jnp.zeros(shape, dtype)
+        if rule.by_expert:
+            return jax.block_until_ready(jax.device_put(self._stacked(rule, shape, dtype)))
+        theirs = self._find(rule, shape)
         if theirs is None:
             return jnp.zeros(shape, dtype)
-        rule = self._rules[name]
+        return jax.block_until_ready(jax.device_put(self._fetch(rule, theirs, shape, dtype)))
+
+    def _stacked(self, rule: Rule, shape: Shape, dtype: Any) -> np.ndarray:
+        """Experts that the file keeps apart, in one array."""
+        values = np.zeros(shape, jnp.dtype(dtype))
+        for expert in range(shape[0]):
+            one = rule.of_expert(expert)
+            theirs = self._find(one, shape[1:])
+            if theirs is not None:
+                values[expert] = self._fetch(one, theirs, shape[1:], dtype)
+        return values
+
+    def _fetch(self, rule: Rule, theirs: str, shape: Shape, dtype: Any) -> np.ndarray:
         values = _cast(self._read(theirs, rule), dtype)
         if not _all_finite(values):
             self.problems.append(f"{shown(theirs)}: holds NaN or infinite numbers as {dtype}")
-        return jax.block_until_ready(jax.device_put(rule.load(values, shape)))
+        return rule.load(values, shape)
 
     def finish(self) -> None:
         """Check that every tensor was used exactly once.
@@ -101,8 +126,8 @@ class WeightLoader:
             if name not in self._ignored and source.dtype(name) in FLOATS
         )
 
-    def _find(self, name: str, shape: Shape) -> str | None:
-        """The file's name of the tensor for our weight; None, with the problem noted."""
+    def _rule(self, name: str) -> Rule | None:
+        """The rule for our weight, asked for once; None, with the problem noted."""
         if name in self._given:
             self.problems.append(f"{name}: two weights of the model have this name")
             return None
@@ -110,7 +135,10 @@ class WeightLoader:
         rule = self._rules.get(name)
         if rule is None:
             self.problems.append(f"{name}: the family's weight rules lack this weight")
-            return None
+        return rule
+
+    def _find(self, rule: Rule, shape: Shape) -> str | None:
+        """The file's name of the tensor for a rule; None, with the problem noted."""
         present = [theirs for theirs in rule.names if theirs in self.source.names()]
         if len(present) != 1:
             found = "missing" if not present else "both present"
@@ -135,7 +163,7 @@ class WeightLoader:
             self._meter.report()
             values = self.source.read(theirs)
             self._meter.add(values.nbytes, self.source.file)
-        if rule.part is not None and len(self._used[theirs]) < rule.part[1]:
+        if rule.part is not None and not covers(self._used[theirs]):
             self._shared[theirs] = values
         return values
 
@@ -160,10 +188,10 @@ class WeightLoader:
 
     def _half_used(self) -> list[str]:
         return [
-            f"{shown(name)}: {len(parts)} of its {part[1]} parts used"
+            f"{shown(name)}: {sum(p.stop - p.start for p in parts)} of its "
+            f"{next(iter(parts)).of} parts used"
             for name, parts in self._used.items()
-            for part in list(parts)[:1]
-            if part is not None and len(parts) != part[1]
+            if None not in parts and not covers(parts)
         ]
 
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.backbones.weights import Rule
+from workbench.backbones.weights import Rules
 from workbench.errors import PresetError
+from workbench.presets.formats.transformers_config import Transformers
 
 MODULES = ("gemma", "gpt2", "llama")
-
-
-def _any_folder(config: Mapping[str, Any], folder: Path) -> bool:
-    return True
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,7 @@ class Family:
         keras_hub_rules: weights in `model.weights.h5`, such as
             `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`.
         keras_hub_ignored: names of tensors that may be present there and are not used.
-        transformers_model_types: values of `model_type` in a Transformers `config.json`.
-        transformers_match: tells families of the same `model_type` apart: given the config and
-            the folder, whether it is this family.
-        transformers_config: the Transformers config to the backbone's arguments; refuses what it
-            does not understand (`formats.settings.Settings` helps).
-        transformers_rules: weights in `model.safetensors`.
-        transformers_ignored: names of tensors that may be present there and are not used; they
-            may hold `{i}`.
+        transformers: its files in Transformers' layout.
     """
 
     name: str
@@ -52,13 +42,9 @@ class Family:
     tokenizer: type
     preprocessor: type
     causal_lm: type
-    keras_hub_rules: tuple[Rule, ...]
+    keras_hub_rules: Rules
     keras_hub_ignored: tuple[str, ...] = ()
-    transformers_model_types: tuple[str, ...] = ()
-    transformers_match: Callable[[Mapping[str, Any], Path], bool] = _any_folder
-    transformers_config: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
-    transformers_rules: tuple[Rule, ...] = ()
-    transformers_ignored: tuple[str, ...] = ()
+    transformers: Transformers | None = None
 
     @property
     def classes(self) -> tuple[type, ...]:
@@ -100,12 +86,12 @@ def match_transformers(config: Mapping[str, Any], folder: Path, cls: type) -> Fa
     """The family of a Transformers config, None where the workbench has none.
 
     Where several families share the `model_type`, those that have a class `cls` come first, then
-    `transformers_match` decides.
+    `Transformers.match` decides.
     """
     model_type = config.get("model_type")
-    sharing = [family for family in families() if model_type in family.transformers_model_types]
+    sharing = [f for f in families() if f.transformers and f.transformers.model_type == model_type]
     asked_for = [family for family in sharing if any(issubclass(c, cls) for c in family.classes)]
     candidates = asked_for or sharing
     if len(candidates) == 1:
         return candidates[0]
-    return next((f for f in candidates if f.transformers_match(config, folder)), None)
+    return next((f for f in candidates if f.transformers.match(config, folder)), None)

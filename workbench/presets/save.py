@@ -17,7 +17,7 @@ import numpy as np
 
 import workbench
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.weights import expand, stored
+from workbench.backbones.weights import expand, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.atomic import replacing
 from workbench.presets.files import ASSETS, CONFIG, METADATA, PREPROCESSOR, TASK, TOKENIZER
@@ -62,8 +62,9 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
         return
     values = _values(plan.backbone)
     size = sum(math.prod(v.shape) * jnp.dtype(v.dtype).itemsize for v in plan.backbone.weights)
-    layers = plan.objects[CONFIG]["config"]["num_layers"]
-    rules = expand(family_of(type(plan.backbone)).keras_hub_rules, layers)
+    arguments = plan.objects[CONFIG]["config"]
+    family = family_of(type(plan.backbone))
+    rules = expand(rules_for(family.keras_hub_rules, arguments), arguments["num_layers"])
 
     def write_weights(new: Path) -> None:
         tensors = stored(rules, values)

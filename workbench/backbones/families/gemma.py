@@ -7,6 +7,7 @@ every other layer.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from workbench.backbones import config
@@ -16,6 +17,7 @@ from workbench.backbones.families import llama
 from workbench.backbones.weights import Rule, either
 from workbench.errors import PresetError, SettingError
 from workbench.presets.formats.settings import Settings
+from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
@@ -188,53 +190,60 @@ TRANSFORMERS_RULES_2 = (
 )
 
 
-def transformers_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A Transformers config of Gemma 1 as arguments of the backbone."""
-    settings = Settings(values)
-    arguments = _shared_arguments(settings)
-    # Early files say "gelu" and mean its tanh form.
-    settings.expect("hidden_act", "gelu_pytorch_tanh", "gelu")
-    settings.expect("hidden_activation", "gelu_pytorch_tanh")
-    settings.finish(harmless=("max_position_embeddings",))
-    return arguments
+_KEYS = {
+    "vocab_size": "vocabulary_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_query_heads",
+    "num_key_value_heads": "num_key_value_heads",
+    "hidden_size": "hidden_dim",
+    "head_dim": "head_dim",
+    "rms_norm_eps": "layer_norm_epsilon",
+}
+_CAPPED = {
+    "attn_logit_softcapping": "attention_logit_soft_cap",
+    "final_logit_softcapping": "final_logit_soft_cap",
+}
 
 
-def transformers_config_2(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A Transformers config of Gemma 2 as arguments of the backbone."""
-    settings = Settings(values)
-    arguments = _shared_arguments(settings)
-    settings.expect("hidden_activation", "gelu_pytorch_tanh")
-    settings.expect("hidden_act", "gelu_pytorch_tanh")
-    kinds = ["sliding_attention", "full_attention"] * arguments["num_layers"]
-    settings.expect("layer_types", kinds[: arguments["num_layers"]])
-    arguments |= _scale_arguments(settings.take("query_pre_attn_scalar"), arguments)
-    arguments |= {
-        "use_post_ffw_norm": True,
-        "use_post_attention_norm": True,
-        "attention_logit_soft_cap": settings.take("attn_logit_softcapping", None),
-        "final_logit_soft_cap": settings.take("final_logit_softcapping", None),
-        "use_sliding_window_attention": True,
-        "sliding_window_size": settings.take("sliding_window"),
-    }
-    settings.finish(harmless=("max_position_embeddings", "cache_implementation"))
-    return arguments
-
-
-def _shared_arguments(settings: Settings) -> dict[str, Any]:
-    settings.expect("tie_word_embeddings", True)
+def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     rope = settings.rope()
     if rope != {"rope_theta": 10_000.0, "rope_type": "default"}:
         raise PresetError.at("config.json", "rope_parameters", "theta 10000, unscaled", rope)
-    return {
-        "vocabulary_size": settings.take("vocab_size"),
-        "num_layers": config.layer_count("config.json", settings.take("num_hidden_layers")),
-        "num_query_heads": settings.take("num_attention_heads"),
-        "num_key_value_heads": settings.take("num_key_value_heads"),
-        "hidden_dim": settings.take("hidden_size"),
-        "intermediate_dim": 2 * settings.take("intermediate_size"),
-        "head_dim": settings.take("head_dim"),
-        "layer_norm_epsilon": settings.take("rms_norm_eps", 1e-6),
+    return {"intermediate_dim": 2 * settings.take("intermediate_size")}
+
+
+def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {"intermediate_size": arguments["intermediate_dim"] // 2, "rope_theta": 10_000.0}
+
+
+def _windows(num_layers: Any) -> list[str]:
+    """The kinds of the layers: every other one sees a window only."""
+    count = config.layer_count("config.json", num_layers)
+    return (["sliding_attention", "full_attention"] * count)[:count]
+
+
+def _read_windowed(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+    settings.expect("layer_types", _windows(arguments["num_layers"]))
+    return _read(settings, arguments) | {
+        **_scale_arguments(settings.take("query_pre_attn_scalar"), arguments),
+        **{ours: settings.take(theirs, None) for theirs, ours in _CAPPED.items()},
+        "use_sliding_window_attention": True,
+        "sliding_window_size": settings.take("sliding_window"),
     }
+
+
+def _write_windowed(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return _write(arguments) | {
+        "layer_types": _windows(arguments["num_layers"]),
+        "query_pre_attn_scalar": scores_width(arguments),
+        **{theirs: arguments[ours] for theirs, ours in _CAPPED.items()},
+        "sliding_window": arguments["sliding_window_size"],
+    }
+
+
+def _read_2(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+    normed = {"use_post_ffw_norm": True, "use_post_attention_norm": True}
+    return _read_windowed(settings, arguments) | normed
 
 
 def _scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -246,6 +255,49 @@ def _scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     return {"query_pre_attn_scalar": scalar}
 
 
+def scores_width(arguments: Mapping[str, Any]) -> float:
+    """The number whose square root divides the scores."""
+    if arguments.get("query_pre_attn_scalar") is not None:
+        return arguments["query_pre_attn_scalar"]
+    if arguments.get("query_head_dim_normalize", True):
+        return arguments["head_dim"]
+    return arguments["hidden_dim"] / arguments["num_query_heads"]
+
+
+_FORMAT = Transformers(
+    model_type="gemma",
+    architecture="GemmaForCausalLM",
+    rules=TRANSFORMERS_RULES,
+    keys=_KEYS,
+    defaults={"rms_norm_eps": 1e-6},
+    # Early files say "gelu" and mean its tanh form.
+    fixed={
+        "hidden_act": ("gelu_pytorch_tanh", "gelu"),
+        "hidden_activation": ("gelu_pytorch_tanh",),
+        "tie_word_embeddings": (True,),
+    },
+    read=_read,
+    write=_write,
+    harmless=("max_position_embeddings", "cache_implementation"),
+)
+_FORMAT_2 = replace(
+    _FORMAT,
+    model_type="gemma2",
+    architecture="Gemma2ForCausalLM",
+    rules=TRANSFORMERS_RULES_2,
+    fixed={**_FORMAT.fixed, "hidden_act": ("gelu_pytorch_tanh",)},
+    read=_read_2,
+    write=_write_windowed,
+)
+# VaultGemma is Gemma 2 without the norms after each branch.
+_FORMAT_VAULT = replace(
+    _FORMAT_2,
+    model_type="vaultgemma",
+    architecture="VaultGemmaForCausalLM",
+    rules=tuple(rule for rule in TRANSFORMERS_RULES_2 if "post_" not in rule.ours),
+    read=_read_windowed,
+)
+
 _SHARED = {
     "backbone": GemmaBackbone,
     "tokenizer": GemmaTokenizer,
@@ -254,19 +306,7 @@ _SHARED = {
     "keras_hub_rules": KERAS_HUB_RULES,
 }
 
-FAMILIES = (
-    Family(
-        name="gemma",
-        transformers_model_types=("gemma",),
-        transformers_config=transformers_config,
-        transformers_rules=TRANSFORMERS_RULES,
-        **_SHARED,
-    ),
-    Family(
-        name="gemma2",
-        transformers_model_types=("gemma2",),
-        transformers_config=transformers_config_2,
-        transformers_rules=TRANSFORMERS_RULES_2,
-        **_SHARED,
-    ),
+FAMILIES = tuple(
+    Family(name=files.model_type, transformers=files, **_SHARED)
+    for files in (_FORMAT, _FORMAT_2, _FORMAT_VAULT)
 )

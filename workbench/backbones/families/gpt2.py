@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Rule, either
-from workbench.presets.formats.settings import Settings
+from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
@@ -162,31 +161,33 @@ TRANSFORMERS_RULES = (
     Rule("final_norm/beta", _theirs("ln_f.bias")),
 )
 
-# Causal masks that old files store beside the weights.
-TRANSFORMERS_IGNORED = tuple(
-    name for buffer in ("attn.bias", "attn.masked_bias") for name in _theirs(_LAYER + buffer)
+TRANSFORMERS = Transformers(
+    model_type="gpt2",
+    architecture="GPT2LMHeadModel",
+    rules=TRANSFORMERS_RULES,
+    keys={
+        "vocab_size": "vocabulary_size",
+        "n_layer": "num_layers",
+        "n_head": "num_heads",
+        "n_embd": "hidden_dim",
+        "n_positions": "max_sequence_length",
+    },
+    fixed={
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "layer_norm_epsilon": (1e-5,),
+        "scale_attn_weights": (True,),
+        "tie_word_embeddings": (True,),
+    },
+    read=lambda settings, found: {
+        "intermediate_dim": settings.take("n_inner", 4 * found["hidden_dim"])
+    },
+    write=lambda arguments: {"n_inner": arguments["intermediate_dim"]},
+    harmless=("n_ctx",),
+    # Causal masks that old files store beside the weights.
+    ignored=tuple(
+        name for buffer in ("attn.bias", "attn.masked_bias") for name in _theirs(_LAYER + buffer)
+    ),
 )
-
-
-def transformers_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A Transformers config as arguments of the backbone."""
-    settings = Settings(values)
-    width = settings.take("n_embd")
-    arguments = {
-        "vocabulary_size": settings.take("vocab_size"),
-        "num_layers": settings.take("n_layer"),
-        "num_heads": settings.take("n_head"),
-        "hidden_dim": width,
-        "intermediate_dim": settings.take("n_inner", 4 * width),
-        "max_sequence_length": settings.take("n_positions"),
-    }
-    settings.expect("activation_function", "gelu_new", "gelu_pytorch_tanh")
-    settings.expect("layer_norm_epsilon", 1e-5)
-    settings.expect("scale_attn_weights", True)
-    settings.expect("tie_word_embeddings", True)
-    settings.finish(harmless=("n_ctx",))
-    return arguments
-
 
 FAMILIES = (
     Family(
@@ -196,9 +197,6 @@ FAMILIES = (
         preprocessor=GPT2CausalLMPreprocessor,
         causal_lm=GPT2CausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        transformers_model_types=("gpt2",),
-        transformers_config=transformers_config,
-        transformers_rules=TRANSFORMERS_RULES,
-        transformers_ignored=TRANSFORMERS_IGNORED,
+        transformers=TRANSFORMERS,
     ),
 )

@@ -7,6 +7,7 @@ from Llama 3 on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Rule, either
 from workbench.errors import SettingError
 from workbench.presets.formats.settings import Settings
+from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
@@ -213,34 +215,47 @@ _SCALING = {
 }
 
 
-def transformers_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A Transformers config as arguments of the backbone."""
-    settings = Settings(values)
-    heads, width = settings.take("num_attention_heads"), settings.take("hidden_size")
-    arguments = {
-        "vocabulary_size": settings.take("vocab_size"),
-        "num_layers": settings.take("num_hidden_layers"),
-        "num_query_heads": heads,
-        "hidden_dim": width,
-        "intermediate_dim": settings.take("intermediate_size"),
-        "num_key_value_heads": settings.take("num_key_value_heads", heads),
-        "layer_norm_epsilon": settings.take("rms_norm_eps", 1e-6),
-        "tie_word_embeddings": settings.flag("tie_word_embeddings", default=False),
-    }
+def linear_rope(rope: Mapping[str, Any], factor: str) -> dict[str, Any]:
+    """Rotary settings without Llama 3.1's rule, `factor` being the argument for a linear one."""
+    return {"rope_max_wavelength": rope["rope_theta"], factor: rope.get("factor", 1.0)}
+
+
+def linear_rope_config(arguments: Mapping[str, Any], factor: str) -> dict[str, Any]:
+    """The inverse of `linear_rope`."""
+    stretch = arguments[factor]
+    scaling = {} if stretch == 1 else {"rope_scaling": {"rope_type": "linear", "factor": stretch}}
+    return {"rope_theta": arguments["rope_max_wavelength"], **scaling}
+
+
+def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+    heads, width = arguments["num_query_heads"], arguments["hidden_dim"]
     settings.expect("head_dim", config.head_width("config.json", width, heads))
-    settings.expect("hidden_act", "silu")
-    arguments |= _rope_arguments(settings.rope())
-    settings.finish(harmless=("max_position_embeddings",))
-    return arguments
-
-
-def _rope_arguments(rope: dict[str, Any]) -> dict[str, Any]:
-    arguments = {"rope_max_wavelength": rope["rope_theta"]}
-    if rope["rope_type"] == "linear":
-        arguments["rope_position_scaling_factor"] = rope["factor"]
+    rope = settings.rope(kinds=("default", "linear", "llama3"))
+    found = {"num_key_value_heads": settings.take("num_key_value_heads", heads)}
     if rope["rope_type"] == "llama3":
-        arguments |= {ours: rope[theirs] for theirs, ours in _SCALING.items()}
-    return arguments
+        scaling = {ours: rope[theirs] for theirs, ours in _SCALING.items()}
+        return {**found, "rope_max_wavelength": rope["rope_theta"], **scaling}
+    return found | linear_rope(rope, "rope_position_scaling_factor")
+
+
+def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    found = {"num_key_value_heads": arguments["num_key_value_heads"]}
+    if arguments["rope_frequency_adjustment_factor"] is None:
+        return found | linear_rope_config(arguments, "rope_position_scaling_factor")
+    scaling = {theirs: arguments[ours] for theirs, ours in _SCALING.items()}
+    theta = arguments["rope_max_wavelength"]
+    return {**found, "rope_theta": theta, "rope_scaling": {"rope_type": "llama3", **scaling}}
+
+
+# Settings that Llama and its descendants share.
+KEYS = {
+    "vocab_size": "vocabulary_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_query_heads",
+    "hidden_size": "hidden_dim",
+    "intermediate_size": "intermediate_dim",
+    "rms_norm_eps": "layer_norm_epsilon",
+}
 
 
 def _is_byte_level(values: Mapping[str, Any], folder: Path) -> bool:
@@ -249,13 +264,18 @@ def _is_byte_level(values: Mapping[str, Any], folder: Path) -> bool:
     return file.is_file() and b'"ByteLevel"' in file.read_bytes()
 
 
-_SHARED = {
-    "keras_hub_rules": KERAS_HUB_RULES,
-    "transformers_model_types": ("llama",),
-    "transformers_config": transformers_config,
-    "transformers_rules": TRANSFORMERS_RULES,
-    "transformers_ignored": ("model.layers.{i}.self_attn.rotary_emb.inv_freq",),
-}
+TRANSFORMERS = Transformers(
+    model_type="llama",
+    architecture="LlamaForCausalLM",
+    rules=TRANSFORMERS_RULES,
+    keys={**KEYS, "tie_word_embeddings": "tie_word_embeddings"},
+    defaults={"rms_norm_eps": 1e-6, "tie_word_embeddings": False},
+    fixed={"hidden_act": ("silu",)},
+    read=_read,
+    write=_write,
+    harmless=("max_position_embeddings",),
+    ignored=("model.layers.{i}.self_attn.rotary_emb.inv_freq",),
+)
 
 FAMILIES = (
     Family(
@@ -264,8 +284,8 @@ FAMILIES = (
         tokenizer=Llama3Tokenizer,
         preprocessor=Llama3CausalLMPreprocessor,
         causal_lm=Llama3CausalLM,
-        transformers_match=_is_byte_level,
-        **_SHARED,
+        keras_hub_rules=KERAS_HUB_RULES,
+        transformers=replace(TRANSFORMERS, match=_is_byte_level),
     ),
     Family(
         name="llama",
@@ -273,6 +293,7 @@ FAMILIES = (
         tokenizer=LlamaTokenizer,
         preprocessor=LlamaCausalLMPreprocessor,
         causal_lm=LlamaCausalLM,
-        **_SHARED,
+        keras_hub_rules=KERAS_HUB_RULES,
+        transformers=TRANSFORMERS,
     ),
 )

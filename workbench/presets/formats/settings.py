@@ -41,6 +41,7 @@ _ROPE_PARAMETERS = {
         "high_freq_factor",
         "original_max_position_embeddings",
     },
+    "longrope": {"short_factor", "long_factor"},
 }
 _REQUIRED = object()
 
@@ -87,14 +88,18 @@ class Settings:
             raise PresetError.at(CONFIG, key, expected, shown(value))
         return value
 
-    def rope(self, theta: float = 10_000.0) -> dict[str, Any]:
+    def rope(
+        self, theta: float = 10_000.0, kinds: tuple[str, ...] = ("default", "linear")
+    ) -> dict[str, Any]:
         """Rotary settings of either generation: `rope_theta`, `rope_type` and its parameters.
 
-        `rope_type` is "default", "linear" (with `factor`) or "llama3" (with `factor`,
-        `low_freq_factor`, `high_freq_factor`, `original_max_position_embeddings`).
+        `rope_type` is "default", "linear" (with `factor`), "llama3" (with `factor`,
+        `low_freq_factor`, `high_freq_factor`, `original_max_position_embeddings`) or "longrope"
+        (with `short_factor`, `long_factor`, lists).
 
         Args:
             theta: the base where the file gives none.
+            kinds: the types that the family has.
 
         Raises:
             PresetError: another type, a parameter missing or unknown, or two different bases.
@@ -107,7 +112,7 @@ class Settings:
         base = _single("rope_theta", values.pop("rope_theta", None), self.take("rope_theta", None))
         kind = _single("rope_type", values.pop("rope_type", None), values.pop("type", None))
         kind = "default" if kind is None else kind
-        _check_rope_parameters(kind, values)
+        _check_rope_parameters(kind, values, kinds)
         return {"rope_theta": theta if base is None else base, "rope_type": kind, **values}
 
     def finish(
@@ -146,9 +151,9 @@ def _single(key: str, *values: Any) -> Any:
     return given[0] if given else None
 
 
-def _check_rope_parameters(kind: Any, values: dict[str, Any]) -> None:
-    if not isinstance(kind, str) or kind not in _ROPE_PARAMETERS:
-        raise PresetError.at(CONFIG, "rope_type", " or ".join(_ROPE_PARAMETERS), shown(kind))
+def _check_rope_parameters(kind: Any, values: dict[str, Any], kinds: tuple[str, ...]) -> None:
+    if kind not in kinds:
+        raise PresetError.at(CONFIG, "rope_type", " or ".join(kinds), shown(kind))
     if values.get("partial_rotary_factor") in (None, 1):
         values.pop("partial_rotary_factor", None)
     if set(values) != _ROPE_PARAMETERS[kind]:

@@ -39,17 +39,17 @@ class TransformersFolder:
         self.folder = folder
         self._config = config
         family = match_transformers(config, folder, cls)
-        if family is None or family.transformers_config is None:
+        if family is None:
             model_type = shown(config.get("model_type"))
             raise PresetError(f"{CONFIG}: model_type {model_type} is not a family known here")
         self.family: Family = family
-        self.weight_rules = family.transformers_rules
-        self.ignored_weights = family.transformers_ignored
+        self.weight_rules = family.transformers.rules
+        self.ignored_weights = family.transformers.ignored
         self.manifest = Manifest(folder)
 
     def backbone_arguments(self) -> dict[str, Any]:
         """The backbone's constructor arguments, without the dtype."""
-        return self.family.transformers_config(self._config)
+        return self.family.transformers.arguments(self._config)
 
     def open_weights(self) -> TensorSource:
         """The backbone's weights."""
