@@ -47,13 +47,15 @@ def _local_folder(path: Path, text: str) -> Path:
         path = surviving(path)
         if path.is_dir():
             return path
+        if path.suffix == ".gguf" and path.is_file():
+            return path
         exists = path.exists()
     except (OSError, ValueError) as error:
         raise PresetError.at("preset", shown(text), "a path", type(error).__name__) from None
-    if path.suffix == ".gguf":
-        raise PresetError(f"{shown(text)}: this version does not read GGUF files")
     if exists:
-        raise PresetError.at("preset", shown(text), "the path of a folder", "a file")
+        raise PresetError.at(
+            "preset", shown(text), "the path of a folder or a .gguf file", "another file"
+        )
     names = ", ".join(_built_in()) or "none"
     if _BUILT_IN_NAME.fullmatch(text):
         raise PresetError(

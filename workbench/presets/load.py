@@ -13,6 +13,7 @@ import jax
 from workbench.backbones.weights import Rules, loading, rules_for
 from workbench.errors import PresetError, WorkbenchError
 from workbench.presets.files import CONFIG, PREPROCESSOR
+from workbench.presets.formats.gguf import GgufFile
 from workbench.presets.formats.keras_hub import KerasHubFolder
 from workbench.presets.formats.objects import SavedObject
 from workbench.presets.formats.tensors import TensorSource
@@ -131,9 +132,12 @@ def open_preset(handle: str | Path, cls: type) -> PresetFolder:
     """Find a preset's folder and read what it says. `cls` is the class that is wanted of it.
 
     Raises:
-        PresetError: there is none, or its layout is neither KerasHub's nor Transformers'.
+        PresetError: there is none, or it is neither a folder in KerasHub's or Transformers'
+            layout nor a GGUF file.
     """
     folder = resolve(handle)
+    if folder.is_file():
+        return GgufFile(folder, cls)
     if not has_file(folder, CONFIG):
         return KerasHubFolder(folder)
     config = read_json(preset_file(folder, CONFIG), MAX_CONFIG)

@@ -101,10 +101,10 @@ class WeightLoader:
         return values
 
     def _fetch(self, rule: Rule, theirs: str, shape: Shape, dtype: Any) -> np.ndarray:
-        values = _cast(self._read(theirs, rule), dtype)
+        values = _cast(rule.load(self._read(theirs, rule), shape), dtype)
         if not _all_finite(values):
             self.problems.append(f"{shown(theirs)}: holds NaN or infinite numbers as {dtype}")
-        return rule.load(values, shape)
+        return values
 
     def finish(self) -> None:
         """Check that every tensor was used exactly once.
@@ -223,7 +223,7 @@ def _cast(values: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def _all_finite(values: np.ndarray) -> bool:
-    flat = values.reshape(-1)
+    flat = values.ravel(order="K")  # a view of a transposed tensor too
     return all(
         np.isfinite(flat[start : start + _CHUNK]).all() for start in range(0, flat.size, _CHUNK)
     )

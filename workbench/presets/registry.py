@@ -15,6 +15,7 @@ from typing import Any
 
 from workbench.backbones.weights import Rules
 from workbench.errors import PresetError
+from workbench.presets.formats.gguf_family import Gguf
 from workbench.presets.formats.transformers_config import Transformers
 
 MODULES = ("gemma", "gpt2", "llama")
@@ -35,6 +36,7 @@ class Family:
             `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`.
         keras_hub_ignored: names of tensors that may be present there and are not used.
         transformers: its files in Transformers' layout.
+        gguf: its GGUF files.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Family:
     keras_hub_rules: Rules
     keras_hub_ignored: tuple[str, ...] = ()
     transformers: Transformers | None = None
+    gguf: Gguf | None = None
 
     @property
     def classes(self) -> tuple[type, ...]:

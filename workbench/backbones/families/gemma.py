@@ -14,8 +14,10 @@ from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.families import llama
-from workbench.backbones.weights import Rule, either
+from workbench.backbones.families.shared_rules import OURS
+from workbench.backbones.weights import Rule
 from workbench.errors import PresetError, SettingError
+from workbench.presets.formats import gguf_configs
 from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
@@ -154,22 +156,21 @@ class GemmaCausalLM(CausalLM):
     default_sampler = "greedy"
 
 
-_OURS = "decoder_block_{i}/"
 _HUB = "layers/gemma_decoder_block{_i}/"
 
 KERAS_HUB_RULES = (
     Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
-    Rule(_OURS + "attention_norm/scale", _HUB + "pre_attention_norm/vars/0"),
-    Rule(_OURS + "attention/query/kernel", _HUB + "attention/query_dense/vars/0", "hkd -> hdk"),
-    Rule(_OURS + "attention/key/kernel", _HUB + "attention/key_dense/vars/0", "hkd -> hdk"),
-    Rule(_OURS + "attention/value/kernel", _HUB + "attention/value_dense/vars/0", "hkd -> hdk"),
-    Rule(_OURS + "attention/output/kernel", _HUB + "attention/output_dense/vars/0", "dhk -> hkd"),
-    Rule(_OURS + "post_attention_norm/scale", _HUB + "post_attention_norm/vars/0"),
-    Rule(_OURS + "mlp_norm/scale", _HUB + "pre_ffw_norm/vars/0"),
-    Rule(_OURS + "mlp/gate/kernel", _HUB + "gating_ffw/vars/0", "fd -> df"),
-    Rule(_OURS + "mlp/up/kernel", _HUB + "gating_ffw_2/vars/0", "fd -> df"),
-    Rule(_OURS + "mlp/down/kernel", _HUB + "ffw_linear/vars/0", "df -> fd"),
-    Rule(_OURS + "post_mlp_norm/scale", _HUB + "post_ffw_norm/vars/0"),
+    Rule(OURS + "attention_norm/scale", _HUB + "pre_attention_norm/vars/0"),
+    Rule(OURS + "attention/query/kernel", _HUB + "attention/query_dense/vars/0", "hkd -> hdk"),
+    Rule(OURS + "attention/key/kernel", _HUB + "attention/key_dense/vars/0", "hkd -> hdk"),
+    Rule(OURS + "attention/value/kernel", _HUB + "attention/value_dense/vars/0", "hkd -> hdk"),
+    Rule(OURS + "attention/output/kernel", _HUB + "attention/output_dense/vars/0", "dhk -> hkd"),
+    Rule(OURS + "post_attention_norm/scale", _HUB + "post_attention_norm/vars/0"),
+    Rule(OURS + "mlp_norm/scale", _HUB + "pre_ffw_norm/vars/0"),
+    Rule(OURS + "mlp/gate/kernel", _HUB + "gating_ffw/vars/0", "fd -> df"),
+    Rule(OURS + "mlp/up/kernel", _HUB + "gating_ffw_2/vars/0", "fd -> df"),
+    Rule(OURS + "mlp/down/kernel", _HUB + "ffw_linear/vars/0", "df -> fd"),
+    Rule(OURS + "post_mlp_norm/scale", _HUB + "post_ffw_norm/vars/0"),
     Rule("final_norm/scale", "layers/rms_normalization/vars/0"),
 )
 
@@ -182,9 +183,9 @@ _NORMS = {
     "post_mlp_norm": "post_feedforward_layernorm",
 }
 TRANSFORMERS_RULES_2 = (
-    *(rule for rule in TRANSFORMERS_RULES if rule.ours != _OURS + "mlp_norm/scale"),
+    *(rule for rule in TRANSFORMERS_RULES if rule.ours != OURS + "mlp_norm/scale"),
     *(
-        Rule(f"{_OURS}{ours}/scale", either("model.", f"layers.{{i}}.{theirs}.weight"))
+        Rule(f"{OURS}{ours}/scale", llama.theirs(f"{llama.LAYER}{theirs}.weight"))
         for ours, theirs in _NORMS.items()
     ),
 )
@@ -307,6 +308,10 @@ _SHARED = {
 }
 
 FAMILIES = tuple(
-    Family(name=files.model_type, transformers=files, **_SHARED)
-    for files in (_FORMAT, _FORMAT_2, _FORMAT_VAULT)
+    Family(name=files.model_type, transformers=files, gguf=gguf, **_SHARED)
+    for files, gguf in (
+        (_FORMAT, gguf_configs.GEMMA),
+        (_FORMAT_2, gguf_configs.GEMMA2),
+        (_FORMAT_VAULT, None),
+    )
 )

@@ -7,7 +7,16 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.backbones.weights import Rule, either
+from workbench.backbones.families.shared_rules import (
+    OURS,
+    hub_norm,
+    hub_projection,
+    norm,
+    projection,
+    tied_head,
+)
+from workbench.backbones.weights import Part, Rule, either
+from workbench.presets.formats import gguf_configs
 from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
@@ -89,76 +98,51 @@ class GPT2CausalLM(CausalLM):
     preprocessor_cls = GPT2CausalLMPreprocessor
 
 
-_OURS = "decoder_block_{i}/"
 _HUB = "layers/transformer_decoder{_i}/"
 _HUB_ATTENTION = _HUB + "_self_attention_layer/"
 
-
-def _hub_norm(ours: str, theirs: str) -> tuple[Rule, Rule]:
-    """Scale and shift, which KerasHub numbers 0 and 1."""
-    return (Rule(f"{ours}/gamma", f"{theirs}/vars/0"), Rule(f"{ours}/beta", f"{theirs}/vars/1"))
-
-
-def _hub_projection(ours: str, theirs: str, layout: str) -> tuple[Rule, Rule]:
-    """Kernel and bias, which KerasHub numbers 0 and 1."""
-    return (
-        Rule(f"{_OURS}{ours}/kernel", f"{theirs}/vars/0", layout),
-        Rule(f"{_OURS}{ours}/bias", f"{theirs}/vars/1"),
-    )
-
-
+# KerasHub's TransformerDecoder layer, which OPT uses as well.
+HUB_BLOCK_RULES = (
+    *hub_norm(OURS + "attention_norm", _HUB + "_self_attention_layer_norm"),
+    *hub_projection(OURS + "attention/query", _HUB_ATTENTION + "query_dense", "hkd -> dhk"),
+    *hub_projection(OURS + "attention/key", _HUB_ATTENTION + "key_dense", "hkd -> dhk"),
+    *hub_projection(OURS + "attention/value", _HUB_ATTENTION + "value_dense", "hkd -> dhk"),
+    *hub_projection(OURS + "attention/output", _HUB_ATTENTION + "output_dense", "dhk -> hkd"),
+    *hub_norm(OURS + "mlp_norm", _HUB + "_feedforward_layer_norm"),
+    *hub_projection(OURS + "mlp/up", _HUB + "_feedforward_intermediate_dense", "fd -> df"),
+    *hub_projection(OURS + "mlp/down", _HUB + "_feedforward_output_dense", "df -> fd"),
+    *hub_norm("final_norm", "layers/layer_normalization"),
+)
 KERAS_HUB_RULES = (
     Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
     Rule("position_embedding/embeddings", "layers/position_embedding/vars/0"),
-    *_hub_norm(_OURS + "attention_norm", _HUB + "_self_attention_layer_norm"),
-    *_hub_projection("attention/query", _HUB_ATTENTION + "query_dense", "hkd -> dhk"),
-    *_hub_projection("attention/key", _HUB_ATTENTION + "key_dense", "hkd -> dhk"),
-    *_hub_projection("attention/value", _HUB_ATTENTION + "value_dense", "hkd -> dhk"),
-    *_hub_projection("attention/output", _HUB_ATTENTION + "output_dense", "dhk -> hkd"),
-    *_hub_norm(_OURS + "mlp_norm", _HUB + "_feedforward_layer_norm"),
-    *_hub_projection("mlp/up", _HUB + "_feedforward_intermediate_dense", "fd -> df"),
-    *_hub_projection("mlp/down", _HUB + "_feedforward_output_dense", "df -> fd"),
-    *_hub_norm("final_norm", "layers/layer_normalization"),
+    *HUB_BLOCK_RULES,
 )
 
 
-def _theirs(name: str) -> tuple[str, str]:
-    return either("transformer.", name)
-
-
-_LAYER = "h.{i}."
+_PREFIX, _LAYER = "transformer.", "h.{i}."
 
 
 def _fused(ours: str, index: int) -> tuple[Rule, Rule]:
     """Query, key and value are the thirds of one matrix and one bias."""
-    kernel, bias = _theirs(_LAYER + "attn.c_attn.weight"), _theirs(_LAYER + "attn.c_attn.bias")
-    return (
-        Rule(f"{_OURS}attention/{ours}/kernel", kernel, "hkd -> d(hk)", part=(index, 3)),
-        Rule(f"{_OURS}attention/{ours}/bias", bias, "hk -> (hk)", part=(index, 3)),
-    )
+    third = Part(index, index + 1, 3, axis=-1)
+    name = f"{OURS}attention/{ours}"
+    return projection(_PREFIX, name, _LAYER + "attn.c_attn", "hkd -> d(hk)", "hk -> (hk)", third)
 
 
 TRANSFORMERS_RULES = (
-    Rule("token_embedding/embeddings", _theirs("wte.weight")),
-    Rule(
-        "token_embedding/reverse_embeddings", "lm_head.weight", copy_of="token_embedding/embeddings"
-    ),
-    Rule("position_embedding/embeddings", _theirs("wpe.weight")),
-    Rule(_OURS + "attention_norm/gamma", _theirs(_LAYER + "ln_1.weight")),
-    Rule(_OURS + "attention_norm/beta", _theirs(_LAYER + "ln_1.bias")),
+    Rule("token_embedding/embeddings", either(_PREFIX, "wte.weight")),
+    tied_head(),
+    Rule("position_embedding/embeddings", either(_PREFIX, "wpe.weight")),
+    *norm(_PREFIX, OURS + "attention_norm", _LAYER + "ln_1"),
     *_fused("query", 0),
     *_fused("key", 1),
     *_fused("value", 2),
-    Rule(_OURS + "attention/output/kernel", _theirs(_LAYER + "attn.c_proj.weight"), "dhk -> (hk)d"),
-    Rule(_OURS + "attention/output/bias", _theirs(_LAYER + "attn.c_proj.bias")),
-    Rule(_OURS + "mlp_norm/gamma", _theirs(_LAYER + "ln_2.weight")),
-    Rule(_OURS + "mlp_norm/beta", _theirs(_LAYER + "ln_2.bias")),
-    Rule(_OURS + "mlp/up/kernel", _theirs(_LAYER + "mlp.c_fc.weight"), "fd -> df"),
-    Rule(_OURS + "mlp/up/bias", _theirs(_LAYER + "mlp.c_fc.bias")),
-    Rule(_OURS + "mlp/down/kernel", _theirs(_LAYER + "mlp.c_proj.weight"), "df -> fd"),
-    Rule(_OURS + "mlp/down/bias", _theirs(_LAYER + "mlp.c_proj.bias")),
-    Rule("final_norm/gamma", _theirs("ln_f.weight")),
-    Rule("final_norm/beta", _theirs("ln_f.bias")),
+    *projection(_PREFIX, OURS + "attention/output", _LAYER + "attn.c_proj", "dhk -> (hk)d"),
+    *norm(_PREFIX, OURS + "mlp_norm", _LAYER + "ln_2"),
+    *projection(_PREFIX, OURS + "mlp/up", _LAYER + "mlp.c_fc", "fd -> df"),
+    *projection(_PREFIX, OURS + "mlp/down", _LAYER + "mlp.c_proj", "df -> fd"),
+    *norm(_PREFIX, "final_norm", "ln_f"),
 )
 
 TRANSFORMERS = Transformers(
@@ -185,7 +169,9 @@ TRANSFORMERS = Transformers(
     harmless=("n_ctx",),
     # Causal masks that old files store beside the weights.
     ignored=tuple(
-        name for buffer in ("attn.bias", "attn.masked_bias") for name in _theirs(_LAYER + buffer)
+        name
+        for buffer in ("attn.bias", "attn.masked_bias")
+        for name in either(_PREFIX, _LAYER + buffer)
     ),
 )
 
@@ -198,5 +184,6 @@ FAMILIES = (
         causal_lm=GPT2CausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
         transformers=TRANSFORMERS,
+        gguf=gguf_configs.GPT2,
     ),
 )

@@ -14,8 +14,10 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
+from workbench.backbones.families.shared_rules import HEADS, MERGED, OURS, tied_head
 from workbench.backbones.weights import Rule, either
 from workbench.errors import SettingError
+from workbench.presets.formats import gguf_configs
 from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
@@ -158,52 +160,59 @@ class Llama3CausalLM(CausalLM):
     preprocessor_cls = Llama3CausalLMPreprocessor
 
 
-_OURS = "decoder_block_{i}/"
-_HUB = "layers/llama_transformer_decoder{_i}/"
-_HUB_ATTENTION = _HUB + "_self_attention_layer/"
+def hub_block_rules(decoder: str) -> tuple[Rule, ...]:
+    """The blocks of KerasHub's Llama-like models, whose layers it names by the family."""
+    block = f"layers/{decoder}{{_i}}/"
+    attention = block + "_self_attention_layer/"
+    return (
+        Rule(OURS + "attention_norm/scale", block + "_self_attention_layernorm/vars/0"),
+        Rule(OURS + "attention/query/kernel", attention + "_query_dense/vars/0", "hkd -> dhk"),
+        Rule(OURS + "attention/key/kernel", attention + "_key_dense/vars/0", "hkd -> dhk"),
+        Rule(OURS + "attention/value/kernel", attention + "_value_dense/vars/0", "hkd -> dhk"),
+        Rule(OURS + "attention/output/kernel", attention + "_output_dense/vars/0", "dhk -> hkd"),
+        Rule(OURS + "mlp_norm/scale", block + "_feedforward_layernorm/vars/0"),
+        Rule(OURS + "mlp/gate/kernel", block + "_feedforward_gate_dense/vars/0", "fd -> df"),
+        Rule(OURS + "mlp/up/kernel", block + "_feedforward_intermediate_dense/vars/0", "fd -> df"),
+        Rule(OURS + "mlp/down/kernel", block + "_feedforward_output_dense/vars/0", "df -> fd"),
+    )
+
+
+def hub_outer_rules(final_norm: str) -> tuple[Rule, ...]:
+    """What is around the blocks of KerasHub's Llama-like models."""
+    return (
+        Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
+        Rule("token_embedding/reverse_embeddings", "layers/reversible_embedding/vars/1"),
+        Rule("final_norm/scale", f"layers/{final_norm}/vars/0"),
+    )
+
 
 KERAS_HUB_RULES = (
-    Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
-    Rule("token_embedding/reverse_embeddings", "layers/reversible_embedding/vars/1"),
-    Rule(_OURS + "attention_norm/scale", _HUB + "_self_attention_layernorm/vars/0"),
-    Rule(_OURS + "attention/query/kernel", _HUB_ATTENTION + "_query_dense/vars/0", "hkd -> dhk"),
-    Rule(_OURS + "attention/key/kernel", _HUB_ATTENTION + "_key_dense/vars/0", "hkd -> dhk"),
-    Rule(_OURS + "attention/value/kernel", _HUB_ATTENTION + "_value_dense/vars/0", "hkd -> dhk"),
-    Rule(_OURS + "attention/output/kernel", _HUB_ATTENTION + "_output_dense/vars/0", "dhk -> hkd"),
-    Rule(_OURS + "mlp_norm/scale", _HUB + "_feedforward_layernorm/vars/0"),
-    Rule(_OURS + "mlp/gate/kernel", _HUB + "_feedforward_gate_dense/vars/0", "fd -> df"),
-    Rule(_OURS + "mlp/up/kernel", _HUB + "_feedforward_intermediate_dense/vars/0", "fd -> df"),
-    Rule(_OURS + "mlp/down/kernel", _HUB + "_feedforward_output_dense/vars/0", "df -> fd"),
-    Rule("final_norm/scale", "layers/llama_layer_norm/vars/0"),
+    *hub_outer_rules("llama_layer_norm"),
+    *hub_block_rules("llama_transformer_decoder"),
 )
 
 
-def _theirs(name: str) -> tuple[str, str]:
+def theirs(name: str) -> tuple[str, str]:
+    """A tensor's names in a Transformers file."""
     return either("model.", name)
 
 
-_THEIRS = "layers.{i}."
-_THEIR_ATTENTION = _THEIRS + "self_attn."
-_HEADS, _MERGED = "hkd -> (hk)d", "dhk -> d(hk)"
+LAYER = "layers.{i}."
+_ATTENTION = LAYER + "self_attn."
 
 TRANSFORMERS_RULES = (
-    Rule("token_embedding/embeddings", _theirs("embed_tokens.weight")),
-    Rule(
-        "token_embedding/reverse_embeddings",
-        "lm_head.weight",
-        "dv -> vd",
-        copy_of="token_embedding/embeddings",
-    ),
-    Rule(_OURS + "attention_norm/scale", _theirs(_THEIRS + "input_layernorm.weight")),
-    Rule(_OURS + "attention/query/kernel", _theirs(_THEIR_ATTENTION + "q_proj.weight"), _HEADS),
-    Rule(_OURS + "attention/key/kernel", _theirs(_THEIR_ATTENTION + "k_proj.weight"), _HEADS),
-    Rule(_OURS + "attention/value/kernel", _theirs(_THEIR_ATTENTION + "v_proj.weight"), _HEADS),
-    Rule(_OURS + "attention/output/kernel", _theirs(_THEIR_ATTENTION + "o_proj.weight"), _MERGED),
-    Rule(_OURS + "mlp_norm/scale", _theirs(_THEIRS + "post_attention_layernorm.weight")),
-    Rule(_OURS + "mlp/gate/kernel", _theirs(_THEIRS + "mlp.gate_proj.weight")),
-    Rule(_OURS + "mlp/up/kernel", _theirs(_THEIRS + "mlp.up_proj.weight")),
-    Rule(_OURS + "mlp/down/kernel", _theirs(_THEIRS + "mlp.down_proj.weight")),
-    Rule("final_norm/scale", _theirs("norm.weight")),
+    Rule("token_embedding/embeddings", theirs("embed_tokens.weight")),
+    tied_head("dv -> vd"),
+    Rule(OURS + "attention_norm/scale", theirs(LAYER + "input_layernorm.weight")),
+    Rule(OURS + "attention/query/kernel", theirs(_ATTENTION + "q_proj.weight"), HEADS),
+    Rule(OURS + "attention/key/kernel", theirs(_ATTENTION + "k_proj.weight"), HEADS),
+    Rule(OURS + "attention/value/kernel", theirs(_ATTENTION + "v_proj.weight"), HEADS),
+    Rule(OURS + "attention/output/kernel", theirs(_ATTENTION + "o_proj.weight"), MERGED),
+    Rule(OURS + "mlp_norm/scale", theirs(LAYER + "post_attention_layernorm.weight")),
+    Rule(OURS + "mlp/gate/kernel", theirs(LAYER + "mlp.gate_proj.weight")),
+    Rule(OURS + "mlp/up/kernel", theirs(LAYER + "mlp.up_proj.weight")),
+    Rule(OURS + "mlp/down/kernel", theirs(LAYER + "mlp.down_proj.weight")),
+    Rule("final_norm/scale", theirs("norm.weight")),
 )
 
 # What Transformers calls Llama 3.1's settings, and what KerasHub does.
@@ -286,6 +295,7 @@ FAMILIES = (
         causal_lm=Llama3CausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
         transformers=replace(TRANSFORMERS, match=_is_byte_level),
+        gguf=gguf_configs.LLAMA3,
     ),
     Family(
         name="llama",
@@ -295,5 +305,6 @@ FAMILIES = (
         causal_lm=LlamaCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
         transformers=TRANSFORMERS,
+        gguf=gguf_configs.LLAMA,
     ),
 )

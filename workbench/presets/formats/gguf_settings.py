@@ -1,0 +1,161 @@
+"""Reading the metadata of a GGUF file: every key of the architecture is used, known or refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import PresetError
+from workbench.presets.formats.gguf_file import Entry
+from workbench.presets.json_files import first, shown
+
+# What says nothing about the network, or repeats what the tensors' shapes say.
+HARMLESS = frozenset({"context_length", "tensor_data_layout", "vocab_size"})
+
+_REQUIRED = object()
+
+
+class GgufSettings:
+    """The metadata of one architecture being read. Take what the family uses, then `finish`.
+
+    Keys are written without the architecture: `take("block_count")` is `llama.block_count`.
+
+    Args:
+        file: the file's name, for messages.
+        metadata: as `read_header` gives it.
+        tensors: names and entries of the file's tensors.
+        read: the values of a tensor.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        metadata: Mapping[str, Any],
+        tensors: Mapping[str, Entry],
+        read: Callable[[str], np.ndarray],
+    ) -> None:
+        self.file = file
+        self.architecture = architecture(file, metadata)
+        self.tokenizer = metadata.get("tokenizer.ggml.model")
+        self.tensors = tensors
+        self.values = read
+        prefix = f"{self.architecture}."
+        self._all = {
+            key.removeprefix(prefix): value
+            for key, value in metadata.items()
+            if key.startswith(prefix)
+        }
+        self._left = dict(self._all)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of `key` without taking it, for telling families apart."""
+        return self._all.get(key, default)
+
+    def take(self, key: str, default: Any = _REQUIRED) -> Any:
+        """The value of `key`, or `default` where it is absent.
+
+        Raises:
+            PresetError: it is absent and there is no default, or it differs from layer to layer.
+        """
+        value = self._left.pop(key, default)
+        if value is _REQUIRED:
+            raise self.error(key, "a value", "none")
+        if isinstance(value, np.ndarray):
+            if value.size == 0 or (value != value[0]).any():
+                raise self.error(key, "one value for all layers", shown(value.tolist()))
+            return value[0].item()
+        return value
+
+    def expect(self, key: str, *values: Any) -> None:
+        """Refuse any value of `key` but these; it may be absent."""
+        value = self.take(key, values[0])
+        if value not in values:
+            expected = f"{' or '.join(map(str, values))}, which is all this family has"
+            raise self.error(key, expected, shown(value))
+
+    def rows(self, name: str) -> int:
+        """The first dimension of a tensor. Raises PresetError where there is none such."""
+        if name not in self.tensors:
+            raise PresetError.at(self.file, name, "a tensor", "none")
+        return self.tensors[name].shape[0]
+
+    def head_dim(self, width: Any, heads: Any) -> int:
+        """The width of a head: written down, or an equal share of the model's width."""
+        fits = type(heads) is int and type(width) is int and heads > 0
+        length = self.take("attention.key_length", width // heads if fits else 0)
+        self.expect("attention.value_length", length)
+        return length
+
+    def rope(self, theta: float = 10_000.0) -> tuple[float, float]:
+        """The base of the rotary frequencies and what positions are divided by.
+
+        Raises:
+            PresetError: the positions are stretched in another way.
+        """
+        base = self.take("rope.freq_base", theta)
+        old = self.take("rope.scale_linear", 1.0)
+        factor = self.take("rope.scaling.factor", old)
+        kind = self.take("rope.scaling.type", "none" if factor in (0.0, 1.0) else "linear")
+        if kind not in ("none", "linear"):
+            raise self.error("rope.scaling.type", "none or linear", shown(kind))
+        return base, 1.0 if kind == "none" or factor == 0 else factor
+
+    def finish(self) -> None:
+        """Refuse every key that was not taken and that might change the network.
+
+        Raises:
+            PresetError: naming all of them.
+        """
+        unknown = [
+            f"{shown(f'{self.architecture}.{key}')}: {shown(value)}"
+            for key, value in self._left.items()
+            if key not in HARMLESS
+        ]
+        if unknown:
+            raise PresetError(
+                f"{self.file}: these settings are not understood, so the model could come out "
+                f"wrong:\n{first(unknown)}"
+            )
+
+    def error(self, key: str, expected: object, got: object) -> PresetError:
+        """A refusal that names the file and the key."""
+        return PresetError.at(self.file, f"{self.architecture}.{key}", expected, got)
+
+
+def architecture(file: str, metadata: Mapping[str, Any]) -> str:
+    """What the file says it holds, such as "llama". Raises PresetError where it does not say."""
+    name = metadata.get("general.architecture")
+    if not isinstance(name, str) or not name:
+        raise PresetError.at(file, "general.architecture", "a name", shown(name))
+    return name
+
+
+def llama3_factors(
+    theta: float, head_dim: int, factor: float, original: float, low: float = 1, high: float = 4
+) -> np.ndarray:
+    """What Llama 3.1's rule divides each rotary frequency by, (head_dim / 2,) float64."""
+    turns = original * theta ** (-np.arange(0, head_dim, 2) / head_dim) / (2 * math.pi)
+    smooth = np.clip((turns - low) / (high - low), 0, 1)
+    return 1 / ((1 - smooth) / factor + smooth)
+
+
+def fit_llama3(factors: np.ndarray, theta: float, head_dim: int) -> tuple[float, int] | None:
+    """The factor and original length of Llama 3.1's rule that give these divisors, or None.
+
+    The file keeps the divisors alone. With the rule's bounds 1 and 4, which every published model
+    has, a frequency between the bounds tells the original length.
+    """
+    factor = float(factors.max(initial=0))
+    fits = type(theta) is float and theta > 1 and factors.shape == (head_dim // 2,)
+    if not fits or not (factors >= 1).all() or not 1 < factor < 1e6:
+        return None
+    between = (factors > 1.0001) & (factors < factor * 0.9999)
+    smooth = (1 / factors.astype(np.float64) - 1 / factor) / (1 - 1 / factor)
+    turns = theta ** (-np.arange(0, head_dim, 2) / head_dim) / (2 * math.pi)
+    lengths = (1 + 3 * smooth[between]) / turns[between]
+    original = round(float(np.median(lengths))) if between.any() else 8192
+    again = llama3_factors(theta, head_dim, factor, original)
+    return (factor, original) if np.allclose(again, factors, rtol=1e-3) else None

@@ -1,0 +1,97 @@
+"""How the byte-level tokenizers of GGUF files cut a text before merging.
+
+A file names its rule in `tokenizer.ggml.pre`; what the names mean is known from the tokenizers
+they were given to (github.com/ggml-org/llama.cpp, "convert_hf_to_gguf_update.py").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tokenizers import Regex, pre_tokenizers
+from tokenizers.pre_tokenizers import PreTokenizer
+
+from workbench.tokenizers import GPT2_PATTERN, LLAMA3_PATTERN
+
+_LINES = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + _LINES
+_BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
+_ENDINGS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+
+
+def _cased(ending: str, digits: str) -> str:
+    """Words end where small letters are followed by capitals."""
+    before = r"[^\r\n\p{L}\p{N}]?"
+    return (
+        f"{before}{_UPPER}*{_LOWER}+{ending}|{before}{_UPPER}+{_LOWER}*{ending}|{digits}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """A rule: its steps, and two habits of the tokenizers that have it.
+
+    Attributes:
+        steps: makes the library's steps, which end in bytes.
+        ignore_merges: a whole word of the vocabulary wins over its merges.
+        starts: a prompt begins with the start token where the file does not say.
+    """
+
+    steps: Callable[[], Sequence[PreTokenizer]]
+    ignore_merges: bool = False
+    starts: bool = False
+
+
+def _patterns(*patterns: str) -> Callable[[], Sequence[PreTokenizer]]:
+    def steps() -> Sequence[PreTokenizer]:
+        splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns]
+        return [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+
+    return steps
+
+
+def _falcon() -> Sequence[PreTokenizer]:
+    # Digits are looked for among the characters that stand for bytes, as the reference does.
+    return [
+        pre_tokenizers.Punctuation("contiguous"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
+    ]
+
+
+_GPT2 = Split(_patterns(GPT2_PATTERN))
+_LLAMA3 = Split(_patterns(LLAMA3_PATTERN), ignore_merges=True, starts=True)
+_DIGITS = Split(_patterns(r"\p{N}", GPT2_PATTERN))
+_QWEN = Split(_patterns(_QWEN2))
+_GPT4 = Split(_patterns(LLAMA3_PATTERN))
+
+SPLITS = {
+    "default": Split(
+        _patterns(r"[\p{P}$+<=>^~|]+", GPT2_PATTERN, r"\p{N}+", "[0-9][0-9][0-9]"),
+    ),
+    "gpt-2": _GPT2,
+    "phi-2": _GPT2,
+    "olmo": _GPT2,
+    "mpt": _GPT2,
+    "llama-bpe": _LLAMA3,
+    "llama3": _LLAMA3,
+    "llama-v3": _LLAMA3,
+    "falcon3": _LLAMA3,
+    "dbrx": _GPT4,
+    "smaug-bpe": _GPT4,
+    "qwen2": _QWEN,
+    "deepseek-r1-qwen": _QWEN,
+    "stablelm2": _QWEN,
+    "falcon": Split(_falcon),
+    "bloom": Split(_patterns(_BLOOM)),
+    "smollm": _DIGITS,
+    "starcoder": _DIGITS,
+    "refact": _DIGITS,
+    "tekken": Split(_patterns(_cased("", r"\p{N}")), ignore_merges=True, starts=True),
+    "gpt-4o": Split(_patterns(_cased(_ENDINGS, r"\p{N}{1,3}"))),
+}
+"""The rules by the names files give them."""

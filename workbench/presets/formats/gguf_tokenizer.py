@@ -1,0 +1,227 @@
+"""The tokenizer in the metadata of a GGUF file.
+
+`tokenizer.ggml.model` is "llama" for a SentencePiece model written out piece by piece, and "gpt2"
+for byte-level BPE. Both become the tokenizers that other formats are read into.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tokenizers
+from tokenizers import AddedToken, models, pre_tokenizers
+
+from workbench.errors import PresetError
+from workbench.presets.formats.gguf_splits import SPLITS, Split
+from workbench.presets.json_files import shown
+from workbench.tokenizers import SentencePieceTokenizer, Tokenizer, TransformersTokenizer
+from workbench.tokenizers.files import refusing
+
+_GGML = "tokenizer.ggml."
+_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
+_STOPS = ("eot_token_id", "eom_token_id")
+
+
+def has_tokenizer(metadata: Mapping[str, Any]) -> bool:
+    """Whether the file holds one; some hold weights alone."""
+    return metadata.get(_GGML + "model", "none") not in ("none", "no_vocab")
+
+
+def read_tokenizer(file: str, metadata: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of a file, its special tokens and chat template set.
+
+    What ends generation: the end token, `eot_token_id`, `eom_token_id` and what the chat template
+    ends a turn with.
+
+    Args:
+        file: the file's name, for messages.
+        metadata: as `read_header` gives it.
+
+    Raises:
+        PresetError: there is none, it is of a kind or splits text in a way that is not known
+            here, or its tables do not fit together.
+    """
+    table = _Table(file, metadata)
+    kind = table.get("model")
+    if kind == "llama":
+        tokenizer: Tokenizer = _sentence_piece(table)
+    elif kind == "gpt2":
+        tokenizer = _byte_pair(table)
+    else:
+        raise table.error("model", "llama (SentencePiece) or gpt2 (byte-level BPE)", kind)
+    tokenizer.start_token = table.token("bos_token_id")
+    tokenizer.end_token = table.token("eos_token_id")
+    tokenizer.pad_token = table.token("padding_token_id")
+    stops = (table.token(key) for key in _STOPS)
+    tokenizer.extra_stop_tokens = tuple(token for token in stops if token is not None)
+    tokenizer.chat_template = _chat_template(file, metadata)
+    tokenizer.check_special_tokens(file)
+    return tokenizer
+
+
+class _Table:
+    """The tokenizer's keys, and its tokens with their types."""
+
+    def __init__(self, file: str, metadata: Mapping[str, Any]) -> None:
+        self.file = file
+        self._values = metadata
+        self.tokens = self.strings("tokens")
+        self.types = self._types()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._values.get(_GGML + key, default)
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, "true or false", value)
+        return value
+
+    def strings(self, key: str) -> list[str]:
+        values = self.get(key)
+        if not isinstance(values, list) or not values:
+            raise self.error(key, "a list of strings", values)
+        return values
+
+    def numbers(self, key: str) -> np.ndarray:
+        """One number a token."""
+        values = self.get(key)
+        if not isinstance(values, np.ndarray) or values.size != len(self.tokens):
+            raise self.error(key, f"{len(self.tokens)} numbers, one a token", values)
+        return values
+
+    def token(self, key: str) -> str | None:
+        """The token of an id, None where the file names none."""
+        index = self.get(key)
+        if index is None:
+            return None
+        if type(index) is not int or not 0 <= index < len(self.tokens):
+            raise self.error(key, f"an id below {len(self.tokens)}", index)
+        return None if self.types[index] == _UNUSED else self.tokens[index]
+
+    def of_type(self, kind: int) -> list[str]:
+        return [self.tokens[i] for i in np.flatnonzero(self.types == kind)]
+
+    def error(self, key: str, expected: object, got: object) -> PresetError:
+        return PresetError.at(self.file, _GGML + key, expected, shown(got))
+
+    def _types(self) -> np.ndarray:
+        if self.get("token_type") is None:
+            return np.full(len(self.tokens), _NORMAL)
+        return self.numbers("token_type")
+
+
+def _chat_template(file: str, metadata: Mapping[str, Any]) -> str | None:
+    template = metadata.get("tokenizer.chat_template")
+    if template is not None and not isinstance(template, str):
+        raise PresetError.at(file, "tokenizer.chat_template", "a string", shown(template))
+    return template or None
+
+
+# Byte-level BPE.
+
+
+def _byte_pair(table: _Table) -> TransformersTokenizer:
+    split = _split(table)
+    ids = {token: i for i, token in enumerate(table.tokens) if table.types[i] != _UNUSED}
+    if len(ids) != np.count_nonzero(table.types != _UNUSED):
+        raise table.error("tokens", "each token once", "one of them twice")
+    with refusing(f"{table.file}: {_GGML}merges"):
+        model = models.BPE(ids, list(_merges(table)), ignore_merges=split.ignore_merges)
+        library = tokenizers.Tokenizer(model)
+        library.pre_tokenizer = pre_tokenizers.Sequence(list(split.steps()))
+        library.decoder = tokenizers.decoders.ByteLevel()
+        library.add_special_tokens(_added(table, _CONTROL))
+        library.add_tokens(_added(table, _USER_DEFINED))
+        data = library.to_str().encode()
+    starts = table.flag("add_bos_token", split.starts)
+    return TransformersTokenizer(data, prepends_start_token=starts)
+
+
+def _split(table: _Table) -> Split:
+    name = table.get("pre")
+    if name is None:
+        warnings.warn(
+            f"{table.file}: {_GGML}pre is missing, so how the tokenizer splits text is a guess",
+            stacklevel=2,
+        )
+        name = "default"
+    if name not in SPLITS:
+        raise table.error("pre", f"one of {', '.join(SPLITS)}", name)
+    return SPLITS[name]
+
+
+def _merges(table: _Table) -> Iterator[tuple[str, str]]:
+    for merge in table.strings("merges"):
+        first, _, second = merge.partition(" ")
+        if not first or not second:
+            raise table.error("merges", "two tokens with a space between", merge)
+        yield first, second
+
+
+def _added(table: _Table, kind: int) -> list[AddedToken]:
+    return [AddedToken(token, normalized=False) for token in table.of_type(kind) if token]
+
+
+# SentencePiece. The library takes its own file format alone, protocol buffers
+# (github.com/google/sentencepiece, "sentencepiece_model.proto"), so the pieces are written as that.
+
+_VARINT, _BYTES, _FLOAT = 0, 2, 5
+_BPE = 2
+
+
+def _sentence_piece(table: _Table) -> SentencePieceTokenizer:
+    scores = table.numbers("scores").astype(np.float32)
+    if not np.isfinite(scores).all():
+        raise table.error("scores", "finite numbers", "others")
+    rows = zip(table.tokens, scores.tolist(), table.types.tolist(), strict=True)
+    pieces = b"".join(_field(1, _piece(*row)) for row in rows)
+    trainer = _number(3, _BPE) + _number(4, len(table.tokens)) + _number(35, 1) + _names(table)
+    normalizer = (
+        _field(1, b"identity")
+        + _number(3, table.flag("add_space_prefix", True))
+        + _number(4, table.flag("remove_extra_whitespaces", False))
+        + _number(5, 1)
+    )
+    tokenizer = SentencePieceTokenizer(pieces + _field(2, trainer) + _field(3, normalizer))
+    tokenizer.prepends_start_token = table.flag("add_bos_token", True)
+    return tokenizer
+
+
+def _names(table: _Table) -> bytes:
+    """Which pieces are the unknown, first, last and padding ones, where the file says so."""
+    keys = ("unknown_token_id", "bos_token_id", "eos_token_id", "padding_token_id")
+    named = zip((45, 46, 47, 48), map(table.token, keys), strict=True)
+    return b"".join(_field(number, token.encode()) for number, token in named if token)
+
+
+def _piece(token: str, score: float, kind: int) -> bytes:
+    if kind not in range(1, 7):
+        kind = _NORMAL
+    return (
+        _field(1, token.encode())
+        + bytes([2 << 3 | _FLOAT])
+        + struct.pack("<f", score)
+        + (_number(3, kind))
+    )
+
+
+def _field(number: int, data: bytes) -> bytes:
+    return _varint(number << 3 | _BYTES) + _varint(len(data)) + data
+
+
+def _number(number: int, value: int) -> bytes:
+    return _varint(number << 3 | _VARINT) + _varint(int(value))
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, lowest first; the eighth says that more follow."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
