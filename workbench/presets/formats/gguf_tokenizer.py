@@ -22,7 +22,7 @@ from workbench.tokenizers import SentencePieceTokenizer, Tokenizer, Transformers
 from workbench.tokenizers.files import refusing
 
 _GGML = "tokenizer.ggml."
-_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
 _STOPS = ("eot_token_id", "eom_token_id")
 
 
@@ -178,7 +178,7 @@ def _sentence_piece(table: _Table) -> SentencePieceTokenizer:
     scores = table.numbers("scores").astype(np.float32)
     if not np.isfinite(scores).all():
         raise table.error("scores", "finite numbers", "others")
-    rows = zip(table.tokens, scores.tolist(), table.types.tolist(), strict=True)
+    rows = zip(table.tokens, scores.tolist(), _piece_types(table).tolist(), strict=True)
     pieces = b"".join(_field(1, _piece(*row)) for row in rows)
     trainer = _number(3, _BPE) + _number(4, len(table.tokens)) + _number(35, 1) + _names(table)
     normalizer = (
@@ -192,6 +192,17 @@ def _sentence_piece(table: _Table) -> SentencePieceTokenizer:
     return tokenizer
 
 
+def _piece_types(table: _Table) -> np.ndarray:
+    """The types as the library wants them: exactly one piece is the unknown one. Files also give
+    that type to rows of the table that no token has."""
+    known = (table.types >= _NORMAL) & (table.types <= _BYTE)
+    types = np.where(known, table.types, _NORMAL)
+    unknown = table.get("unknown_token_id", int(np.argmax(types == _UNKNOWN)))
+    types[types == _UNKNOWN] = _UNUSED
+    types[unknown if type(unknown) is int and 0 <= unknown < types.size else 0] = _UNKNOWN
+    return types
+
+
 def _names(table: _Table) -> bytes:
     """Which pieces are the unknown, first, last and padding ones, where the file says so."""
     keys = ("unknown_token_id", "bos_token_id", "eos_token_id", "padding_token_id")
@@ -200,8 +211,6 @@ def _names(table: _Table) -> bytes:
 
 
 def _piece(token: str, score: float, kind: int) -> bytes:
-    if kind not in range(1, 7):
-        kind = _NORMAL
     return (
         _field(1, token.encode())
         + bytes([2 << 3 | _FLOAT])
