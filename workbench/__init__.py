@@ -14,7 +14,9 @@ __version__ = "0.1.0"
 
 _MODULES = ("errors", "models", "samplers", "tokenizers", "widgets")
 _NAMES = {
+    "Chat": "workbench.tasks.chat",
     "GenerationJob": "workbench.generation.jobs",
+    "browse": "workbench.widgets",
     "generate": "workbench.widgets",
 }
 

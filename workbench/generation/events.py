@@ -45,7 +45,8 @@ class Token:
 class Stats:
     """Counts are tokens of this row; times are seconds of wall clock for the whole batch.
 
-    `compile_seconds` is not contained in the other two times.
+    `compile_seconds` is not contained in the other two times. `reused_tokens` of the prompt were
+    in the cache from the turn before and did not have to be read.
     """
 
     prompt_tokens: int
@@ -53,6 +54,7 @@ class Stats:
     prefill_seconds: float
     decode_seconds: float
     compile_seconds: float = 0.0
+    reused_tokens: int = 0
 
     @property
     def tokens_per_second(self) -> float:

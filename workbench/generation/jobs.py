@@ -14,8 +14,9 @@ import threading
 import time
 import traceback
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +41,19 @@ class JobState:
 
 
 Observer = Callable[[JobState | Token | Done], None]
+
+
+class Turn(ABC):
+    """What a job can run in place of a prompt: the next reply of a `Chat`."""
+
+    @abstractmethod
+    def stream(self, **settings: Any) -> Iterator[Event]:
+        """Its events; the settings are those of `CausalLM.stream`."""
+
+    @property
+    @abstractmethod
+    def prompt_tokens(self) -> int:
+        """How many tokens the model is given, once it runs."""
 
 
 class _Line:
@@ -117,7 +131,7 @@ class GenerationJob:
 
     Args:
         lm: A causal language model, anything with `stream` as `CausalLM.stream`.
-        prompt: The text to continue.
+        prompt: The text to continue, or `Chat.turn(...)`: the reply to write.
         sampler: As for `lm.stream`; None takes the model's own.
         max_new_tokens: The most tokens to write; None leaves it to `max_length`.
         max_length: The most tokens of prompt and completion together.
@@ -127,7 +141,7 @@ class GenerationJob:
             the thread that works. What it raises is logged once and never stops the job.
 
     Raises:
-        PromptError: The prompt is not a string.
+        PromptError: The prompt is neither a string nor a turn.
 
     Two jobs on one model run one after the other, in the order they were started. After a cancel,
     an interrupt or an error the text written so far is kept.
@@ -143,7 +157,7 @@ class GenerationJob:
     def __init__(
         self,
         lm: Any,
-        prompt: str,
+        prompt: str | Turn,
         *,
         sampler: Any = None,
         max_new_tokens: int | None = None,
@@ -152,8 +166,10 @@ class GenerationJob:
         seed: int | None = None,
         on_event: Observer | None = None,
     ) -> None:
-        if not isinstance(prompt, str):
-            raise PromptError(f"a job takes one string as its prompt, got {type(prompt).__name__}")
+        if not isinstance(prompt, str | Turn):
+            raise PromptError(
+                f"a job takes one string, or a turn of a Chat, got {type(prompt).__name__}"
+            )
         self.prompt = prompt
         self.tokens: list[Token] = []
         self.reason: Reason | None = None
@@ -253,7 +269,7 @@ class GenerationJob:
         if self._stats is not None or not self.tokens:
             return self._stats
         return Stats(
-            prompt_tokens=len(self._lm.preprocessor.prompt_ids(self.prompt)),
+            prompt_tokens=self._prompt_tokens(),
             new_tokens=len(self.tokens),
             **self._clock.spent,
         )
@@ -305,12 +321,22 @@ class GenerationJob:
     def _generate(self) -> JobStatus:
         self._enter("running")
         self._clock.start()
-        with contextlib.closing(self._lm.stream(self.prompt, **self._arguments)) as events:
+        with contextlib.closing(self._events()) as events:
             for event in events:
                 self._take(event)
                 if self._cancelled.is_set() and self.reason is None:
                     return "cancelled"
         return "done"
+
+    def _events(self) -> Iterator[Event]:
+        if isinstance(self.prompt, str):
+            return self._lm.stream(self.prompt, **self._arguments)
+        return self.prompt.stream(**self._arguments)
+
+    def _prompt_tokens(self) -> int:
+        if isinstance(self.prompt, str):
+            return len(self._lm.preprocessor.prompt_ids(self.prompt))
+        return self.prompt.prompt_tokens
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Status):

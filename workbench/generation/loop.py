@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import jax
 
 from workbench.generation.events import Status
+from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs, Run
 from workbench.generation.request import Request
 
@@ -29,13 +30,26 @@ class Clock:
         self._last = now
 
 
-def drive(programs: Programs, request: Request, clock: Clock) -> Iterator[Status | Output]:
+def drive(
+    programs: Programs, request: Request, clock: Clock, prefix: Prefix | None = None
+) -> Iterator[Status | Output]:
     """Yield a `Status` whenever the work changes, and an `Output` of host arrays per token.
 
     A step is dispatched before its predecessor is read, so the device never waits for the
     caller. Only a step that has to compile waits until the token before it is handed out.
     """
-    run = Run(programs, request)
+    run = Run(programs, request, prefix)
+    made: list[int] = []
+    try:
+        for item in _drive(run, request, clock):
+            if prefix is not None and isinstance(item, Output):
+                made.append(int(item.token[0]))
+            yield item
+    finally:
+        run.keep(made)
+
+
+def _drive(run: Run, request: Request, clock: Clock) -> Iterator[Status | Output]:
     pending = yield from _dispatch(run.prefill, run.prefill_compiles(), clock)
     yield Status("prefill")
     longest = int((request.limits - [len(ids) for ids in request.prompts]).max())

@@ -1,15 +1,17 @@
-"""The three compiled programs of generation.
+"""The compiled programs of generation.
 
     prefill   reads the prompts: logits after the last token, and the cache
+    resume    reads the rest of a prompt whose beginning is in a cache already
     step      reads one token a row: the next logits, and the cache one longer
     choose    picks a token a row from logits and reports it
 
 Everything a caller may change between calls enters as an array, so only a new shape (batch, or a
-length bucket) compiles prefill and step, and only another kind of sampler compiles choose.
+length bucket) compiles prefill, resume and step, and only another kind of sampler compiles choose.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +24,7 @@ import numpy as np
 
 from workbench.backbones.decoder import Cache, Decoder
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
+from workbench.generation.prefix import Prefix, slots
 from workbench.generation.request import Request
 from workbench.samplers import History, Sampler, Settings
 
@@ -77,6 +80,7 @@ class Programs:
         self.backbone = backbone
         options = compiler_options()
         self.prefill = jax.jit(self._prefill, static_argnames="room", compiler_options=options)
+        self.resume = jax.jit(self._resume, donate_argnames="cache", compiler_options=options)
         self.step = jax.jit(self._step, donate_argnames="cache", compiler_options=options)
         self._choosers: OrderedDict[object, tuple[Callable, Sampler]] = OrderedDict()
         self._others: dict[tuple[str, int], Any] = {}
@@ -115,11 +119,23 @@ class Programs:
     ) -> tuple[jax.Array, Cache, State]:
         with self.holding(parameters):
             logits, _, cache = read_prompts(self.backbone, ids, lengths, room)
-        real = jnp.arange(ids.shape[1]) < lengths[:, None]
-        history = History.start(ids, real, logits.shape[-1])
-        finished = jnp.zeros(lengths.shape, bool)
-        state = State(history, jnp.zeros_like(lengths), lengths, jnp.int32(0), finished)
-        return logits, cache, state
+        return logits, cache, first_state(ids, lengths, logits.shape[-1])
+
+    def _resume(
+        self,
+        parameters: list[jax.Array],
+        cache: Cache,
+        ids: jax.Array,
+        start: jax.Array,
+        length: jax.Array,
+    ) -> tuple[jax.Array, Cache]:
+        """Logits (1, V) after the last of `length` real ids, int32 (1, P), the first of which
+        belongs at position `start`. The cache has at least `start` + P slots."""
+        with self.holding(parameters):
+            positions = start + jnp.arange(ids.shape[1])[None]
+            hidden, cache = self.backbone.extend(ids, positions, cache)
+            last = jax.lax.dynamic_index_in_dim(hidden, length - 1, axis=1, keepdims=False)
+            return self.backbone.logits(last).astype(jnp.float32), cache
 
     def _step(
         self, parameters: list[jax.Array], cache: Cache, token: jax.Array, position: jax.Array
@@ -148,9 +164,23 @@ def read_prompts(
     empty = replace(backbone.init_cache(batch, length), stretched=room.stretched)
     hidden, cache = backbone.extend(ids, positions, empty)
     last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
-    more = ((0, 0), (0, room.length - length), (0, 0), (0, 0))
-    grown = jax.tree.map(lambda part: jnp.pad(part, more), cache)
-    return backbone.logits(last)[:, 0].astype(jnp.float32), hidden, grown
+    return backbone.logits(last)[:, 0].astype(jnp.float32), hidden, grow(cache, room.length)
+
+
+@functools.partial(jax.jit, static_argnames="length")
+def grow(cache: Cache, length: int) -> Cache:
+    """The same cache with `length` slots."""
+    more = ((0, 0), (0, length - slots(cache)), (0, 0), (0, 0))
+    return jax.tree.map(lambda part: jnp.pad(part, more), cache)
+
+
+@functools.partial(jax.jit, static_argnames="vocabulary_size")
+def first_state(ids: jax.Array, lengths: jax.Array, vocabulary_size: int) -> State:
+    """Where rows are when their prompts, ids (B, P) of these lengths (B,), have been read."""
+    real = jnp.arange(ids.shape[1]) < lengths[:, None]
+    history = History.start(ids, real, vocabulary_size)
+    finished = jnp.zeros(lengths.shape, bool)
+    return State(history, jnp.zeros_like(lengths), lengths, jnp.int32(0), finished)
 
 
 def _make_chooser(
@@ -181,25 +211,33 @@ class Run:
     """One request on its way: `prefill()` once, then `step()` until every row is finished.
 
     Both return at once; the arrays of their output fill while the caller does something else.
+
+    With a `prefix` the one prompt of the request goes on from what the prefix holds of it, and
+    `keep` gives back the cache for the next run.
     """
 
-    def __init__(self, programs: Programs, request: Request) -> None:
+    def __init__(self, programs: Programs, request: Request, prefix: Prefix | None = None) -> None:
         self._programs = programs
         self._parameters = programs.parameters()
         self._choose = programs.chooser(request.sampler, request.alternatives)
         self._controls = _controls(request)
         self._ids, self._lengths = padded(request.prompts)
         self._room = cache_room(programs.backbone, request, self._ids)
+        self._prefix = prefix
+        self._cache: Cache | None = None
+        self._state: State | None = None
+        self._rest = self._ids
+        if prefix is not None:
+            self._go_on(prefix)
         structure = hash(tuple((p.shape, p.dtype) for p in self._parameters))
         self._shape = (structure, len(self._lengths), self._room)
         self._sampling = (request.sampler.program, request.alternatives, len(self._lengths))
-        self._cache: Cache | None = None
-        self._state: State | None = None
 
     def prefill_compiles(self) -> bool:
         """Whether the prefill about to run has to compile first."""
         stops = self._controls.stop_ids.size
-        reads = self._programs.is_new("prefill", self._ids.shape[1], *self._shape)
+        program = "prefill" if self._cache is None else "resume"
+        reads = self._programs.is_new(program, self._rest.shape[1], *self._shape)
         return self._programs.is_new("choose", stops, *self._sampling) or reads
 
     def step_compiles(self) -> bool:
@@ -208,18 +246,53 @@ class Run:
 
     def prefill(self) -> Output:
         """Read the prompts; the first token of every row."""
-        logits, self._cache, self._state = self._programs.prefill(
-            self._parameters, self._ids, self._lengths, room=self._room
+        if self._cache is None:
+            logits, self._cache, self._state = self._programs.prefill(
+                self._parameters, self._ids, self._lengths, room=self._room
+            )
+            return self._next(logits)
+        start = np.int32(self._prefix.reused)
+        logits, self._cache = self._programs.resume(
+            self._parameters, self._taken(), self._rest, start, self._lengths[0] - start
         )
+        self._state = first_state(self._ids, self._lengths, vocabulary_size=logits.shape[-1])
         return self._next(logits)
 
     def step(self) -> Output:
         """The next token of every row."""
         state = self._state
         logits, self._cache = self._programs.step(
-            self._parameters, self._cache, state.token, state.position
+            self._parameters, self._taken(), state.token, state.position
         )
         return self._next(logits)
+
+    def keep(self, made: list[int]) -> None:
+        """Give the cache to the prefix, after `made` tokens have come; also after a failure.
+
+        The step after the last token, if it was under way, has written over the slot before.
+        """
+        if self._prefix is None or self._cache is None:
+            return
+        ids = np.concatenate([self._ids[0, : self._lengths[0]], np.array(made, np.int32)])
+        certain = self._lengths[0] + max(len(made), 1) - 2
+        self._prefix.keep(ids[:certain], self._cache, self._parameters)
+
+    def _go_on(self, prefix: Prefix) -> None:
+        """Take what the prefix holds of the prompt, with room for the rest of it."""
+        prompt = self._ids[0, : self._lengths[0]]
+        cache = prefix.take(prompt, self._parameters, self._room.stretched)
+        if cache is None:
+            return
+        self._rest, _ = padded((prompt[prefix.reused :],))
+        needed = bucket(prefix.reused + self._rest.shape[1], SMALLEST_CACHE)
+        length = max(self._room.length, slots(cache), needed)
+        self._cache = cache if length == slots(cache) else grow(cache, length=length)
+        self._room = self._room._replace(length=length)
+
+    def _taken(self) -> Cache:
+        """The cache, for a program that uses it up."""
+        cache, self._cache = self._cache, None
+        return cache
 
     def _next(self, logits: Any) -> Output:
         self._state, output = self._choose(logits, self._state, self._controls)

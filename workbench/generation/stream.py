@@ -9,6 +9,7 @@ import numpy as np
 from workbench.errors import SettingError
 from workbench.generation.events import Alternative, Done, Event, Reason, Stats, Status, Token
 from workbench.generation.loop import Clock, drive
+from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs
 from workbench.generation.request import Request
 from workbench.generation.search import is_search, search_ids
@@ -48,7 +49,7 @@ class Row:
             row=self.index,
         )
 
-    def done(self, last: int, clock: Clock) -> Done:
+    def done(self, last: int, clock: Clock, reused: int) -> Done:
         """The event that ends this row, whose last token was `last`."""
         tail = self.decoder.flush()
         reason: Reason = "stop" if last in self.request.stop_ids else "length"
@@ -58,12 +59,17 @@ class Row:
             prefill_seconds=clock.spent["prefill"],
             decode_seconds=clock.spent["decode"],
             compile_seconds=clock.spent["compile"],
+            reused_tokens=reused,
         )
         return Done(reason, "".join(self.parts) + tail, stats, tail, self.index)
 
 
-def stream_events(programs: Programs, request: Request, tokenizer: Tokenizer) -> Iterator[Event]:
+def stream_events(
+    programs: Programs, request: Request, tokenizer: Tokenizer, prefix: Prefix | None = None
+) -> Iterator[Event]:
     """Run a request and yield its events; every row ends in exactly one `Done`.
+
+    A `prefix` goes with a request of one prompt, which goes on from what it holds.
 
     Raises:
         SettingError: at once, when the sampler cannot stream.
@@ -73,13 +79,15 @@ def stream_events(programs: Programs, request: Request, tokenizer: Tokenizer) ->
             f"stream: {type(request.sampler).__name__} knows the text only when it is done: "
             "expected a sampler that draws token by token. Use generate() instead."
         )
-    return _events(programs, request, tokenizer)
+    return _events(programs, request, tokenizer, prefix)
 
 
-def _events(programs: Programs, request: Request, tokenizer: Tokenizer) -> Iterator[Event]:
+def _events(
+    programs: Programs, request: Request, tokenizer: Tokenizer, prefix: Prefix | None
+) -> Iterator[Event]:
     clock = Clock()
     rows = [Row(index, request, tokenizer) for index in range(len(request.prompts))]
-    for item in drive(programs, request, clock):
+    for item in drive(programs, request, clock, prefix):
         if isinstance(item, Status):
             yield item
             continue
@@ -89,7 +97,8 @@ def _events(programs: Programs, request: Request, tokenizer: Tokenizer) -> Itera
             event = row.token(item)
             yield event
             if row.finished:
-                yield row.done(event.id, clock)
+                reused = 0 if prefix is None else prefix.reused
+                yield row.done(event.id, clock, reused)
 
 
 def collect_ids(programs: Programs, request: Request) -> list[np.ndarray]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from workbench.errors import PromptError, SettingError
 from workbench.presets.named import NamedPresets
-from workbench.tokenizers import Tokenizer
+from workbench.tokenizers import ChatTemplate, Tokenizer
 
 Arrays = dict[str, np.ndarray]
 
@@ -107,6 +107,20 @@ class CausalLMPreprocessor:
         ids = self.tokenizer.tokenize(text)
         start = self.tokenizer.start_token_id
         return [start, *ids] if self.add_start_token and start is not None else ids
+
+    def chat_ids(
+        self,
+        messages: str | Sequence[Mapping[str, Any]],
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """The ids a reply to messages is continued from: the tokenizer's chat template filled in.
+
+        Raises:
+            PromptError: the messages are no messages.
+            ChatTemplateError: the tokenizer has no template, or its template fails.
+        """
+        template = ChatTemplate.of(self.tokenizer)
+        return template.ids(messages, self.tokenizer, template_arguments)
 
     def generate_preprocess(
         self, x: str | Sequence[str], sequence_length: int | None = None
