@@ -6,4 +6,5 @@ TASK = "task.json"
 TASK_WEIGHTS = "task.weights.h5"
 PREPROCESSOR = "preprocessor.json"
 TOKENIZER = "tokenizer.json"
+CHAT_TEMPLATE = "chat_template.jinja"  # ours and Transformers'; KerasHub passes it over
 ASSETS = "assets"

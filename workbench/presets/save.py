@@ -20,7 +20,15 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.weights import expand, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.atomic import replacing
-from workbench.presets.files import ASSETS, CONFIG, METADATA, PREPROCESSOR, TASK, TOKENIZER
+from workbench.presets.files import (
+    ASSETS,
+    CHAT_TEMPLATE,
+    CONFIG,
+    METADATA,
+    PREPROCESSOR,
+    TASK,
+    TOKENIZER,
+)
 from workbench.presets.formats.hdf5_writer import write_sharded, write_whole
 from workbench.presets.formats.objects import FLOAT_POLICIES, write_object
 from workbench.presets.formats.tensors import FLOATS
@@ -34,7 +42,7 @@ _GIGABYTE = 2**30
 _ROOM = 4 * 2**20  # for everything but the weights
 _WEIGHTS = ("model.weights.h5", "model.weights.json", "model_*.weights.h5", "task.weights.h5")
 _OF_BACKBONE = (CONFIG, METADATA, TASK, *_WEIGHTS)
-_OF_PREPROCESSOR = (PREPROCESSOR, TOKENIZER, f"{ASSETS}/tokenizer/*")
+_OF_PREPROCESSOR = (PREPROCESSOR, TOKENIZER, CHAT_TEMPLATE, f"{ASSETS}/tokenizer/*")
 
 Values = Mapping[str, Callable[[], np.ndarray]]
 
@@ -139,7 +147,14 @@ class _Plan:
                 place = new / ASSETS / "tokenizer"
                 place.mkdir(parents=True)
                 self.tokenizer.save_assets(place)
+                _write_chat_template(new, self.tokenizer)
             weights(new)
+
+
+def _write_chat_template(folder: Path, tokenizer: Tokenizer) -> None:
+    if tokenizer.chat_template is not None:
+        text = tokenizer.chat_template
+        (folder / CHAT_TEMPLATE).write_text(text, encoding="utf-8", newline="")
 
 
 def _best_tokenizer(tokenizer: Tokenizer, family: Family) -> Tokenizer:

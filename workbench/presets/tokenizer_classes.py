@@ -21,7 +21,7 @@ SENTENCE_PIECE = "tokenizer.model"
 def as_family_class(
     tokenizer: Tokenizer, cls: type[Tokenizer], folder: Path | None = None
 ) -> Tokenizer:
-    """The same tokenizer as a family's class.
+    """The same tokenizer as a family's class, with its chat template.
 
     Args:
         tokenizer: as loaded.
@@ -34,6 +34,12 @@ def as_family_class(
     """
     if isinstance(tokenizer, cls):
         return tokenizer
+    converted = _converted(tokenizer, cls, folder)
+    converted.chat_template = tokenizer.chat_template
+    return converted
+
+
+def _converted(tokenizer: Tokenizer, cls: type[Tokenizer], folder: Path | None) -> Tokenizer:
     if isinstance(tokenizer, SentencePieceTokenizer) and issubclass(cls, SentencePieceTokenizer):
         return cls(tokenizer.proto, sequence_length=tokenizer.sequence_length)
     if isinstance(tokenizer, TransformersTokenizer):

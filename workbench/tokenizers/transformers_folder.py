@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import PresetError
+from workbench.presets.files import CHAT_TEMPLATE
 from workbench.tokenizers.files import read_json, read_text
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer import Tokenizer
 from workbench.tokenizers.tokenizer_json import TOKENIZER_JSON, TransformersTokenizer
 
 SENTENCE_PIECE = "tokenizer.model"
-CHAT_TEMPLATE = "chat_template.jinja"
 
 
 def load_transformers_tokenizer(folder: str | Path) -> Tokenizer:

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import PresetError
-from workbench.presets.files import ASSETS, CONFIG, PREPROCESSOR, TASK, TASK_WEIGHTS, TOKENIZER
+from workbench.presets.files import (
+    ASSETS,
+    CHAT_TEMPLATE,
+    CONFIG,
+    PREPROCESSOR,
+    TASK,
+    TASK_WEIGHTS,
+    TOKENIZER,
+)
 from workbench.presets.formats.hdf5 import open_hdf5
 from workbench.presets.formats.objects import SavedObject, read_object
 from workbench.presets.formats.tensors import TensorSource
@@ -19,6 +27,7 @@ from workbench.presets.manifest import Manifest
 from workbench.presets.paths import has_file, plain_name, preset_file
 from workbench.presets.registry import Family, family_of
 from workbench.tokenizers import Tokenizer, TransformersTokenizer
+from workbench.tokenizers.files import read_text
 
 _PARTS = {CONFIG: (), TASK: ("backbone", "preprocessor"), PREPROCESSOR: ("tokenizer",)}
 
@@ -102,6 +111,8 @@ class KerasHubFolder:
         for asset in tokenizer.file_assets:
             preset_file(self.folder, *place, asset)
         tokenizer.load_assets(self.folder.joinpath(*place))
+        if has_file(self.folder, CHAT_TEMPLATE):
+            tokenizer.chat_template = read_text(preset_file(self.folder, CHAT_TEMPLATE))
         return tokenizer
 
     def _expect(self, saved: SavedObject, cls: type) -> None:
