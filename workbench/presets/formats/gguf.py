@@ -96,7 +96,7 @@ def _match(settings: GgufSettings, cls: type) -> Family:
     wanted = settings.architecture
     sharing = [f for f in families() if f.gguf and f.gguf.architecture == wanted]
     asked_for = [family for family in sharing if any(issubclass(c, cls) for c in family.classes)]
-    for family in asked_for or sharing:
+    for family in (*asked_for, *sharing):
         if family.gguf.match(settings):
             return family
     known = sorted({family.gguf.architecture for family in families() if family.gguf})

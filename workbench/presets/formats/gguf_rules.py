@@ -136,9 +136,20 @@ _DENSE_BIASES = (
     _bias("mlp/down", "ffn_down"),
 )
 
+_BIASES = tuple(
+    _bias(f"attention/{kind}", f"attn_{kind[0]}", "hk -> (hk)")
+    for kind in ("query", "key", "value")
+)
+_HEAD_NORMS = {
+    _OURS + "attention/query_norm": _THEIRS + "attn_q_norm",
+    _OURS + "attention/key_norm": _THEIRS + "attn_k_norm",
+}
+
 LLAMA = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(Interleaved(_HEADS)), *_GATED)
 GEMMA = (*EMBEDDING, *HEAD, *_scales(_NORMS, PlusOne("")), *_attention(), *_GATED)
 GEMMA2 = (*GEMMA, *_scales(_POST_NORMS, PlusOne("")))
+QWEN3 = (*EMBEDDING, *HEAD, *_scales({**_NORMS, **_HEAD_NORMS}), *_attention(), *_GATED)
+QWEN2 = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(), *_BIASES, *_GATED)
 
 
 def gpt2(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
@@ -153,4 +164,26 @@ def gpt2(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
         *_OUTPUT,
         *_DENSE,
         *_DENSE_BIASES,
+    )
+
+
+def bloom(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """BLOOM's table: GPT-2's with a norm of the embedding in place of positions."""
+    return (
+        *(rule for rule in gpt2(arguments) if rule not in POSITIONS),
+        *_layer_norms({"embedding_norm": "token_embd_norm"}),
+    )
+
+
+def phi3(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """Phi-3's table; gate and up are the halves of one tensor."""
+    return (
+        *EMBEDDING,
+        *HEAD,
+        *_scales(_NORMS),
+        *_fused(arguments["num_query_heads"], arguments["num_key_value_heads"], bias=False),
+        *_OUTPUT,
+        _kernel("mlp/gate", "ffn_up", part=Part(0, 1, 2)),
+        _kernel("mlp/up", "ffn_up", part=Part(1, 2, 2)),
+        _kernel("mlp/down", "ffn_down"),
     )

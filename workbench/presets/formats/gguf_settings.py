@@ -146,16 +146,20 @@ def fit_llama3(factors: np.ndarray, theta: float, head_dim: int) -> tuple[float,
     """The factor and original length of Llama 3.1's rule that give these divisors, or None.
 
     The file keeps the divisors alone. With the rule's bounds 1 and 4, which every published model
-    has, a frequency between the bounds tells the original length.
+    has, a frequency between the bounds tells the original length in tokens.
     """
     factor = float(factors.max(initial=0))
     fits = type(theta) is float and theta > 1 and factors.shape == (head_dim // 2,)
     if not fits or not (factors >= 1).all() or not 1 < factor < 1e6:
         return None
     between = (factors > 1.0001) & (factors < factor * 0.9999)
-    smooth = (1 / factors.astype(np.float64) - 1 / factor) / (1 - 1 / factor)
     turns = theta ** (-np.arange(0, head_dim, 2) / head_dim) / (2 * math.pi)
-    lengths = (1 + 3 * smooth[between]) / turns[between]
-    original = round(float(np.median(lengths))) if between.any() else 8192
+    if between.any():
+        smooth = (1 / factors[between].astype(np.float64) - 1 / factor) / (1 - 1 / factor)
+        original = round(float(np.median((1 + 3 * smooth) / turns[between])))
+    else:  # every length will do at which the kept ones turn 4 times and the others never once
+        shortest = 4 / turns[factors < factor].min(initial=turns[0])
+        longest = 1 / turns[factors == factor].max()
+        original = 8192 if shortest <= 8192 <= longest else math.ceil(shortest)
     again = llama3_factors(theta, head_dim, factor, original)
     return (factor, original) if np.allclose(again, factors, rtol=1e-3) else None
