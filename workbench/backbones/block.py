@@ -10,6 +10,11 @@ Parallel, where both branches may share one norm:
 x ──┬─ norm ─ attention ─(+)── x
     ├─ norm ─── mlp ──────┤
     └─────────────────────┘
+
+Post-norm:
+
+x ──┬─ attention ─(+)─ norm ──┬─ mlp ─(+)─ norm ── x
+    └─────────────┘           └───────┘
 """
 
 from __future__ import annotations
@@ -20,8 +25,16 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from workbench.backbones.config import DecoderConfig, LayerSpec, Learned, Parallel
-from workbench.backbones.layers.attention import Attention, LayerCache
+from workbench.backbones.config import (
+    DecoderConfig,
+    LayerSpec,
+    Learned,
+    Parallel,
+    PostNorm,
+    Sequential,
+)
+from workbench.backbones.layers.attention import LayerCache
+from workbench.backbones.layers.bidirectional import make_attention
 from workbench.backbones.layers.mlp import make_mlp
 from workbench.backbones.layers.norms import make_norm
 
@@ -34,7 +47,7 @@ class DecoderBlock(keras.layers.Layer):
         dtype = {"dtype": self.dtype_policy}
         position = spec.rope or config.position
         self.attention_norm = make_norm(config.norm, name="attention_norm", **dtype)
-        self.attention = Attention(
+        self.attention = make_attention(
             config.attention,
             config.width,
             init,
@@ -44,10 +57,10 @@ class DecoderBlock(keras.layers.Layer):
             **dtype,
         )
         self.mlp = make_mlp(spec.mlp or config.mlp, config.width, init, name="mlp", **dtype)
-        self._after_attention = _after(
+        self._after_attention = branch_end(
             config, spec.post_attention_norm, "post_attention_norm", dtype
         )
-        self._after_mlp = _after(config, spec.post_mlp_norm, "post_mlp_norm", dtype)
+        self._after_mlp = branch_end(config, spec.post_mlp_norm, "post_mlp_norm", dtype)
         self._stretches = config.stretches
 
     def build(self, x_shape: tuple[int | None, ...], padding_mask_shape: Any = None) -> None:
@@ -82,10 +95,34 @@ class SequentialBlock(DecoderBlock):
         self.mlp_norm = make_norm(config.norm, name="mlp_norm", dtype=self.dtype_policy)
 
     def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
-        branch, cache = self.attention(self.attention_norm(x), **where)
-        x = x + _chain(self._after_attention, branch)
-        branch = self.mlp(self.mlp_norm(x))
-        return x + _chain(self._after_mlp, branch), cache
+        x, cache = self._attend(x, **where)
+        return self._feed_forward(x), cache
+
+    def _attend(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
+        branch, cache = self.attention(self._read(self.attention_norm, x), **where)
+        return self._join(self.attention_norm, x, chain(self._after_attention, branch)), cache
+
+    def _feed_forward(self, x: jax.Array) -> jax.Array:
+        branch = self.mlp(self._read(self.mlp_norm, x))
+        return self._join(self.mlp_norm, x, chain(self._after_mlp, branch))
+
+    def _read(self, norm: keras.layers.Layer, x: jax.Array) -> jax.Array:
+        """What a branch reads of the stream."""
+        return norm(x)
+
+    def _join(self, norm: keras.layers.Layer, x: jax.Array, branch: jax.Array) -> jax.Array:
+        """The stream with a branch added."""
+        return x + branch
+
+
+class PostNormBlock(SequentialBlock):
+    """A sequential block whose norms follow the sums."""
+
+    def _read(self, norm: keras.layers.Layer, x: jax.Array) -> jax.Array:
+        return x
+
+    def _join(self, norm: keras.layers.Layer, x: jax.Array, branch: jax.Array) -> jax.Array:
+        return norm(x + branch)
 
 
 class ParallelBlock(DecoderBlock):
@@ -102,16 +139,16 @@ class ParallelBlock(DecoderBlock):
         normed = self.attention_norm(x)
         branch, cache = self.attention(normed, **where)
         other = self.mlp(normed if self.mlp_norm is None else self.mlp_norm(x))
-        return x + _chain(self._after_attention, branch) + _chain(self._after_mlp, other), cache
+        return x + chain(self._after_attention, branch) + chain(self._after_mlp, other), cache
 
 
 def make_block(config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> DecoderBlock:
     """The block of the configuration's kind for one layer."""
-    kind = ParallelBlock if isinstance(config.block, Parallel) else SequentialBlock
-    return kind(config, spec, init, **kwargs)
+    kinds = {Sequential: SequentialBlock, Parallel: ParallelBlock, PostNorm: PostNormBlock}
+    return kinds[type(config.block)](config, spec, init, **kwargs)
 
 
-def _after(
+def branch_end(
     config: DecoderConfig, normed: bool, name: str, dtype: dict[str, Any]
 ) -> list[keras.layers.Layer]:
     """What a branch passes through before it is added."""
@@ -121,7 +158,7 @@ def _after(
     return layers
 
 
-def _chain(layers: list[keras.layers.Layer], x: jax.Array) -> jax.Array:
+def chain(layers: list[keras.layers.Layer], x: jax.Array) -> jax.Array:
     for layer in layers:
         x = layer(x)
     return x

@@ -228,7 +228,8 @@ class Attention:
     """Grouped-query attention. `scale` multiplies the scores; `soft_cap` bounds them by tanh.
 
     `bias` is on queries, keys and values, `output_bias` on what comes out; `query_key_norm` norms
-    each head of queries and keys before it is rotated.
+    each head of queries and keys before it is rotated. Where it is not `causal` a token sees those
+    after it too.
     """
 
     heads: int
@@ -239,6 +240,7 @@ class Attention:
     bias: bool = False
     output_bias: bool = False
     query_key_norm: RMSNorm | None = None
+    causal: bool = True
 
     def __post_init__(self) -> None:
         for name in ("heads", "kv_heads", "head_dim"):
@@ -270,10 +272,17 @@ class Parallel:
 
 
 @dataclass(frozen=True)
+class PostNorm:
+    """A sequential block that norms the stream after each branch is added (Vaswani et al. 2017)
+    instead of what the branch reads. No norm follows the last block."""
+
+
+@dataclass(frozen=True)
 class LayerSpec:
-    """What may differ from layer to layer. `window`: how many keys a query sees, itself included;
-    None: all. `post_attention_norm` and `post_mlp_norm` norm a branch before it is added. `rope`
-    and `mlp` stand in for the decoder's own."""
+    """What may differ from layer to layer. `window`: how many keys a query sees, itself included
+    (where attention is not causal: how far it sees each way); None: all. `post_attention_norm` and
+    `post_mlp_norm` norm a branch before it is added. `rope` and `mlp` stand in for the decoder's
+    own."""
 
     window: int | None = None
     post_attention_norm: bool = False
@@ -297,7 +306,7 @@ class DecoderConfig:
     norm: RMSNorm | LayerNorm
     attention: Attention
     mlp: Mlp
-    block: Sequential | Parallel = Sequential()
+    block: Sequential | Parallel | PostNorm = Sequential()
     tied: bool = True
     scale_embedding: bool = False
     norm_embedding: bool = False

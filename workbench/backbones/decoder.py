@@ -7,7 +7,7 @@ Two ways through the same layers: `model(inputs)` runs a whole sequence for trai
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,11 @@ class Cache:
     layers: tuple[LayerCache, ...]
     stretched: bool = field(default=False, metadata={"static": True})
 
+    def grow(self, length: int) -> Self:
+        """The same cache with room for `length` positions."""
+        more = ((0, 0), (0, length - self.layers[0].key.shape[1]), (0, 0), (0, 0))
+        return replace(self, layers=jax.tree.map(lambda part: jnp.pad(part, more), self.layers))
+
 
 class Decoder(Backbone):
     """A decoder-only backbone built from a `DecoderConfig`.
@@ -41,9 +46,7 @@ class Decoder(Backbone):
     """
 
     def __init__(self, config: DecoderConfig, dtype: Any = None, **kwargs: Any) -> None:
-        unknown = sorted(set(kwargs) - {"name", "trainable"})
-        if unknown:  # Keras would drop them in silence
-            raise SettingError(f"{type(self).__name__}: unknown arguments {unknown}")
+        refuse_unknown(type(self).__name__, kwargs)
         init = keras.initializers.RandomNormal(stddev=0.02)
         embedding = TokenEmbedding(
             config.vocabulary_size,
@@ -54,7 +57,7 @@ class Decoder(Backbone):
             dtype=dtype,
             name="token_embedding",
         )
-        prepare = _input_layers(config, init, dtype)
+        prepare = input_layers(config, init, dtype)
         blocks = [
             make_block(config, spec, init, dtype=dtype, name=f"decoder_block_{i}")
             for i, spec in enumerate(config.layers)
@@ -112,8 +115,7 @@ class Decoder(Backbone):
         Returns the hidden states (B, T, width) and the cache with the new keys and values.
         """
         x = self.embed(inputs) if inputs.ndim == 2 else inputs
-        for layer in self._prepare:
-            x = layer(x, positions) if isinstance(layer, PositionEmbedding) else layer(x)
+        x = placed(self._prepare, x, positions)
         grown = []
         for block, layer_cache in zip(self.blocks, cache.layers, strict=True):
             x, layer_cache = block.extend(x, positions, layer_cache, cache.stretched)
@@ -125,16 +127,36 @@ class Decoder(Backbone):
         return self.token_embedding(hidden, reverse=True)
 
 
-def _input_layers(config: DecoderConfig, init: Any, dtype: Any) -> list[keras.layers.Layer]:
-    """What happens to token vectors before the first block."""
+def refuse_unknown(owner: str, kwargs: dict[str, Any]) -> None:
+    """Refuse arguments that Keras would drop in silence."""
+    unknown = sorted(set(kwargs) - {"name", "trainable"})
+    if unknown:
+        raise SettingError(f"{owner}: unknown arguments {unknown}")
+
+
+def input_layers(
+    config: DecoderConfig, init: Any, dtype: Any, prefix: str = ""
+) -> list[keras.layers.Layer]:
+    """What happens to token vectors before the first block; `prefix` is put before the names."""
     layers: list[keras.layers.Layer] = []
-    if isinstance(config.position, Learned):
-        length = config.position.length
-        layers.append(PositionEmbedding(length, init, dtype=dtype, name="position_embedding"))
     if config.scale_embedding:
-        layers.append(EmbeddingScale(dtype=dtype, name="embedding_scale"))
+        layers.append(EmbeddingScale(dtype=dtype, name=f"{prefix}embedding_scale"))
+    if isinstance(config.position, Learned):
+        length, name = config.position.length, f"{prefix}position_embedding"
+        layers.append(PositionEmbedding(length, init, dtype=dtype, name=name))
     if config.norm_embedding:
-        layers.append(make_norm(config.norm, dtype=dtype, name="embedding_norm"))
+        layers.append(make_norm(config.norm, dtype=dtype, name=f"{prefix}embedding_norm"))
     if config.dropout:
-        layers.append(keras.layers.Dropout(config.dropout, dtype=dtype, name="embedding_dropout"))
+        name = f"{prefix}embedding_dropout"
+        layers.append(keras.layers.Dropout(config.dropout, dtype=dtype, name=name))
     return layers
+
+
+def placed(
+    layers: list[keras.layers.Layer], x: jax.Array, positions: jax.Array | None = None
+) -> jax.Array:
+    """Token vectors (B, T, width) at positions (B, T), by default 0 to T - 1, through the layers
+    of `input_layers`."""
+    for layer in layers:
+        x = layer(x, positions) if isinstance(layer, PositionEmbedding) else layer(x)
+    return x

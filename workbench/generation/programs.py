@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -33,6 +33,9 @@ SMALLEST_CACHE = 64
 LARGEST_DOUBLING = 2048
 STOP_BUCKET = 8
 KEPT_SAMPLERS = 16
+
+
+Source = Mapping[str, jax.Array | np.ndarray]
 
 
 class Controls(NamedTuple):
@@ -115,10 +118,15 @@ class Programs:
         return new
 
     def _prefill(
-        self, parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, room: Room
+        self,
+        parameters: list[jax.Array],
+        ids: jax.Array,
+        lengths: jax.Array,
+        source: Source,
+        room: Room,
     ) -> tuple[jax.Array, Cache, State]:
         with self.holding(parameters):
-            logits, _, cache = read_prompts(self.backbone, ids, lengths, room)
+            logits, _, cache = read_prompts(self.backbone, ids, lengths, source, room)
         return logits, cache, first_state(ids, lengths, logits.shape[-1])
 
     def _resume(
@@ -152,16 +160,16 @@ class Programs:
 
 
 def read_prompts(
-    backbone: Decoder, ids: jax.Array, lengths: jax.Array, room: Room
+    backbone: Decoder, ids: jax.Array, lengths: jax.Array, source: Source, room: Room
 ) -> tuple[jax.Array, jax.Array, Cache]:
     """Float32 logits (B, V) after the last real token of each row of ids (B, P), the hidden
-    states (B, P, D), and the cache.
+    states (B, P, D), and the cache. `source` is a request's.
 
     Attention runs over the prompt's own bucket only; the cache grows to its length afterwards.
     """
     batch, length = ids.shape
     positions = jnp.broadcast_to(jnp.arange(length), ids.shape)
-    empty = replace(backbone.init_cache(batch, length), stretched=room.stretched)
+    empty = replace(backbone.init_cache(batch, length, **source), stretched=room.stretched)
     hidden, cache = backbone.extend(ids, positions, empty)
     last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
     return backbone.logits(last)[:, 0].astype(jnp.float32), hidden, grow(cache, room.length)
@@ -170,8 +178,7 @@ def read_prompts(
 @functools.partial(jax.jit, static_argnames="length")
 def grow(cache: Cache, length: int) -> Cache:
     """The same cache with `length` slots."""
-    more = ((0, 0), (0, length - slots(cache)), (0, 0), (0, 0))
-    return jax.tree.map(lambda part: jnp.pad(part, more), cache)
+    return cache.grow(length)
 
 
 @functools.partial(jax.jit, static_argnames="vocabulary_size")
@@ -222,6 +229,7 @@ class Run:
         self._choose = programs.chooser(request.sampler, request.alternatives)
         self._controls = _controls(request)
         self._ids, self._lengths = padded(request.prompts)
+        self._source = request.source
         self._room = cache_room(programs.backbone, request, self._ids)
         self._prefix = prefix
         self._cache: Cache | None = None
@@ -230,7 +238,8 @@ class Run:
         if prefix is not None:
             self._go_on(prefix)
         structure = hash(tuple((p.shape, p.dtype) for p in self._parameters))
-        self._shape = (structure, len(self._lengths), self._room)
+        source = tuple(part.shape for part in self._source.values())
+        self._shape = (structure, len(self._lengths), self._room, source)
         self._sampling = (request.sampler.program, request.alternatives, len(self._lengths))
 
     def prefill_compiles(self) -> bool:
@@ -248,7 +257,7 @@ class Run:
         """Read the prompts; the first token of every row."""
         if self._cache is None:
             logits, self._cache, self._state = self._programs.prefill(
-                self._parameters, self._ids, self._lengths, room=self._room
+                self._parameters, self._ids, self._lengths, self._source, room=self._room
             )
             return self._next(logits)
         start = np.int32(self._prefix.reused)

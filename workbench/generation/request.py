@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +18,8 @@ MAX_SEED = 2**32 - 1
 @dataclass(frozen=True)
 class Request:
     """What the engine runs. `limits` are the total tokens each row may reach, its prompt included.
+    `source` is what an encoder reads, arrays (B, ...) by the names of `init_cache`'s arguments;
+    nothing for decoder-only models.
 
     Row r draws with seed + r, so a row's noise does not depend on its neighbours: it equals what
     its prompt gives alone with that seed.
@@ -29,6 +31,7 @@ class Request:
     sampler: Sampler
     seed: int
     alternatives: int
+    source: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def seeds(self) -> np.ndarray:
@@ -48,6 +51,7 @@ def make_request(
     stop_ids: tuple[int, ...],
     seed: int | None,
     alternatives: int,
+    source: Mapping[str, np.ndarray] | None = None,
 ) -> Request:
     """Check every part of a call before anything is compiled.
 
@@ -74,6 +78,7 @@ def make_request(
         sampler=sampler,
         seed=_check_seed(seed if seed is not None else sampler.initial_seed),
         alternatives=min(alternatives, vocabulary_size),
+        source=dict(source or {}),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.backbones.decoder import Cache
 from workbench.errors import SettingError
-from workbench.generation.programs import Programs, Room, cache_room, padded, read_prompts
+from workbench.generation.programs import Programs, Room, Source, cache_room, padded, read_prompts
 from workbench.generation.request import Request
 from workbench.samplers import BeamSampler, ContrastiveSampler
 from workbench.samplers.beam import expand, first_scores, follow
@@ -74,7 +74,7 @@ def _beams(programs: Programs, request: Request) -> list[np.ndarray]:
     beams, parameters = sampler.num_beams, programs.parameters()
     ids, lengths = padded(request.prompts)
     logits, cache, _ = programs.prefill(
-        parameters, ids, lengths, room=cache_room(programs.backbone, request, ids)
+        parameters, ids, lengths, request.source, room=cache_room(programs.backbone, request, ids)
     )
     logits, cache = _repeat((logits, cache), beams)
     scores = first_scores(len(lengths), beams)
@@ -129,7 +129,7 @@ def _contrastive(programs: Programs, request: Request) -> list[np.ndarray]:
     ids, lengths = padded(request.prompts)
     read, step = programs.others("contrastive", sampler.k, _make_contrastive)
     room = cache_room(programs.backbone, request, ids)
-    logits, hidden, cache = read(parameters, ids, lengths, room=room)
+    logits, hidden, cache = read(parameters, ids, lengths, request.source, room=room)
     settings = np.float32(sampler.temperature), np.float32(sampler.alpha)
     budgets, made, position = _budgets(request), [], lengths
     ended = np.zeros(len(lengths), bool)
@@ -145,10 +145,14 @@ def _make_contrastive(programs: Programs, k: int) -> tuple[Any, Any]:
     backbone = programs.backbone
 
     def read(
-        parameters: list[jax.Array], ids: jax.Array, lengths: jax.Array, room: Room
+        parameters: list[jax.Array],
+        ids: jax.Array,
+        lengths: jax.Array,
+        source: Source,
+        room: Room,
     ) -> tuple[jax.Array, jax.Array, Cache]:
         with programs.holding(parameters):
-            logits, hidden, cache = read_prompts(backbone, ids, lengths, room)
+            logits, hidden, cache = read_prompts(backbone, ids, lengths, source, room)
         more = ((0, 0), (0, room.length - ids.shape[1]), (0, 0))
         return logits, jnp.pad(hidden, more), cache
 
@@ -195,9 +199,8 @@ def _own_loop(programs: Programs, request: Request) -> list[np.ndarray]:
     width = min(total, prompts.shape[1])
     tokens[:, :width] = prompts[:, :width]
     mask = np.arange(total) < lengths[:, None]
-    _, cache, _ = programs.prefill(
-        parameters, prompts, lengths, room=cache_room(backbone, request, prompts)
-    )
+    room = cache_room(backbone, request, prompts)
+    _, cache, _ = programs.prefill(parameters, prompts, lengths, request.source, room=room)
 
     @jax.jit
     def next_logits(tokens: jax.Array, cache: Cache, index: jax.Array) -> tuple[Any, Any, Cache]:

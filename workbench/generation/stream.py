@@ -79,7 +79,8 @@ def stream_events(
             f"stream: {type(request.sampler).__name__} knows the text only when it is done: "
             "expected a sampler that draws token by token. Use generate() instead."
         )
-    return _events(programs, request, tokenizer, prefix)
+    # What a decoder has read depends on its source, so nothing of it can be kept for another.
+    return _events(programs, request, tokenizer, None if request.source else prefix)
 
 
 def _events(

@@ -82,9 +82,14 @@ class Attention(keras.layers.Layer):
         norm = self.spec.query_key_norm
         return None if norm is None else make_norm(norm, dtype=self.dtype_policy, name=name)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        for projection in (self.query, self.key, self.value):
-            projection.build(input_shape)
+    def build(
+        self,
+        input_shape: tuple[int | None, ...],
+        memory_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        self.query.build(input_shape)
+        for projection in (self.key, self.value):
+            projection.build(memory_shape or input_shape)
         merged = (*input_shape[:-1], self.spec.heads, self.spec.head_dim)
         self.output_projection.build(merged)
         for norm in (self.query_norm, self.key_norm):

@@ -1,0 +1,154 @@
+"""The encoder-decoder: an encoder reads the source once, a decoder writes with it in view.
+
+Families configure it. The decoder's protocol is that of decoder-only backbones, so that one
+generation engine serves both: what the encoder made enters the cache when the cache is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from workbench.backbones.backbone import Backbone
+from workbench.backbones.config import DecoderConfig
+from workbench.backbones.cross_block import make_cross_block
+from workbench.backbones.decoder import Cache, input_layers, placed, refuse_unknown
+from workbench.backbones.encoder import Encoder, output_layers
+from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
+from workbench.backbones.layers.attention import LayerCache
+from workbench.backbones.layers.named import TokenEmbedding
+
+SOURCE_INPUTS = ("encoder_token_ids", "encoder_padding_mask")
+TARGET_INPUTS = ("decoder_token_ids", "decoder_padding_mask")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class CrossCache(Cache):
+    """A decoder's own keys and values, which grow, and those of the encoder's output, which do
+    not. `memory_mask` (B, S) is false at padding."""
+
+    memory: tuple[LayerCache, ...] = ()
+    memory_mask: jax.Array | None = None
+
+
+class EncoderDecoder(Backbone):
+    """An encoder-decoder backbone built from an `EncoderDecoderConfig`.
+
+    Inputs: `encoder_token_ids` int32 (B, S) and `encoder_padding_mask` (B, S),
+    `decoder_token_ids` int32 (B, T) and `decoder_padding_mask` (B, T); masks are true or nonzero
+    at real tokens. Outputs: `encoder_sequence_output` (B, S, encoder width) and
+    `decoder_sequence_output` (B, T, decoder width), in the compute dtype.
+    """
+
+    def __init__(self, config: EncoderDecoderConfig, dtype: Any = None, **kwargs: Any) -> None:
+        refuse_unknown(type(self).__name__, kwargs)
+        init = keras.initializers.RandomNormal(stddev=0.02)
+        source, target = config.encoder, config.decoder
+        embedding = _embedding(source, "token_embedding", init, dtype)
+        head = embedding
+        if not config.shared:
+            head = _embedding(target, "decoder_token_embedding", init, dtype)
+        encoder = Encoder(source, init, dtype)
+        prepare = input_layers(target, init, dtype, "decoder_")
+        blocks = [
+            make_cross_block(
+                target, spec, source.width, init, dtype=dtype, name=f"decoder_block_{i}"
+            )
+            for i, spec in enumerate(target.layers)
+        ]
+        finish = output_layers(target, dtype, "decoder_")
+
+        inputs = {
+            name: keras.Input((None,), dtype="int32", name=name)
+            for name in (*SOURCE_INPUTS, *TARGET_INPUTS)
+        }
+        source_ids, source_mask, target_ids, target_mask = inputs.values()
+        memory = encoder.run(embedding(source_ids), source_mask)
+        x = placed(prepare, head(target_ids))
+        for block in blocks:
+            x = block(x, memory, target_mask, source_mask)
+        for layer in finish:
+            x = layer(x)
+        outputs = {"encoder_sequence_output": memory, "decoder_sequence_output": x}
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        self.dtype_policy = embedding.dtype_policy  # a functional model takes none
+        self.config = config
+        self.token_embedding = embedding
+        self.head = head
+        self.encoder = encoder
+        self.blocks = blocks
+        self._prepare = prepare
+        self._finish = finish
+
+    @property
+    def max_length(self) -> int | None:
+        """The longest sequence the decoder's positions allow; None when they set no limit."""
+        return self.config.max_length
+
+    def encode(self, token_ids: jax.Array, padding_mask: jax.Array) -> jax.Array:
+        """The encoder's output (B, S, encoder width) for ids and mask (B, S)."""
+        return self.encoder.run(self.token_embedding(token_ids), padding_mask)
+
+    def init_cache(
+        self,
+        batch: int,
+        length: int,
+        reach: int | None = None,
+        *,
+        encoder_token_ids: jax.Array,
+        encoder_padding_mask: jax.Array,
+    ) -> CrossCache:
+        """A cache for `batch` rows of `length` decoded positions, in the compute dtype, with the
+        keys and values of the encoder's output for ids and mask (B, S).
+
+        `reach` is the length in tokens that the longest sequence will get, by default `length`.
+        """
+        memory = self.encode(encoder_token_ids, encoder_padding_mask)
+        spec = self.config.decoder.attention
+        empty = jnp.zeros((batch, length, spec.kv_heads, spec.head_dim), self.compute_dtype)
+        return CrossCache(
+            layers=tuple(LayerCache(empty, empty) for _ in self.blocks),
+            stretched=self.config.stretches(length if reach is None else reach),
+            memory=tuple(block.cross_attention.remember(memory) for block in self.blocks),
+            memory_mask=jnp.asarray(encoder_padding_mask).astype(bool),
+        )
+
+    def embed(self, token_ids: jax.Array) -> jax.Array:
+        """The decoder's token vectors (B, T, width) of ids (B, T), before positions and scaling."""
+        return self.head(token_ids)
+
+    def extend(
+        self, inputs: jax.Array, positions: jax.Array, cache: CrossCache
+    ) -> tuple[jax.Array, CrossCache]:
+        """Run new positions of the decoder against the cache; as `Decoder.extend`."""
+        x = self.embed(inputs) if inputs.ndim == 2 else inputs
+        x = placed(self._prepare, x, positions)
+        grown = []
+        for block, own, memory in zip(self.blocks, cache.layers, cache.memory, strict=True):
+            x, own = block.extend(x, positions, own, cache.stretched, memory, cache.memory_mask)
+            grown.append(own)
+        for layer in self._finish:
+            x = layer(x)
+        return x, replace(cache, layers=tuple(grown))
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """Next-token logits (..., vocabulary) of the decoder's hidden states (..., width)."""
+        return self.head(hidden, reverse=True)
+
+
+def _embedding(config: DecoderConfig, name: str, init: Any, dtype: Any) -> TokenEmbedding:
+    return TokenEmbedding(
+        config.vocabulary_size,
+        config.width,
+        tie_weights=config.tied,
+        embeddings_initializer=init,
+        logit_soft_cap=config.final_soft_cap,
+        dtype=dtype,
+        name=name,
+    )

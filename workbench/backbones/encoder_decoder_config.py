@@ -1,0 +1,70 @@
+"""What an encoder-decoder is made of: a configuration for each side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.backbones.config import MAX_PARAMETERS, DecoderConfig, Parallel
+from workbench.errors import SettingError
+
+
+@dataclass(frozen=True)
+class EncoderDecoderConfig:
+    """An encoder, and a decoder whose layers read what the encoder made.
+
+    `shared`: both sides embed tokens with the encoder's table, which is the output projection
+    too. Otherwise each side has a table, and the decoder's is the output projection.
+    """
+
+    encoder: DecoderConfig
+    decoder: DecoderConfig
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        if self.encoder.attention.causal or not self.decoder.attention.causal:
+            raise SettingError(
+                "EncoderDecoderConfig: attention: expected an encoder that is not causal and a "
+                "decoder that is"
+            )
+        if Parallel in (type(self.encoder.block), type(self.decoder.block)):
+            raise SettingError("EncoderDecoderConfig: block: expected no parallel ones")
+        for name in ("vocabulary_size", "width") if self.shared else ():
+            sides = getattr(self.encoder, name), getattr(self.decoder, name)
+            if sides[0] != sides[1]:
+                raise SettingError(
+                    f"EncoderDecoderConfig: {name}: expected one for a shared table, got "
+                    f"{sides[0]} and {sides[1]}"
+                )
+        if self.matrix_parameters > MAX_PARAMETERS:
+            raise SettingError(
+                f"EncoderDecoderConfig: expected at most {MAX_PARAMETERS} parameters, "
+                f"got {self.matrix_parameters} from {self}"
+            )
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens the decoder chooses from."""
+        return self.decoder.vocabulary_size
+
+    @property
+    def max_length(self) -> int | None:
+        """The longest sequence the decoder's positions allow; None when they set no limit."""
+        return self.decoder.max_length
+
+    @property
+    def max_source_length(self) -> int | None:
+        """The longest sequence the encoder's positions allow; None when they set no limit."""
+        return self.encoder.max_length
+
+    @property
+    def matrix_parameters(self) -> int:
+        """Parameters in the matrices (norms and biases left out)."""
+        attention = self.decoder.attention
+        inner = attention.heads * self.decoder.width + attention.kv_heads * self.encoder.width
+        cross = 2 * inner * attention.head_dim * len(self.decoder.layers)
+        saved = self.encoder.vocabulary_size * self.encoder.width if self.shared else 0
+        return self.encoder.matrix_parameters + self.decoder.matrix_parameters + cross - saved
+
+    def stretches(self, length: int) -> bool:
+        """Whether decoded sequences of `length` tokens need the long factors of longrope."""
+        return self.decoder.stretches(length)

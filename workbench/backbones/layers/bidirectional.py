@@ -1,0 +1,32 @@
+"""Attention that looks both ways, as encoders do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from workbench.backbones import config
+from workbench.backbones.layers.attention import Attention
+
+
+class BidirectionalAttention(Attention):
+    """Attention over a whole sequence; a window reaches that many tokens back and as many ahead.
+
+    Source of the window: Transformers' T5Gemma, where a distance equal to it is still seen.
+    """
+
+    def _visible(self, distance: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
+        visible = jnp.ones(distance.shape, bool)
+        if self.window is not None:
+            visible = jnp.abs(distance) <= self.window
+        if padding_mask is not None:
+            visible &= padding_mask[:, None, :].astype(bool)
+        return visible
+
+
+def make_attention(spec: config.Attention, *args: Any, **kwargs: Any) -> Attention:
+    """The layer for an attention's specification, causal or not."""
+    kind = Attention if spec.causal else BidirectionalAttention
+    return kind(spec, *args, **kwargs)

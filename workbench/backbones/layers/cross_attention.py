@@ -1,0 +1,44 @@
+"""Attention from one sequence to another: a decoder's queries, an encoder's keys and values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from workbench.backbones import config
+from workbench.backbones.layers.attention import Attention, LayerCache
+
+
+class CrossAttention(Attention):
+    """Attends from x (B, T, width) to a memory (B, S, memory_width), every place of it the same.
+
+    Keys and values depend on the memory alone: `remember` makes them once for all steps.
+    """
+
+    def __init__(
+        self, spec: config.Attention, width: int, memory_width: int, init: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(spec, width, init, position=None, window=None, **kwargs)
+        self.memory_width = memory_width
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        super().build(input_shape, (*input_shape[:-1], self.memory_width))
+
+    def remember(self, memory: jax.Array) -> LayerCache:
+        """Keys and values of a memory (B, S, memory_width)."""
+        key, value = self.key(memory), self.value(memory)
+        if self.key_norm is not None:
+            key = self.key_norm(key)
+        return LayerCache(key, value)
+
+    def call(self, x: jax.Array, memory: LayerCache, memory_mask: jax.Array) -> jax.Array:
+        """`memory_mask` (B, S) hides the places where it is false."""
+        query = self.query(x)
+        if self.query_norm is not None:
+            query = self.query_norm(query)
+        visible = jnp.broadcast_to(
+            memory_mask[:, None, :].astype(bool), (*x.shape[:2], memory_mask.shape[1])
+        )
+        return self.output_projection(self._attend(query, memory, visible, None))
