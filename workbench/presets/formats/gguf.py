@@ -70,15 +70,23 @@ class GgufFile:
     def preprocessor_arguments(self) -> dict[str, Any]:
         """The preprocessor's constructor arguments; prompts start as the file says."""
         tokenizer = self.tokenizer()
+        self._check_rows(tokenizer)
         arguments = {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
-        context = self._settings().get("context_length")
-        if type(context) is int and 0 < context < _USUAL_LENGTH:
+        context = self._settings().count("context_length")
+        if 0 < context < _USUAL_LENGTH:
             arguments["sequence_length"] = context
         return arguments
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer with its vocabulary."""
         return read_tokenizer(self.folder.name, self._metadata)
+
+    def _check_rows(self, tokenizer: Tokenizer) -> None:
+        """An id without a row would silently be taken for another."""
+        rows, tokens = self._settings().rows("token_embd.weight"), tokenizer.vocabulary_size()
+        if tokens > rows:
+            file = self.folder.name
+            raise PresetError.at(file, "token_embd.weight", f"{tokens} rows, one a token", rows)
 
     def _settings(self) -> GgufSettings:
         return GgufSettings(self.folder.name, self._metadata, self._tensors, self._values)
@@ -123,10 +131,11 @@ def _parts(path: Path) -> list[Path]:
 
 def _joined(headers: Iterable[GgufHeader]) -> dict[str, Entry]:
     headers = list(headers)
+    allowed = ("0", "1") if len(headers) == 1 else (str(len(headers)),)
     tensors: dict[str, Entry] = {}
     for index, header in enumerate(headers):
         count, number = (header.metadata.get(f"split.{key}", 0) for key in ("count", "no"))
-        if max(count, 1) != len(headers) or number != index:
+        if shown(count) not in allowed or shown(number) != str(index):
             expected = f"part {index + 1} of {len(headers)}"
             raise PresetError.at(
                 header.file, "split.no, split.count", expected, f"{shown(number)}, {shown(count)}"

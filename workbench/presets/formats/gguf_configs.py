@@ -70,8 +70,9 @@ def qwen3(settings: GgufSettings) -> dict[str, Any]:
 def phi3(settings: GgufSettings) -> dict[str, Any]:
     """Phi-3, with longrope where the file holds its two tensors of factors."""
     arguments = _decoder(settings)
-    settings.expect("rope.dimension_count", _equal_heads(settings, arguments))
-    longest = settings.get("context_length")
+    head_dim = _equal_heads(settings, arguments)
+    settings.expect("rope.dimension_count", head_dim)
+    longest = settings.take("context_length")
     original = settings.take("rope.scaling.original_context_length", longest)
     arguments |= {
         "max_sequence_length": longest,
@@ -85,8 +86,8 @@ def phi3(settings: GgufSettings) -> dict[str, Any]:
     if LONG_FACTORS in settings.tensors:
         arguments |= {
             "rope_scaling_type": "su",
-            "rope_scaling_short_factor": settings.values(SHORT_FACTORS).tolist(),
-            "rope_scaling_long_factor": settings.values(LONG_FACTORS).tolist(),
+            "rope_scaling_short_factor": _factors(settings, SHORT_FACTORS, head_dim),
+            "rope_scaling_long_factor": _factors(settings, LONG_FACTORS, head_dim),
         }
     settings.finish()
     return arguments
@@ -131,7 +132,7 @@ def gpt2(settings: GgufSettings) -> dict[str, Any]:
 
 def gemma(settings: GgufSettings) -> dict[str, Any]:
     """Gemma 1."""
-    arguments = _gemma(settings)
+    arguments = _gemma_1_or_2(settings)
     settings.finish()
     return arguments
 
@@ -139,7 +140,7 @@ def gemma(settings: GgufSettings) -> dict[str, Any]:
 def gemma2(settings: GgufSettings) -> dict[str, Any]:
     """Gemma 2. The files do not say how scores are scaled; only the 27B model, known by its 46
     layers, scales by another width than a head's."""
-    arguments = _gemma(settings)
+    arguments = _gemma_1_or_2(settings)
     arguments |= {
         "query_head_dim_normalize": arguments["num_layers"] != 46,
         "use_post_ffw_norm": True,
@@ -149,6 +150,47 @@ def gemma2(settings: GgufSettings) -> dict[str, Any]:
         "use_sliding_window_attention": True,
         "sliding_window_size": settings.take("attention.sliding_window"),
     }
+    settings.finish()
+    return arguments
+
+
+def gemma3(settings: GgufSettings) -> dict[str, Any]:
+    """Gemma 3, text. Of the published models the 27B alone, known by its 62 layers, scales scores
+    by another width than a head's."""
+    arguments = _gemma(settings, theta=1_000_000.0)
+    arguments |= {
+        "image_size": None,
+        "intermediate_dim": settings.rows("blk.0.ffn_up.weight"),
+        "query_head_dim_normalize": arguments["num_layers"] != 62,
+        "use_post_ffw_norm": True,
+        "use_post_attention_norm": True,
+        "final_logit_soft_cap": settings.take("final_logit_softcapping", None),
+        "use_sliding_window_attention": True,
+        "sliding_window_size": settings.take("attention.sliding_window"),
+        "global_rope_scaling_factor": arguments.pop("rope_scaling_factor"),
+    }
+    settings.expect("rope.freq_base_swa", 10_000.0)
+    settings.finish()
+    return arguments
+
+
+def falcon(settings: GgufSettings) -> dict[str, Any]:
+    """Falcon with rotary positions; the format has no place for the ALiBi models."""
+    heads = settings.take("attention.head_count")
+    two_norms = "blk.0.attn_norm_2.weight" in settings.tensors
+    arguments = {
+        "vocabulary_size": settings.rows("token_embd.weight"),
+        "num_layers": settings.take("block_count"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": settings.take("attention.head_count_kv", 1),
+        "hidden_dim": settings.take("embedding_length"),
+        "intermediate_dim": settings.rows("blk.0.ffn_up.weight"),
+        "layer_norm_epsilon": settings.take("attention.layer_norm_epsilon"),
+        "block": "parallel_two_norms" if two_norms else "parallel",
+        "rope_max_wavelength": settings.take("rope.freq_base", 10_000.0),
+        "bias": False,
+    }
+    settings.take("feed_forward_length", None)
     settings.finish()
     return arguments
 
@@ -167,15 +209,22 @@ def _decoder(settings: GgufSettings) -> dict[str, Any]:
     }
 
 
-def _gemma(settings: GgufSettings) -> dict[str, Any]:
+def _gemma(settings: GgufSettings, theta: float) -> dict[str, Any]:
     arguments = _decoder(settings)
     head_dim = settings.head_dim(arguments["hidden_dim"], arguments["num_query_heads"])
-    if settings.rope() != (10_000.0, 1.0):
-        raise settings.error("rope.freq_base", "10000, unscaled", "another")
     settings.expect("rope.dimension_count", head_dim)
-    if type(arguments["intermediate_dim"]) is int:
-        arguments["intermediate_dim"] *= 2
-    return arguments | {"head_dim": head_dim}
+    base, factor = settings.rope(theta)
+    if base != theta:
+        raise settings.error("rope.freq_base", theta, base)
+    return arguments | {"head_dim": head_dim, "rope_scaling_factor": factor}
+
+
+def _gemma_1_or_2(settings: GgufSettings) -> dict[str, Any]:
+    arguments = _gemma(settings, theta=10_000.0)
+    if arguments.pop("rope_scaling_factor") != 1:
+        raise settings.error("rope.scaling.factor", 1, "another")
+    # Both branches together, as KerasHub counts.
+    return arguments | {"intermediate_dim": 2 * settings.rows("blk.0.ffn_up.weight")}
 
 
 def _equal_heads(settings: GgufSettings, arguments: dict[str, Any]) -> int:
@@ -198,10 +247,15 @@ def _tied(settings: GgufSettings) -> bool:
     return "output.weight" not in settings.tensors
 
 
+def _factors(settings: GgufSettings, name: str, head_dim: int) -> list[float]:
+    return [float(str(factor)) for factor in settings.vector(name, head_dim // 2)]
+
+
 def _llama3_scaling(settings: GgufSettings, theta: float, head_dim: int) -> dict[str, Any]:
     if ROPE_FREQUENCIES not in settings.tensors:
         return {}
-    found = fit_llama3(settings.values(ROPE_FREQUENCIES), theta, head_dim)
+    factors = settings.vector(ROPE_FREQUENCIES, head_dim // 2)
+    found = fit_llama3(factors, theta, head_dim)
     if found is None:
         raise settings.error(ROPE_FREQUENCIES, "divisors of Llama 3.1's rule", "others")
     factor, original = found
@@ -217,13 +271,12 @@ def _llama3_scaling(settings: GgufSettings, theta: float, head_dim: int) -> dict
 
 
 def _is_dense(settings: GgufSettings) -> bool:
-    return settings.get("expert_count", 0) == 0
+    return settings.count("expert_count") == 0
 
 
 def _is_llama(settings: GgufSettings) -> bool:
-    width, heads = settings.get("embedding_length"), settings.get("attention.head_count")
-    key = settings.get("attention.key_length")
-    return _is_dense(settings) and (key is None or key * heads == width)
+    width, heads = settings.count("embedding_length"), settings.count("attention.head_count")
+    return _is_dense(settings) and settings.count("attention.key_length") * heads in (0, width)
 
 
 def _is_llama3(settings: GgufSettings) -> bool:
@@ -237,6 +290,8 @@ QWEN2 = Gguf("qwen2", rules.QWEN2, qwen2)
 QWEN3 = Gguf("qwen3", rules.QWEN3, qwen3)
 PHI3 = Gguf("phi3", rules.phi3, phi3, ignored=(SHORT_FACTORS, LONG_FACTORS))
 BLOOM = Gguf("bloom", rules.bloom, bloom)
+FALCON = Gguf("falcon", rules.falcon, falcon)
+GEMMA3 = Gguf("gemma3", rules.GEMMA3, gemma3)
 GPT2 = Gguf("gpt2", rules.gpt2, gpt2)
 GEMMA = Gguf("gemma", rules.GEMMA, gemma)
 GEMMA2 = Gguf("gemma2", rules.GEMMA2, gemma2)

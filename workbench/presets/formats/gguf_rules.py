@@ -148,6 +148,7 @@ _HEAD_NORMS = {
 LLAMA = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(Interleaved(_HEADS)), *_GATED)
 GEMMA = (*EMBEDDING, *HEAD, *_scales(_NORMS, PlusOne("")), *_attention(), *_GATED)
 GEMMA2 = (*GEMMA, *_scales(_POST_NORMS, PlusOne("")))
+GEMMA3 = (*GEMMA2, *_scales(_HEAD_NORMS, PlusOne("")))
 QWEN3 = (*EMBEDDING, *HEAD, *_scales({**_NORMS, **_HEAD_NORMS}), *_attention(), *_GATED)
 QWEN2 = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(), *_BIASES, *_GATED)
 
@@ -172,6 +173,25 @@ def bloom(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     return (
         *(rule for rule in gpt2(arguments) if rule not in POSITIONS),
         *_layer_norms({"embedding_norm": "token_embd_norm"}),
+    )
+
+
+def falcon(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """Falcon's table. With two norms the first that is named is the feed-forward branch's."""
+    if arguments["block"] == "parallel_two_norms":
+        norms = {
+            _OURS + "attention_norm": _THEIRS + "attn_norm_2",
+            _OURS + "mlp_norm": _THEIRS + "attn_norm",
+        }
+    else:
+        norms = {_OURS + "attention_norm": _THEIRS + "attn_norm"}
+    return (
+        *EMBEDDING,
+        *TIED_HEAD,
+        *_layer_norms({**norms, "final_norm": "output_norm"}),
+        *_fused(arguments["num_attention_heads"], arguments["num_key_value_heads"], bias=False),
+        *_OUTPUT,
+        *_DENSE,
     )
 
 

@@ -41,7 +41,7 @@ class GgufSettings:
         self.architecture = architecture(file, metadata)
         self.tokenizer = metadata.get("tokenizer.ggml.model")
         self.tensors = tensors
-        self.values = read
+        self._read = read
         prefix = f"{self.architecture}."
         self._all = {
             key.removeprefix(prefix): value
@@ -50,9 +50,10 @@ class GgufSettings:
         }
         self._left = dict(self._all)
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of `key` without taking it, for telling families apart."""
-        return self._all.get(key, default)
+    def count(self, key: str) -> int:
+        """The whole number at `key` without taking it, for telling families apart; else 0."""
+        value = self._all.get(key)
+        return value if type(value) is int else 0
 
     def take(self, key: str, default: Any = _REQUIRED) -> Any:
         """The value of `key`, or `default` where it is absent.
@@ -81,6 +82,13 @@ class GgufSettings:
         if name not in self.tensors:
             raise PresetError.at(self.file, name, "a tensor", "none")
         return self.tensors[name].shape[0]
+
+    def vector(self, name: str, length: int) -> np.ndarray:
+        """The values of a tensor of this one dimension. Raises PresetError for any other."""
+        shape = self.tensors[name].shape if name in self.tensors else None
+        if shape != (length,):
+            raise PresetError.at(self.file, name, f"{length} numbers", shown(shape))
+        return self._read(name)
 
     def head_dim(self, width: Any, heads: Any) -> int:
         """The width of a head: written down, or an equal share of the model's width."""
