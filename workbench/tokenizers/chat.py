@@ -29,9 +29,14 @@ CUT = "\ufdd0"  # a code point that is no character, and so in no text
 _MARK = re.compile(r"<\|[^<>|\s]+\|>|<(?:start|end)_of_turn>|\[/?[A-Z_]+\]")
 
 
+END_OF_TEXT = "<|endoftext|>"
+"""What a chat model of the families that have it may end with, though no template writes it."""
+
+
 def end_of_turn_tokens(source: str | None) -> list[str]:
-    """The tokens with which a template closes a turn."""
-    return [token for token in END_OF_TURN if source is not None and token in source]
+    """The tokens that end a reply written by a template."""
+    turns = [token for token in END_OF_TURN if source is not None and token in source]
+    return [*turns, END_OF_TEXT] if turns else []
 
 
 def marks(source: str | None) -> set[str]:
