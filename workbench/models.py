@@ -10,12 +10,38 @@ _HOMES = {
     "workbench.tasks.task": ("Task",),
     "workbench.tasks.causal_lm": ("CausalLM",),
     "workbench.tasks.preprocessor": ("CausalLMPreprocessor",),
+    "workbench.tasks.seq2seq_lm": ("Seq2SeqLM",),
+    "workbench.tasks.seq2seq_preprocessor": ("Seq2SeqLMPreprocessor",),
+    "workbench.backbones.families.bart": (
+        "BartBackbone",
+        "BartSeq2SeqLM",
+        "BartSeq2SeqLMPreprocessor",
+        "BartTokenizer",
+    ),
     "workbench.tokenizers": ("Tokenizer",),
+    "workbench.backbones.families.bloom": (
+        "BloomBackbone",
+        "BloomCausalLM",
+        "BloomCausalLMPreprocessor",
+        "BloomTokenizer",
+    ),
+    "workbench.backbones.families.falcon": (
+        "FalconBackbone",
+        "FalconCausalLM",
+        "FalconCausalLMPreprocessor",
+        "FalconTokenizer",
+    ),
     "workbench.backbones.families.gemma": (
         "GemmaBackbone",
         "GemmaCausalLM",
         "GemmaCausalLMPreprocessor",
         "GemmaTokenizer",
+    ),
+    "workbench.backbones.families.gemma3": (
+        "Gemma3Backbone",
+        "Gemma3CausalLM",
+        "Gemma3CausalLMPreprocessor",
+        "Gemma3Tokenizer",
     ),
     "workbench.backbones.families.gpt2": (
         "GPT2Backbone",
@@ -32,6 +58,36 @@ _HOMES = {
         "LlamaCausalLM",
         "LlamaCausalLMPreprocessor",
         "LlamaTokenizer",
+    ),
+    "workbench.backbones.families.mistral": (
+        "MistralBackbone",
+        "MistralCausalLM",
+        "MistralCausalLMPreprocessor",
+        "MistralTokenizer",
+    ),
+    "workbench.backbones.families.opt": (
+        "OPTBackbone",
+        "OPTCausalLM",
+        "OPTCausalLMPreprocessor",
+        "OPTTokenizer",
+    ),
+    "workbench.backbones.families.phi3": (
+        "Phi3Backbone",
+        "Phi3CausalLM",
+        "Phi3CausalLMPreprocessor",
+        "Phi3Tokenizer",
+    ),
+    "workbench.backbones.families.qwen": (
+        "QwenBackbone",
+        "QwenCausalLM",
+        "QwenCausalLMPreprocessor",
+        "QwenTokenizer",
+    ),
+    "workbench.backbones.families.qwen3": (
+        "Qwen3Backbone",
+        "Qwen3CausalLM",
+        "Qwen3CausalLMPreprocessor",
+        "Qwen3Tokenizer",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from workbench.backbones.config import layer_count
 from workbench.errors import PresetError
 
 Shape = tuple[int, ...]
@@ -120,6 +121,7 @@ class Rule:
         skip: rows before the first of ours, which nothing uses; written as zeros.
         copy_of: for a head that may be tied. When the model has no such weight, a file may still
             hold the tensor if it is bit-equal to the one that fills the weight named here.
+        zeros: when the model has no such weight, a file may still hold the tensor if it is zero.
     """
 
     ours: str
@@ -128,6 +130,7 @@ class Rule:
     part: Part | tuple[int, int] | None = None
     skip: int = 0
     copy_of: str | None = None
+    zeros: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.layout, str):
@@ -182,6 +185,12 @@ def rules_for(rules: Rules, arguments: Mapping[str, Any]) -> Sequence[Rule]:
     return rules(arguments) if callable(rules) else rules
 
 
+def repeats(arguments: Mapping[str, Any]) -> Any:
+    """How many layers a family's indexed rules are for: `num_layers`. Families with two stacks
+    of layers have rules that depend on the arguments and count both themselves."""
+    return arguments.get("num_layers", 1)
+
+
 def either(prefix: str, name: str) -> tuple[str, str]:
     """A tensor's names with and without the base prefix: files come both ways."""
     return (prefix + name, name)
@@ -213,6 +222,15 @@ def expand(rules: Sequence[Rule], num_layers: int) -> dict[str, Rule]:
     if len(table) != len(expanded):
         raise PresetError("weight rules: one of our weights is named by two rules")
     return table
+
+
+def numbering(rules: Sequence[Rule], num_layers: int) -> tuple[Rule, ...]:
+    """Rules of a stack of layers with their indices written in, for models of several stacks.
+
+    Raises:
+        SettingError: `num_layers` is no number of layers.
+    """
+    return tuple(expand(rules, layer_count("number of layers", num_layers)).values())
 
 
 def stored(

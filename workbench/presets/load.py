@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import jax
 
-from workbench.backbones.weights import Rules, loading, rules_for
+from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
 from workbench.presets.files import CONFIG, PREPROCESSOR
 from workbench.presets.formats.gguf import GgufFile
@@ -53,7 +53,7 @@ def load_backbone(
     """The backbone of a preset.
 
     Args:
-        handle: a built-in name or the path of a folder.
+        handle: as in `presets.handles.resolve`.
         cls: the backbone's class, or a base of it.
         load_weights: False builds it with random weights.
         dtype: a Keras dtype policy or its name; None or "auto" for what is fast on this machine.
@@ -65,7 +65,7 @@ def load_backbone(
     """
     preset = open_preset(handle, cls)
     target = _fitting(preset, preset.family.backbone, cls)
-    return _build_backbone(preset, target, load_weights, dtype, overrides)
+    return _build_backbone(handle, preset, target, load_weights, dtype, overrides)
 
 
 def load_task(
@@ -74,7 +74,7 @@ def load_task(
     """A preset's task: its backbone and, where it has a tokenizer, its preprocessor.
 
     Args:
-        handle: a built-in name or the path of a folder.
+        handle: as in `presets.handles.resolve`.
         cls: the task's class, or a base of it such as `CausalLM`.
         load_weights: False builds it with random weights.
         dtype: a Keras dtype policy or its name; None or "auto" for what is fast on this machine.
@@ -96,7 +96,7 @@ def load_task(
         backbone = overrides.pop("backbone")
         _check_arguments(target, overrides | {"backbone": backbone})
     else:
-        backbone = _build_backbone(preset, family.backbone, load_weights, dtype, overrides)
+        backbone = _build_backbone(handle, preset, family.backbone, load_weights, dtype, overrides)
     task = target(backbone=backbone, preprocessor=preprocessor)
     task.preset = str(handle)
     return task
@@ -135,7 +135,7 @@ def open_preset(handle: str | Path, cls: type) -> PresetFolder:
         PresetError: there is none, or it is neither a folder in KerasHub's or Transformers'
             layout nor a GGUF file.
     """
-    folder = resolve(handle)
+    folder = resolve(handle, weights=False)
     if folder.is_file():
         return GgufFile(folder, cls)
     if not has_file(folder, CONFIG):
@@ -162,7 +162,12 @@ def _fitting(preset: PresetFolder, found: type, asked: type) -> type:
 
 
 def _build_backbone(
-    preset: PresetFolder, cls: type, load_weights: bool, dtype: Any, overrides: Mapping[str, Any]
+    handle: str | Path,
+    preset: PresetFolder,
+    cls: type,
+    load_weights: bool,
+    dtype: Any,
+    overrides: Mapping[str, Any],
 ) -> Any:
     with _named_errors(CONFIG):
         arguments = {**preset.backbone_arguments(), **overrides}
@@ -171,12 +176,13 @@ def _build_backbone(
     if not load_weights:
         with _named_errors(CONFIG):
             return cls(**arguments)
+    resolve(handle)  # only now, that the model is known to fit, are its weights downloaded
     preset.manifest.start()
     source = preset.open_weights()
     try:
-        layers = arguments["num_layers"]
-        rules = rules_for(preset.weight_rules, arguments)
-        loader = WeightLoader(source, rules, layers, preset.ignored_weights)
+        with _named_errors(CONFIG):
+            rules = rules_for(preset.weight_rules, arguments)
+        loader = WeightLoader(source, rules, repeats(arguments), preset.ignored_weights)
         with _named_errors(CONFIG), loading(loader):
             backbone = cls(**arguments)
         loader.finish()

@@ -174,13 +174,21 @@ class WeightLoader:
             for name in rule.names
             if rule.copy_of is not None and rule.ours not in self._given
         }
+        zeros = {name for rule in self._rules.values() if rule.zeros for name in rule.names}
         problems = []
         for name in sorted(set(self.source.names()) - set(self._used) - self._ignored):
-            if name not in copies:
+            if name in zeros:
+                problems += self._not_zero(name)
+            elif name not in copies:
                 problems.append(f"{shown(name)} {shown(self.source.shape(name))}: unexpected")
             elif not self._is_copy(name, copies[name]):
                 problems.append(f"{shown(name)}: the model is tied, this is not a copy")
         return problems
+
+    def _not_zero(self, name: str) -> list[str]:
+        if self.source.dtype(name) in FLOATS and not self.source.read(name).any():
+            return []
+        return [f"{shown(name)}: the model has no such weight, so it has to be zero, and is not"]
 
     def _is_copy(self, name: str, original: str) -> bool:
         present = [n for n in self._rules[original].names if n in self._used]

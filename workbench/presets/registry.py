@@ -18,7 +18,20 @@ from workbench.errors import PresetError
 from workbench.presets.formats.gguf_family import Gguf
 from workbench.presets.formats.transformers_config import Transformers
 
-MODULES = ("gemma", "gpt2", "llama")
+MODULES = (
+    "bart",
+    "bloom",
+    "falcon",
+    "gemma",
+    "gemma3",
+    "gpt2",
+    "llama",
+    "mistral",
+    "opt",
+    "phi3",
+    "qwen",
+    "qwen3",
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 import workbench
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.weights import expand, rules_for, stored
+from workbench.backbones.weights import expand, repeats, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.atomic import replacing
 from workbench.presets.files import (
@@ -72,7 +72,7 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
     size = sum(math.prod(v.shape) * jnp.dtype(v.dtype).itemsize for v in plan.backbone.weights)
     arguments = plan.objects[CONFIG]["config"]
     family = family_of(type(plan.backbone))
-    rules = expand(rules_for(family.keras_hub_rules, arguments), arguments["num_layers"])
+    rules = expand(rules_for(family.keras_hub_rules, arguments), repeats(arguments))
 
     def write_weights(new: Path) -> None:
         tensors = stored(rules, values)

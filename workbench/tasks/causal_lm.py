@@ -53,9 +53,8 @@ class CausalLM(Task):
         preprocessor: CausalLMPreprocessor | None = None,
         **kwargs: Any,
     ) -> None:
-        inputs = backbone.input
-        logits = backbone.token_embedding(backbone(inputs), reverse=True)
-        super().__init__(inputs=inputs, outputs=logits, **kwargs)
+        hidden = self._hidden(backbone(backbone.input))
+        super().__init__(inputs=backbone.input, outputs=backbone.logits(hidden), **kwargs)
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.programs = Programs(backbone)
@@ -179,9 +178,8 @@ class CausalLM(Task):
         Yields:
             `Status` when the kind of work changes, a `Token` per token and row, a `Done` per row.
         """
-        prompts = [inputs] if _is_text(inputs) else list(inputs)
         request = self._text_request(
-            texts_of(prompts),
+            self._texts(inputs),
             max_length=max_length,
             stop_token_ids=stop_token_ids,
             max_new_tokens=max_new_tokens,
@@ -305,14 +303,18 @@ class CausalLM(Task):
         if max_length is None and max_new_tokens is None:
             max_new_tokens = USUAL_REPLY
         lengths = {"max_length": max_length, "max_new_tokens": max_new_tokens}
-        return self._request([ids], **lengths, **settings)
+        return self._prompt_request([ids], **lengths, **settings)
 
     def _text_request(
         self, texts: list[str], *, max_length: int | None, **settings: Any
     ) -> Request:
         prompts = [self._reader().prompt_ids(text) for text in texts]
         length = self.max_length if max_length is None else max_length
-        return self._request(prompts, max_length=length, **settings)
+        return self._prompt_request(prompts, max_length=length, **settings)
+
+    def _prompt_request(self, prompts: list[list[int]], **settings: Any) -> Request:
+        """The request for what a user has said, as ids."""
+        return self._request(prompts, **settings)
 
     def _request(
         self,
@@ -368,7 +370,8 @@ class CausalLM(Task):
         results: list[Any] = []
         for batch in batches:
             if isinstance(batch, dict):
-                results.append(self._generate_arrays(batch, strip_prompt, **settings))
+                made = self._generate_arrays(batch, strip_prompt, **settings)
+                results += made if isinstance(made, list) else [made]
                 continue
             texts = np.asarray(batch)
             if texts.ndim != 1:
@@ -385,7 +388,18 @@ class CausalLM(Task):
         self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
     ) -> Arrays:
         """Ids in, ids out: prompts are continued in place, to the width of the arrays."""
-        ids, mask = _check_arrays(inputs)
+        ids, mask = self._continued(*check_arrays(inputs), strip_prompt, **settings)
+        return {"token_ids": ids, "padding_mask": mask}
+
+    def _continued(
+        self,
+        ids: np.ndarray,
+        mask: np.ndarray,
+        strip_prompt: bool,
+        source: Mapping[str, np.ndarray] | None = None,
+        **settings: Any,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and mask, both (L,) or (B, L), with their rows filled up. `source` is a request's."""
         settings["max_length"] = ids.shape[-1]
         width = ids.shape[-1]
         rows = [
@@ -395,38 +409,50 @@ class CausalLM(Task):
         made = [np.array([], np.int32)] * len(rows)
         if room:
             request = self._request(
-                [rows[row] for row in room], alternatives=DEFAULT_ALTERNATIVES, **settings
+                [rows[row] for row in room],
+                alternatives=DEFAULT_ALTERNATIVES,
+                source={name: part[room] for name, part in (source or {}).items()},
+                **settings,
             )
             for row, new in zip(room, collect_ids(self.programs, request), strict=True):
                 made[row] = new
         whole = made if strip_prompt else list(map(np.concatenate, zip(rows, made, strict=True)))
         out_ids, out_mask = pack(whole, width, 0)
-        return {
-            "token_ids": out_ids.reshape(ids.shape),
-            "padding_mask": out_mask.reshape(ids.shape),
-        }
+        return out_ids.reshape(ids.shape), out_mask.reshape(ids.shape)
+
+    @staticmethod
+    def _hidden(outputs: Any) -> Any:
+        """What the logits are made of, among the backbone's outputs."""
+        return outputs
+
+    @staticmethod
+    def _texts(inputs: Any) -> list[Any]:
+        """What a user has said, one item a row."""
+        return texts_of([inputs] if _is_text(inputs) else inputs)
 
 
 def _is_text(item: Any) -> bool:
     return isinstance(item, str | bytes)
 
 
-def _check_arrays(inputs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """`token_ids` and `padding_mask` (bool) of a dict, both (L,) or (B, L)."""
-    missing = {"token_ids", "padding_mask"} - set(inputs)
-    if missing:
-        raise PromptError(
-            f"generate: inputs: expected token_ids and padding_mask, got {sorted(inputs)}"
-        )
-    ids = np.asarray(inputs["token_ids"])
-    mask = np.asarray(inputs["padding_mask"]).astype(bool)
+def check_arrays(inputs: dict[str, Any], prefix: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """`token_ids` and `padding_mask` (bool) of a dict, both (L,) or (B, L).
+
+    Raises:
+        PromptError: one is missing, their shapes differ, or padding is not at the right.
+    """
+    names = f"{prefix}token_ids", f"{prefix}padding_mask"
+    if not set(names) <= set(inputs):
+        raise PromptError(f"generate: inputs: expected {' and '.join(names)}, got {sorted(inputs)}")
+    ids = np.asarray(inputs[names[0]])
+    mask = np.asarray(inputs[names[1]]).astype(bool)
     if ids.shape != mask.shape or ids.ndim not in (1, 2):
         raise PromptError(
-            "generate: inputs: expected token_ids and padding_mask of one shape, (L,) or (B, L), "
+            f"generate: inputs: expected {' and '.join(names)} of one shape, (L,) or (B, L), "
             f"got {ids.shape} and {mask.shape}"
         )
     if np.any(mask[..., 1:] & ~mask[..., :-1]):
         raise PromptError(
-            "generate: inputs: padding_mask: expected prompts at the left and padding at the right"
+            f"generate: inputs: {names[1]}: expected prompts at the left and padding at the right"
         )
     return ids, mask

@@ -73,6 +73,13 @@ class CausalLMPreprocessor:
             "add_end_token": self.add_end_token,
         }
 
+    @classmethod
+    def transformers_settings(cls, prepends_start: bool, length: int | None) -> dict[str, Any]:
+        """Constructor arguments for a folder of Transformers: whether its tokenizer puts a start
+        token first, and the length of its model where that is below the default."""
+        settings: dict[str, Any] = {"add_start_token": prepends_start}
+        return settings if length is None else settings | {"sequence_length": length}
+
     def __call__(
         self,
         x: str | Sequence[str],

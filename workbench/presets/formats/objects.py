@@ -124,7 +124,17 @@ def snake_case(name: str) -> str:
 
 
 def _module(cls: type) -> str:
-    return f"keras_hub.src.models.{family_of(cls).name}.{snake_case(cls.__name__)}"
+    family = family_of(cls).name
+    return f"keras_hub.src.models.{family}.{_module_name(cls.__name__, family)}"
+
+
+def _module_name(class_name: str, family: str) -> str:
+    """KerasHub's module of a class: `t5gemma_seq_2_seq_lm` for `T5GemmaSeq2SeqLM`."""
+    prefix = len(family.replace("_", ""))
+    if class_name[:prefix].lower() != family.replace("_", ""):
+        return snake_case(class_name)
+    rest = re.sub(r"([a-z])([0-9])", r"\1_\2", snake_case(class_name[prefix:]))
+    return f"{family}_{rest}"
 
 
 def _class(value: dict[str, Any], file: str, key: str) -> type:
@@ -137,8 +147,9 @@ def _class(value: dict[str, Any], file: str, key: str) -> type:
     cls = known[1]
     if name != cls.__name__:
         raise PresetError.at(file, f"{key}: class_name", cls.__name__, shown(name))
-    fitting = rf"keras_(hub|nlp)(\.src)?\.models\.[a-z0-9_]+\.{snake_case(cls.__name__)}"
-    if not isinstance(module, str) or not re.fullmatch(fitting, module):
+    # Compared without underscores, which KerasHub puts in its own way.
+    fitting = rf"keras(hub|nlp)(\.src)?\.models\.[a-z0-9]+\.{name.lower()}"
+    if not isinstance(module, str) or not re.fullmatch(fitting, module.replace("_", "")):
         raise PresetError.at(file, f"{key}: module", _module(cls), shown(module))
     return cls
 

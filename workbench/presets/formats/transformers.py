@@ -66,11 +66,10 @@ class TransformersFolder:
     def preprocessor_arguments(self) -> dict[str, Any]:
         """The preprocessor's constructor arguments; prompts start as Transformers starts them."""
         tokenizer = self.tokenizer()
-        arguments = {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
         context = self._config.get("max_position_embeddings")
-        if type(context) is int and 0 < context < _USUAL_LENGTH:
-            arguments["sequence_length"] = context
-        return arguments
+        short = context if type(context) is int and 0 < context < _USUAL_LENGTH else None
+        settings = self.family.preprocessor.transformers_settings
+        return {"tokenizer": tokenizer, **settings(tokenizer.prepends_start_token, short)}
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer with its vocabulary."""

@@ -1,0 +1,112 @@
+"""Encoder-decoder language models: a text in, another text out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from workbench.backbones.encoder_decoder import SOURCE_INPUTS, TARGET_INPUTS
+from workbench.errors import PromptError
+from workbench.generation.programs import padded
+from workbench.generation.request import Request
+from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.preprocessor import Arrays
+from workbench.tasks.seq2seq_preprocessor import TEXTS, Pair, Seq2SeqLMPreprocessor, pairs_of
+
+
+class Seq2SeqLM(CausalLM):
+    """An encoder-decoder backbone with its language-model head and a preprocessor.
+
+    `generate`, `stream` and `chat` take what the encoder reads: a string, strings, or a dict of
+    `encoder_text` and `decoder_text`, how the decoder's text begins. Completions are the
+    decoder's text, and lengths are the decoder's. Without a preprocessor `generate` takes and
+    gives ids: `encoder_token_ids` and `encoder_padding_mask` (B, S), `decoder_token_ids` and
+    `decoder_padding_mask` (B, T), T the length to fill.
+
+    Calling the model on a dict of those four gives the decoder's logits (B, T, vocabulary).
+    `fit` takes `{"encoder_text": [...], "decoder_text": [...]}`.
+
+    Args:
+        backbone: the encoder-decoder.
+        preprocessor: turns strings into ids; None for a model that is fed ids.
+
+    Example:
+        >>> lm = workbench.models.Seq2SeqLM.from_preset("bart_large_en_cnn")
+        >>> lm.generate("A long article ...", max_new_tokens=60)
+    """
+
+    preprocessor_cls: type[Seq2SeqLMPreprocessor] = Seq2SeqLMPreprocessor
+
+    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        """Arrays for training from a dict of texts; arrays pass through unchanged."""
+        if self.preprocessor is None or (isinstance(x, Mapping) and TEXTS[0] not in x):
+            return x, y, sample_weight
+        return self.preprocessor(x, y, sample_weight)
+
+    @staticmethod
+    def _hidden(outputs: Any) -> Any:
+        return outputs["decoder_sequence_output"]
+
+    @staticmethod
+    def _texts(inputs: Any) -> list[Any]:
+        return pairs_of(inputs)[0]
+
+    def _text_request(
+        self, texts: Sequence[str | Pair], *, max_length: int | None, **settings: Any
+    ) -> Request:
+        reader = self._reader()
+        pairs = [text if isinstance(text, Pair) else Pair(text) for text in texts]
+        sources = [reader.source_ids(pair.source, row) for row, pair in enumerate(pairs)]
+        return self._request(
+            [reader.target_ids(pair.target) for pair in pairs],
+            source=self._source(sources),
+            max_length=self.max_length if max_length is None else max_length,
+            **settings,
+        )
+
+    def _prompt_request(self, prompts: list[list[int]], **settings: Any) -> Request:
+        starts = [self._reader().target_ids() for _ in prompts]
+        return self._request(starts, source=self._source(prompts), **settings)
+
+    def _generate_arrays(
+        self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
+    ) -> Arrays | str | list[str]:
+        """Texts for a dict of texts, ids for a dict of ids."""
+        if TEXTS[0] in inputs:
+            pairs, single = pairs_of(inputs)
+            made = self._generate_texts(pairs, strip_prompt, **settings)
+            return made[0] if single else made
+        source_ids, source_mask = map(np.atleast_2d, check_arrays(inputs, "encoder_"))
+        ids, mask = check_arrays(inputs, "decoder_")
+        if len(source_ids) != len(np.atleast_2d(ids)):
+            raise PromptError(
+                "generate: inputs: expected as many rows for the encoder as for the decoder, got "
+                f"{len(source_ids)} and {len(np.atleast_2d(ids))}"
+            )
+        rows = [row[keep] for row, keep in zip(source_ids, source_mask, strict=True)]
+        made = self._continued(ids, mask, strip_prompt, source=self._source(rows), **settings)
+        return dict(zip(TARGET_INPUTS, made, strict=True))
+
+    def _source(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+        """What the encoder reads, padded: ids int32 (B, S) and mask bool (B, S)."""
+        config = self.backbone.config
+        most, size = config.max_source_length, config.encoder.vocabulary_size
+        arrays = tuple(np.asarray(row, np.int32) for row in rows)
+        for row, ids in enumerate(arrays):
+            if not len(ids) or (most is not None and len(ids) > most):
+                raise PromptError(
+                    f"prompt {row} has {len(ids)} tokens: expected 1 to {most or 'any number'}, "
+                    "which is what the encoder can read"
+                )
+            if ids.min() < 0 or ids.max() >= size:
+                raise PromptError(
+                    f"prompt {row}: expected token ids from 0 to {size - 1}, got {ids.min()} to "
+                    f"{ids.max()}"
+                )
+        if not arrays:
+            return {}
+        ids, lengths = padded(arrays)
+        mask = np.arange(ids.shape[1]) < lengths[:, None]
+        return dict(zip(SOURCE_INPUTS, (ids, mask), strict=True))
