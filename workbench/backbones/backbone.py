@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import keras
 
@@ -39,6 +39,8 @@ class Backbone(SavesPresets, keras.Model):
     """
 
     presets = NamedPresets()
+    # Arguments that KerasHub's class lacks, with their defaults.
+    own_arguments: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     def from_preset(
@@ -60,9 +62,18 @@ class Backbone(SavesPresets, keras.Model):
         return load_backbone(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, with name, trainable and dtype."""
+        """The constructor's arguments, with name, trainable and dtype.
+
+        Those that KerasHub lacks are left out where they have their default, so that it can read
+        what is saved.
+        """
         policy = keras.dtype_policies.serialize(self.dtype_policy)
-        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **self.arguments}
+        kept = {
+            name: value
+            for name, value in self.arguments.items()
+            if name not in self.own_arguments or value != self.own_arguments[name]
+        }
+        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **kept}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

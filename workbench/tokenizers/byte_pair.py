@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import tokenizers
-from tokenizers import AddedToken, Regex, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError, SettingError
 from workbench.tokenizers.checks import expect, expect_tokens
@@ -29,6 +29,12 @@ LLAMA3_PATTERN = (
 )
 """Digits in groups of up to three; line ends by themselves (Llama 3)."""
 
+QWEN_PATTERN = LLAMA3_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
+"""As Llama 3's, but digits one by one (Qwen2 on)."""
+
+BLOOM_PATTERN = r" ?[^(\s|[.,!?…。，、।۔،])]+"
+"""Runs of anything but spaces and sentence marks, with the space before them (BLOOM)."""
+
 
 class BytePairTokenizer(LibraryTokenizer):
     """Byte-level BPE from a vocabulary and merges, with the ids of the family's reference.
@@ -42,7 +48,8 @@ class BytePairTokenizer(LibraryTokenizer):
     special tokens.
     `split_pattern`: an Oniguruma pattern; by default the class's.
 
-    A subclass sets `ignore_merges` where a whole word of the vocabulary wins over its merges.
+    A subclass sets `ignore_merges` where a whole word of the vocabulary wins over its merges, and
+    `composes` where characters are composed (Unicode's form NFC) first.
 
     >>> vocabulary = {"f": 0, "o": 1, "x": 2, "ox": 3}
     >>> BytePairTokenizer(vocabulary, merges=["o x"]).tokenize("fox")
@@ -51,6 +58,7 @@ class BytePairTokenizer(LibraryTokenizer):
 
     split_pattern: str = GPT2_PATTERN
     ignore_merges: bool = False
+    composes: bool = False
     file_assets = (VOCABULARY, MERGES)
     _asset_arguments: ClassVar[tuple[str, ...]] = ("vocabulary", "merges")
 
@@ -104,6 +112,8 @@ class BytePairTokenizer(LibraryTokenizer):
         with refusing("vocabulary"):
             model = models.BPE(tokens, rules, ignore_merges=self.ignore_merges)
         library = tokenizers.Tokenizer(model)
+        if self.composes:
+            library.normalizer = normalizers.NFC()
         library.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
         library.add_special_tokens(
             [AddedToken(token, normalized=False) for token in self.unsplittable_tokens]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
@@ -57,6 +57,8 @@ class GemmaBackbone(Decoder):
         SettingError: an argument is impossible.
     """
 
+    own_arguments: ClassVar[dict[str, Any]] = {"query_pre_attn_scalar": None}
+
     @keeps_arguments
     def __init__(
         self,
@@ -80,19 +82,16 @@ class GemmaBackbone(Decoder):
         query_pre_attn_scalar: float | None = None,
         **kwargs: Any,
     ) -> None:
-        for name, value in (("num_query_heads", num_query_heads), ("head_dim", head_dim)):
-            config.check_size("GemmaBackbone", name, value, 2**16)
-        config.check_size("GemmaBackbone", "hidden_dim", hidden_dim)
+        widths = (num_query_heads, head_dim, hidden_dim)
+        scaled_width = check_scores_width(
+            "GemmaBackbone", *widths, query_head_dim_normalize, query_pre_attn_scalar
+        )
         config.check_size("GemmaBackbone", "intermediate_dim", intermediate_dim)
         if intermediate_dim % 2:
             raise SettingError(
                 "GemmaBackbone: intermediate_dim: expected an even number, both branches "
                 f"together, got {intermediate_dim}"
             )
-        scaled_width = head_dim if query_head_dim_normalize else hidden_dim / num_query_heads
-        if query_pre_attn_scalar is not None:
-            config.check_positive("GemmaBackbone", "query_pre_attn_scalar", query_pre_attn_scalar)
-            scaled_width = query_pre_attn_scalar
         super().__init__(
             config.DecoderConfig(
                 vocabulary_size=vocabulary_size,
@@ -125,12 +124,23 @@ class GemmaBackbone(Decoder):
             **kwargs,
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; the one KerasHub lacks only where it is used."""
-        values = super().get_config()
-        if values["query_pre_attn_scalar"] is None:
-            del values["query_pre_attn_scalar"]
-        return values
+
+def check_scores_width(
+    owner: str,
+    heads: Any,
+    head_dim: Any,
+    hidden_dim: Any,
+    by_head: bool,
+    scalar: float | None,
+) -> float:
+    """The number whose square root divides the scores, its parts checked."""
+    config.check_size(owner, "num_query_heads", heads, 2**16)
+    config.check_size(owner, "head_dim", head_dim, 2**16)
+    config.check_size(owner, "hidden_dim", hidden_dim)
+    if scalar is not None:
+        config.check_positive(owner, "query_pre_attn_scalar", scalar)
+        return scalar
+    return head_dim if by_head else hidden_dim / heads
 
 
 class GemmaTokenizer(SentencePieceTokenizer):
@@ -191,7 +201,7 @@ TRANSFORMERS_RULES_2 = (
 )
 
 
-_KEYS = {
+KEYS = {
     "vocab_size": "vocabulary_size",
     "num_hidden_layers": "num_layers",
     "num_attention_heads": "num_query_heads",
@@ -200,7 +210,7 @@ _KEYS = {
     "head_dim": "head_dim",
     "rms_norm_eps": "layer_norm_epsilon",
 }
-_CAPPED = {
+CAPPED = {
     "attn_logit_softcapping": "attention_logit_soft_cap",
     "final_logit_softcapping": "final_logit_soft_cap",
 }
@@ -226,8 +236,8 @@ def _windows(num_layers: Any) -> list[str]:
 def _read_windowed(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     settings.expect("layer_types", _windows(arguments["num_layers"]))
     return _read(settings, arguments) | {
-        **_scale_arguments(settings.take("query_pre_attn_scalar"), arguments),
-        **{ours: settings.take(theirs, None) for theirs, ours in _CAPPED.items()},
+        **scale_arguments(settings.take("query_pre_attn_scalar"), arguments),
+        **{ours: settings.take(theirs, None) for theirs, ours in CAPPED.items()},
         "use_sliding_window_attention": True,
         "sliding_window_size": settings.take("sliding_window"),
     }
@@ -237,7 +247,7 @@ def _write_windowed(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return _write(arguments) | {
         "layer_types": _windows(arguments["num_layers"]),
         "query_pre_attn_scalar": scores_width(arguments),
-        **{theirs: arguments[ours] for theirs, ours in _CAPPED.items()},
+        **{theirs: arguments[ours] for theirs, ours in CAPPED.items()},
         "sliding_window": arguments["sliding_window_size"],
     }
 
@@ -247,7 +257,7 @@ def _read_2(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     return _read_windowed(settings, arguments) | normed
 
 
-def _scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     """Scores are divided by sqrt(scalar): in every release, one of two widths."""
     if scalar == arguments["head_dim"]:
         return {"query_head_dim_normalize": True}
@@ -257,19 +267,17 @@ def _scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def scores_width(arguments: Mapping[str, Any]) -> float:
-    """The number whose square root divides the scores."""
-    if arguments.get("query_pre_attn_scalar") is not None:
-        return arguments["query_pre_attn_scalar"]
-    if arguments.get("query_head_dim_normalize", True):
-        return arguments["head_dim"]
-    return arguments["hidden_dim"] / arguments["num_query_heads"]
+    """The number whose square root divides the scores of a backbone of these arguments."""
+    names = ("num_query_heads", "head_dim", "hidden_dim", "query_head_dim_normalize")
+    scalar = arguments.get("query_pre_attn_scalar")
+    return check_scores_width("config.json", *(arguments[name] for name in names), scalar)
 
 
 _FORMAT = Transformers(
     model_type="gemma",
     architecture="GemmaForCausalLM",
     rules=TRANSFORMERS_RULES,
-    keys=_KEYS,
+    keys=KEYS,
     defaults={"rms_norm_eps": 1e-6},
     # Early files say "gelu" and mean its tanh form.
     fixed={
@@ -281,7 +289,7 @@ _FORMAT = Transformers(
     write=_write,
     harmless=("max_position_embeddings", "cache_implementation"),
 )
-_FORMAT_2 = replace(
+FORMAT_2 = replace(
     _FORMAT,
     model_type="gemma2",
     architecture="Gemma2ForCausalLM",
@@ -292,7 +300,7 @@ _FORMAT_2 = replace(
 )
 # VaultGemma is Gemma 2 without the norms after each branch.
 _FORMAT_VAULT = replace(
-    _FORMAT_2,
+    FORMAT_2,
     model_type="vaultgemma",
     architecture="VaultGemmaForCausalLM",
     rules=tuple(rule for rule in TRANSFORMERS_RULES_2 if "post_" not in rule.ours),
@@ -311,7 +319,7 @@ FAMILIES = tuple(
     Family(name=files.model_type, transformers=files, gguf=gguf, **_SHARED)
     for files, gguf in (
         (_FORMAT, gguf_configs.GEMMA),
-        (_FORMAT_2, gguf_configs.GEMMA2),
+        (FORMAT_2, gguf_configs.GEMMA2),
         (_FORMAT_VAULT, None),
     )
 )

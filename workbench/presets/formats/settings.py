@@ -156,6 +156,8 @@ def _check_rope_parameters(kind: Any, values: dict[str, Any], kinds: tuple[str, 
         raise PresetError.at(CONFIG, "rope_type", " or ".join(kinds), shown(kind))
     if values.get("partial_rotary_factor") in (None, 1):
         values.pop("partial_rotary_factor", None)
+    if kind == "longrope":  # the same number is beside this object
+        values.pop("original_max_position_embeddings", None)
     if set(values) != _ROPE_PARAMETERS[kind]:
         expected = ", ".join(sorted(_ROPE_PARAMETERS[kind])) or "no parameters"
         raise PresetError.at(CONFIG, f"rope of type {kind}", expected, shown(sorted(values)))
