@@ -1,4 +1,7 @@
-"""What a preset handle names: a folder. Nothing here opens a network connection."""
+"""What a preset handle names: a folder, downloaded from a hub where it is not there yet.
+
+The hubs' libraries are imported, and the network used, only for handles that name a hub.
+"""
 
 from __future__ import annotations
 
@@ -16,30 +19,74 @@ from workbench.presets.paths import has_file, preset_file
 EMBEDDED = Path(embedded.__file__).parent
 
 _BUILT_IN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_DOWNLOAD = "Download the folder by other means and pass its path."
 
 
-def resolve(handle: str | Path) -> Path:
-    """The folder of a preset.
+def resolve(handle: str | Path, weights: bool = True) -> Path:
+    """The folder of a preset, or the `.gguf` file that is one.
+
+    What comes from a hub is kept in its library's cache, shared with other programs that use it,
+    and is found there again without a network. `workbench.presets.progress` reports the download
+    and can stop it; the next attempt continues it. Only files a preset consists of are fetched:
+    configs, tokenizers, chat templates, and weights in safetensors or HDF5; no pickles, no code.
 
     Args:
-        handle: the name of a built-in preset, or the path of a folder in KerasHub's or
-            Transformers' layout.
+        handle: one of
+
+            - the name of a built-in preset; those that are not part of the package come from
+              Kaggle. A folder of the same name is `./name`.
+            - `kaggle://owner/model/framework/variation`, and `/version` for another than the
+              newest.
+            - `hf://owner/repository` in KerasHub's or Transformers' layout, and `@revision` for
+              another branch, tag or commit than main; followed by `/file.gguf` for one file.
+            - the path of a folder in KerasHub's or Transformers' layout, or of a `.gguf` file.
+        weights: False where the weights are not needed, which spares their download.
 
     Raises:
-        PresetError: there is no such preset, or it is of a kind this version does not load.
+        PresetError: there is no such preset, it may not be read (the message says how to get
+            access), its hub cannot be reached and it is in no cache, or the disk is too full.
+        LoadCancelled: the listener of the progress stopped the download.
     """
     if not isinstance(handle, str | Path) or not str(handle):
         raise PresetError.at("preset", "handle", "a name or the path of a folder", shown(handle))
     text = str(handle)
     if "://" in text:
-        scheme = text.partition("://")[0]
-        raise PresetError(
-            f"{shown(text)}: this version loads no presets from {shown(scheme)}. {_DOWNLOAD}"
-        )
+        return _from_hub(text, weights)
     if text in _built_in():
         return EMBEDDED / text
+    listed = _listed(text)
+    if listed is not None:
+        return _from_hub(_hub_handle(listed), weights)
     return _local_folder(Path(text).expanduser(), text)
+
+
+def _from_hub(handle: str, weights: bool) -> Path:
+    scheme = handle.partition("://")[0]
+    if scheme == "kaggle":
+        from workbench.presets.hubs.kaggle import fetch
+    elif scheme == "hf":
+        from workbench.presets.hubs.hugging_face import fetch
+    else:
+        raise PresetError.at("preset", shown(handle), "kaggle://... or hf://...", shown(scheme))
+    return fetch(handle, weights)
+
+
+def _listed(name: str) -> Any:
+    try:
+        from workbench.presets.catalog import find
+    except ImportError:
+        return None
+    return find(name)
+
+
+def _hub_handle(preset: Any) -> str:
+    handle = preset.kaggle or preset.hugging_face
+    if handle is None:
+        raise PresetError(f"{preset.name}: no hub is known to hold this preset")
+    if not preset.supported:
+        raise PresetError(
+            f"{preset.name}: this version has no models of the family {preset.family}"
+        )
+    return handle
 
 
 def _local_folder(path: Path, text: str) -> Path:
@@ -56,11 +103,13 @@ def _local_folder(path: Path, text: str) -> Path:
         raise PresetError.at(
             "preset", shown(text), "the path of a folder or a .gguf file", "another file"
         )
+    if path.suffix == ".gguf":
+        raise PresetError(f"{shown(text)}: no such file")
     names = ", ".join(_built_in()) or "none"
     if _BUILT_IN_NAME.fullmatch(text):
         raise PresetError(
-            f"{shown(text)}: no built-in preset of this name (there are: {names}) and no folder. "
-            f"If it is a preset of KerasHub: {_DOWNLOAD}"
+            f"{shown(text)}: no built-in preset of this name (there are: {names}, and those on "
+            "the hubs that workbench.presets() lists) and no folder"
         )
     raise PresetError(f"{shown(text)}: no such folder")
 

@@ -48,7 +48,7 @@ def preset_file(folder: Path, *parts: str) -> Path:
         raise PresetError(f"{folder}: {name}: no such file") from None
     except (OSError, RuntimeError) as error:
         raise PresetError.at(folder, name, "a readable file", type(error).__name__) from None
-    if not real.is_relative_to(_root(folder)):
+    if not any(real.is_relative_to(root) for root in _roots(folder)):
         raise PresetError.at(folder, name, "a file inside the preset", "a link leading outside")
     if not stat.S_ISREG(mode):
         raise PresetError.at(folder, name, "a regular file", "another kind of file")
@@ -61,9 +61,10 @@ def has_file(folder: Path, *parts: str) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def _root(folder: Path) -> Path:
-    """Where a preset's links may lead: a hub cache keeps the data beside its snapshots."""
+def _roots(folder: Path) -> tuple[Path, ...]:
+    """Where a preset's links may lead: a hub cache keeps the data beside its snapshots, and what
+    several repositories share in one place for all."""
     real = folder.resolve()
-    snapshots = real.parent
-    in_cache = snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--")
-    return snapshots.parent if in_cache else real
+    snapshots, repository = real.parent, real.parent.parent
+    in_cache = snapshots.name == "snapshots" and repository.name.startswith("models--")
+    return (repository, repository.parent / "blobs") if in_cache else (real,)

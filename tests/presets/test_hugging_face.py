@@ -1,0 +1,380 @@
+"""Presets from the Hugging Face Hub: its real client library before a server on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import huggingface_hub
+import numpy as np
+import pytest
+from hub_server import CHUNK, HuggingFaceServer
+from huggingface_hub import constants
+from preset_files import refused
+from tiny import GOLDENS
+
+import workbench as wb
+from workbench.errors import LoadCancelled
+from workbench.presets.handles import resolve
+from workbench.presets.progress import listening
+
+HANDLE = "hf://tiny/model"
+TOKEN = "hf_SECRETsecretSECRET"
+BIG = "model.safetensors"
+
+
+def content(folder, *without):
+    """A folder's files by name."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith("golden") and path.name not in without
+    }
+
+
+TRANSFORMERS = content(GOLDENS / "hf" / "llama")
+KERAS_HUB = content(GOLDENS / "keras_hub" / "llama_sharded")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch, cache):
+    """The stand-in, serving a tiny Llama in Transformers' layout."""
+
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", CHUNK)
+    server = HuggingFaceServer(TRANSFORMERS | {"pytorch_model.bin": b"x", "modeling.py": b"x"})
+    with server.running():
+        template = "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + template)
+        yield server
+
+
+def snapshot(cache, commit="a" * 40):
+    return cache / "models--tiny--model" / "snapshots" / commit
+
+
+def there(cache):
+    """What a user of the cache can see: names of complete files."""
+    return sorted(p.relative_to(snapshot(cache)).as_posix() for p in _files(snapshot(cache)))
+
+
+def _files(folder):
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_transformers_repository_loads(hub):
+    golden = np.load(GOLDENS / "hf" / "llama" / "golden.npz")
+    ids = golden["input_ids"].astype("int32")
+    backbone = wb.models.Backbone.from_preset(HANDLE, dtype="float32")
+    local = wb.models.Backbone.from_preset(str(GOLDENS / "hf" / "llama"), dtype="float32")
+    inputs = {"token_ids": ids, "padding_mask": np.ones_like(ids)}
+    np.testing.assert_array_equal(backbone(inputs), local(inputs))
+
+
+def test_a_keras_hub_repository_loads(hub, cache):
+    hub.files = dict(KERAS_HUB)
+    lm = wb.models.CausalLM.from_preset(HANDLE, dtype="float32")
+    local = wb.models.CausalLM.from_preset(str(GOLDENS / "keras_hub" / "llama_sharded"))
+    assert lm.preprocessor.tokenizer.vocabulary_size() > 100
+    np.testing.assert_array_equal(lm.backbone.weights[0], local.backbone.weights[0])
+    assert there(cache) == sorted(KERAS_HUB)
+
+
+def test_only_what_a_preset_needs_is_fetched(hub, cache):
+    assert resolve(HANDLE, weights=False) == snapshot(cache)
+    assert there(cache) == ["config.json"]
+    assert resolve(HANDLE) == snapshot(cache)
+    assert there(cache) == ["config.json", "model.safetensors"]
+    before = dict(hub.sent)
+    resolve(HANDLE)
+    assert hub.sent == before
+
+
+def test_the_model_is_known_to_fit_before_its_weights_are_fetched(hub, cache):
+    hub.files["config.json"] = b'{"model_type": "nonsense"}'
+    with refused("'nonsense' is not a family"):
+        wb.models.CausalLM.from_preset(HANDLE)
+    wb.models.CausalLM  # noqa: B018
+    assert there(cache) == ["config.json"]
+
+
+def test_a_revision_is_a_branch_or_a_commit(hub, cache):
+    hub.branches["refs/pr/1"] = hub.revision = "c" * 40
+    for revision in ("refs/pr/1", "c" * 40):
+        assert resolve(f"{HANDLE}@{revision}") == snapshot(cache, "c" * 40)
+    with refused(r"no branch, tag or commit 'nope'"):
+        resolve(f"{HANDLE}@nope")
+
+
+def test_one_gguf_file_can_be_named(hub, cache):
+    hub.files = {"tiny.Q8_0.gguf": os.urandom(3 * CHUNK), "README.md": b"x"}
+    path = resolve(f"{HANDLE}@main/tiny.Q8_0.gguf")
+    assert path.read_bytes() == hub.files["tiny.Q8_0.gguf"]
+    with refused("expected a preset with config.json, found README.md, tiny.Q8_0.gguf"):
+        resolve(HANDLE)
+    with refused(r"holds no 'other.gguf', only README.md, tiny.Q8_0.gguf"):
+        resolve(f"{HANDLE}/other.gguf")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5", "weights.pt"])
+def test_weights_that_are_not_read_are_named(hub, name):
+    hub.files = {"config.json": b"{}", name: b"x"}
+    with refused(f"found {name}. Pickled weights are never read"):
+        resolve(HANDLE)
+    assert name not in hub.sent
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (401, "GatedRepo", "Accept its terms at .*/tiny/model .*HF_TOKEN"),
+        (403, "GatedRepo", "Accept its terms at .*/tiny/model .*HF_TOKEN"),
+        (401, "RepoNotFound", "no repository .*/tiny/model, or it is private.*HF_TOKEN"),
+        (404, "RepoNotFound", "no repository .*/tiny/model, or it is private.*HF_TOKEN"),
+        (403, None, "refused access .*HF_TOKEN"),
+        (429, None, "too many requests"),
+        (500, None, "status 500. Try again later"),
+    ],
+)
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_a_refusal_says_what_to_do(hub, monkeypatch, status, code, message, token):
+    hub.status, hub.error_code = status, code
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    with refused(message, seconds=5) as caught:
+        resolve(HANDLE)
+    assert TOKEN not in str(caught.value)
+    if "HF_TOKEN" in message:
+        assert ("A token is set, but" in str(caught.value)) == (token is not None)
+
+
+def test_a_token_that_is_not_accepted(hub, monkeypatch):
+    hub.status = 401
+    with refused("no repository .*, or it is private"):
+        resolve(HANDLE)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with refused("did not accept the token. Make a new one"):
+        resolve(HANDLE)
+
+
+def test_a_token_goes_to_the_hub_and_not_to_its_storage(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    resolve(HANDLE)
+    by_place = {"storage" in path: auth for _, path, _, auth in hub.log}
+    assert by_place == {False: f"Bearer {TOKEN}", True: None}
+
+
+def test_offline_without_a_copy(hub, cache):
+    hub.stop()
+    with refused("cannot be reached, and the cache .* holds no complete copy", seconds=10):
+        resolve(HANDLE)
+
+
+@pytest.mark.parametrize("how", ["no network", "HF_HUB_OFFLINE", "no access"])
+def test_a_cached_copy_works_offline(hub, cache, monkeypatch, how):
+    folder = resolve(HANDLE)
+    if how == "no network":
+        hub.stop()
+    elif how == "no access":
+        hub.status, hub.error_code = 403, "GatedRepo"
+    else:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert resolve(HANDLE) == folder
+
+
+def test_a_copy_without_weights_is_not_complete_offline(hub, cache):
+    folder = resolve(HANDLE, weights=False)
+    hub.stop()
+    assert resolve(HANDLE, weights=False) == folder
+    with refused("holds no complete copy", seconds=10):
+        resolve(HANDLE)
+
+
+def test_what_another_program_cached_is_used(hub, cache):
+    for name in ("config.json", BIG):
+        huggingface_hub.hf_hub_download("tiny/model", name, endpoint=hub.url)
+    before = hub.sent[BIG]
+    folder = resolve(HANDLE)
+    assert hub.sent[BIG] == before
+    hub.stop()
+    assert resolve(HANDLE) == folder
+
+
+def test_a_broken_connection_is_continued(hub):
+    hub.cut[BIG] = 10 * CHUNK
+    folder = resolve(HANDLE)
+    assert (folder / BIG).read_bytes() == TRANSFORMERS[BIG]
+    first, second = hub.requests("storage")
+    assert first[2] is None
+    assert 0 < int(second[2].removeprefix("bytes=").rstrip("-")) <= 10 * CHUNK
+
+
+def test_a_download_from_before_a_kill_is_continued(hub, cache):
+    hub.stalled[BIG] = 20 * CHUNK
+    program = f"""
+        from huggingface_hub import constants
+        constants.DOWNLOAD_CHUNK_SIZE = {CHUNK}
+        from workbench.presets.handles import resolve
+        resolve("{HANDLE}")
+    """
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(cache)}
+    lines = "\n".join(line.strip() for line in program.splitlines())
+    child = subprocess.Popen([sys.executable, "-c", lines], env=environment)
+    try:
+        _wait_for(lambda: hub.sent.get(BIG) == 20 * CHUNK)
+        time.sleep(0.2)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert not snapshot(cache).exists()
+    hub.release.set()
+    folder = resolve(HANDLE)
+    assert (folder / BIG).read_bytes() == TRANSFORMERS[BIG]
+    begins = hub.requests("storage")[-1][2]
+    assert int(begins.removeprefix("bytes=").rstrip("-")) >= 19 * CHUNK
+
+
+def _wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_server_that_cannot_continue_sends_everything_again(hub):
+    hub.cut[BIG], hub.ranges = 10 * CHUNK, False
+    folder = resolve(HANDLE)
+    assert (folder / BIG).read_bytes() == TRANSFORMERS[BIG]
+
+
+@pytest.mark.parametrize("size", [len(TRANSFORMERS[BIG]) - 5, 1000])
+def test_more_bytes_than_stated_are_refused(hub, cache, size):
+    hub.lie[BIG] = size
+    with refused("model.safetensors"):
+        resolve(HANDLE)
+    assert not snapshot(cache).exists()
+
+
+def test_other_content_than_stated_is_refused(hub, cache, monkeypatch):
+    right = TRANSFORMERS[BIG]
+    hub.files[BIG] = right[:-1] + bytes([right[-1] ^ 1])
+    monkeypatch.setattr(hub, "sha", lambda name: "0" * 64)
+    with refused("sha256 checksum"):
+        resolve(HANDLE)
+    assert not snapshot(cache).exists()
+    assert not list((cache / "models--tiny--model" / "blobs").iterdir())
+
+
+HOSTILE = [
+    "../config.json",
+    "assets/../../x.json",
+    "/etc/model.safetensors",
+    "a\\..\\config.json",
+    "C:/config.json",
+    "C:config.json",
+    "nul\0.json",
+    "./config.json",
+    "a//b",
+    "assets/tokenizer/..",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_listing_that_leads_outside_is_refused(hub, tmp_path, name):
+    hub.listed.append((name, 3))
+    with refused("a path inside the repository"):
+        resolve(HANDLE)
+    assert not list(_files(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["assets/x/nul", "assets/con/a", "assets/x/ a", "assets/x/a."])
+def test_a_file_name_no_system_takes_is_refused(hub, tmp_path, name):
+    hub.listed.append((name, 3))
+    with refused("the name of a file in the preset"):
+        resolve(HANDLE)
+    assert not list(_files(tmp_path))
+
+
+def test_a_commit_that_leads_outside_is_refused(hub, tmp_path):
+    hub.branches["main"] = hub.revision = "../../../outside"
+    with refused("40 hexadecimal digits"):
+        resolve(HANDLE)
+    assert not list(_files(tmp_path))
+
+
+def test_a_full_disk_is_said_before_the_download(hub, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with refused(r"disk is too full: \d+ bytes to download, 1000 bytes free"):
+        resolve(HANDLE)
+    assert hub.sent == {}
+
+
+def test_progress_never_goes_back_and_ends_complete(hub, monkeypatch):
+    monkeypatch.setattr("workbench.presets.hubs.transfer.INTERVAL", 0.001)
+    monkeypatch.setattr("workbench.presets.progress.INTERVAL", 0)
+    hub.stalled[BIG] = 20 * CHUNK
+    told = []
+
+    def listen(progress):
+        told.append(progress)
+        if progress.done >= 19 * CHUNK:
+            hub.release.set()
+
+    with listening(listen):
+        resolve(HANDLE)
+    done = [progress.done for progress in told]
+    total = sum(len(TRANSFORMERS[name]) for name in ("config.json", BIG))
+    assert {progress.stage for progress in told} == {"downloading"}
+    assert done == sorted(done)
+    assert done[-1] == total == told[-1].total
+    assert any(0 < d < total for d in done)
+    assert any(progress.rate for progress in told)
+    assert BIG in {progress.file for progress in told}
+
+
+def test_a_download_can_be_cancelled_at_once_and_continued(hub, cache):
+    hub.stalled[BIG] = 20 * CHUNK
+    moments = []
+
+    def cancel(progress):
+        if progress.done >= 19 * CHUNK:
+            moments.append(time.monotonic())
+            raise LoadCancelled
+
+    with listening(cancel), pytest.raises(LoadCancelled):
+        resolve(HANDLE)
+    assert time.monotonic() - moments[0] < 3
+    assert not snapshot(cache).exists()
+    blobs = cache / "models--tiny--model" / "blobs"
+    assert [path.suffix for path in blobs.iterdir()] == [".incomplete"]
+    del hub.stalled[BIG]
+    hub.release.set()
+    folder = resolve(HANDLE)
+    assert (folder / BIG).read_bytes() == TRANSFORMERS[BIG]
+    assert hub.requests("storage")[-1][2] is not None
+
+
+def test_two_downloads_at_once_share_the_work(hub, cache):
+    program = f"from workbench.presets.handles import resolve; resolve('{HANDLE}')"
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(cache)}
+    children = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(2)
+    ]
+    assert [child.wait() for child in children] == [0, 0]
+    assert (snapshot(cache) / BIG).read_bytes() == TRANSFORMERS[BIG]
+    assert hub.sent[BIG] == len(TRANSFORMERS[BIG])
+    assert Path(snapshot(cache) / BIG).is_symlink()

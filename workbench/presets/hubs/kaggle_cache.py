@@ -1,0 +1,96 @@
+"""What of a Kaggle model lies in kagglehub's cache, file by file.
+
+The library marks each file that is complete. A note beside the folder says which files make the
+preset, so that a copy is used without asking Kaggle, which never changes a version.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from kagglehub.cache import Cache, get_cached_path
+from kagglehub.handle import ModelHandle
+
+from workbench.errors import PresetError
+from workbench.presets.hubs.selection import ListedFile, choose
+from workbench.presets.json_files import read_json
+
+
+def folder_of(model: ModelHandle) -> Path:
+    """Where the files of a version belong."""
+    return Path(get_cached_path(model))
+
+
+def partial_file(model: ModelHandle, name: str) -> Path:
+    """Where a file is collected."""
+    return folder_of(model).parent / ".partial" / str(model.version) / name
+
+
+def lock_file(model: ModelHandle) -> Path:
+    """What is locked while files of a version are fetched."""
+    return folder_of(model).parent / f".{model.version}.lock"
+
+
+def has(model: ModelHandle, name: str) -> bool:
+    """Whether a file is there and complete."""
+    return Cache().load_from_cache(model, name) is not None
+
+
+def mark(model: ModelHandle, name: str) -> None:
+    """Note that a file is complete."""
+    Cache().mark_as_complete(model, name)
+
+
+def remember(model: ModelHandle, files: Iterable[ListedFile], weights: bool) -> None:
+    """Note that these files, all there, are the preset, with its weights or without."""
+    folder, note = folder_of(model), _note(model)
+    sizes = {file.name: (folder / file.name).stat().st_size for file in files}
+    new = note.with_suffix(".new")
+    new.write_text(json.dumps({"weights": weights, "files": sizes}), encoding="utf-8")
+    os.replace(new, note)
+
+
+def remembered(model: ModelHandle, weights: bool) -> Path | None:
+    """The folder of a version, if all that was noted is there."""
+    folder, note = folder_of(model), _note(model)
+    if not note.exists():
+        return None
+    noted = read_json(note)
+    there = all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size
+        for name, size in noted["files"].items()
+    )
+    return folder if there and (noted["weights"] or not weights) else None
+
+
+def found(model: ModelHandle, weights: bool) -> Path | None:
+    """The folder of the version, or of the newest one, that holds a preset: as noted, or as
+    another program that uses the library has left it."""
+    return next((path for v in _versions(model) if (path := _usable(v, weights))), None)
+
+
+def _usable(model: ModelHandle, weights: bool) -> Path | None:
+    folder = folder_of(model)
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    whole = Cache().load_from_cache(model) is not None
+    complete = [ListedFile(name) for name in paths if whole or has(model, name)]
+    try:
+        choose(complete, str(model), weights)
+    except PresetError:
+        return None
+    return folder
+
+
+def _versions(model: ModelHandle) -> list[ModelHandle]:
+    if model.is_versioned():
+        return [model]
+    variation = folder_of(model.with_version(1)).parent
+    there = (int(path.name) for path in variation.glob("[0-9]*") if path.name.isdecimal())
+    return [model.with_version(version) for version in sorted(there, reverse=True) if version]
+
+
+def _note(model: ModelHandle) -> Path:
+    return folder_of(model).parent / f".{model.version}.preset.json"

@@ -1,0 +1,124 @@
+"""A download seen from its two sides: threads that fetch, and the caller who waits and watches.
+
+The caller's thread waits, reports what has come, and may leave at any moment: an interrupt or a
+`LoadCancelled` of its listener stops the fetching threads at their next chunk, and no stalled
+connection keeps the caller waiting.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+import filelock
+
+from workbench.errors import LoadCancelled
+from workbench.presets.progress import INTERVAL, Meter
+
+T = TypeVar("T")
+
+_WORKERS = 4  # connections at a time: one alone seldom fills the line to a hub
+_PATIENCE = 1.0  # seconds a cancelled caller waits for the threads to put their files away
+
+
+class Transfer:
+    """What the two sides share."""
+
+    def __init__(self) -> None:
+        self.meter = Meter("downloading")
+        self._stopped = threading.Event()
+
+    def check(self) -> None:
+        """Raises LoadCancelled where the caller has gone, or another thread has failed."""
+        if self._stopped.is_set():
+            raise LoadCancelled
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the caller goes meanwhile."""
+        self._stopped.wait(seconds)
+        self.check()
+
+    def stop(self) -> None:
+        """Make every further `check` raise."""
+        self._stopped.set()
+
+    def each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
+        """Call `work` on every item, in several threads; the first error stops them all."""
+        queue: SimpleQueue[T] = SimpleQueue()
+        for item in items:
+            queue.put(item)
+
+        def drain() -> None:
+            with suppress(Empty):
+                while True:
+                    self.check()
+                    work(queue.get_nowait())
+
+        threads = [_start(drain) for _ in range(min(_WORKERS, queue.qsize()))]
+        done, _ = wait(threads, return_when="FIRST_EXCEPTION")
+        if any(thread.exception() for thread in done):
+            self.stop()
+            wait(threads)
+        _raise_first(threads)
+
+
+def run(work: Callable[[Transfer], T]) -> T:
+    """Call `work` in a thread of its own, telling this thread's listener how far it is.
+
+    Raises:
+        LoadCancelled: the listener did. What was fetched so far is kept for the next attempt.
+    """
+    transfer = Transfer()
+    result = _start(lambda: work(transfer))
+    try:
+        while not wait([result], INTERVAL).done:
+            transfer.meter.report()
+    except BaseException:
+        transfer.stop()
+        wait([result], _PATIENCE)
+        raise
+    if result.exception() is None and transfer.meter.total is not None:
+        transfer.meter.finish()
+    return result.result()
+
+
+@contextmanager
+def holding(path: Path, transfer: Transfer) -> Iterator[None]:
+    """Hold the lock file `path`; while another process holds it, wait until it is free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path, mode=0o664)
+    while not lock.is_locked:
+        transfer.check()
+        with suppress(filelock.Timeout):
+            lock.acquire(timeout=INTERVAL)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _start(work: Callable[[], T]) -> Future[T]:
+    """Call `work` in a thread that does not keep the process alive."""
+    result: Future[T] = Future()
+
+    def body() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=body, name="download", daemon=True).start()
+    return result
+
+
+def _raise_first(results: Iterable[Future[None]]) -> None:
+    """Raise the error that stopped the threads, not what it made the others raise."""
+    errors = [error for result in results if (error := result.exception()) is not None]
+    causes = [error for error in errors if not isinstance(error, LoadCancelled)]
+    for error in causes or errors:
+        raise error
