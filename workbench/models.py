@@ -18,6 +18,12 @@ _HOMES = {
         "BartSeq2SeqLMPreprocessor",
         "BartTokenizer",
     ),
+    "workbench.backbones.families.t5gemma": (
+        "T5GemmaBackbone",
+        "T5GemmaSeq2SeqLM",
+        "T5GemmaSeq2SeqLMPreprocessor",
+        "T5GemmaTokenizer",
+    ),
     "workbench.tokenizers": ("Tokenizer",),
     "workbench.backbones.families.bloom": (
         "BloomBackbone",

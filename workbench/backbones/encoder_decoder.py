@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import keras
 
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.config import DecoderConfig
+from workbench.backbones.config import DecoderConfig, check_positive
 from workbench.backbones.cross_block import make_cross_block
 from workbench.backbones.decoder import Cache, input_layers, placed, refuse_unknown
 from workbench.backbones.encoder import Encoder, output_layers
@@ -45,9 +45,16 @@ class EncoderDecoder(Backbone):
     `decoder_sequence_output` (B, T, decoder width), in the compute dtype.
     """
 
-    def __init__(self, config: EncoderDecoderConfig, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        config: EncoderDecoderConfig,
+        dtype: Any = None,
+        initializer_range: float = 0.02,
+        **kwargs: Any,
+    ) -> None:
         refuse_unknown(type(self).__name__, kwargs)
-        init = keras.initializers.RandomNormal(stddev=0.02)
+        check_positive(type(self).__name__, "initializer_range", initializer_range)
+        init = keras.initializers.RandomNormal(stddev=initializer_range)
         source, target = config.encoder, config.decoder
         embedding = _embedding(source, "token_embedding", init, dtype)
         head = embedding

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workbench.backbones.config import MAX_PARAMETERS, DecoderConfig, Parallel
 from workbench.errors import SettingError
+
+
+def as_encoder(side: DecoderConfig) -> DecoderConfig:
+    """The configuration of a stack of layers whose attention looks both ways."""
+    return replace(side, attention=replace(side.attention, causal=False))
 
 
 @dataclass(frozen=True)

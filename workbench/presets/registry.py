@@ -31,6 +31,7 @@ MODULES = (
     "phi3",
     "qwen",
     "qwen3",
+    "t5gemma",
 )
 
 
@@ -111,3 +112,16 @@ def match_transformers(config: Mapping[str, Any], folder: Path, cls: type) -> Fa
     if len(candidates) == 1:
         return candidates[0]
     return next((f for f in candidates if f.transformers.match(config, folder)), None)
+
+
+def transformers_of(family: Family, arguments: Mapping[str, Any]) -> Transformers:
+    """How a backbone of a family is written for Transformers, given its arguments.
+
+    Raises:
+        PresetError: Transformers has nothing like it.
+    """
+    sharing = [f.transformers for f in families() if f.backbone is family.backbone]
+    for files in sharing:
+        if files is not None and files.writes(arguments):
+            return files
+    raise PresetError(f"Transformers has no model like this {family.backbone.__name__}")

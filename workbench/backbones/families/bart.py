@@ -12,7 +12,7 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.encoder_decoder import EncoderDecoder
-from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
+from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig, as_encoder
 from workbench.backbones.families.shared_rules import (
     HEADS,
     MERGED,
@@ -68,7 +68,7 @@ class BartBackbone(EncoderDecoder):
         scale_embedding: bool = False,
         **kwargs: Any,
     ) -> None:
-        def side(layers: Any, heads: Any, inner: Any, causal: bool) -> config.DecoderConfig:
+        def side(layers: Any, heads: Any, inner: Any) -> config.DecoderConfig:
             head_dim = config.head_width("BartBackbone", hidden_dim, heads)
             return config.DecoderConfig(
                 vocabulary_size=vocabulary_size,
@@ -83,7 +83,6 @@ class BartBackbone(EncoderDecoder):
                     scale=head_dim**-0.5,
                     bias=True,
                     output_bias=True,
-                    causal=causal,
                 ),
                 mlp=config.Dense(inner, "gelu"),
                 block=config.PostNorm(),
@@ -96,9 +95,7 @@ class BartBackbone(EncoderDecoder):
         both = (num_layers, num_heads, intermediate_dim)
         decoder = (theirs if ours is None else ours for ours, theirs in zip(own, both, strict=True))
         super().__init__(
-            EncoderDecoderConfig(
-                encoder=side(*both, causal=False), decoder=side(*decoder, causal=True), shared=True
-            ),
+            EncoderDecoderConfig(as_encoder(side(*both)), side(*decoder), shared=True),
             dtype=dtype,
             **kwargs,
         )
