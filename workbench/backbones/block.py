@@ -35,7 +35,7 @@ from workbench.backbones.config import (
 )
 from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.bidirectional import make_attention
-from workbench.backbones.layers.mlp import make_mlp
+from workbench.backbones.layers.feed_forward import make_mlp
 from workbench.backbones.layers.norms import make_norm
 
 
@@ -96,14 +96,14 @@ class SequentialBlock(DecoderBlock):
 
     def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
         x, cache = self._attend(x, **where)
-        return self._feed_forward(x), cache
+        return self._feed_forward(x, where.get("padding_mask")), cache
 
     def _attend(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
         branch, cache = self.attention(self._read(self.attention_norm, x), **where)
         return self._join(self.attention_norm, x, chain(self._after_attention, branch)), cache
 
-    def _feed_forward(self, x: jax.Array) -> jax.Array:
-        branch = self.mlp(self._read(self.mlp_norm, x))
+    def _feed_forward(self, x: jax.Array, padding_mask: jax.Array | None = None) -> jax.Array:
+        branch = self.mlp(self._read(self.mlp_norm, x), padding_mask)
         return self._join(self.mlp_norm, x, chain(self._after_mlp, branch))
 
     def _read(self, norm: keras.layers.Layer, x: jax.Array) -> jax.Array:
@@ -138,7 +138,8 @@ class ParallelBlock(DecoderBlock):
     def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
         normed = self.attention_norm(x)
         branch, cache = self.attention(normed, **where)
-        other = self.mlp(normed if self.mlp_norm is None else self.mlp_norm(x))
+        read = normed if self.mlp_norm is None else self.mlp_norm(x)
+        other = self.mlp(read, where.get("padding_mask"))
         return x + chain(self._after_attention, branch) + chain(self._after_mlp, other), cache
 
 

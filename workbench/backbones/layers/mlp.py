@@ -1,4 +1,4 @@
-"""Feed-forward networks."""
+"""Feed-forward networks. All are called alike; none of these reads the padding mask."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GatedMLP(keras.layers.Layer):
         self.up.build(input_shape)
         self.down.build((*input_shape[:-1], self.up.partial_output_shape[-1]))
 
-    def call(self, x: jax.Array) -> jax.Array:
+    def call(self, x: jax.Array, padding_mask: jax.Array | None = None) -> jax.Array:
         return self.down(self.activation(self.gate(x)) * self.up(x))
 
 
@@ -55,11 +55,5 @@ class DenseMLP(keras.layers.Layer):
         self.up.build(input_shape)
         self.down.build((*input_shape[:-1], self.up.partial_output_shape[-1]))
 
-    def call(self, x: jax.Array) -> jax.Array:
+    def call(self, x: jax.Array, padding_mask: jax.Array | None = None) -> jax.Array:
         return self.down(self.activation(self.up(x)))
-
-
-def make_mlp(spec: config.Mlp, width: int, init: Any, **kwargs: Any) -> keras.layers.Layer:
-    """The layer for a feed-forward specification; `width` is that of the residual stream."""
-    kinds = {config.Gated: GatedMLP, config.Dense: DenseMLP}
-    return kinds[type(spec)](spec, width, init, **kwargs)
