@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from tokenizers import Regex, pre_tokenizers
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from workbench.tokenizers import GPT2_PATTERN, LLAMA3_PATTERN
+from workbench.tokenizers.byte_pair import (
+    BLOOM_PATTERN,
+    GPT2_PATTERN,
+    LLAMA3_PATTERN,
+    QWEN_PATTERN,
+)
 
-_LINES = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + _LINES
-_BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
 _ENDINGS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 
@@ -32,15 +34,17 @@ def _cased(ending: str, digits: str) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """A rule: its steps, and two habits of the tokenizers that have it.
+    """A rule: its steps, and three habits of the tokenizers that have it.
 
     Attributes:
         steps: makes the library's steps, which end in bytes.
+        composes: characters are composed (Unicode's form NFC) first.
         ignore_merges: a whole word of the vocabulary wins over its merges.
         starts: a prompt begins with the start token where the file does not say.
     """
 
     steps: Callable[[], Sequence[PreTokenizer]]
+    composes: bool = False
     ignore_merges: bool = False
     starts: bool = False
 
@@ -66,7 +70,7 @@ def _falcon() -> Sequence[PreTokenizer]:
 _GPT2 = Split(_patterns(GPT2_PATTERN))
 _LLAMA3 = Split(_patterns(LLAMA3_PATTERN), ignore_merges=True, starts=True)
 _DIGITS = Split(_patterns(r"\p{N}", GPT2_PATTERN))
-_QWEN = Split(_patterns(_QWEN2))
+_QWEN = Split(_patterns(QWEN_PATTERN))
 _GPT4 = Split(_patterns(LLAMA3_PATTERN))
 
 SPLITS = {
@@ -83,11 +87,11 @@ SPLITS = {
     "falcon3": _LLAMA3,
     "dbrx": _GPT4,
     "smaug-bpe": _GPT4,
-    "qwen2": _QWEN,
+    "qwen2": Split(_patterns(QWEN_PATTERN), composes=True),
     "deepseek-r1-qwen": _QWEN,
     "stablelm2": _QWEN,
     "falcon": Split(_falcon),
-    "bloom": Split(_patterns(_BLOOM)),
+    "bloom": Split(_patterns(BLOOM_PATTERN)),
     "smollm": _DIGITS,
     "starcoder": _DIGITS,
     "refact": _DIGITS,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-from tokenizers import AddedToken, models, pre_tokenizers
+from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError
 from workbench.presets.formats.gguf_splits import SPLITS, Split
@@ -133,6 +133,8 @@ def _byte_pair(table: _Table) -> TransformersTokenizer:
     with refusing(f"{table.file}: {_GGML}merges"):
         model = models.BPE(ids, list(_merges(table)), ignore_merges=split.ignore_merges)
         library = tokenizers.Tokenizer(model)
+        if split.composes:
+            library.normalizer = normalizers.NFC()
         library.pre_tokenizer = pre_tokenizers.Sequence(list(split.steps()))
         library.decoder = tokenizers.decoders.ByteLevel()
         library.add_special_tokens(_added(table, _CONTROL))
