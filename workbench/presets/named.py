@@ -1,4 +1,4 @@
-"""What models share of presets: the built-in ones by name, and saving one."""
+"""What models share of presets: the built-in ones by name, saving one, and exporting one."""
 
 from __future__ import annotations
 
@@ -31,3 +31,19 @@ class SavesPresets:
         from workbench.presets.save import save_preset
 
         save_preset(self, preset_dir, max_shard_size=max_shard_size)
+
+    def export_to_transformers(self, path: str, max_shard_size: float | None = 5) -> None:
+        """Write the folder that Hugging Face Transformers loads: `config.json`, safetensors and,
+        with a preprocessor, the tokenizer's files; all or nothing.
+
+        Args:
+            path: the folder to make or replace.
+            max_shard_size: gigabytes a weight file may hold; None writes one file.
+
+        Raises:
+            PresetError: Transformers has no model of this kind or with these settings, or the
+                folder cannot be written.
+        """
+        from workbench.presets.export import export_to_transformers
+
+        export_to_transformers(self, path, max_shard_size=max_shard_size)

@@ -68,7 +68,7 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
     if plan.backbone is None:
         plan.write(folder, 0, lambda new: None)
         return
-    values = _values(plan.backbone)
+    values = weight_values(plan.backbone)
     size = sum(math.prod(v.shape) * jnp.dtype(v.dtype).itemsize for v in plan.backbone.weights)
     arguments = plan.objects[CONFIG]["config"]
     family = family_of(type(plan.backbone))
@@ -169,7 +169,7 @@ def _settings(saved: Any) -> dict[str, Any]:
     return {k: v for k, v in config.items() if k not in ("name", "trainable", "dtype", "tokenizer")}
 
 
-def _values(backbone: Any) -> Values:
+def weight_values(backbone: Any) -> Values:
     """The weights by name, as numpy arrays when called, LoRA updates merged in."""
     values = {v.path: functools.partial(np.asarray, v) for v in backbone.weights}
     for layer in backbone._flatten_layers(include_self=False):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import tokenizers
-from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError, SettingError
 from workbench.tokenizers.checks import expect, expect_tokens
@@ -115,6 +115,7 @@ class BytePairTokenizer(LibraryTokenizer):
         if self.composes:
             library.normalizer = normalizers.NFC()
         library.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
+        library.decoder = decoders.ByteLevel()
         library.add_special_tokens(
             [AddedToken(token, normalized=False) for token in self.unsplittable_tokens]
         )

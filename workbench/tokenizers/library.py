@@ -29,6 +29,10 @@ class LibraryTokenizer(Tokenizer):
     def _token_of(self, token_id: int) -> str | None:
         return self._backend.id_to_token(token_id)
 
+    def library_json(self) -> str:
+        """The whole tokenizer as a `tokenizer.json`."""
+        return self._backend.to_str(pretty=True)
+
     def vocabulary_size(self) -> int:
         """One more than the largest token id."""
         self._check_vocabulary()

@@ -252,6 +252,12 @@ def _write_windowed(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _windowed(arguments: Mapping[str, Any], normed: bool) -> bool:
+    """Whether a backbone has windows and, or but not, the norms after its branches."""
+    norms = {arguments["use_post_ffw_norm"], arguments["use_post_attention_norm"]}
+    return arguments["use_sliding_window_attention"] and norms == {normed}
+
+
 def _read_2(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     normed = {"use_post_ffw_norm": True, "use_post_attention_norm": True}
     return _read_windowed(settings, arguments) | normed
@@ -288,6 +294,8 @@ _FORMAT = Transformers(
     read=_read,
     write=_write,
     harmless=("max_position_embeddings", "cache_implementation"),
+    tokenizer_class="GemmaTokenizer",
+    writes=lambda arguments: not arguments["use_sliding_window_attention"],
 )
 FORMAT_2 = replace(
     _FORMAT,
@@ -297,6 +305,7 @@ FORMAT_2 = replace(
     fixed={**_FORMAT.fixed, "hidden_act": ("gelu_pytorch_tanh",)},
     read=_read_2,
     write=_write_windowed,
+    writes=lambda arguments: _windowed(arguments, normed=True),
 )
 # VaultGemma is Gemma 2 without the norms after each branch.
 _FORMAT_VAULT = replace(
@@ -305,6 +314,7 @@ _FORMAT_VAULT = replace(
     architecture="VaultGemmaForCausalLM",
     rules=tuple(rule for rule in TRANSFORMERS_RULES_2 if "post_" not in rule.ours),
     read=_read_windowed,
+    writes=lambda arguments: _windowed(arguments, normed=False),
 )
 
 _SHARED = {

@@ -281,6 +281,13 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _is_release(arguments: Mapping[str, Any]) -> bool:
+    """Whether a backbone has what all releases have, which Transformers takes for granted."""
+    switches = ("query_key_norm", "post_ffw_norm", "post_attention_norm")
+    normed = all(arguments[f"use_{name}"] for name in switches)
+    return normed and arguments["use_sliding_window_attention"]
+
+
 FAMILIES = (
     Family(
         name="gemma3",
@@ -303,6 +310,7 @@ FAMILIES = (
             fixed={**gemma.FORMAT_2.fixed, "attention_bias": (False,)},
             read=_read,
             write=_write,
+            writes=_is_release,
             harmless=(
                 *gemma.FORMAT_2.harmless,
                 "_sliding_window_pattern",

@@ -21,6 +21,10 @@ def _nothing_more_to_write(arguments: Mapping[str, Any]) -> Values:
     return {}
 
 
+def _any_arguments(arguments: Mapping[str, Any]) -> bool:
+    return True
+
+
 def _any_folder(config: Mapping[str, Any], folder: Path) -> bool:
     return True
 
@@ -42,6 +46,9 @@ class Transformers:
         write: the inverse of `read`: settings from the arguments.
         harmless: names of settings that do not change the network.
         ignored: names of tensors that may be present and are not used; they may hold `{i}`.
+        tokenizer_class: what Transformers calls the family's SentencePiece tokenizer.
+        writes: whether a backbone of these arguments is written this way, where families share
+            a backbone.
         match: tells families of the same `model_type` apart: given the config and the folder,
             whether it is this family.
     """
@@ -56,6 +63,8 @@ class Transformers:
     write: Callable[[Mapping[str, Any]], Values] = _nothing_more_to_write
     harmless: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    tokenizer_class: str = "LlamaTokenizer"
+    writes: Callable[[Mapping[str, Any]], bool] = _any_arguments
     match: Callable[[Mapping[str, Any], Path], bool] = _any_folder
 
     def arguments(self, config: Mapping[str, Any]) -> Values:

@@ -1,0 +1,109 @@
+"""Writing a folder that Transformers loads, all or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from workbench.backbones.backbone import Backbone
+from workbench.backbones.weights import expand, rules_for, stored
+from workbench.errors import PresetError
+from workbench.presets.atomic import replacing
+from workbench.presets.files import CONFIG
+from workbench.presets.formats.transformers_tokenizer import token_ids, write_tokenizer
+from workbench.presets.registry import family_of, transformers_of
+from workbench.presets.save import weight_values
+from workbench.tasks.task import Task
+
+GENERATION_CONFIG = "generation_config.json"
+INDEX = "model.safetensors.index.json"
+_WEIGHTS = "model.safetensors"
+_GIGABYTE = 2**30
+_ROOM = 64 * 2**20  # for the tokenizer and the small files
+
+
+def export_to_transformers(
+    saved: Any, folder: str | Path, max_shard_size: float | None = 5
+) -> None:
+    """Write a task or backbone as a folder in Transformers' layout: `config.json`, safetensors
+    and, with a preprocessor, the tokenizer's files.
+
+    A folder that is there already is replaced. LoRA updates are merged into the weights.
+
+    Args:
+        saved: a task or a backbone.
+        folder: the folder to make or to replace.
+        max_shard_size: gigabytes a weight file may hold; None writes one file.
+
+    Raises:
+        PresetError: Transformers has no model of this kind or with these settings, or the folder
+            cannot be written; what was there before is unchanged.
+    """
+    backbone = saved.backbone if isinstance(saved, Task) else saved
+    preprocessor = saved.preprocessor if isinstance(saved, Task) else None
+    if not isinstance(backbone, Backbone):
+        raise PresetError(
+            f"export_to_transformers: expected a task or a backbone, got {type(saved).__name__}"
+        )
+    family = family_of(type(backbone))
+    files = transformers_of(family, backbone.arguments)
+    config = {**files.config(backbone.arguments), "dtype": _stored_dtype(backbone)}
+    rules = expand(rules_for(files.rules, backbone.arguments), backbone.arguments["num_layers"])
+    values = weight_values(backbone)
+    size = sum(np.asarray(variable).nbytes for variable in backbone.weights)
+
+    with replacing(Path(folder).expanduser(), size + _ROOM) as new:
+        if preprocessor is not None:
+            write_tokenizer(new, preprocessor, files.tokenizer_class)
+            ids = token_ids(preprocessor.tokenizer)
+            config |= ids
+            _write_json(new / GENERATION_CONFIG, ids)
+        _write_json(new / CONFIG, config)
+        limit = size if max_shard_size is None else max_shard_size * _GIGABYTE
+        _write_weights(new, stored(rules, values), limit)
+
+
+def _stored_dtype(backbone: Backbone) -> str:
+    return backbone.dtype_policy.variable_dtype
+
+
+def _write_weights(folder: Path, tensors: Iterable[tuple[str, np.ndarray]], limit: float) -> None:
+    """One file, or several with an index where they hold more than `limit` bytes."""
+    shards: list[list[str]] = []
+    total = 0
+    for shard in _shards(tensors, limit):
+        save_file(shard, folder / f"shard-{len(shards)}", metadata={"format": "pt"})
+        shards.append(list(shard))
+        total += sum(tensor.nbytes for tensor in shard.values())
+    if len(shards) == 1:
+        (folder / "shard-0").rename(folder / _WEIGHTS)
+        return
+    where = {}
+    for number, names in enumerate(shards):
+        file = f"model-{number + 1:05}-of-{len(shards):05}.safetensors"
+        (folder / f"shard-{number}").rename(folder / file)
+        where |= dict.fromkeys(names, file)
+    _write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": where})
+
+
+def _shards(
+    tensors: Iterable[tuple[str, np.ndarray]], limit: float
+) -> Iterator[dict[str, np.ndarray]]:
+    """The tensors in groups of at most `limit` bytes, one group in memory at a time."""
+    shard: dict[str, np.ndarray] = {}
+    for name, tensor in tensors:
+        held = sum(other.nbytes for other in shard.values())
+        if shard and held + tensor.nbytes > limit:
+            yield shard
+            shard = {}
+        shard[name] = np.ascontiguousarray(tensor)
+    yield shard
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,82 @@
+"""A tokenizer as the files of a Transformers folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers.processors import TemplateProcessing
+
+from workbench.errors import PresetError
+from workbench.presets.files import CHAT_TEMPLATE, TOKENIZER
+from workbench.tokenizers import SentencePieceTokenizer, Tokenizer, TransformersTokenizer
+from workbench.tokenizers.library import LibraryTokenizer
+
+SENTENCE_PIECE = "tokenizer.model"
+_NAMED = {"bos_token": "start_token", "eos_token": "end_token", "pad_token": "pad_token"}
+
+
+def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) -> None:
+    """Write the tokenizer so that Transformers gives a prompt the ids the preprocessor gives it.
+
+    Args:
+        folder: an existing folder.
+        preprocessor: its tokenizer, and whether it puts the start token first.
+        sentence_piece_class: what Transformers calls the family's tokenizer; used for
+            SentencePiece, as other tokenizers say all in their file.
+
+    Raises:
+        PresetError: the tokenizer is of a kind those files cannot hold.
+    """
+    tokenizer = preprocessor.tokenizer
+    starts = preprocessor.add_start_token and tokenizer.start_token is not None
+    config: dict[str, Any] = {
+        theirs: getattr(tokenizer, ours)
+        for theirs, ours in _NAMED.items()
+        if getattr(tokenizer, ours) is not None
+    }
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        (folder / SENTENCE_PIECE).write_bytes(tokenizer.proto)
+        config |= {"tokenizer_class": sentence_piece_class, "legacy": False}
+    elif isinstance(tokenizer, LibraryTokenizer):
+        (folder / TOKENIZER).write_text(_library_file(tokenizer, starts), encoding="utf-8")
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    else:
+        raise PresetError(f"{type(tokenizer).__name__} cannot be written for Transformers")
+    config |= {
+        "add_bos_token": starts,
+        "add_eos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": preprocessor.sequence_length,
+    }
+    if tokenizer.chat_template is not None:
+        (folder / CHAT_TEMPLATE).write_text(tokenizer.chat_template, encoding="utf-8")
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+
+
+def _library_file(tokenizer: LibraryTokenizer, starts: bool) -> str:
+    """`tokenizer.json`, with a step that puts the start token first where one is wanted."""
+    whole = tokenizer.library_json()
+    if not starts or isinstance(tokenizer, TransformersTokenizer):
+        return whole
+    library = tokenizers.Tokenizer.from_str(whole)
+    start, number = tokenizer.start_token, tokenizer.start_token_id
+    library.post_processor = TemplateProcessing(
+        single=f"{start} $A",
+        pair=f"{start} $A {start} $B",
+        special_tokens=[(start, number)],
+    )
+    return library.to_str(pretty=True)
+
+
+def token_ids(tokenizer: Tokenizer) -> dict[str, Any]:
+    """What a config says of a text's first, last and padding token; several may end it."""
+    stops = list(tokenizer.stop_token_ids)
+    return {
+        "bos_token_id": tokenizer.start_token_id,
+        "eos_token_id": stops[0] if len(stops) == 1 else stops or None,
+        "pad_token_id": tokenizer.pad_token_id if tokenizer.pad_token is not None else None,
+    }
