@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -31,6 +32,7 @@ class HubServer:
     def __init__(self, files=None):
         self.files = dict(files or {})
         self.log, self.sent, self.listed = [], {}, []
+        self.connections = []
         self.cut, self.stalled, self.lie = {}, {}, {}
         self.release = threading.Event()
         self.status, self.ranges = None, True
@@ -45,22 +47,36 @@ class HubServer:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        server.handle_error = lambda request, address: None  # who hangs up is expected to
         self.port = server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.files_url = f"http://localhost:{self.port}"  # another host, as a hub's storage is
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        self.stop = lambda: (server.shutdown(), server.server_close())
+        self._server, self._thread = server, thread
         try:
             yield self
         finally:
             self.release.set()
-            if thread.is_alive():
-                self.stop()
+            self.stop()
+
+    def stop(self):
+        """Be gone: nothing listens any more, and connections kept open are closed."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def requests(self, word):
         """The logged requests whose path holds `word`."""
         return [entry for entry in self.log if word in entry[1]]
+
+    def is_lookup(self, headers):
+        """Whether a file is asked for only to learn where it lies."""
+        return False
 
     def names(self):
         """What the listing says: name to size."""
@@ -71,6 +87,10 @@ class HubServer:
 class _Handler(BaseHTTPRequestHandler):
     server_hub: HubServer
     protocol_version = "HTTP/1.1"
+
+    def setup(self):
+        super().setup()
+        self.server_hub.connections.append(self.connection)
 
     def log_message(self, *arguments):
         pass
@@ -127,7 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.send_header("Content-Length", str(size - start))
         self.end_headers()
-        if self.command != "HEAD":
+        if hub.is_lookup(self.headers):
+            self.close_connection = True
+        elif self.command != "HEAD":
             self.send_body(name, data, start)
 
     def send_body(self, name, data, start):
@@ -137,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         while start < len(data):
             if cut is not None and start >= cut:
                 self.close_connection = True
-                self.connection.shutdown(2)
+                self.connection.shutdown(socket.SHUT_RDWR)
                 return
             if stall is not None and start >= stall:
                 self.wfile.flush()
@@ -221,6 +243,11 @@ class KaggleServer(HubServer):
 
     version = 3
     page_size = 25
+    library_downloads = False
+
+    def is_lookup(self, headers):
+        """The library follows the redirect to the storage; what downloads has its own agent."""
+        return headers["User-Agent"].startswith("kagglehub") and not self.library_downloads
 
     def storage_headers(self, name):
         digest = base64.b64encode(hashlib.md5(self.files[name]).digest()).decode()
