@@ -231,12 +231,13 @@ class Run:
         self._ids, self._lengths = padded(request.prompts)
         self._source = request.source
         self._room = cache_room(programs.backbone, request, self._ids)
-        self._prefix = prefix
+        # What a decoder makes of its prompt depends on all that an encoder has read.
+        self._prefix = None if request.source else prefix
         self._cache: Cache | None = None
         self._state: State | None = None
         self._rest = self._ids
-        if prefix is not None:
-            self._go_on(prefix)
+        if self._prefix is not None:
+            self._go_on(self._prefix)
         structure = hash(tuple((p.shape, p.dtype) for p in self._parameters))
         source = tuple(part.shape for part in self._source.values())
         self._shape = (structure, len(self._lengths), self._room, source)

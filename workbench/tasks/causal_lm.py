@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,23 +12,16 @@ from workbench import samplers
 from workbench.backbones.decoder import Decoder
 from workbench.errors import PromptError, SettingError
 from workbench.generation.events import Event
-from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Programs
 from workbench.generation.request import Request, make_request
 from workbench.generation.stream import collect_ids, stream_events
-from workbench.samplers import Sampler
+from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
+from workbench.tasks.conversing import Converses
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tasks.task import Task
-from workbench.tokenizers import ChatTemplate
-
-StopIds = Literal["auto"] | None | Sequence[int]
-AnySampler = str | Sampler | dict[str, Any]
-# One number for generate() and stream(), so that both run the same compiled programs.
-DEFAULT_ALTERNATIVES = 5
-USUAL_REPLY = 512
 
 
-class CausalLM(Task):
+class CausalLM(Converses, Task):
     """A decoder backbone with its language-model head and a preprocessor.
 
     Calling the model on `{"token_ids": (B, T), "padding_mask": (B, T)}` gives logits
@@ -189,99 +182,6 @@ class CausalLM(Task):
         )
         return stream_events(self.programs, request, self.preprocessor.tokenizer)
 
-    def chat(
-        self,
-        messages: str | Sequence[Mapping[str, Any]],
-        max_length: int | None = None,
-        stop_token_ids: StopIds = "auto",
-        *,
-        max_new_tokens: int | None = None,
-        sampler: AnySampler | None = None,
-        seed: int | None = None,
-        template_arguments: Mapping[str, Any] | None = None,
-    ) -> str:
-        """Reply to messages, as an instruct model was trained to.
-
-        The tokenizer's chat template writes the prompt. Words in a message that look like control
-        tokens stay words. `workbench.Chat` keeps a conversation and reads only what is new.
-
-        Args:
-            messages: a string, or a list of `{"role": ..., "content": ...}`.
-            max_length: tokens that prompt and reply may have together.
-            stop_token_ids: as `generate`; "auto" ends at the end of the model's turn.
-            max_new_tokens: tokens to add at most; 512 where neither limit is given.
-            sampler: used for this call instead of the compiled one.
-            seed: makes the call repeatable.
-            template_arguments: more variables for the template, such as
-                `{"enable_thinking": False}`.
-
-        Returns:
-            The reply, without special tokens and without white space around it.
-
-        Raises:
-            ChatTemplateError: the model has no chat template (a base model), or it refuses the
-                messages, or fails.
-            PromptError: the messages are no messages, or leave no room for a token.
-            SettingError: a length, stop id, seed or sampler setting is impossible.
-        """
-        request = self._chat_request(
-            messages,
-            template_arguments,
-            max_length=max_length,
-            stop_token_ids=stop_token_ids,
-            max_new_tokens=max_new_tokens,
-            sampler=sampler,
-            seed=seed,
-            alternatives=DEFAULT_ALTERNATIVES,
-        )
-        made = collect_ids(self.programs, request)[0]
-        return self.preprocessor.text(made, after=request.prompts[0]).strip()
-
-    def stream_chat(
-        self,
-        messages: str | Sequence[Mapping[str, Any]],
-        max_length: int | None = None,
-        stop_token_ids: StopIds = "auto",
-        *,
-        max_new_tokens: int | None = None,
-        sampler: AnySampler | None = None,
-        seed: int | None = None,
-        alternatives: int = DEFAULT_ALTERNATIVES,
-        template_arguments: Mapping[str, Any] | None = None,
-        prefix: Prefix | None = None,
-    ) -> Iterator[Event]:
-        """Reply to messages and yield what happens as it happens: the events of `stream`.
-
-        Args:
-            messages, max_length, stop_token_ids, max_new_tokens, sampler, seed,
-                template_arguments: as `chat`.
-            alternatives: how many of the likeliest tokens each `Token` event lists.
-            prefix: keeps what the model has read from one call to the next; what a prompt has in
-                common with it is not read again. One call at a time may use it.
-
-        Raises:
-            ChatTemplateError, PromptError, SettingError: as `chat`.
-        """
-        request = self._chat_request(
-            messages,
-            template_arguments,
-            max_length=max_length,
-            stop_token_ids=stop_token_ids,
-            max_new_tokens=max_new_tokens,
-            sampler=sampler,
-            seed=seed,
-            alternatives=alternatives,
-        )
-        return stream_events(self.programs, request, self.preprocessor.tokenizer, prefix)
-
-    def chat_template(self) -> ChatTemplate:
-        """How conversations with this model are written.
-
-        Raises:
-            ChatTemplateError: it has no chat template.
-        """
-        return ChatTemplate.of(self._reader().tokenizer)
-
     def _reader(self) -> CausalLMPreprocessor:
         if self.preprocessor is None:
             raise SettingError(
@@ -289,21 +189,6 @@ class CausalLM(Task):
                 "token_ids and padding_mask for generate(), got text"
             )
         return self.preprocessor
-
-    def _chat_request(
-        self,
-        messages: str | Sequence[Mapping[str, Any]],
-        template_arguments: Mapping[str, Any] | None,
-        *,
-        max_length: int | None,
-        max_new_tokens: int | None,
-        **settings: Any,
-    ) -> Request:
-        ids = self._reader().chat_ids(messages, template_arguments)
-        if max_length is None and max_new_tokens is None:
-            max_new_tokens = USUAL_REPLY
-        lengths = {"max_length": max_length, "max_new_tokens": max_new_tokens}
-        return self._prompt_request([ids], **lengths, **settings)
 
     def _text_request(
         self, texts: list[str], *, max_length: int | None, **settings: Any
