@@ -49,13 +49,19 @@ class Backbone(SavesPresets, keras.Model):
         """Build the backbone a preset describes.
 
         Args:
-            preset: a built-in name or a local folder (KerasHub's or Transformers' layout).
-            load_weights: False builds the architecture with random weights.
+            preset: a built-in name, `hf://owner/repository[@revision]`,
+                `kaggle://owner/model/framework/variation[/version]`, or the path of a folder
+                (KerasHub's or Transformers' layout) or of a `.gguf` file. What a hub holds is
+                downloaded once and kept in its library's cache; `presets.handles.resolve` says
+                more.
+            load_weights: False builds the architecture with random weights and downloads none.
             dtype: a Keras dtype policy; None takes float32 on CPU and bfloat16 on accelerators.
             kwargs: constructor arguments that override the preset's.
 
         Raises:
-            PresetError: the preset is missing, malformed, or of another class.
+            PresetError: the preset is missing, malformed, of another class, or out of reach; the
+                message says what to do.
+            LoadCancelled: who listened to the progress stopped the load.
         """
         from workbench.presets.load import load_backbone
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.errors import PresetError, PromptError, SettingError
 from workbench.presets.named import NamedPresets
-from workbench.tokenizers.chat import end_of_turn_tokens, marks
+from workbench.tokenizers.chat import THOUGHT, end_of_turn_tokens, marks
 from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
 from workbench.tokenizers.incremental import IncrementalDecoder, Piece, TextRule
 
@@ -148,8 +148,22 @@ class Tokenizer(ABC):
         return known | frozenset(token for token in special if token is not None)
 
     def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
-        """Token ids of a text in which `control` tokens count as such, each as one id."""
-        return self._encode(as_text(text))
+        """Token ids of a text in which `control` tokens count as such, each as one id.
+
+        What stands between them is a text by itself, with the space in front that some kinds
+        give a text. Around thoughts the tags are tokens too, where the vocabulary has them.
+        """
+        tokens = {*control, *filter(self.has_token, THOUGHT)}
+        longest_first = sorted(map(re.escape, tokens), key=len, reverse=True)
+        parts = re.split(f"({'|'.join(longest_first) or '(?!)'})", as_text(text))
+        ids: list[int] = []
+        for index, part in enumerate(parts):
+            is_token = index % 2 == 1
+            ids += [self.token_to_id(part)] if is_token else self._encode_between(part)
+        return ids
+
+    def _encode_between(self, text: str) -> list[int]:
+        return self._encode(text)
 
     # Ids to text.
 
@@ -310,7 +324,7 @@ class Tokenizer(ABC):
 
     @classmethod
     def from_preset(cls, preset: str) -> Self:
-        """The tokenizer of a preset: a built-in name or a folder of KerasHub or Transformers.
+        """The tokenizer of a preset, named as for a task's `from_preset`.
 
         `PresetError` when the preset has none, or one of another class.
         """
