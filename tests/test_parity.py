@@ -28,12 +28,15 @@ KERAS_HUB = {
     "llama3": "Llama3CausalLM",
     "llama_sharded": "LlamaCausalLM",
     "mistral": "MistralCausalLM",
+    "mixtral": "MixtralCausalLM",
     "opt": "OPTCausalLM",
     "phi3": "Phi3CausalLM",
     "phi3_su_long": "Phi3CausalLM",
     "phi3_su_short": "Phi3CausalLM",
     "qwen": "QwenCausalLM",
     "qwen3": "Qwen3CausalLM",
+    "qwen3_moe": "Qwen3MoeCausalLM",
+    "qwen_moe": "QwenMoeCausalLM",
 }
 # Settings with which KerasHub computed its outputs, where they are not the ones it wrote down: it
 # ignores query_head_dim_normalize=False and scales as if it were True.
@@ -56,11 +59,14 @@ TRANSFORMERS = {
     "llama3_rope": "LlamaCausalLM",
     "llama_tied": "LlamaCausalLM",
     "mistral_window": "MistralCausalLM",
+    "mixtral": "MixtralCausalLM",
     "opt": "OPTCausalLM",
     "phi3": "Phi3CausalLM",
     "phi3_longrope": "Phi3CausalLM",
     "qwen2": "QwenCausalLM",
+    "qwen2_moe": "QwenMoeCausalLM",
     "qwen3": "Qwen3CausalLM",
+    "qwen3_moe": "Qwen3MoeCausalLM",
     "vaultgemma": "GemmaCausalLM",
 }
 

@@ -71,6 +71,12 @@ _HOMES = {
         "MistralCausalLMPreprocessor",
         "MistralTokenizer",
     ),
+    "workbench.backbones.families.mixtral": (
+        "MixtralBackbone",
+        "MixtralCausalLM",
+        "MixtralCausalLMPreprocessor",
+        "MixtralTokenizer",
+    ),
     "workbench.backbones.families.opt": (
         "OPTBackbone",
         "OPTCausalLM",
@@ -94,6 +100,18 @@ _HOMES = {
         "Qwen3CausalLM",
         "Qwen3CausalLMPreprocessor",
         "Qwen3Tokenizer",
+    ),
+    "workbench.backbones.families.qwen3_moe": (
+        "Qwen3MoeBackbone",
+        "Qwen3MoeCausalLM",
+        "Qwen3MoeCausalLMPreprocessor",
+        "Qwen3MoeTokenizer",
+    ),
+    "workbench.backbones.families.qwen_moe": (
+        "QwenMoeBackbone",
+        "QwenMoeCausalLM",
+        "QwenMoeCausalLMPreprocessor",
+        "QwenMoeTokenizer",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

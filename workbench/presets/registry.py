@@ -27,10 +27,13 @@ MODULES = (
     "gpt2",
     "llama",
     "mistral",
+    "mixtral",
     "opt",
     "phi3",
     "qwen",
     "qwen3",
+    "qwen3_moe",
+    "qwen_moe",
     "t5gemma",
 )
 
