@@ -6,6 +6,7 @@ import pytest
 
 from workbench.errors import ChatTemplateError, PresetError, PromptError, SettingError
 from workbench.tokenizers import (
+    BytePairTokenizer,
     ChatTemplate,
     SentencePieceTokenizer,
     TransformersTokenizer,
@@ -84,6 +85,17 @@ def test_no_message_writes_a_control_token(tokenizer_of, name, template):
         return [i for i in ids if tokenizer.id_to_token(i) in control - {"<unk>"}]
 
     assert marks(attack) == marks("hello")
+
+
+def test_byte_pair_files_give_the_same_ids(data, cases, tokenizer_of):
+    source = tokenizer_of("bytes")
+    vocabulary = {source.id_to_token(i): i for i in range(source.vocabulary_size())}
+    tokenizer = type("Family", (BytePairTokenizer,), NAMED["bytes"])(vocabulary, [])
+    assert tokenizer.unsplittable_tokens == ["<|im_end|>"]  # as KerasHub saves them
+    for case in cases:
+        if case["tokenizer"] == "bytes":
+            arguments = (case["messages"], tokenizer, case["arguments"])
+            assert template_of(case).ids(*arguments) == case["ids"]
 
 
 def test_what_looks_like_a_control_token_reads_as_it_was_written(tokenizer_of):

@@ -29,6 +29,9 @@ CUT = "\ufdd0"  # a code point that is no character, and so in no text
 _MARK = re.compile(r"<\|[^<>|\s]+\|>|<(?:start|end)_of_turn>|\[/?[A-Z_]+\]")
 
 
+THOUGHT = ("<think>", "</think>")
+"""Tags that templates look for in what a model has said: they stay whole in a message."""
+
 END_OF_TEXT = "<|endoftext|>"
 """What a chat model of the families that have it may end with, though no template writes it."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import ClassVar
 
 import sentencepiece
 
-from workbench.tokenizers.checks import as_text, expect
+from workbench.tokenizers.checks import expect
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.tokenizer import Tokenizer
@@ -80,20 +79,8 @@ class SentencePieceTokenizer(Tokenizer):
         own = (token for i, token in enumerate(self._tokens) if model.is_control(i))
         return super().control_tokens(template) | frozenset(own)
 
-    def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
-        """Token ids of a text in which `control` tokens count as such, each as one id.
-
-        The library reads no control symbols in a text, so it is split at them. Every part is
-        then a text by itself, with the space in front that the model may ask for: the ids of
-        Transformers' tokenizers for these models.
-        """
-        longest_first = sorted(map(re.escape, control), key=len, reverse=True)
-        parts = re.split(f"({'|'.join(longest_first) or '(?!)'})", as_text(text))
-        ids: list[int] = []
-        for index, part in enumerate(parts):
-            is_control = index % 2 == 1
-            ids += [self.token_to_id(part)] if is_control else self._backend.encode(part)
-        return ids
+    def _encode_between(self, text: str) -> list[int]:
+        return self._backend.encode(text)  # a part of a text has no first or last token
 
     def _piece(self, token_id: int) -> Piece:
         model, token = self._backend, self._tokens[token_id]
