@@ -15,7 +15,7 @@ from typing import ClassVar
 import tokenizers
 
 from workbench.errors import PresetError
-from workbench.tokenizers.checks import expect_tokens
+from workbench.tokenizers.checks import as_text, expect_tokens
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
@@ -95,6 +95,11 @@ class TransformersTokenizer(LibraryTokenizer):
         """The ids that generated text leaves out: all that the file marks as special."""
         marked = (token_id for token_id, token in self._added.items() if token.special)
         return super().special_token_ids | frozenset(marked)
+
+    def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
+        """Token ids of a text in which added tokens count as such, each as one id: as the file
+        says, for it also says which of them take the spaces around."""
+        return self._encode(as_text(text))
 
     def _piece(self, token_id: int) -> Piece:
         token = self._token_of(token_id)
