@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,6 +157,13 @@ def test_a_refusal_says_what_to_do(hub, monkeypatch, status, code, message, toke
     assert TOKEN not in str(caught.value)
     if "HF_TOKEN" in message:
         assert ("A token is set, but" in str(caught.value)) == (token is not None)
+
+
+def test_a_page_that_is_no_hub(hub, monkeypatch):
+    """What a network that wants a login first answers to everything."""
+    monkeypatch.setattr(hub, "answer", lambda handler, *_: handler.reply(200, {}, b"<html>"))
+    with refused("cannot be reached"):
+        resolve(HANDLE)
 
 
 def test_a_token_that_is_not_accepted(hub, monkeypatch):
@@ -340,6 +349,36 @@ def test_progress_never_goes_back_and_ends_complete(hub, monkeypatch):
     assert any(0 < d < total for d in done)
     assert any(progress.rate for progress in told)
     assert BIG in {progress.file for progress in told}
+
+
+class Terminal(io.StringIO):
+    """Text that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_bar_shows_what_nobody_listens_to(hub, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with listening(lambda progress: None):
+        resolve(HANDLE, weights=False)
+    assert terminal.getvalue() == ""
+    hub.stalled[BIG] = 20 * CHUNK
+    threading.Timer(0.5, hub.release.set).start()
+    resolve(HANDLE)
+    assert "model.safetensors" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
+    before = terminal.getvalue()
+    resolve(HANDLE)
+    assert terminal.getvalue() == before
+
+
+def test_nothing_is_shown_in_a_log_file(hub, capfd):
+    hub.stalled[BIG] = 20 * CHUNK
+    threading.Timer(0.5, hub.release.set).start()
+    resolve(HANDLE)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_download_can_be_cancelled_at_once_and_continued(hub, cache):

@@ -55,6 +55,11 @@ def listening(callback: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
+def has_listener() -> bool:
+    """Whether anybody is told."""
+    return _listener.get() is not None
+
+
 def report(progress: Progress) -> None:
     """Tell the listener; without one nothing happens. Raises what the listener raises."""
     listener = _listener.get()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     HTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
@@ -25,7 +27,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import http_get, repo_folder_name
-from huggingface_hub.utils import build_hf_headers, get_token
+from huggingface_hub.utils import build_hf_headers, get_token, validate_repo_id
 
 from workbench.errors import PresetError
 from workbench.presets.hubs.disk import check_space, disk_errors
@@ -84,12 +86,20 @@ def fetch(handle: str, weights: bool = True) -> Path:
         LoadCancelled: the listener of the progress stopped it.
     """
     match = _HANDLE.fullmatch(handle)
-    if match is None or ".." in handle:
+    if match is None or ".." in handle or not _is_valid(match["repo"]):
         expected = "hf://owner/repository, and @revision and /file.gguf or not"
         raise PresetError.at("preset", "handle", expected, shown(handle))
     repository = _Repository(handle, match["repo"], match["revision"] or "main", match["file"])
     folder = run(lambda transfer: _fetch(repository, weights, transfer))
     return folder if repository.file is None else folder / repository.file
+
+
+def _is_valid(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def _fetch(repository: _Repository, weights: bool, transfer: Transfer) -> Path:
@@ -102,7 +112,7 @@ def _fetch(repository: _Repository, weights: bool, transfer: Transfer) -> Path:
                 f"{repository.handle}: the repository has no branch, tag or commit {revision}; "
                 f"see {repository.page}/tree/main"
             ) from None
-        except (HTTPError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
+        except (HTTPError, OfflineModeIsEnabled, LocalEntryNotFoundError, JSONDecodeError) as error:
             problem = _explained(error, repository)
         cached = _cached(repository, weights)
         if cached is None:

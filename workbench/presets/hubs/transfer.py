@@ -18,6 +18,7 @@ from typing import TypeVar
 import filelock
 
 from workbench.errors import LoadCancelled
+from workbench.presets.hubs.bar import seen_by_somebody
 from workbench.presets.progress import INTERVAL, Meter
 
 T = TypeVar("T")
@@ -70,21 +71,28 @@ class Transfer:
 def run(work: Callable[[Transfer], T]) -> T:
     """Call `work` in a thread of its own, telling this thread's listener how far it is.
 
+    Without a listener, a bar shows it.
+
     Raises:
         LoadCancelled: the listener did. What was fetched so far is kept for the next attempt.
     """
     transfer = Transfer()
     result = _start(lambda: work(transfer))
     try:
-        while not wait([result], INTERVAL).done:
-            transfer.meter.report()
+        with seen_by_somebody():
+            _watch(result, transfer.meter)
     except BaseException:
         transfer.stop()
         wait([result], _PATIENCE)
         raise
-    if result.exception() is None and transfer.meter.total is not None:
-        transfer.meter.finish()
     return result.result()
+
+
+def _watch(result: Future[T], meter: Meter) -> None:
+    while not wait([result], INTERVAL).done:
+        meter.report()
+    if result.exception() is None and meter.total is not None:
+        meter.finish()
 
 
 @contextmanager
