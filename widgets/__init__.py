@@ -1,5 +1,6 @@
 """Panels for notebooks: views of jobs, each of them driven by hand or from Python."""
 
+from .browse import BrowsePanel, browse
 from .generate import GeneratePanel, generate
 
-__all__ = ["GeneratePanel", "generate"]
+__all__ = ["BrowsePanel", "GeneratePanel", "browse", "generate"]

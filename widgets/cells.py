@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 _made: dict[str, tuple[str, weakref.WeakSet[Any]]] = {}
+_owned: ContextVar[bool] = ContextVar("owned", default=False)
+
+
+@contextmanager
+def owned() -> Iterator[None]:
+    """Panels made in the block belong to another panel, which closes them, and to no cell.
+
+    They are made when a load ends: by then the current cell may be any other one.
+    """
+    token = _owned.set(True)
+    try:
+        yield
+    finally:
+        _owned.reset(token)
 
 
 def replace_panels(panel: Any) -> None:
@@ -16,7 +33,7 @@ def replace_panels(panel: Any) -> None:
     model for as long as the kernel lives. Outside a notebook this does nothing.
     """
     cell, execution = _current_cell()
-    if not cell:
+    if not cell or _owned.get():
         return
     before, panels = _made.get(cell, (execution, weakref.WeakSet()))
     if before != execution:

@@ -12,7 +12,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("errors", "models", "samplers", "tokenizers", "widgets")
+_MODULES = ("errors", "models", "presets", "samplers", "tokenizers", "widgets")
 _NAMES = {
     "Chat": "workbench.tasks.chat",
     "GenerationJob": "workbench.generation.jobs",

@@ -1,7 +1,7 @@
 """A page with a panel on it and no Jupyter: the module from a Blob, a model as ipywidgets has one.
 
 The page's model talks to a real panel in this process, so a click runs through the same code as in
-a notebook; only the transport is missing.
+a notebook; only the transport is missing. Where a panel shows another one, a paragraph names it.
 """
 
 import time
@@ -38,6 +38,13 @@ async ({ state, width }) => {
     },
     off(event, listener) {
       listeners.set(event, (listeners.get(event) ?? []).filter((f) => f !== listener));
+    },
+    widget_manager: {
+      get_model: async (id) => ({ id }),
+      async create_view({ id }) {
+        const el = Object.assign(document.createElement("p"), { textContent: `panel ${id}` });
+        return { el, remove: () => el.remove() };
+      },
     },
   };
   window.fromKernel = (messages) => messages.forEach((data) => {

@@ -146,7 +146,8 @@ class LoadJob:
 
     def _hear(self, progress: Progress) -> None:
         self._stop_if_asked()
-        self.progress = progress
+        read = progress.stage == "reading" and progress.done == progress.total
+        self.progress = Progress("building", 0, None, "") if read else progress
         self._tell()
 
     def _stop_if_asked(self) -> None:

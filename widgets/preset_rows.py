@@ -1,0 +1,101 @@
+"""What the preset browser says of a preset: the facts, what it needs here, how to load it."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import SettingError
+
+from .model import short_count
+
+if TYPE_CHECKING:
+    from workbench.presets.catalog import PresetInfo
+
+DTYPES = ("auto", "float32", "bfloat16", "int8", "int4")
+
+
+def check_dtype(value: object) -> str:
+    """One of `DTYPES`, or a SettingError."""
+    if not isinstance(value, str) or value not in DTYPES:
+        raise SettingError(f"dtype must be one of {', '.join(DTYPES)}, got {str(value)[:80]!r}")
+    return value
+
+
+def check_name(value: object, names: Container[str]) -> str:
+    """A name that is among `names`, or a SettingError."""
+    if not isinstance(value, str) or value not in names:
+        raise SettingError(f"no preset {str(value)[:80]!r} in this panel")
+    return value
+
+
+def dtype_choices() -> list[dict[str, str]]:
+    """The dtypes as the page offers them, "auto" with what it comes to on this machine."""
+    labels = {"auto": f"auto ({auto_dtype()})"}
+    return [{"name": name, "label": labels.get(name, name)} for name in DTYPES]
+
+
+def machine() -> dict[str, int]:
+    """`free` bytes of memory now, and the `limit` of what may be loaded into it."""
+    from workbench.presets import memory
+
+    free = memory.free_memory()
+    return {"free": free, "limit": memory.limit(free)}
+
+
+def auto_dtype() -> str:
+    """The dtype presets are loaded in where none is asked for."""
+    from workbench.presets.load import fast_dtype
+
+    return fast_dtype()
+
+
+def row_of(info: PresetInfo) -> dict[str, Any]:
+    """A preset as the page keeps it; `needs` are bytes of memory by dtype."""
+    return {
+        "name": info.name,
+        "family": info.family,
+        "description": info.description,
+        "parameters": info.parameters,
+        "layers": info.layers,
+        "modality": info.modality,
+        "instruct": info.instruct,
+        "context": info.context_length,
+        "bytes": info.bytes_on_disk,
+        "licence": info.licence,
+        "gated": info.gated,
+        "embedded": info.embedded,
+        "supported": info.supported,
+        "cls": "CausalLM",
+        "absent": "" if info.supported else f"The family {info.family} is not here yet.",
+        "gate": gate_of(info) if info.gated else "",
+        "needs": needs_of(info),
+    }
+
+
+def needs_of(info: PresetInfo) -> dict[str, int]:
+    """Bytes of memory the preset takes when loaded, for every one of `DTYPES`."""
+    from workbench.presets import memory
+
+    needs = {dtype: memory.estimate_preset(info, dtype).total for dtype in DTYPES[1:]}
+    return {"auto": needs[auto_dtype()], **needs}
+
+
+def gate_of(info: PresetInfo) -> str:
+    """What to do before a preset that its owner guards can be downloaded."""
+    hubs = [
+        name
+        for name, handle in (("Kaggle", info.kaggle), ("Hugging Face", info.hugging_face))
+        if handle
+    ]
+    where = " or ".join(hubs) or "its hub"
+    return (
+        f"Gated: accept the licence on the model's page at {where} once, signed in, and set up the "
+        "hub's access token on this machine. Then press Load."
+    )
+
+
+def line_of(info: PresetInfo, dtype: str) -> str:
+    """A preset as one line of text."""
+    needs = f"needs {needs_of(info)[dtype] / 1e9:.1f} GB"
+    return " · ".join([info.name, info.family, short_count(info.parameters), needs, info.licence])
