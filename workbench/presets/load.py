@@ -12,6 +12,7 @@ import jax
 
 from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
+from workbench.presets.chat_templates import known_chat_template
 from workbench.presets.files import CONFIG, PREPROCESSOR
 from workbench.presets.formats.gguf import GgufFile
 from workbench.presets.formats.keras_hub import KerasHubFolder
@@ -86,18 +87,23 @@ def load_task(
     """
     preset = open_preset(handle, cls)
     family = preset.family
-    target = _fitting(preset, family.causal_lm, cls)
+    target = _fitting(preset, family.task, cls)
     preset.task()
+    own = {name: overrides.pop(name) for name in target.head_arguments if name in overrides}
     if "preprocessor" in overrides:
         preprocessor = overrides.pop("preprocessor")
     else:
         preprocessor = _build_preprocessor(preset, {}) if preset.has_tokenizer() else None
     if "backbone" in overrides:
         backbone = overrides.pop("backbone")
-        _check_arguments(target, overrides | {"backbone": backbone})
+        _check_arguments(target, overrides | own | {"backbone": backbone})
     else:
         backbone = _build_backbone(handle, preset, family.backbone, load_weights, dtype, overrides)
-    task = target(backbone=backbone, preprocessor=preprocessor)
+    parts = {"backbone": backbone, "preprocessor": preprocessor}
+    if target.head_arguments:
+        task = _build_with_head(preset, target, parts, own, load_weights)
+    else:
+        task = target(**parts)
     task.preset = str(handle)
     return task
 
@@ -139,10 +145,10 @@ def open_preset(handle: str | Path, cls: type) -> PresetFolder:
     if folder.is_file():
         return GgufFile(folder, cls)
     if not has_file(folder, CONFIG):
-        return KerasHubFolder(folder)
+        return KerasHubFolder(folder, known_chat_template(handle))
     config = read_json(preset_file(folder, CONFIG), MAX_CONFIG)
     if "registered_name" in config:
-        return KerasHubFolder(folder)
+        return KerasHubFolder(folder, known_chat_template(handle))
     if "model_type" in config:
         return TransformersFolder(folder, config, cls)
     got = f"the keys {shown(sorted(config))}"
@@ -190,6 +196,33 @@ def _build_backbone(
         source.close()
     preset.manifest.finish()
     return backbone
+
+
+def _build_with_head(
+    preset: PresetFolder, cls: type, parts: dict[str, Any], own: dict[str, Any], load_weights: bool
+) -> Any:
+    """A task with its trained head; with a new one where the preset has none or one of another
+    size."""
+    head = preset.head()
+    arguments = {**parts, **(head.arguments if head else {}), **own}
+    with _named_errors(CONFIG):
+        _check_arguments(cls, arguments)
+        if head is None or not load_weights:
+            return cls(**arguments)
+        if arguments["num_classes"] != head.arguments["num_classes"]:
+            return cls(**arguments)
+    source = head.open_weights()
+    try:
+        needed = {name for rule in head.rules for name in rule.names}
+        others = [name for name in source.names() if name not in needed]
+        loader = WeightLoader(source, head.rules, 1, others)
+        with _named_errors(CONFIG), loading(loader):
+            task = cls(**arguments)
+        loader.finish()
+    finally:
+        source.close()
+    task.labels = head.labels
+    return task
 
 
 def _build_preprocessor(preset: PresetFolder, overrides: Mapping[str, Any]) -> Any:

@@ -19,8 +19,9 @@ from workbench.presets.files import (
     TASK_WEIGHTS,
     TOKENIZER,
 )
-from workbench.presets.formats.hdf5 import open_hdf5
+from workbench.presets.formats.hdf5 import Hdf5File, open_hdf5
 from workbench.presets.formats.objects import SavedObject, read_object
+from workbench.presets.formats.saved_head import SavedHead
 from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.manifest import Manifest
@@ -33,10 +34,14 @@ _PARTS = {CONFIG: (), TASK: ("backbone", "preprocessor"), PREPROCESSOR: ("tokeni
 
 
 class KerasHubFolder:
-    """What a folder says, checked; nothing is built. A `PresetFolder`."""
+    """What a folder says, checked; nothing is built. A `PresetFolder`.
 
-    def __init__(self, folder: Path) -> None:
+    `chat_template` is the tokenizer's where the folder holds none.
+    """
+
+    def __init__(self, folder: Path, chat_template: str | None = None) -> None:
         self.folder = folder
+        self._chat_template = chat_template
         self._backbone = self._read(CONFIG)
         described = self._backbone or self._read(PREPROCESSOR) or self._read(TOKENIZER)
         if described is None:
@@ -63,11 +68,20 @@ class KerasHubFolder:
         task = self._read(TASK)
         if task is None:
             return None
-        if has_file(self.folder, TASK_WEIGHTS):
-            raise PresetError(f"{self.folder}: {TASK_WEIGHTS} is not supported yet")
-        self._expect(task, self.family.causal_lm)
+        if has_file(self.folder, TASK_WEIGHTS) and not self.family.keras_hub_head_rules:
+            raise PresetError(f"{self.folder}: {TASK_WEIGHTS} holds weights this family has not")
+        self._expect(task, self.family.task)
         self._check_same_backbone(task.parts.get("backbone"))
         return task
+
+    def head(self) -> SavedHead | None:
+        """The trained classifier, None where the preset has none."""
+        task = self.task()
+        if task is None or not has_file(self.folder, TASK_WEIGHTS):
+            return None
+        arguments = {k: task.config[k] for k in task.cls.head_arguments if k in task.config}
+        weights = preset_file(self.folder, TASK_WEIGHTS)
+        return SavedHead(arguments, self.family.keras_hub_head_rules, lambda: Hdf5File(weights))
 
     def _check_same_backbone(self, nested: SavedObject | None) -> None:
         if nested is None or nested.cls is not self.family.backbone:
@@ -111,6 +125,7 @@ class KerasHubFolder:
         for asset in tokenizer.file_assets:
             preset_file(self.folder, *place, asset)
         tokenizer.load_assets(self.folder.joinpath(*place))
+        tokenizer.chat_template = self._chat_template
         if has_file(self.folder, CHAT_TEMPLATE):
             tokenizer.chat_template = read_text(preset_file(self.folder, CHAT_TEMPLATE))
         return tokenizer
