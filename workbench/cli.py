@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.set_defaults(run=_generate)
 
     presets = commands.add_parser("presets", help="list the presets that can be loaded by name")
+    presets.add_argument("search", nargs="*", help="words to look for")
     presets.set_defaults(run=_presets)
     return parser
 
@@ -158,12 +159,9 @@ def _sampler(options: argparse.Namespace) -> Sampler | None:
 
 
 def _presets(options: argparse.Namespace) -> int:
-    from workbench.presets.handles import list_presets
+    from workbench import presets
 
-    for name, preset in list_presets().items():
-        metadata = preset["metadata"]
-        millions = metadata["params"] / 1e6
-        print(f"{name:20} {millions:8.1f} M  {metadata['description']}")
+    print(presets(search=" ".join(options.search)))
     return 0
 
 

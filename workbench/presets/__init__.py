@@ -1,0 +1,58 @@
+"""Presets: finding, loading and saving them. The module itself is called to list them:
+`workbench.presets()`."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.presets.listing import PresetTable
+
+
+class _Presets(ModuleType):
+    """A package that lists its presets when it is called."""
+
+    def __call__(
+        self,
+        *,
+        search: str = "",
+        family: str | None = None,
+        modality: str | None = None,
+        instruct: bool | None = None,
+        licence: str | None = None,
+        max_parameters: float | None = None,
+    ) -> PresetTable:
+        """All presets known by name as a table, or those that all given arguments fit.
+
+        ```python
+        wb.presets(family="Gemma 3", instruct=True, max_parameters=4e9)
+        ```
+
+        Args:
+            search: words that the name, family, licence or description has to hold.
+            family: such as "Gemma 3"; case, spaces and hyphens do not matter, here and below.
+            modality: "text", "image+text", "speech" or "image".
+            instruct: True for models tuned to follow instructions, False for the others.
+            licence: such as "Apache-2.0".
+            max_parameters: the most parameters.
+
+        Raises:
+            SettingError: no preset has this family, modality or licence; the message names
+                those there are.
+        """
+        from workbench.presets.catalog import presets
+        from workbench.presets.listing import PresetTable
+
+        return PresetTable(presets()).filter(
+            search=search,
+            family=family,
+            modality=modality,
+            instruct=instruct,
+            licence=licence,
+            max_parameters=max_parameters,
+        )
+
+
+sys.modules[__name__].__class__ = _Presets

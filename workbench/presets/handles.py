@@ -12,6 +12,7 @@ from typing import Any
 from workbench.errors import PresetError
 from workbench.presets import embedded
 from workbench.presets.atomic import surviving
+from workbench.presets.catalog import PresetInfo, find, presets
 from workbench.presets.files import CONFIG, METADATA
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.paths import has_file, preset_file
@@ -53,7 +54,7 @@ def resolve(handle: str | Path, weights: bool = True) -> Path:
         return _from_hub(text, weights)
     if text in _built_in():
         return EMBEDDED / text
-    listed = _listed(text)
+    listed = find(text)
     if listed is not None:
         return _from_hub(_hub_handle(listed), weights)
     return _local_folder(Path(text).expanduser(), text)
@@ -70,22 +71,14 @@ def _from_hub(handle: str, weights: bool) -> Path:
     return fetch(handle, weights)
 
 
-def _listed(name: str) -> Any:
-    try:
-        from workbench.presets.catalog import find
-    except ImportError:
-        return None
-    return find(name)
-
-
-def _hub_handle(preset: Any) -> str:
-    handle = preset.kaggle or preset.hugging_face
-    if handle is None:
-        raise PresetError(f"{preset.name}: no hub is known to hold this preset")
+def _hub_handle(preset: PresetInfo) -> str:
     if not preset.supported:
         raise PresetError(
             f"{preset.name}: this version has no models of the family {preset.family}"
         )
+    handle = preset.kaggle or preset.hugging_face
+    if handle is None:
+        raise PresetError(f"{preset.name}: no hub is known to hold this preset")
     return handle
 
 
@@ -115,17 +108,33 @@ def _local_folder(path: Path, text: str) -> Path:
 
 
 def list_presets(owner: type | None = None) -> dict[str, dict[str, Any]]:
-    """The built-in presets: name to `{"metadata": {...}}`.
+    """The presets that can be loaded by name, as KerasHub has them:
+    name to `{"metadata": {...}, "kaggle_handle": ...}`, None for the handle of an embedded one.
 
-    The metadata has at least `description`, `params` and `family`.
+    The metadata has at least `description`, `params`, `family`, `backbone` and `path`.
 
     Args:
         owner: only those that this class, or a subclass of it, loads; None for all.
     """
-    found = {name: {"metadata": _metadata(EMBEDDED / name)} for name in _built_in()}
+    found = {
+        name: {"metadata": _metadata(EMBEDDED / name), "kaggle_handle": None}
+        for name in _built_in()
+    }
+    found |= {p.name: _listing(p) for p in presets() if p.supported and not p.embedded}
     if owner is None:
         return found
     return {name: preset for name, preset in found.items() if _loads(owner, preset)}
+
+
+def _listing(preset: PresetInfo) -> dict[str, Any]:
+    metadata = {
+        "description": preset.description,
+        "params": preset.parameters,
+        "family": preset.family,
+        "backbone": preset.backbone,
+        "path": preset.backbone.removesuffix("Backbone").lower(),
+    }
+    return {"metadata": metadata, "kaggle_handle": preset.kaggle}
 
 
 def _built_in() -> list[str]:
@@ -140,6 +149,7 @@ def _metadata(folder: Path) -> dict[str, Any]:
         "params": saved.get("parameter_count", 0),
         "family": backbone.removesuffix("Backbone"),
         "backbone": backbone,
+        "path": backbone.removesuffix("Backbone").lower(),
         **saved,
     }
 
