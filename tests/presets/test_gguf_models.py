@@ -31,10 +31,13 @@ MODELS = {
     "llama_tied": ("LlamaCausalLM", {}),
     "llama3_rope": ("LlamaCausalLM", {}),
     "mistral_window": ("MistralCausalLM", {"sliding_window": 5}),
+    "mixtral": ("MixtralCausalLM", {}),
     "phi3": ("Phi3CausalLM", {}),
     "phi3_longrope": ("Phi3CausalLM", {}),
     "qwen2": ("QwenCausalLM", {}),
+    "qwen2_moe": ("QwenMoeCausalLM", {}),
     "qwen3": ("Qwen3CausalLM", {}),
+    "qwen3_moe": ("Qwen3MoeCausalLM", {}),
 }
 
 

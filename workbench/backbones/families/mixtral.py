@@ -12,6 +12,7 @@ from workbench.backbones.families import llama, mixtures
 from workbench.backbones.families.mistral import MistralTokenizer
 from workbench.backbones.families.shared_rules import OURS
 from workbench.backbones.weights import Rule
+from workbench.presets.formats import gguf_configs
 from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
@@ -144,6 +145,7 @@ FAMILIES = (
         preprocessor=MixtralCausalLMPreprocessor,
         causal_lm=MixtralCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
+        gguf=gguf_configs.MIXTRAL,
         transformers=Transformers(
             model_type="mixtral",
             architecture="MixtralForCausalLM",

@@ -10,6 +10,7 @@ from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.families import llama, mixtures, qwen3, qwen_moe
 from workbench.backbones.families.shared_rules import OURS
+from workbench.presets.formats import gguf_configs
 from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
@@ -183,6 +184,7 @@ FAMILIES = (
         preprocessor=Qwen3MoeCausalLMPreprocessor,
         causal_lm=Qwen3MoeCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
+        gguf=gguf_configs.QWEN3_MOE,
         transformers=Transformers(
             model_type="qwen3_moe",
             architecture="Qwen3MoeForCausalLM",

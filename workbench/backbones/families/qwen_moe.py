@@ -11,6 +11,7 @@ from workbench.backbones.decoder import Decoder
 from workbench.backbones.families import llama, mixtures, qwen
 from workbench.backbones.families.shared_rules import OURS
 from workbench.backbones.weights import Rule
+from workbench.presets.formats import gguf_configs
 from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
@@ -217,6 +218,7 @@ FAMILIES = (
         preprocessor=QwenMoeCausalLMPreprocessor,
         causal_lm=QwenMoeCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
+        gguf=gguf_configs.QWEN2_MOE,
         transformers=Transformers(
             model_type="qwen2_moe",
             architecture="Qwen2MoeForCausalLM",

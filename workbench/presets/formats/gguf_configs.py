@@ -43,6 +43,20 @@ def mistral(settings: GgufSettings) -> dict[str, Any]:
     return arguments
 
 
+def mixtral(settings: GgufSettings) -> dict[str, Any]:
+    """Mixtral; the files carry no sliding window."""
+    arguments = _decoder(settings)
+    settings.expect("rope.dimension_count", _equal_heads(settings, arguments))
+    arguments |= {
+        "num_experts": settings.take("expert_count"),
+        "top_k": settings.take("expert_used_count"),
+        "sliding_window": None,
+        **_linear_rope(settings),
+    }
+    settings.finish()
+    return arguments
+
+
 def qwen2(settings: GgufSettings) -> dict[str, Any]:
     """Qwen2 and Qwen2.5; the files carry no sliding window."""
     arguments = _decoder(settings)
@@ -65,6 +79,48 @@ def qwen3(settings: GgufSettings) -> dict[str, Any]:
     }
     settings.finish()
     return arguments
+
+
+def qwen2_moe(settings: GgufSettings) -> dict[str, Any]:
+    """Qwen1.5-MoE and Qwen2-MoE, every layer with experts."""
+    arguments = _decoder(settings)
+    settings.expect("rope.dimension_count", _equal_heads(settings, arguments))
+    arguments |= {
+        **_experts(settings),
+        "norm_top_k_prob": False,
+        "shared_expert_intermediate_dim": settings.rows("blk.0.ffn_gate_shexp.weight"),
+        "tie_word_embeddings": _tied(settings),
+        **_linear_rope(settings),
+    }
+    settings.take("expert_shared_feed_forward_length", None)
+    settings.finish()
+    return arguments
+
+
+def qwen3_moe(settings: GgufSettings) -> dict[str, Any]:
+    """Qwen3-MoE, every layer with experts whose weights sum to 1."""
+    arguments = _decoder(settings)
+    head_dim = settings.head_dim(arguments["hidden_dim"], arguments["num_query_heads"])
+    settings.expect("rope.dimension_count", head_dim)
+    arguments |= {
+        **_experts(settings),
+        "head_dim": head_dim,
+        "norm_top_k_prob": True,
+        "sliding_window_size": None,
+        "tie_word_embeddings": _tied(settings),
+        **_linear_rope(settings),
+    }
+    settings.finish()
+    return arguments
+
+
+def _experts(settings: GgufSettings) -> dict[str, Any]:
+    settings.take("expert_feed_forward_length", None)
+    return {
+        "num_experts": settings.take("expert_count"),
+        "top_k": settings.take("expert_used_count"),
+        "moe_intermediate_dim": settings.rows("blk.0.ffn_gate_exps.weight", axis=1),
+    }
 
 
 def phi3(settings: GgufSettings) -> dict[str, Any]:
@@ -287,7 +343,10 @@ LLAMA = Gguf("llama", rules.LLAMA, llama, ignored=(ROPE_FREQUENCIES,), match=_is
 LLAMA3 = replace(LLAMA, match=_is_llama3)
 MISTRAL = Gguf("llama", rules.LLAMA, mistral, match=_is_dense)
 QWEN2 = Gguf("qwen2", rules.QWEN2, qwen2)
+MIXTRAL = Gguf("llama", rules.MIXTRAL, mixtral, match=lambda settings: not _is_dense(settings))
 QWEN3 = Gguf("qwen3", rules.QWEN3, qwen3)
+QWEN2_MOE = Gguf("qwen2moe", rules.QWEN2_MOE, qwen2_moe)
+QWEN3_MOE = Gguf("qwen3moe", rules.QWEN3_MOE, qwen3_moe)
 PHI3 = Gguf("phi3", rules.phi3, phi3, ignored=(SHORT_FACTORS, LONG_FACTORS))
 BLOOM = Gguf("bloom", rules.bloom, bloom)
 FALCON = Gguf("falcon", rules.falcon, falcon)

@@ -147,7 +147,10 @@ class _Reader:
                 raise self._error(shown(name), f"1 to {MAX_DIMENSIONS} dimensions", rank)
             sizes = struct.unpack(f"<{rank}Q", self._take(8 * rank, name))
             kind, offset = struct.unpack("<IQ", self._take(12, name))
-            # ggml lists the dimension that lies closest in memory first, numpy last.
+            # ggml lists the dimension that lies closest in memory first, numpy last. Rows that
+            # are only one are a vector in some files, a matrix in others.
+            while len(sizes) > 1 and sizes[-1] == 1:
+                sizes = sizes[:-1]
             infos[name] = (sizes[::-1], kind, offset)
         return infos
 

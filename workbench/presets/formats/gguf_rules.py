@@ -146,11 +146,26 @@ _HEAD_NORMS = {
 }
 
 LLAMA = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(Interleaved(_HEADS)), *_GATED)
+_EXPERTS = (
+    _kernel("mlp/router", "ffn_gate_inp"),
+    *(
+        Rule(f"{_OURS}mlp/experts/{name}", f"{_THEIRS}ffn_{name}_exps.weight")
+        for name in ("gate", "up", "down")
+    ),
+)
+_SHARED_EXPERT = (
+    *(_kernel(f"mlp/shared/{name}", f"ffn_{name}_shexp") for name in ("gate", "up", "down")),
+    _kernel("mlp/shared_gate", "ffn_gate_inp_shexp", "od -> (od)"),
+)
+
+MIXTRAL = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(Interleaved(_HEADS)), *_EXPERTS)
 GEMMA = (*EMBEDDING, *HEAD, *_scales(_NORMS, PlusOne("")), *_attention(), *_GATED)
 GEMMA2 = (*GEMMA, *_scales(_POST_NORMS, PlusOne("")))
 GEMMA3 = (*GEMMA2, *_scales(_HEAD_NORMS, PlusOne("")))
 QWEN3 = (*EMBEDDING, *HEAD, *_scales({**_NORMS, **_HEAD_NORMS}), *_attention(), *_GATED)
 QWEN2 = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(), *_BIASES, *_GATED)
+QWEN2_MOE = (*(rule for rule in QWEN2 if rule not in _GATED), *_EXPERTS, *_SHARED_EXPERT)
+QWEN3_MOE = (*(rule for rule in QWEN3 if rule not in _GATED), *_EXPERTS)
 
 
 def gpt2(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:

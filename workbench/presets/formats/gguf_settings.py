@@ -77,11 +77,12 @@ class GgufSettings:
             expected = f"{' or '.join(map(str, values))}, which is all this family has"
             raise self.error(key, expected, shown(value))
 
-    def rows(self, name: str) -> int:
-        """The first dimension of a tensor. Raises PresetError where there is none such."""
-        if name not in self.tensors:
-            raise PresetError.at(self.file, name, "a tensor", "none")
-        return self.tensors[name].shape[0]
+    def rows(self, name: str, axis: int = 0) -> int:
+        """A dimension of a tensor, the first. Raises PresetError where there is none such."""
+        shape = self.tensors[name].shape if name in self.tensors else ()
+        if len(shape) <= axis:
+            raise PresetError.at(self.file, name, f"a tensor of {axis + 1} dimensions", "none")
+        return shape[axis]
 
     def vector(self, name: str, length: int) -> np.ndarray:
         """The values of a tensor of this one dimension. Raises PresetError for any other."""
