@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+from gguf_files import write_golden
 from hub_server import CHUNK, HuggingFaceServer
 from huggingface_hub import constants
 from preset_files import refused, same_weights
@@ -117,14 +118,30 @@ def test_a_revision_is_a_branch_or_a_commit(hub, cache):
         resolve(f"{HANDLE}@nope")
 
 
-def test_one_gguf_file_can_be_named(hub, cache):
-    hub.files = {"tiny.Q8_0.gguf": os.urandom(3 * CHUNK), "README.md": b"x"}
-    path = resolve(f"{HANDLE}@main/tiny.Q8_0.gguf")
-    assert path.read_bytes() == hub.files["tiny.Q8_0.gguf"]
-    with refused("expected a preset with config.json, found README.md, tiny.Q8_0.gguf"):
+def test_one_gguf_file_can_be_named(hub, tmp_path):
+    file = tmp_path / "tiny.F32.gguf"
+    write_golden(file, GOLDENS / "hf" / "llama")
+    hub.files = {file.name: file.read_bytes(), "tiny.Q8_0.gguf": b"x", "README.md": b"x"}
+    handle = f"{HANDLE}@main/{file.name}"
+    backbone = wb.models.Backbone.from_preset(handle, dtype="float32")
+    assert same_weights(backbone, wb.models.Backbone.from_preset(str(file), dtype="float32"))
+    assert "tiny.Q8_0.gguf" not in hub.sent
+    with refused("expected a preset with config.json, found README.md, tiny.F32.gguf"):
         resolve(HANDLE)
-    with refused(r"holds no 'other.gguf', only README.md, tiny.Q8_0.gguf"):
+    with refused(r"holds no 'other.gguf', only README.md, tiny.F32.gguf"):
         resolve(f"{HANDLE}/other.gguf")
+    hub.stop()
+    assert resolve(handle).read_bytes() == file.read_bytes()
+
+
+def test_the_parts_of_a_gguf_file_come_together(hub, cache):
+    parts = [f"tiny-0000{part}-of-00003.gguf" for part in (1, 2, 3)]
+    hub.files = dict.fromkeys(parts, b"x" * CHUNK)
+    assert resolve(f"{HANDLE}/{parts[0]}") == snapshot(cache) / parts[0]
+    assert there(cache) == parts
+    del hub.files[parts[1]]
+    with refused("holds no 'tiny-00002-of-00003.gguf'"):
+        resolve(f"{HANDLE}/{parts[0]}")
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5", "weights.pt"])

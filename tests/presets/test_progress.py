@@ -103,3 +103,13 @@ def test_a_listener_stops_the_reading(tmp_path, monkeypatch):
         load_backbone(folder, LlamaBackbone)
     assert len(read) == 2
     load_backbone(folder, LlamaBackbone)
+
+
+def test_building_without_weights_is_told_and_can_be_stopped(tmp_path):
+    def stop(progress):
+        assert progress.stage == "building"
+        raise LoadCancelled
+
+    folder = write_llama(tmp_path)
+    with listening(stop), pytest.raises(LoadCancelled):
+        load_backbone(folder, LlamaBackbone, load_weights=False)

@@ -24,6 +24,7 @@ from workbench.presets.json_files import read_json, shown
 from workbench.presets.loading import WeightLoader
 from workbench.presets.manifest import Manifest
 from workbench.presets.paths import has_file, preset_file
+from workbench.presets.progress import Progress, report
 from workbench.presets.registry import Family
 from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tokenizers import Tokenizer
@@ -180,6 +181,7 @@ def _build_backbone(
     _check_arguments(cls, arguments)
     arguments["dtype"] = fast_dtype() if dtype in (None, "auto") else dtype
     if not load_weights:
+        report(Progress("building", 0, None, CONFIG))
         with _named_errors(CONFIG):
             return cls(**arguments)
     resolve(handle)  # only now, that the model is known to fit, are its weights downloaded

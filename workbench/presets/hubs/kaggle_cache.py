@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,7 +27,11 @@ def folder_of(model: ModelHandle) -> Path:
 
 def partial_file(model: ModelHandle, name: str) -> Path:
     """Where a file is collected."""
-    return folder_of(model).parent / ".partial" / str(model.version) / name
+    return _partial_folder(model) / name
+
+
+def _partial_folder(model: ModelHandle) -> Path:
+    return folder_of(model).parent / ".partial" / str(model.version)
 
 
 def lock_file(model: ModelHandle) -> Path:
@@ -51,6 +56,8 @@ def remember(model: ModelHandle, files: Iterable[ListedFile], weights: bool) -> 
     new = note.with_suffix(".new")
     new.write_text(json.dumps({"weights": weights, "files": sizes}), encoding="utf-8")
     os.replace(new, note)
+    if weights:
+        shutil.rmtree(_partial_folder(model), ignore_errors=True)
 
 
 def remembered(model: ModelHandle, weights: bool) -> Path | None:

@@ -53,6 +53,7 @@ _WEIGHTS = re.compile(
 _SHARD = re.compile(r"model(_[0-9]+\.weights\.h5|-[0-9]+-of-[0-9]+\.safetensors)")
 _WHOLE = ("model.weights.h5", "model.safetensors")
 _OTHER_WEIGHTS = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|msgpack|h5|onnx|gguf|ot|safetensors)")
+_PART = re.compile(r"(.+)-[0-9]{5}-of-([0-9]{5})\.gguf")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -68,7 +69,7 @@ def choose(listing: Iterable[ListedFile], where: str, weights: bool = True) -> l
         PresetError: a name leads out of the folder, or there is no preset in the listing, or one
             without weights in a form that is read here.
     """
-    files = [_inside(file, where) for file in listing]
+    files = list({file.name: _inside(file, where) for file in listing}.values())
     chosen = [file for file in files if any(fnmatchcase(file.name, small) for small in SMALL)]
     if all(file.name != CONFIG for file in chosen):
         raise PresetError(f"{where}: expected a preset with {CONFIG}, found {_some(files)}")
@@ -81,12 +82,26 @@ def choose(listing: Iterable[ListedFile], where: str, weights: bool = True) -> l
 
 
 def choose_file(listing: Iterable[ListedFile], where: str, name: str) -> list[ListedFile]:
-    """The one file of this name. Raises PresetError where the listing lacks it."""
-    files = [_inside(file, where) for file in listing]
-    found = [file for file in files if file.name == plain_name(name, where)]
-    if not found:
-        raise PresetError(f"{where}: the repository holds no {shown(name)}, only {_some(files)}")
-    return found
+    """The file of this name, with the others where it is one of several parts.
+
+    Raises:
+        PresetError: the listing lacks one of them.
+    """
+    files = {file.name: _inside(file, where) for file in listing}
+    names = _parts(plain_name(name, where))
+    missing = next((part for part in names if part not in files), None)
+    if missing is not None:
+        some = _some(list(files.values()))
+        raise PresetError(f"{where}: the repository holds no {shown(missing)}, only {some}")
+    return [files[part] for part in names]
+
+
+def _parts(name: str) -> list[str]:
+    match = _PART.fullmatch(name)
+    if match is None:
+        return [name]
+    stem, count = match.groups()
+    return [f"{stem}-{part:05}-of-{count}.gguf" for part in range(1, int(count) + 1)]
 
 
 def _weights(files: list[ListedFile], where: str) -> list[ListedFile]:
