@@ -211,6 +211,27 @@ def test_a_failure_under_way_keeps_what_was_written(lm, chat, monkeypatch):
     assert chat.send("x", **GREEDY) == lm.chat([*unmarked, *said("x")], **GREEDY)
 
 
+def test_an_interrupt_cancels(lm, chat, monkeypatch):
+    step, calls = lm.programs.step, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(lm.programs, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        chat.send("more", sampler="greedy", max_new_tokens=30, stop_token_ids=None)
+    assert chat.messages[-1]["end"] == "cancelled"
+
+
+def test_it_prints_as_what_was_said(lm):
+    chat = wb.Chat(lm, system="Be brief.")
+    reply = chat.send("Hi", **GREEDY)
+    assert repr(chat) == f"Chat\nsystem: Be brief.\nuser: Hi\nassistant: {reply}"
+
+
 def test_one_reply_at_a_time(lm, chat):
     events = chat.stream("a", **GREEDY)
     next(events)

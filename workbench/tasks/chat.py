@@ -119,7 +119,12 @@ class Chat:
             place += len(self.messages)
         if place not in users:
             raise PromptError(f"message: expected a place of one of the user's, {users}, got {at}")
-        return ChatTurn(self, text or self.messages[place]["content"], place)
+        said = self.messages[place]["content"] if text is None else text
+        return ChatTurn(self, said, place)
+
+    def __repr__(self) -> str:
+        lines = [f"{m['role']}: {m['content']}" for m in _prompt(self)]
+        return "\n".join(["Chat", *lines])
 
     def clear(self) -> None:
         """Forget all turns, and free the memory that was kept for them; `system` stays.
@@ -180,10 +185,7 @@ class ChatTurn(Turn):
                 events = chat.lm.stream_chat(self._prompt, prefix=prefix, **settings)
                 with contextlib.closing(events):
                     yield from map(reply.hear, events)
-            except GeneratorExit:
-                reply.end = "cancelled"
-                raise
-            except BaseException:
+            except Exception:
                 reply.end = "failed"
                 raise
             finally:
@@ -203,7 +205,7 @@ class _Reply:
     """What has come of a reply."""
 
     def __init__(self) -> None:
-        self.end: End | None = None
+        self.end: End = "cancelled"  # an interrupt, or the iterator closed
         self._parts: list[str] = []
         self._whole = False
 
@@ -220,7 +222,7 @@ class _Reply:
         text = "".join(self._parts).strip()
         if self._whole:
             return _message("assistant", text)
-        return {**_message("assistant", text), "end": self.end or "cancelled"} if text else None
+        return {**_message("assistant", text), "end": self.end} if text else None
 
 
 def _message(role: str, text: str) -> Message:
