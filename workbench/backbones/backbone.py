@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
+from workbench.backbones.layout import FittingLayoutMap
 from workbench.errors import SettingError
 from workbench.presets.named import NamedPresets, SavesPresets
 
@@ -98,8 +99,8 @@ class Backbone(SavesPresets, keras.Model):
                 value projection of every attention layer.
 
         Raises:
-            SettingError: the rank is not a positive integer, LoRA is on already, or no
-                projection has one of the names.
+            SettingError: the rank is not a positive integer, LoRA is on already, no projection
+                has one of the names, or a layer has that takes no update, such as experts.
         """
         if type(rank) is not int or rank < 1:
             raise SettingError(
@@ -110,6 +111,12 @@ class Backbone(SavesPresets, keras.Model):
         targets = [layer for layer in layers if layer.name in names and layer.weights]
         if not targets:
             raise SettingError(f"enable_lora: no layer of {self.name} has a name in {names}")
+        for layer in targets:
+            if not isinstance(layer, keras.layers.EinsumDense | keras.layers.Embedding):
+                raise SettingError(
+                    f"enable_lora: expected names of projections, got {layer.name!r}: "
+                    f"{layer.path} takes no low-rank update"
+                )
         if any(layer.lora_enabled for layer in targets):
             raise SettingError(f"enable_lora: {self.name} has LoRA enabled already")
         for layer in layers:
@@ -126,8 +133,9 @@ class Backbone(SavesPresets, keras.Model):
     ) -> keras.distribution.LayoutMap:
         """How to spread the weights over a mesh, for `keras.distribution.ModelParallel`.
 
-        Attention is split by heads, feed-forward networks by their inner width, embeddings by
-        vocabulary; the other matrix axis goes over the data dimension.
+        Attention is split by heads, feed-forward networks and experts by their inner width,
+        embeddings by vocabulary; the other matrix axis goes over the data dimension. An axis that the devices
+        do not divide stays whole.
 
         Raises:
             SettingError: the mesh lacks one of the two dimensions.
@@ -139,11 +147,16 @@ class Backbone(SavesPresets, keras.Model):
                     f"get_layout_map: expected a mesh dimension named {name!r}, "
                     f"got {device_mesh.axis_names}"
                 )
-        layout = keras.distribution.LayoutMap(device_mesh)
+        layout = FittingLayoutMap(device_mesh)
         layout["token_embedding/embeddings"] = (model, data)
         layout["token_embedding/reverse_embeddings"] = (data, model)
         layout[".*attention/(query|key|value)/kernel"] = (model, None, data)
         layout[".*attention/output/kernel"] = (data, model, None)
         layout[".*mlp/(gate|up)/kernel"] = (model, data)
         layout[".*mlp/down/kernel"] = (data, model)
+        layout[".*mlp/experts/(gate|up)"] = (None, model, data)
+        layout[".*mlp/experts/down"] = (None, data, model)
+        layout[".*mlp/shared/(gate|up)/kernel"] = (model, data)
+        layout[".*mlp/shared/down/kernel"] = (data, model)
+        layout[".*mlp/(router|shared_gate)/kernel"] = (None, data)
         return layout

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import keras
 from keras.src.backend.common.name_scope import current_path
 
+from workbench.backbones.layout import making
 from workbench.backbones.weights import initializer as named_initializer
 
 
@@ -30,7 +31,8 @@ class Named:
         **kwargs: Any,
     ) -> keras.Variable:
         source = named_initializer(f"{current_path()}/{name}", initializer)
-        return super().add_weight(shape, source, *args, name=name, **kwargs)
+        with making(shape):
+            return super().add_weight(shape, source, *args, name=name, **kwargs)
 
 
 class Projection(Named, keras.layers.EinsumDense):
@@ -49,6 +51,10 @@ class Projection(Named, keras.layers.EinsumDense):
         made = matrix @ rows[0] if len(rows) == 1 else jnp.einsum("nd,od->no", rows, matrix)
         made = made.reshape(*inputs.shape[:2], *outputs)
         return made if self.bias is None else made + self.bias.value
+
+
+class NamedDense(Named, keras.layers.Dense):
+    """A dense layer of a head, kernel (in, out)."""
 
 
 class TokenEmbedding(Named, keras.layers.ReversibleEmbedding):
