@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.weights import expand, rules_for, stored
+from workbench.backbones.weights import expand, repeats, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.atomic import replacing
 from workbench.presets.files import CONFIG
@@ -53,17 +53,16 @@ def export_to_transformers(
     family = family_of(type(backbone))
     files = transformers_of(family, backbone.arguments)
     config = {**files.config(backbone.arguments), "dtype": _stored_dtype(backbone)}
-    rules = expand(rules_for(files.rules, backbone.arguments), backbone.arguments["num_layers"])
+    rules = expand(rules_for(files.rules, backbone.arguments), repeats(backbone.arguments))
     values = weight_values(backbone)
     size = sum(np.asarray(variable).nbytes for variable in backbone.weights)
 
     with replacing(Path(folder).expanduser(), size + _ROOM) as new:
+        ids = token_ids(None if preprocessor is None else preprocessor.tokenizer)
+        _write_json(new / CONFIG, config | ids)
         if preprocessor is not None:
             write_tokenizer(new, preprocessor, files.tokenizer_class)
-            ids = token_ids(preprocessor.tokenizer)
-            config |= ids
             _write_json(new / GENERATION_CONFIG, ids)
-        _write_json(new / CONFIG, config)
         limit = size if max_shard_size is None else max_shard_size * _GIGABYTE
         _write_weights(new, stored(rules, values), limit)
 

@@ -3,8 +3,8 @@
     python tests/data/goldens/make_transformers.py [names...]
 
 Reads a folder's `config.json`. A folder without weights gets new random ones; the outputs are
-computed anew from the weights that are there, with PyTorch's own attention: Transformers 5.23's
-"eager" attention adds Falcon's ALiBi twice.
+computed anew from the weights that are there, with each model's default attention: for Falcon that
+is PyTorch's, as Transformers 5.23's "eager" one adds ALiBi twice.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ def draw(model: torch.nn.Module, seed: int = 0) -> None:
 
 def load(folder: Path) -> torch.nn.Module:
     if (folder / "model.safetensors").exists():
-        return AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa"
-        ).eval()
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).eval()
     draw(model)
     model.save_pretrained(folder)

@@ -72,8 +72,11 @@ def _library_file(tokenizer: LibraryTokenizer, starts: bool) -> str:
     return library.to_str(pretty=True)
 
 
-def token_ids(tokenizer: Tokenizer) -> dict[str, Any]:
-    """What a config says of a text's first, last and padding token; several may end it."""
+def token_ids(tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """What a config says of a text's first, last and padding token; several may end it. Without
+    a tokenizer it says that there are none: silence would mean those of the model type."""
+    if tokenizer is None:
+        return dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
     stops = list(tokenizer.stop_token_ids)
     return {
         "bos_token_id": tokenizer.start_token_id,
