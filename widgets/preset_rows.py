@@ -45,7 +45,7 @@ def machine() -> dict[str, int]:
 
 def auto_dtype() -> str:
     """The dtype presets are loaded in where none is asked for."""
-    from workbench.presets.load import fast_dtype
+    from workbench.presets.fast_dtype import fast_dtype
 
     return fast_dtype()
 
@@ -66,7 +66,7 @@ def row_of(info: PresetInfo) -> dict[str, Any]:
         "gated": info.gated,
         "embedded": info.embedded,
         "supported": info.supported,
-        "cls": "CausalLM",
+        "cls": "Seq2SeqLM" if info.encoder else "CausalLM",
         "absent": "" if info.supported else f"The family {info.family} is not here yet.",
         "gate": gate_of(info) if info.gated else "",
         "needs": needs_of(info),

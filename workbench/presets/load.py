@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import jax
-
 from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
 from workbench.presets.chat_templates import known_chat_template
+from workbench.presets.fast_dtype import fast_dtype
 from workbench.presets.files import CONFIG, PREPROCESSOR
 from workbench.presets.formats.gguf import GgufFile
 from workbench.presets.formats.keras_hub import KerasHubFolder
@@ -232,11 +231,6 @@ def _build_preprocessor(preset: PresetFolder, overrides: Mapping[str, Any]) -> A
         arguments = {**preset.preprocessor_arguments(), **overrides}
         _check_arguments(preset.family.preprocessor, arguments)
         return preset.family.preprocessor(**arguments)
-
-
-def fast_dtype() -> str:
-    """float32 on CPU, where bfloat16 is several times slower to read; bfloat16 on accelerators."""
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
 
 
 def _check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:
