@@ -10,6 +10,14 @@ _HOMES = {
     "workbench.tasks.task": ("Task",),
     "workbench.tasks.causal_lm": ("CausalLM",),
     "workbench.tasks.preprocessor": ("CausalLMPreprocessor",),
+    "workbench.tasks.text_classifier": ("TextClassifier",),
+    "workbench.tasks.text_classifier_preprocessor": ("TextClassifierPreprocessor",),
+    "workbench.backbones.families.bert": (
+        "BertBackbone",
+        "BertTextClassifier",
+        "BertTextClassifierPreprocessor",
+        "BertTokenizer",
+    ),
     "workbench.tasks.seq2seq_lm": ("Seq2SeqLM",),
     "workbench.tasks.seq2seq_preprocessor": ("Seq2SeqLMPreprocessor",),
     "workbench.backbones.families.bart": (

@@ -20,6 +20,7 @@ from workbench.presets.formats.transformers_config import Transformers
 
 MODULES = (
     "bart",
+    "bert",
     "bloom",
     "falcon",
     "gemma",
@@ -38,7 +39,7 @@ MODULES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """The classes of a family and how its weights and settings are found in each file format.
 
@@ -47,10 +48,12 @@ class Family:
 
     Attributes:
         name: the package name KerasHub gives the family, such as "llama3".
-        backbone, tokenizer, preprocessor, causal_lm: its classes. Their names are KerasHub's:
-            a file says `keras_hub>GemmaBackbone`.
+        backbone, tokenizer, preprocessor: its classes. Their names are KerasHub's: a file says
+            `keras_hub>GemmaBackbone`.
+        causal_lm, text_classifier: its task, one of the two.
         keras_hub_rules: weights in `model.weights.h5`, such as
             `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`.
+        keras_hub_head_rules: weights of a classifier in `task.weights.h5`.
         keras_hub_ignored: names of tensors that may be present there and are not used.
         transformers: its files in Transformers' layout.
         gguf: its GGUF files.
@@ -60,16 +63,23 @@ class Family:
     backbone: type
     tokenizer: type
     preprocessor: type
-    causal_lm: type
+    causal_lm: type | None = None
+    text_classifier: type | None = None
     keras_hub_rules: Rules
+    keras_hub_head_rules: Rules = ()
     keras_hub_ignored: tuple[str, ...] = ()
     transformers: Transformers | None = None
     gguf: Gguf | None = None
 
     @property
+    def task(self) -> type:
+        """The class of its task."""
+        return self.causal_lm or self.text_classifier
+
+    @property
     def classes(self) -> tuple[type, ...]:
         """The classes a KerasHub file may name."""
-        return (self.backbone, self.tokenizer, self.preprocessor, self.causal_lm)
+        return (self.backbone, self.tokenizer, self.preprocessor, self.task)
 
 
 @functools.cache

@@ -27,9 +27,10 @@ from workbench.presets.files import (
     METADATA,
     PREPROCESSOR,
     TASK,
+    TASK_WEIGHTS,
     TOKENIZER,
 )
-from workbench.presets.formats.hdf5_writer import write_sharded, write_whole
+from workbench.presets.formats.hdf5_writer import write_file, write_sharded, write_whole
 from workbench.presets.formats.objects import FLOAT_POLICIES, write_object
 from workbench.presets.formats.tensors import FLOATS
 from workbench.presets.manifest import KEY, checksums
@@ -80,6 +81,9 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
             write_whole(new, tensors)
         else:
             write_sharded(new, tensors, max_shard_size * _GIGABYTE)
+        if plan.head:
+            head = expand(rules_for(family.keras_hub_head_rules, arguments), 1)
+            write_file(new / TASK_WEIGHTS, stored(head, plan.head))
         _write_json(new / METADATA, _metadata(plan.backbone, new))
 
     plan.write(folder, size, write_weights)
@@ -92,6 +96,7 @@ class _Plan:
         self.objects: dict[str, dict[str, Any]] = {}
         self.tokenizer: Tokenizer | None = None
         self.backbone: Any = None
+        self.head: Values = {}
         self.replaced: tuple[str, ...] = ()
 
     def add(self, saved: Any) -> None:
@@ -111,7 +116,8 @@ class _Plan:
         else:
             self._add_preprocessor(task.preprocessor, family)
         parts = {"backbone": self.objects[CONFIG], "preprocessor": self.objects.get(PREPROCESSOR)}
-        self.objects[TASK] = write_object(family.causal_lm, {}, dtype=None, parts=parts)
+        self.objects[TASK] = write_object(family.task, task.head_config(), dtype=None, parts=parts)
+        self.head = head_values(task)
 
     def _add_backbone(self, backbone: Any, family: Family) -> None:
         dtype = backbone.dtype_policy.name
@@ -179,6 +185,13 @@ def weight_values(backbone: Any) -> Values:
             for update in (layer.lora_kernel_a, layer.lora_kernel_b):
                 del values[update.path]
     return values
+
+
+def head_values(task: Any) -> Values:
+    """The weights of a task that are not its backbone's, by name, as numpy arrays when called."""
+    own = {id(variable) for variable in task.backbone.weights}
+    weights = (variable for variable in task.weights if id(variable) not in own)
+    return {variable.path: functools.partial(np.asarray, variable) for variable in weights}
 
 
 def _merged_kernel(layer: Any) -> np.ndarray:

@@ -14,27 +14,18 @@ from workbench.tokenizers import ChatTemplate, Tokenizer
 Arrays = dict[str, np.ndarray]
 
 
-class CausalLMPreprocessor:
-    """Tokenises, packs to a fixed length and makes next-token labels.
+class Preprocessor:
+    """What every preprocessor has: a tokenizer, a length, presets.
 
     Args:
         tokenizer: the model's tokenizer.
-        sequence_length: tokens per sample; also the default `max_length` of `generate()`.
-        add_start_token: put the tokenizer's start token before every text.
-        add_end_token: put its end token after every training text that leaves room.
+        sequence_length: tokens per sample.
     """
 
     tokenizer_cls: type[Tokenizer] = Tokenizer
     presets = NamedPresets()
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        sequence_length: int = 1024,
-        add_start_token: bool = True,
-        add_end_token: bool = True,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, tokenizer: Tokenizer, sequence_length: int, **kwargs: Any) -> None:
         unknown = set(kwargs) - {"name", "trainable", "dtype", "config_file"}
         if unknown:
             raise SettingError(f"{type(self).__name__}: unknown arguments {sorted(unknown)}")
@@ -45,8 +36,6 @@ class CausalLMPreprocessor:
             )
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
-        self.add_start_token = add_start_token
-        self.add_end_token = add_end_token
 
     @classmethod
     def from_preset(cls, preset: str, **kwargs: Any) -> Self:
@@ -64,6 +53,29 @@ class CausalLMPreprocessor:
         from workbench.presets.save import save_preset
 
         save_preset(self, preset_dir)
+
+
+class CausalLMPreprocessor(Preprocessor):
+    """Tokenises, packs to a fixed length and makes next-token labels.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        sequence_length: tokens per sample; also the default `max_length` of `generate()`.
+        add_start_token: put the tokenizer's start token before every text.
+        add_end_token: put its end token after every training text that leaves room.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        sequence_length: int = 1024,
+        add_start_token: bool = True,
+        add_end_token: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(tokenizer, sequence_length, **kwargs)
+        self.add_start_token = add_start_token
+        self.add_end_token = add_end_token
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, the tokenizer left out."""

@@ -19,6 +19,8 @@ class Task(SavesPresets, keras.Model):
     backbone_cls: type[Backbone] = Backbone
     presets = NamedPresets()
     preset: str | None = None
+    head_arguments: tuple[str, ...] = ()
+    """Arguments of the constructor that describe weights of the task's own."""
 
     @classmethod
     def from_preset(
@@ -34,7 +36,8 @@ class Task(SavesPresets, keras.Model):
                 more.
             load_weights: False builds the architecture with random weights and downloads none.
             dtype: a Keras dtype policy; None takes float32 on CPU and bfloat16 on accelerators.
-            kwargs: `preprocessor=` replaces the preset's; the rest overrides backbone arguments.
+            kwargs: `preprocessor=` replaces the preset's; a classifier's `num_classes=`,
+                `activation=` and `dropout=` are its own; the rest overrides backbone arguments.
 
         Raises:
             PresetError: the preset is missing, malformed, of another class, or out of reach; the
@@ -44,6 +47,10 @@ class Task(SavesPresets, keras.Model):
         from workbench.presets.load import load_task
 
         return load_task(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
+
+    def head_config(self) -> dict[str, Any]:
+        """The values of `head_arguments`."""
+        return {}
 
     def get_config(self) -> dict[str, Any]:
         """Backbone and preprocessor objects beside the name, as Keras serialises them."""

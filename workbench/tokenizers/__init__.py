@@ -9,6 +9,7 @@ from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer import Tokenizer
 from workbench.tokenizers.tokenizer_json import TransformersTokenizer
 from workbench.tokenizers.transformers_folder import load_transformers_tokenizer
+from workbench.tokenizers.word_piece import WordPieceTokenizer
 
 __all__ = [
     "GPT2_PATTERN",
@@ -19,6 +20,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "Tokenizer",
     "TransformersTokenizer",
+    "WordPieceTokenizer",
     "built_in_chat_template",
     "load_transformers_tokenizer",
     "to_byte_pair",

@@ -19,8 +19,10 @@ from workbench.tokenizers.checks import as_text, expect_tokens
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
+from workbench.tokenizers.word_piece import JOINED_BY_SPACES, word_pieces
 
 TOKENIZER_JSON = "tokenizer.json"
+READABLE = "ByteLevel, WordPiece or Replace, ByteFallback, Fuse"
 BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -137,6 +139,8 @@ def _reading(decoder: dict, where: object) -> tuple[TextRule, Callable[[str], Pi
     kinds = [step["type"] for step in steps]
     if kinds == ["ByteLevel"]:
         return TextRule(), byte_level_piece
+    if kinds == ["WordPiece"]:
+        return JOINED_BY_SPACES, word_pieces(steps[0]["prefix"])
     replaced = []
     while steps and steps[0]["type"] == "Replace" and "String" in steps[0]["pattern"]:
         step = steps.pop(0)
@@ -146,7 +150,7 @@ def _reading(decoder: dict, where: object) -> tuple[TextRule, Callable[[str], Pi
         steps.pop()
         spaces = 1
     if [step["type"] for step in steps] != ["ByteFallback", "Fuse"]:
-        raise PresetError.at(where, "decoder", "ByteLevel or Replace, ByteFallback, Fuse", kinds)
+        raise PresetError.at(where, "decoder", READABLE, kinds)
     return TextRule("surrogateescape", spaces), partial(_fallback_piece, tuple(replaced))
 
 

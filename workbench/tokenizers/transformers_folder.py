@@ -10,8 +10,10 @@ from workbench.tokenizers.files import read_json, read_text
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer import Tokenizer
 from workbench.tokenizers.tokenizer_json import TOKENIZER_JSON, TransformersTokenizer
+from workbench.tokenizers.word_piece import WordPieceTokenizer
 
 SENTENCE_PIECE = "tokenizer.model"
+WORD_PIECE = "vocab.txt"
 
 
 def load_transformers_tokenizer(folder: str | Path) -> Tokenizer:
@@ -34,8 +36,11 @@ def load_transformers_tokenizer(folder: str | Path) -> Tokenizer:
         )
     elif (folder / SENTENCE_PIECE).is_file():
         tokenizer = _sentence_piece(folder, config)
+    elif (folder / WORD_PIECE).is_file():
+        tokenizer = _word_piece(folder, config)
     else:
-        raise PresetError(f"{folder}: expected {TOKENIZER_JSON} or {SENTENCE_PIECE}, found neither")
+        names = f"{TOKENIZER_JSON}, {SENTENCE_PIECE} or {WORD_PIECE}"
+        raise PresetError(f"{folder}: expected {names}, found none")
     return _with_special_tokens(tokenizer, folder, config)
 
 
@@ -45,13 +50,31 @@ def _sentence_piece(folder: Path, config: dict) -> SentencePieceTokenizer:
     return tokenizer
 
 
+def _word_piece(folder: Path, config: dict) -> WordPieceTokenizer:
+    lowercase = config.get("do_lower_case", True)
+    accents = config.get("strip_accents")
+    names = ("cls_token", "sep_token", "pad_token", "mask_token")
+    where = folder / "tokenizer_config.json"
+    return WordPieceTokenizer(
+        folder / WORD_PIECE,
+        lowercase=lowercase,
+        strip_accents=lowercase if accents is None else accents,
+        split_on_cjk=config.get("tokenize_chinese_chars", True),
+        oov_token=_token(config, "unk_token", where) or "[UNK]",
+        special_tokens=[t for t in (_token(config, name, where) for name in names) if t],
+        special_tokens_in_strings=True,
+    )
+
+
 def _with_special_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> Tokenizer:
     where = folder / "tokenizer_config.json"
     _check_added_tokens(tokenizer, folder, config)
     named = _optional(folder, "special_tokens_map.json") | config
     stops = _stop_tokens(tokenizer, folder, config)
-    tokenizer.start_token = _token(named, "bos_token", where)
-    tokenizer.end_token = _token(named, "eos_token", where) or next(iter(stops), None)
+    # BERT has no first and last token of a text but those of a classified one.
+    start, end = _token(named, "bos_token", where), _token(named, "eos_token", where)
+    tokenizer.start_token = start or _token(named, "cls_token", where)
+    tokenizer.end_token = end or next(iter(stops), None) or _token(named, "sep_token", where)
     tokenizer.extra_stop_tokens = stops
     tokenizer.chat_template = _chat_template(folder, config)
     tokenizer.check_special_tokens(where)

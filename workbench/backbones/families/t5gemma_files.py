@@ -199,4 +199,5 @@ TRANSFORMERS = Transformers(
     read=_read,
     write=_write,
     harmless=("vocab_size", "dropout_rate", "classifier_dropout_rate"),
+    tokenizer_class="GemmaTokenizer",
 )

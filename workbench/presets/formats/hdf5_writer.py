@@ -20,7 +20,12 @@ Tensors = Iterable[tuple[str, np.ndarray]]
 
 def write_whole(folder: Path, tensors: Tensors) -> None:
     """Write all tensors to `model.weights.h5`. Raises OSError when the disk fails."""
-    with _new_file(folder / WHOLE) as write:
+    write_file(folder / WHOLE, tensors)
+
+
+def write_file(path: Path, tensors: Tensors) -> None:
+    """Write all tensors to one file. Raises OSError when the disk fails."""
+    with _new_file(path) as write:
         for name, values in tensors:
             write(name, values)
 

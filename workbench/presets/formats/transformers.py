@@ -13,6 +13,7 @@ from workbench.errors import PresetError
 from workbench.presets.files import CONFIG
 from workbench.presets.formats.objects import SavedObject
 from workbench.presets.formats.safetensors import open_safetensors
+from workbench.presets.formats.saved_head import SavedHead, label_names
 from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.json_files import shown
 from workbench.presets.manifest import Manifest
@@ -24,6 +25,7 @@ _USUAL_LENGTH = 1024  # a preprocessor's own default; models trained on less get
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
+    "vocab.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -59,9 +61,19 @@ class TransformersFolder:
         """These folders say nothing about tasks."""
         return None
 
+    def head(self) -> SavedHead | None:
+        """The trained classifier, None where the folder has none."""
+        arguments = self.family.transformers.read_head(self._config)
+        if not arguments:
+            return None
+        labels = label_names(self._config.get("id2label"), arguments["num_classes"])
+        rules = self.family.transformers.head_rules
+        return SavedHead(arguments, rules, self.open_weights, labels)
+
     def has_tokenizer(self) -> bool:
         """Whether a preprocessor can be built."""
-        return has_file(self.folder, "tokenizer.json") or has_file(self.folder, "tokenizer.model")
+        names = ("tokenizer.json", "tokenizer.model", "vocab.txt")
+        return any(has_file(self.folder, name) for name in names)
 
     def preprocessor_arguments(self) -> dict[str, Any]:
         """The preprocessor's constructor arguments; prompts start as Transformers starts them."""

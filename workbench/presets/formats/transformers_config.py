@@ -25,6 +25,14 @@ def _any_arguments(arguments: Mapping[str, Any]) -> bool:
     return True
 
 
+def _no_head(config: Mapping[str, Any]) -> Values:
+    return {}
+
+
+def _no_head_to_write(head: Mapping[str, Any], labels: tuple[str, ...]) -> Values:
+    return {}
+
+
 def _any_folder(config: Mapping[str, Any], folder: Path) -> bool:
     return True
 
@@ -49,6 +57,9 @@ class Transformers:
         tokenizer_class: what Transformers calls the family's SentencePiece tokenizer.
         writes: whether a backbone of these arguments is written this way, where families share
             a backbone.
+        head_rules: weights of a classifier, for families that have one.
+        read_head: its task's arguments, given a `config.json`; empty where it has no such head.
+        write_head: the inverse, given also what the classes are called.
         match: tells families of the same `model_type` apart: given the config and the folder,
             whether it is this family.
     """
@@ -65,6 +76,9 @@ class Transformers:
     ignored: tuple[str, ...] = ()
     tokenizer_class: str = "LlamaTokenizer"
     writes: Callable[[Mapping[str, Any]], bool] = _any_arguments
+    head_rules: Rules = ()
+    read_head: Callable[[Mapping[str, Any]], Values] = _no_head
+    write_head: Callable[[Mapping[str, Any], tuple[str, ...]], Values] = _no_head_to_write
     match: Callable[[Mapping[str, Any], Path], bool] = _any_folder
 
     def arguments(self, config: Mapping[str, Any]) -> Values:
