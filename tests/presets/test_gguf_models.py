@@ -7,7 +7,8 @@ import json
 import gguf
 import numpy as np
 import pytest
-from gguf_files import write_golden
+import tokenizers
+from gguf_files import add, write_golden
 from preset_files import LLAMA_CONFIG, safetensors_bytes
 from tiny import GOLDENS
 
@@ -198,3 +199,124 @@ def test_tensors_of_many_chunks_are_read_whole(kind, tmp_path):
     expected = gguf.quants.dequantize(data, Kind[kind])
     np.testing.assert_array_equal(source.read("large"), expected)
     source.close()
+
+
+# Heads that repeat the token table. GPT-2's, BLOOM's and Falcon's files hold both, rounded apart.
+
+
+def with_head(path, head_kind, same=True):
+    """GPT-2's golden with a head of another type than its table, which is in half precision."""
+    folder = GOLDENS / "hf" / "gpt2"
+    reader = gguf.GGUFReader(write_golden(path.with_suffix(".f32"), folder))
+    writer = gguf.GGUFWriter(path, "gpt2")
+    for field in reader.fields.values():
+        if field.name.startswith("gpt2."):
+            add(writer, field.name, field.contents())
+    for tensor in reader.tensors:
+        values = np.array(tensor.data)
+        if tensor.name == "token_embd.weight":
+            head = values if same else values[::-1]
+            kind = Kind[head_kind]
+            writer.add_tensor("output.weight", gguf.quants.quantize(head, kind), raw_dtype=kind)
+            values = values.astype(np.float16)
+        writer.add_tensor(tensor.name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize("head_kind", ["F32", "BF16", "F16"])
+def test_a_head_that_is_the_table_rounded_otherwise_is_left_out(head_kind, tmp_path):
+    lm = wb.models.CausalLM.from_preset(str(with_head(tmp_path / "m.gguf", head_kind)))
+    golden = np.load(GOLDENS / "hf" / "gpt2" / "golden.npz")
+    found = logits(lm, golden["input_ids"])
+    np.testing.assert_allclose(found, golden["logits"], atol=0.02)  # of the table's 11 bits
+
+
+@pytest.mark.parametrize("head_kind", ["F32", "F16"])
+def test_a_head_of_its_own_is_refused_by_a_tied_family(head_kind, tmp_path):
+    path = with_head(tmp_path / "m.gguf", head_kind, same=False)
+    with pytest.raises(PresetError, match=r"output.weight.*the model is tied"):
+        wb.models.CausalLM.from_preset(str(path))
+
+
+# With a tokenizer, a file is a whole task.
+
+END = "<|im_end|>"
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}"
+    "<|im_start|>"
+)
+
+
+def byte_tokenizer_metadata(rows):
+    """A tokenizer of bytes and chat marks for a model of so many rows."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    tokens = ["<|im_start|>", END, *alphabet][:rows]
+    merged = tokens[2] + tokens[3]
+    tokens[-1] = merged
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3, 3] + [1] * (len(tokens) - 2),
+        "tokenizer.ggml.merges": [f"{tokens[2]} {tokens[3]}"],
+        "tokenizer.ggml.bos_token_id": 0,
+        "tokenizer.ggml.eos_token_id": 1,
+        "tokenizer.ggml.add_bos_token": False,
+        "tokenizer.chat_template": TEMPLATE,
+    }
+
+
+def test_a_whole_task_generates_chats_and_starts_as_the_file_says(tmp_path):
+    tokenizer = byte_tokenizer_metadata(200)
+    path = write_golden(tmp_path / "model.gguf", GOLDENS / "hf" / "llama", tokenizer=tokenizer)
+    lm = wb.models.CausalLM.from_preset(str(path), dtype="float32")
+    assert type(lm).__name__ == "Llama3CausalLM"  # the byte-level one of the two
+    assert lm.preprocessor.add_start_token is False
+    assert lm.preprocessor.sequence_length == 128  # what the model was trained on
+    assert lm.preprocessor.tokenizer.stop_token_ids == (1,)
+    assert lm.preprocessor.tokenizer.chat_template == TEMPLATE
+    text = lm.generate('"!', max_length=12, sampler="greedy")
+    assert text.startswith('"!')
+    assert isinstance(lm.chat("!!", max_length=24), str)
+
+
+def test_more_tokens_than_rows_are_refused(tmp_path):
+    tokenizer = byte_tokenizer_metadata(230)
+    path = write_golden(tmp_path / "model.gguf", GOLDENS / "hf" / "llama", tokenizer=tokenizer)
+    with pytest.raises(PresetError, match=r"token_embd.weight: expected 230 rows"):
+        wb.models.CausalLM.from_preset(str(path))
+
+
+def test_the_parts_of_a_split_file_are_one_model(tmp_path):
+    folder = GOLDENS / "hf" / "llama"
+    whole = gguf.GGUFReader(write_golden(tmp_path / "whole.gguf", folder))
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama", split_max_tensors=15)
+    for field in whole.fields.values():
+        if field.name.startswith("llama."):
+            add(writer, field.name, field.contents())
+    for tensor in whole.tensors:
+        writer.add_tensor(tensor.name, np.array(tensor.data))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    parts = sorted(tmp_path.glob("model-*.gguf"))
+    assert len(parts) > 1
+    lm = wb.models.CausalLM.from_preset(str(parts[0]), dtype="float32")
+    golden = np.load(folder / "golden.npz")
+    np.testing.assert_allclose(logits(lm, golden["input_ids"]), golden["logits"], atol=1e-4)
+
+
+def test_a_file_saved_as_a_preset_is_the_same_model(tmp_path):
+    folder = GOLDENS / "hf" / "llama3_rope"
+    path = write_golden(tmp_path / "model.gguf", folder)
+    lm = wb.models.CausalLM.from_preset(str(path), dtype="float32")
+    lm.backbone.save_to_preset(tmp_path / "preset")
+    again = wb.models.Backbone.from_preset(str(tmp_path / "preset"), dtype="float32")
+    for one, other in zip(lm.backbone.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert again.get_config() | {"name": ""} == lm.backbone.get_config() | {"name": ""}

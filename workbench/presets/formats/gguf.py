@@ -21,8 +21,8 @@ from workbench.presets.manifest import Manifest
 from workbench.presets.registry import Family, families
 from workbench.tokenizers import Tokenizer
 
-SUFFIX = ".gguf"
 MAX_PARTS = 1000
+HEAD, TABLE = "output.weight", "token_embd.weight"
 
 _PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 _USUAL_LENGTH = 1024  # a preprocessor's own default; models trained on less get less
@@ -48,8 +48,13 @@ class GgufFile:
         self._tensors = _joined(self._headers)
         self.family = _match(self._settings(), cls)
         self.weight_rules = self.family.gguf.rules
-        self.ignored_weights = self.family.gguf.ignored
         self.manifest = Manifest(path)
+
+    @property
+    def ignored_weights(self) -> tuple[str, ...]:
+        """Tensors that are not weights, and a tied head that only repeats the token table."""
+        names = self.family.gguf.ignored
+        return (*names, HEAD) if self.family.gguf.tied and self._head_is_rounded() else names
 
     def backbone_arguments(self) -> dict[str, Any]:
         """The backbone's constructor arguments, without the dtype."""
@@ -83,13 +88,25 @@ class GgufFile:
 
     def _check_rows(self, tokenizer: Tokenizer) -> None:
         """An id without a row would silently be taken for another."""
-        rows, tokens = self._settings().rows("token_embd.weight"), tokenizer.vocabulary_size()
+        rows, tokens = self._settings().rows(TABLE), tokenizer.vocabulary_size()
         if tokens > rows:
             file = self.folder.name
-            raise PresetError.at(file, "token_embd.weight", f"{tokens} rows, one a token", rows)
+            raise PresetError.at(file, TABLE, f"{tokens} rows, one a token", rows)
 
     def _settings(self) -> GgufSettings:
         return GgufSettings(self.folder.name, self._metadata, self._tensors, self._values)
+
+    def _head_is_rounded(self) -> bool:
+        """Whether the head is the token table in another type of tensor, as its first rows show."""
+        head, table = self._tensors.get(HEAD), self._tensors.get(TABLE)
+        if head is None or table is None or head.type == table.type or head.shape != table.shape:
+            return False
+        source = GgufTensors(self._paths, self._headers)
+        try:
+            one, other = (source.first_rows(name, 256).astype(np.float32) for name in (HEAD, TABLE))
+        finally:
+            source.close()
+        return bool(np.linalg.norm(one - other) < 0.2 * np.linalg.norm(other))
 
     def _values(self, name: str) -> np.ndarray:
         source = self.open_weights()

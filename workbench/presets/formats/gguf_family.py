@@ -23,6 +23,8 @@ class Gguf:
         rules: its weights.
         config: its metadata to the backbone's arguments; refuses what it does not understand.
         ignored: names of tensors that may be present and are not weights; they may hold `{i}`.
+        tied: whether all its models project to logits with the token table. Files may hold the
+            table a second time, rounded otherwise; the first is used for both.
         match: tells families of the same architecture apart.
     """
 
@@ -30,4 +32,5 @@ class Gguf:
     rules: Rules
     config: Callable[[GgufSettings], dict[str, Any]]
     ignored: tuple[str, ...] = ()
+    tied: bool = False
     match: Callable[[GgufSettings], bool] = _any_file

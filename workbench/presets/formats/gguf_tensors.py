@@ -56,8 +56,16 @@ class GgufTensors:
         return self._entries[name][1].type
 
     def read(self, name: str) -> np.ndarray:
+        return self._read(name, self.shape(name))
+
+    def first_rows(self, name: str, count: int) -> np.ndarray:
+        """The values of the first `count` rows, or of all where there are fewer."""
+        rows, *rest = self.shape(name)
+        return self._read(name, (min(count, rows), *rest))
+
+    def _read(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         part, entry = self._entries[name]
-        values = np.empty(entry.shape, FLOATS[self.dtype(name)])
+        values = np.empty(shape, FLOATS[self.dtype(name)])
         flat = values.reshape(-1)
         self._handles[part].seek(entry.begin)
         if entry.type in _PLAIN:
