@@ -44,6 +44,14 @@ def test_a_folder_is_itself(tmp_path):
     assert resolve(str(tmp_path)) == tmp_path
 
 
+def test_a_path_is_never_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gpt2_base_en").mkdir()
+    assert resolve(Path("gpt2_base_en")) == Path("gpt2_base_en")
+    with refused("no such folder"):
+        resolve(Path("stories_tiny_en") / "x")
+
+
 def test_a_file_is_no_preset(tmp_path):
     (tmp_path / "weights.h5").write_bytes(b"")
     with refused("the path of a folder"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -340,9 +341,25 @@ def test_a_commit_that_leads_outside_is_refused(hub, tmp_path):
 
 def test_a_full_disk_is_said_before_the_download(hub, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
-    with refused(r"disk is too full: \d+ bytes to download, 1000 bytes free"):
+    with refused(r"disk is too full: \d+ bytes to download, 1000 bytes free.*HF_HUB_CACHE"):
         resolve(HANDLE)
     assert hub.sent == {}
+
+
+def test_a_disk_that_fills_up_during_the_download(hub, cache, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with refused("the disk is full: .* free in .*models--tiny--model"):
+        resolve(HANDLE)
+    assert not snapshot(cache).exists()
+
+
+def test_a_cache_that_cannot_be_written(hub, cache):
+    cache.write_text("a file where the cache should be")
+    with refused("cannot be written: (Not a directory|File exists)"):
+        resolve(HANDLE)
 
 
 def test_progress_never_goes_back_and_ends_complete(hub, monkeypatch):

@@ -34,7 +34,7 @@ def resolve(handle: str | Path, weights: bool = True) -> Path:
         handle: one of
 
             - the name of a built-in preset; those that are not part of the package come from
-              Kaggle. A folder of the same name is `./name`.
+              Kaggle. A folder of the same name is `./name` or a `Path`.
             - `kaggle://owner/model/framework/variation`, and `/version` for another than the
               newest.
             - `hf://owner/repository` in KerasHub's or Transformers' layout, and `@revision` for
@@ -50,6 +50,8 @@ def resolve(handle: str | Path, weights: bool = True) -> Path:
     if not isinstance(handle, str | Path) or not str(handle):
         raise PresetError.at("preset", "handle", "a name or the path of a folder", shown(handle))
     text = str(handle)
+    if isinstance(handle, Path):
+        return _local_folder(handle.expanduser(), text)
     if "://" in text:
         return _from_hub(text, weights)
     if text in _built_in():

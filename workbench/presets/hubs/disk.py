@@ -13,15 +13,28 @@ from workbench.errors import PresetError
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def check_space(where: str, folder: Path, needed: int) -> None:
-    """Refuse a download of `needed` bytes that the disk of `folder` has no room for."""
+def check_space(where: str, folder: Path, needed: int, setting: str) -> None:
+    """Refuse a download that the disk has no room for.
+
+    Args:
+        where: the handle, for messages.
+        folder: the cache it goes to.
+        needed: bytes.
+        setting: the environment variable that moves the cache elsewhere.
+
+    Raises:
+        PresetError: fewer bytes are free.
+    """
     if _free(folder) < needed:
-        raise PresetError(f"{where}: the disk is too full: {_room(folder, needed)}")
+        raise PresetError(
+            f"{where}: the disk is too full: {_room(folder, needed)}. Free some, or set {setting} "
+            "to a folder on another disk"
+        )
 
 
 @contextmanager
 def disk_errors(where: str, folder: Path) -> Iterator[None]:
-    """What the disk refuses in the block becomes a PresetError."""
+    """What the disk refuses in the block becomes a PresetError. Arguments as in `check_space`."""
     try:
         yield
     except OSError as error:

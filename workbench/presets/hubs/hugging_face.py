@@ -128,7 +128,7 @@ def _download(repository: _Repository, weights: bool, transfer: Transfer) -> Pat
     transfer.meter.total = sum(file.size for file in chosen)
     transfer.meter.start_at(transfer.meter.total - sum(file.size for file in missing))
     needed = sum(_to_come(repository, file) for file in missing)
-    check_space(repository.handle, repository.cache, needed)
+    check_space(repository.handle, repository.cache, needed, "HF_HUB_CACHE")
     large = [file for file in missing if file.sha256 is not None]
     transfer.each(lambda file: _fetch_large(repository, commit, file, transfer), large)
     return _snapshot(repository, [file.name for file in chosen], tqdm_class=_silent(transfer))

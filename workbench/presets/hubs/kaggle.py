@@ -164,7 +164,8 @@ def _fetch_missing(
     transfer.meter.start_at(there)
     partial = [cache.partial_file(model, file.name) for file in missing]
     left = sum(path.stat().st_size for path in partial if path.exists())
-    check_space(handle, Path(get_cache_folder()), transfer.meter.total - there - left)
+    needed = transfer.meter.total - there - left
+    check_space(handle, Path(get_cache_folder()), needed, "KAGGLEHUB_CACHE")
     transfer.each(lambda file: _fetch_file(api, model, file.name, transfer), missing)
 
 
