@@ -206,7 +206,7 @@ def test_the_file_whose_settings_are_changed_is_a_good_one(tmp_path):
 def test_settings(key, value, tmp_path):
     (tmp_path / "model.gguf").write_bytes(one_block(**{key: value}))
     begin = time.perf_counter()
-    with pytest.raises(PresetError):
+    with pytest.raises(PresetError, match=r"model\.gguf"):
         wb.models.CausalLM.from_preset(str(tmp_path / "model.gguf"))
     assert time.perf_counter() - begin < 1
 

@@ -175,22 +175,23 @@ def _build_backbone(
     dtype: Any,
     overrides: Mapping[str, Any],
 ) -> Any:
-    with _named_errors(CONFIG):
+    file = preset.folder.name if preset.folder.is_file() else CONFIG
+    with _named_errors(file):
         arguments = {**preset.backbone_arguments(), **overrides}
     _check_arguments(cls, arguments)
     arguments["dtype"] = fast_dtype() if dtype in (None, "auto") else dtype
     if not load_weights:
-        report(Progress("building", 0, None, CONFIG))
-        with _named_errors(CONFIG):
+        report(Progress("building", 0, None, file))
+        with _named_errors(file):
             return cls(**arguments)
     resolve(handle)  # only now, that the model is known to fit, are its weights downloaded
     preset.manifest.start()
     source = preset.open_weights()
     try:
-        with _named_errors(CONFIG):
+        with _named_errors(file):
             rules = rules_for(preset.weight_rules, arguments)
         loader = WeightLoader(source, rules, repeats(arguments), preset.ignored_weights)
-        with _named_errors(CONFIG), loading(loader):
+        with _named_errors(file), loading(loader):
             backbone = cls(**arguments)
         loader.finish()
     finally:

@@ -68,6 +68,9 @@ class GgufFile:
         """These files say nothing about tasks."""
         return None
 
+    def head(self) -> None:
+        """These files hold no classifiers."""
+
     def has_tokenizer(self) -> bool:
         """Whether a preprocessor can be built."""
         return has_tokenizer(self._metadata)
