@@ -134,8 +134,8 @@ class Backbone(SavesPresets, keras.Model):
         """How to spread the weights over a mesh, for `keras.distribution.ModelParallel`.
 
         Attention is split by heads, feed-forward networks and experts by their inner width,
-        embeddings by vocabulary; the other matrix axis goes over the data dimension. An axis that the devices
-        do not divide stays whole.
+        embeddings by vocabulary; the other matrix axis goes over the data dimension. An axis that
+        the devices do not divide stays whole.
 
         Raises:
             SettingError: the mesh lacks one of the two dimensions.
