@@ -23,6 +23,10 @@ class PresetError(WorkbenchError):
         return cls(f"{file}: {key}: expected {expected}, got {str(got)[:200]}")
 
 
+class MemoryTooSmallError(PresetError):
+    """A model would not fit into the free memory; the message names what would."""
+
+
 class LoadCancelled(Exception):
     """A load was stopped by whoever listened to its progress; nothing is half loaded.
 

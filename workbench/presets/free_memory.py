@@ -1,0 +1,77 @@
+"""How much memory this machine, container or accelerator has free now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+USABLE = 0.9  # of what is free; the rest is for what no estimate foresees
+
+CGROUP = Path("/sys/fs/cgroup")
+# The limit and the usage of a container: control groups of the second version, then the first.
+_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+    ),
+)
+
+
+def free_memory() -> int:
+    """Bytes free where models are loaded: the first accelerator's, or the machine's within the
+    container's limit."""
+    return min(_device_free(), _machine_free())
+
+
+def limit(free: int) -> int:
+    """Bytes that a model may take of `free` ones."""
+    return int(free * USABLE)
+
+
+def resident() -> int:
+    """Bytes this process has in memory."""
+    return psutil.Process().memory_info().rss
+
+
+def _machine_free() -> int:
+    return min([psutil.virtual_memory().available, *_container_free()])
+
+
+def _container_free() -> list[int]:
+    for limited, used, stat in _LIMITS:
+        most, current = _number(CGROUP / limited), _number(CGROUP / used)
+        if most is not None and current is not None:
+            return [max(most - current + _reclaimable(CGROUP / stat), 0)]
+    return []
+
+
+def _number(file: Path) -> int | None:
+    """The number in a file; None where there is no file or no limit."""
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+def _reclaimable(stat: Path) -> int:
+    """Bytes of cached files, which count as used and are given up when needed."""
+    try:
+        lines = dict(line.split() for line in stat.read_text().splitlines())
+    except (OSError, ValueError):
+        return 0
+    return int(lines.get("inactive_file", 0))
+
+
+def _device_free() -> int:
+    """Bytes the first accelerator has free; where there is none, as good as all."""
+    import jax
+
+    device = jax.local_devices()[0]
+    stats = None if device.platform == "cpu" else device.memory_stats()
+    if not stats or "bytes_limit" not in stats:
+        return 2**63
+    return stats["bytes_limit"] - stats["bytes_in_use"]

@@ -1,0 +1,338 @@
+"""How much memory a model will take, by arithmetic alone, and whether the machine has it.
+
+Nothing is allocated and no weight is read. The figures are peaks: what is there at the same time
+in the most demanding moment of loading, then generating or training. The constants were measured
+with `tests/bench/memory.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from workbench.errors import MemoryTooSmallError, PresetError, SettingError
+from workbench.presets.catalog import PresetInfo, find, presets
+from workbench.presets.free_memory import free_memory, limit, resident
+
+__all__ = ["Estimate", "check", "estimate_config", "estimate_preset", "free_memory", "limit"]
+
+DEFAULT_LENGTH = 1024
+PROCESS = 450e6  # the interpreter, Keras and JAX, and XLA while it compiles
+# Bytes of a weight, and of a number in the cache and between layers.
+DTYPES = {
+    "float32": (4, 4),
+    "bfloat16": (2, 2),
+    "float16": (2, 2),
+    "mixed_bfloat16": (4, 2),
+    "mixed_float16": (4, 2),
+    "int8": (1, 2),
+    "int4": (0.5, 2),
+}
+SMALLER_DTYPES = ("bfloat16", "int8", "int4")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes at the peak: the weights; keys and values of the cache; what comes and goes between
+    layers, gradients of training included; the optimizer's state; and the process itself."""
+
+    weights: int
+    cache: int
+    activations: int
+    optimizer: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return self.weights + self.cache + self.activations + self.optimizer + self.process
+
+    def __str__(self) -> str:
+        parts = ("weights", "cache", "activations", "optimizer", "process")
+        sizes = {part: getattr(self, part) for part in parts}
+        said = ", ".join(f"{part} {gigabytes(size)}" for part, size in sizes.items() if size)
+        return f"{gigabytes(self.total)} ({said})"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers an estimate is made of. `largest` is that of the largest tensor; `encoder`: the
+    layers read an encoder too. Zeros where a size is not known."""
+
+    parameters: int
+    largest: int
+    layers: int = 0
+    width: int = 0
+    inner: int = 0
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    vocabulary: int = 0
+    encoder: bool = False
+
+    @classmethod
+    def of_preset(cls, info: PresetInfo) -> Self:
+        """A preset of the catalog."""
+        vocabulary, width = info.vocabulary_size or 0, info.hidden_dim or 0
+        return cls(
+            parameters=info.parameters,
+            largest=vocabulary * width,
+            layers=info.layers or 0,
+            width=width,
+            inner=info.intermediate_dim or 0,
+            heads=info.heads or 0,
+            kv_heads=info.kv_heads or 0,
+            head_dim=info.head_dim or 0,
+            vocabulary=vocabulary,
+            encoder=info.encoder,
+        )
+
+    @classmethod
+    def of_config(cls, config: Any) -> Self:
+        """A `DecoderConfig`."""
+        mlps = [layer.mlp or config.mlp for layer in config.layers]
+        return cls(
+            parameters=config.matrix_parameters,
+            largest=max(config.vocabulary_size * config.width, config.mlp.width * config.width),
+            layers=len(config.layers),
+            width=config.width,
+            inner=max(mlp.width for mlp in mlps),
+            heads=config.attention.heads,
+            kv_heads=config.attention.kv_heads,
+            head_dim=config.attention.head_dim,
+            vocabulary=config.vocabulary_size,
+        )
+
+    @classmethod
+    def of_arguments(cls, arguments: Mapping[str, Any], shapes: Sequence[int]) -> Self:
+        """A backbone's arguments, by KerasHub's names for them, and its tensors' sizes."""
+
+        def named(*names: str) -> int:
+            found = (arguments.get(prefix + name) for name in names for prefix in ("", "decoder_"))
+            return next((value for value in found if type(value) is int), 0)
+
+        width = named("hidden_dim")
+        heads = named("num_query_heads", "num_attention_heads", "num_heads")
+        return cls(
+            parameters=sum(shapes),
+            largest=max(shapes, default=0),
+            layers=named("num_layers"),
+            width=width,
+            inner=named("intermediate_dim", "moe_intermediate_dim"),
+            heads=heads,
+            kv_heads=named("num_key_value_heads") or heads,
+            head_dim=named("head_dim") or (width // heads if heads else 0),
+            vocabulary=named("vocabulary_size"),
+            encoder="encoder_num_layers" in arguments,
+        )
+
+
+def estimate_config(
+    config: Any,
+    dtype: Any = None,
+    *,
+    length: int = DEFAULT_LENGTH,
+    batch: int = 1,
+    training: bool = False,
+    lora_rank: int | None = None,
+) -> Estimate:
+    """What a model of this `DecoderConfig` takes.
+
+    Args:
+        config: a `DecoderConfig`.
+        dtype: a Keras dtype policy or its name, "int8" and "int4" included; None or "auto" for
+            what is fast on this machine.
+        length: tokens of a sequence, prompt and completion together; 0 for loading alone.
+        batch: sequences at a time.
+        training: with the gradients and the state of Adam; otherwise for generation.
+        lora_rank: only low-rank updates of this rank, on queries and values, are trained.
+
+    Raises:
+        SettingError: the dtype is not known.
+    """
+    return _estimate(Sizes.of_config(config), dtype, length, batch, training, lora_rank)
+
+
+def estimate_preset(
+    preset: PresetInfo | str | Path,
+    dtype: Any = None,
+    *,
+    length: int = DEFAULT_LENGTH,
+    batch: int = 1,
+    training: bool = False,
+    lora_rank: int | None = None,
+) -> Estimate:
+    """What a preset takes: one of the catalog, or a folder or `.gguf` file on this machine.
+
+    ```python
+    print(estimate_preset("gemma2_2b_en", "bfloat16"))
+    ```
+
+    Args:
+        preset: a built-in name, what `catalog.find` gives, or a path. Of a folder the names,
+            shapes and dtypes of its tensors are read, and no weights.
+        dtype, length, batch, training, lora_rank: as for `estimate_config`.
+
+    Raises:
+        PresetError: there is no such preset here.
+        SettingError: the dtype is not known.
+    """
+    info = preset if isinstance(preset, PresetInfo) else find(str(preset))
+    sizes = Sizes.of_preset(info) if info is not None else _sizes_of_folder(preset)
+    return _estimate(sizes, dtype, length, batch, training, lora_rank)
+
+
+def check(
+    what: str,
+    sizes: Sizes,
+    dtype: Any = None,
+    *,
+    family: str | None = None,
+    length: int = DEFAULT_LENGTH,
+    free: int | None = None,
+) -> None:
+    """Refuse a model that would take more than 90 % of the free memory to load and generate.
+
+    Args:
+        what: the preset's handle, for the message.
+        sizes: of the model.
+        dtype: as for `estimate_config`.
+        family: its name in the catalog, smaller presets of which are named; None for none.
+        length: tokens of a sequence.
+        free: bytes; None for what `free_memory()` says.
+
+    Raises:
+        MemoryTooSmallError: it does not fit; the message says what would.
+    """
+    free = free_memory() if free is None else free
+    needed = _estimate(sizes, dtype, length)
+    if _fits(needed, free):
+        return
+    raise MemoryTooSmallError(
+        f"{what} in {dtype_name(dtype)} needs {needed} for {length} tokens; free here are "
+        f"{gigabytes(free)}, of which {gigabytes(limit(free))} may be used. "
+        + _advice(sizes, dtype, family, length, free)
+    )
+
+
+def _fits(needed: Estimate, free: int) -> bool:
+    """Whether it fits, given that a part of the process is there already."""
+    return needed.total - min(resident(), needed.process) <= limit(free)
+
+
+def _advice(sizes: Sizes, dtype: Any, family: str | None, length: int, free: int) -> str:
+    """What would fit, or that nothing does."""
+    size = _bytes(dtype)[0]
+    tried = {f'dtype="{name}"': (sizes, name, length) for name in SMALLER_DTYPES}
+    fitting = {
+        option: estimate
+        for option, (of, name, tokens) in tried.items()
+        if DTYPES[name][0] < size and _fits(estimate := _estimate(of, name, tokens), free)
+    }
+    shorter = length // 4
+    if _fits(estimate := _estimate(sizes, dtype, shorter), free):
+        fitting[f"{shorter} tokens"] = estimate
+    alike = [p for p in presets() if p.family == family and p.parameters < sizes.parameters]
+    for preset in sorted(alike, key=lambda p: -p.parameters):
+        if _fits(estimate := estimate_preset(preset, dtype, length=length), free):
+            fitting[preset.name] = estimate
+    if not fitting:
+        return "No smaller dtype or preset of its family fits: free memory, or another machine."
+    named = list(fitting.items())[:6]
+    return "Smaller: " + ", ".join(f"{name} ({gigabytes(e.total)})" for name, e in named) + "."
+
+
+def _estimate(
+    sizes: Sizes,
+    dtype: Any,
+    length: int = DEFAULT_LENGTH,
+    batch: int = 1,
+    training: bool = False,
+    lora_rank: int | None = None,
+) -> Estimate:
+    stored, computed = _bytes(dtype)
+    trained = sizes.parameters
+    if lora_rank is not None:
+        ends = 2 * sizes.width + (sizes.heads + sizes.kv_heads) * sizes.head_dim
+        trained = sizes.layers * lora_rank * ends
+    if training:
+        working = _training(sizes, computed, length, batch) + trained * stored
+    else:
+        working = _generating(sizes, computed, length, batch)
+    slots = 0 if training else length * batch * (2 if sizes.encoder else 1)
+    pair = 2 * sizes.kv_heads * sizes.head_dim
+    return Estimate(
+        weights=int(sizes.parameters * stored),
+        cache=int(sizes.layers * pair * slots * computed),
+        activations=int(max(working, sizes.largest * 4)),
+        optimizer=int(2 * trained * stored) if training else 0,
+        process=int(PROCESS),
+    )
+
+
+def _generating(sizes: Sizes, computed: int, length: int, batch: int) -> float:
+    """Reading a prompt of the whole length: one layer's numbers, then the logits' of a token."""
+    tokens = batch * length
+    scores = 2 * batch * sizes.heads * length**2 * 4
+    attention = tokens * (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim * computed
+    network = 3 * tokens * sizes.inner * computed
+    stream = 3 * tokens * sizes.width * computed
+    logits = 6 * batch * sizes.vocabulary * 4
+    return max(scores + attention, network) + stream + logits
+
+
+def _training(sizes: Sizes, computed: int, length: int, batch: int) -> float:
+    """Everything the backward pass needs: every layer's numbers, and the logits thrice."""
+    tokens = batch * length
+    scores = 2 * batch * sizes.heads * length**2 * 4
+    attention = 2 * tokens * (sizes.heads + sizes.kv_heads) * sizes.head_dim * computed
+    network = 4 * tokens * sizes.inner * computed
+    stream = 6 * tokens * sizes.width * computed
+    logits = 3 * tokens * sizes.vocabulary * 4
+    return sizes.layers * (scores + attention + network + stream) + logits
+
+
+def dtype_name(dtype: Any) -> str:
+    """A dtype policy's name; of None or "auto", that of what is fast on this machine."""
+    if dtype in (None, "auto"):
+        from workbench.presets.load import fast_dtype
+
+        return fast_dtype()
+    return dtype if isinstance(dtype, str) else dtype.name
+
+
+def _bytes(dtype: Any) -> tuple[float, int]:
+    """Bytes of a weight, and of a number between layers."""
+    name, _, computed = dtype_name(dtype).partition("_from_")
+    if name not in DTYPES or (computed and computed not in DTYPES):
+        raise SettingError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+    stored, between = DTYPES[name]
+    return stored, DTYPES[computed][1] if computed else between
+
+
+def _sizes_of_folder(handle: str | Path) -> Sizes:
+    from workbench.backbones.backbone import Backbone
+    from workbench.presets.load import open_preset
+
+    if "://" in str(handle):
+        raise PresetError(f"{handle}: download it first; estimates read presets of this machine")
+    preset = open_preset(handle, Backbone)
+    source = preset.open_weights()
+    try:
+        return Sizes.of_arguments(preset.backbone_arguments(), tensor_sizes(source))
+    finally:
+        source.close()
+
+
+def tensor_sizes(source: Any) -> list[int]:
+    """How many numbers each tensor of a file holds."""
+    from math import prod
+
+    return [prod(source.shape(name)) for name in source.names()]
+
+
+def gigabytes(size: float) -> str:
+    """Bytes in GB, or in MB below a tenth of one."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
