@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 from workbench.presets.catalog import PresetInfo
-
 from workbench.presets.progress import Progress, report
 
 FAMILIES = (
@@ -100,3 +100,16 @@ class Hub:
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
+
+
+def slow_reading(delay):
+    """Make every load in this process take `delay` seconds more for each weight it reads."""
+    from workbench.presets.loading import WeightLoader
+
+    value = WeightLoader.value
+
+    def slowly(self, *arguments):
+        time.sleep(delay)
+        return value(self, *arguments)
+
+    WeightLoader.value = slowly

@@ -36,11 +36,15 @@ def dtype_choices() -> list[dict[str, str]]:
 
 
 def machine() -> dict[str, int]:
-    """`free` bytes of memory now, and the `limit` of what may be loaded into it."""
+    """`free` bytes of memory now, and the `limit`: the most that a preset which fits may need.
+
+    What this process takes already is part of every estimate, and need not be free again.
+    """
     from workbench.presets import memory
 
     free = memory.free_memory()
-    return {"free": free, "limit": memory.limit(free)}
+    own = min(memory.resident(), int(memory.PROCESS))
+    return {"free": free, "limit": memory.limit(free) + own}
 
 
 def auto_dtype() -> str:

@@ -14,7 +14,7 @@ from preset_doubles import Hub, catalog_of, info
 from workbench.widgets import BrowsePanel, browse, cells
 
 from workbench import models
-from workbench.errors import PresetError, SettingError, WorkbenchError
+from workbench.errors import MemoryTooSmallError, PresetError, SettingError, WorkbenchError
 from workbench.presets import catalog, load_job, memory
 
 pytestmark = pytest.mark.usefixtures("kernel")
@@ -71,14 +71,29 @@ def test_the_whole_catalog_is_shown_as_it_is():
     json.dumps(panel.rows, allow_nan=False)
 
 
-def test_needs_and_limit_are_those_of_the_memory_check():
+def test_needs_are_those_of_the_memory_estimate():
     panel = BrowsePanel(PRESETS)
     for preset in PRESETS:
         needs = row(panel, preset.name)["needs"]
         for dtype in ("float32", "bfloat16", "int8", "int4"):
             assert needs[dtype] == memory.estimate_preset(preset, dtype).total
-        assert needs["auto"] in (needs["float32"], needs["bfloat16"])
-    assert 0 < panel.machine["limit"] <= panel.machine["free"]
+        assert needs["auto"] == memory.estimate_preset(preset).total
+
+
+def test_a_preset_fits_where_the_memory_check_lets_it_through():
+    panel = browse()
+    judged = set()
+    for preset in catalog.presets():
+        fits = row(panel, preset.name)["needs"]["bfloat16"] <= panel.machine["limit"]
+        try:
+            sizes = memory.Sizes.of_preset(preset)
+            memory.check(preset.name, sizes, "bfloat16", free=panel.machine["free"])
+        except MemoryTooSmallError:
+            assert not fits, preset.name
+        else:
+            assert fits, preset.name
+        judged.add(fits)
+    assert judged == {True, False}
 
 
 def test_a_gated_preset_says_what_to_do():
