@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import weakref
 
 import jax
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 from chats import chat_lm
 from tiny import FAMILIES
 
+import workbench as wb
 from workbench.generation.events import Token
 from workbench.generation.prefix import Prefix
 from workbench.generation.stream import stream_events
-from workbench.samplers import GreedySampler
+from workbench.samplers import GreedySampler, RandomSampler
 
 LONG = list(np.random.default_rng(3).integers(0, 256, 70))
 
@@ -93,8 +95,6 @@ def test_the_same_prompt_again_reads_one_token(lm):
 
 
 def test_a_sampler_sees_the_whole_prompt(lms):
-    from workbench.samplers import RandomSampler
-
     sampler = RandomSampler(temperature=0.8, repetition_penalty=5.0)
     prefix, ids = read_before(lms["llama"], LONG[:40])
     prompt = [*ids, 7, 7, 9]
@@ -162,6 +162,31 @@ def test_another_model_is_noticed(lms):
     assert_equal_runs(made, tokens(events(other, [*ids, 3])))
 
 
+def test_longrope_is_read_anew_where_its_factors_change():
+    lm = chat_lm("llama")
+    backbone = wb.models.Phi3Backbone(
+        vocabulary_size=257,
+        num_layers=2,
+        hidden_dim=32,
+        intermediate_dim=48,
+        num_query_heads=4,
+        num_key_value_heads=2,
+        max_sequence_length=256,
+        pretraining_sequence_length=40,
+        rope_scaling_type="su",
+        rope_scaling_short_factor=[1.0, 1.1, 1.2, 1.3],
+        rope_scaling_long_factor=[2.0, 3.0, 4.0, 5.0],
+    )
+    lm = type(lm)(backbone, lm.preprocessor)
+    prefix, ids = read_before(lm, LONG[:10])
+    for size, reuses in ((5, True), (20, False), (9, True)):
+        prompt = [*ids, *LONG[:size]]
+        made = tokens(events(lm, prompt, prefix))
+        assert (prefix.reused > 0) == reuses
+        assert_equal_runs(made, tokens(events(lm, prompt)))
+        ids = [*prompt, *(event.id for event in made)]
+
+
 def test_its_memory_goes_with_it(lms):
     def live():
         gc.collect()
@@ -184,8 +209,6 @@ def test_weights_are_not_kept_alive():
     lm = chat_lm("llama")
     prefix, _ = read_before(lm, LONG[:20])
     kernel = lm.backbone.blocks[0].attention.key.kernel
-    import weakref
-
     old = weakref.ref(kernel.value)
     kernel.assign(np.asarray(kernel) * 2)
     gc.collect()
