@@ -1,19 +1,26 @@
-"""The code of KerasHub's pages on CausalLM and GemmaBackbone runs under the workbench's name.
+"""The code of KerasHub's pages runs under the workbench's name.
 
-Tiny presets stand in folders named like the big ones, so the calls are the documentation's own.
-The blocks run in one process with eight virtual devices, as the last one wants them.
+Tiny presets lie in the hub library's cache where the big ones would, so the calls are the
+documentation's own. The blocks run in one process with eight virtual devices, as the last one
+wants them.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from kagglehub.handle import parse_model_handle
 from tiny import GOLDENS, byte_tokenizer
 
 import workbench as wb
+from workbench.presets.catalog import find
+from workbench.presets.hubs import kaggle_cache
+from workbench.presets.hubs.selection import ListedFile
 
 CAUSAL_LM = """
 causal_lm = keras_hub.models.CausalLM.from_preset(
@@ -23,7 +30,7 @@ causal_lm.compile(sampler="top_k")
 causal_lm.generate("Keras is a", max_length=64)
 
 causal_lm = keras_hub.models.CausalLM.from_preset(
-    "llama2_instruct_7b_en",
+    "mistral_instruct_7b_en",
     dtype="bfloat16",
 )
 causal_lm.compile(sampler="greedy")
@@ -92,21 +99,138 @@ assert not kernel.value.sharding.is_fully_replicated
 assert gemma_model.generate("Keras is a", max_length=40) == alone
 """
 
+BLOOM = """
+bloom_lm = keras_nlp.models.BloomCausalLM.from_preset("bloom_560m_multi")
+bloom_lm.generate("I want to say", max_length=30)
+# Generate with batched prompts.
+bloom_lm.generate(["This is a", "Where are you"], max_length=30)
+
+bloom_lm = keras_nlp.models.BloomCausalLM.from_preset("bloom_560m_multi")
+bloom_lm.compile(sampler="top_k")
+bloom_lm.generate("I want to say", max_length=30)
+bloom_lm.compile(sampler=keras_nlp.samplers.BeamSampler(num_beams=2))
+bloom_lm.generate("I want to say", max_length=30)
+
+prompt = {
+    # Token ids for "<s> Keras is".
+    "token_ids": np.array([[1, 46, 15762, 632, 3, 3, 3, 3, 3]] * 2),
+    # Use `"padding_mask"` to indicate values that should not be overridden.
+    "padding_mask": np.array([[1, 1, 1, 1, 0, 0, 0, 0, 0]] * 2),
+}
+bloom_lm = keras_nlp.models.BloomCausalLM.from_preset(
+    "bloom_560m_multi",
+    preprocessor=None,
+)
+bloom_lm.generate(prompt)
+
+features = ["The quick brown fox jumped.", "I forgot my homework."]
+bloom_lm = keras_nlp.models.BloomCausalLM.from_preset("bloom_560m_multi")
+bloom_lm.fit(x=features, batch_size=2)
+
+x = {
+    # Token ids for "<bos> Keras is deep learning library<eos>"
+    "token_ids": np.array([[2, 214064, 603, 5271, 6044, 9581, 1, 0]] * 2),
+    "padding_mask": np.array([[1, 1, 1, 1, 1, 1, 1, 0]] * 2),
+}
+y = np.array([[214064, 603, 5271, 6044, 9581, 3, 0, 0]] * 2)
+sw = np.array([[1, 1, 1, 1, 1, 1, 0, 0]] * 2)
+bloom_lm = keras_nlp.models.BloomCausalLM.from_preset(
+    "bloom_560m_multi",
+    preprocessor=None,
+)
+bloom_lm.fit(x=x, y=y, sample_weight=sw, batch_size=2)
+"""
+
+BLOOM_VOCABULARY = """
+features = [
+    " airplane at airport",
+    " airplane airport",
+]
+vocab = ["<unk>", "<s>", "</s>", "<pad>"]
+vocab += ["!", "air", "Ġair", "plane", "Ġat", "port"]
+vocab = dict([(token, i) for i, token in enumerate(vocab)])
+merges = ["Ġ a", "Ġ t", "Ġ i", "Ġ b", "a i", "p l", "n e"]
+merges += ["Ġa t", "p o", "r t", "Ġt h", "ai r", "pl a", "po rt"]
+merges += ["Ġai r", "Ġa i", "pla ne"]
+warnings.simplefilter("always")  # merges of pieces that this vocabulary lacks are dropped
+with warnings.catch_warnings(record=True) as told:
+    tokenizer = keras_nlp.models.BloomTokenizer(vocabulary=vocab, merges=merges)
+assert "merges need tokens that the vocabulary lacks" in str(told[0].message), told
+preprocessor = keras_nlp.models.BloomCausalLMPreprocessor(
+    tokenizer=tokenizer,
+    sequence_length=128,
+)
+backbone = keras_nlp.models.BloomBackbone(
+    vocabulary_size=tokenizer.vocabulary_size(),
+    num_layers=4,
+    num_heads=4,
+    hidden_dim=32,
+    intermediate_dim=128,
+)
+bloom_lm = keras_nlp.models.BloomCausalLM(
+    backbone=backbone,
+    preprocessor=preprocessor,
+)
+bloom_lm.fit(x=features, batch_size=2)
+"""
+
+PHI3 = """
+causal_lm = keras_hub.models.CausalLM.from_preset(
+    "gemma_2b_en",
+)
+causal_lm = keras_hub.models.Phi3CausalLM(
+    backbone=keras_hub.models.Phi3Backbone(
+        vocabulary_size=20,
+        num_layers=1,
+        hidden_dim=16,
+        intermediate_dim=16,
+        num_query_heads=2,
+        num_key_value_heads=1,
+    )
+)
+assert causal_lm.preprocessor is None
+causal_lm.backbone
+"""
+
 HEADER = """
+import warnings
 import numpy as np
 import sys
 import workbench as keras_hub
+import workbench as keras_nlp
 import keras
 sys.modules["keras_hub"] = keras_hub
 """
 
 
 @pytest.fixture(scope="module")
-def presets(tmp_path_factory):
-    """A folder of tiny presets under the names the pages use."""
-    folder = tmp_path_factory.mktemp("presets")
+def cache(tmp_path_factory):
+    """A cache of tiny presets under the names the pages use."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAGGLEHUB_CACHE", str(folder))
+        stand_in("gpt2_base_en", gpt2())
+        stand_in("gemma_2b_en", gemma())
+        stand_in("mistral_instruct_7b_en", GOLDENS / "keras_hub" / "mistral")
+        stand_in("bloom_560m_multi", bloom())
+    return folder
+
+
+def stand_in(name, preset):
+    """Put a task, or the folder of one, where the library would have downloaded the preset."""
+    model = parse_model_handle(find(name).kaggle.removeprefix("kaggle://"))
+    folder = kaggle_cache.folder_of(model)
+    if isinstance(preset, Path):
+        shutil.copytree(preset, folder)
+    else:
+        preset.save_to_preset(folder)
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    kaggle_cache.remember(model, [ListedFile(file, 1) for file in files], weights=True)
+
+
+def gpt2():
     models = wb.models
-    gpt2 = models.GPT2Backbone(
+    backbone = models.GPT2Backbone(
         vocabulary_size=257,
         num_layers=1,
         num_heads=2,
@@ -115,8 +239,12 @@ def presets(tmp_path_factory):
         max_sequence_length=64,
     )
     preprocessor = models.GPT2CausalLMPreprocessor(byte_tokenizer(), sequence_length=64)
-    models.GPT2CausalLM(gpt2, preprocessor).save_to_preset(folder / "gpt2_base_en")
-    gemma = models.GemmaBackbone(
+    return models.GPT2CausalLM(backbone, preprocessor)
+
+
+def gemma():
+    models = wb.models
+    backbone = models.GemmaBackbone(
         vocabulary_size=296,
         num_layers=1,
         num_query_heads=8,
@@ -129,18 +257,37 @@ def presets(tmp_path_factory):
         GOLDENS / "keras_hub" / "gemma" / "assets" / "tokenizer" / "vocabulary.spm"
     )
     preprocessor = models.GemmaCausalLMPreprocessor(tokenizer, sequence_length=64)
-    models.GemmaCausalLM(gemma, preprocessor).save_to_preset(folder / "gemma_2b_en")
-    (folder / "llama2_instruct_7b_en").symlink_to(GOLDENS / "keras_hub" / "llama")
-    return folder
+    return models.GemmaCausalLM(backbone, preprocessor)
 
 
-def test_the_pages_run_as_written(presets):
-    alone = 'alone = causal_lm.generate("Keras is a", max_length=40)\n'
-    program = HEADER + CAUSAL_LM + alone + GEMMA_BACKBONE + LAYOUT_MAP
+def bloom():
+    """As many token ids as the page uses, and no more than that of anything else."""
+    assets = GOLDENS / "keras_hub" / "bloom" / "assets" / "tokenizer"
+    tokenizer = wb.models.BloomTokenizer(assets / "vocabulary.json", assets / "merges.txt")
+    backbone = wb.models.BloomBackbone(
+        vocabulary_size=250_880, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8
+    )
+    preprocessor = wb.models.BloomCausalLMPreprocessor(tokenizer, sequence_length=32)
+    return wb.models.BloomCausalLM(backbone, preprocessor)
+
+
+ALONE = 'alone = causal_lm.generate("Keras is a", max_length=40)\n'
+PAGES = {
+    "causal_lm_and_gemma": CAUSAL_LM + ALONE + GEMMA_BACKBONE + LAYOUT_MAP,
+    "bloom_and_phi3": BLOOM + BLOOM_VOCABULARY + PHI3,
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_run_as_written(page, cache, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=presets,
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"},
+        [sys.executable, "-W", "error", "-c", HEADER + PAGES[page]],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "KAGGLEHUB_CACHE": str(cache),
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        },
         capture_output=True,
         text=True,
     )

@@ -272,14 +272,15 @@ def test_prompts_must_be_text(tiny_lms, inputs):
         tiny_lms["llama"].generate(inputs)
 
 
-def test_without_a_preprocessor_text_and_auto_stops_are_named_errors(tiny_lms):
+def test_without_a_preprocessor_text_is_a_named_error_and_nothing_stops_a_row(tiny_lms):
     bare = wb.models.CausalLM(tiny_lms["llama"].backbone)
     with pytest.raises(SettingError, match="preprocessor"):
         bare.generate("Hello")
     arrays = {"token_ids": np.ones((1, 8), int), "padding_mask": np.arange(8)[None] < 3}
-    with pytest.raises(SettingError, match="auto"):
-        bare.generate(arrays)
-    assert bare.generate(arrays, stop_token_ids=None)["token_ids"].shape == (1, 8)
+    made = bare.generate(arrays, sampler="greedy")
+    assert made["padding_mask"].all()
+    to_the_limit = bare.generate(arrays, stop_token_ids=None, sampler="greedy")
+    np.testing.assert_array_equal(made["token_ids"], to_the_limit["token_ids"])
 
 
 def test_left_padding_is_refused(tiny_lms):

@@ -112,8 +112,8 @@ class CausalLM(Converses, Task):
                 `tf.data.Dataset`); without a preprocessor a dict of `token_ids` and
                 `padding_mask`, both (B, L), prompts at the left and L the length to fill.
             max_length: tokens a sequence may have, prompt included; by default `self.max_length`.
-            stop_token_ids: ids that end a row. "auto" takes the tokenizer's, None runs on to
-                the limit.
+            stop_token_ids: ids that end a row. "auto" takes the tokenizer's, if there is one;
+                None runs on to the limit.
             strip_prompt: return the completion alone.
             max_new_tokens: tokens to add at most, whatever the prompt's length.
             sampler: used for this call instead of the compiled one.
@@ -229,10 +229,7 @@ class CausalLM(Converses, Task):
                     f"stop_token_ids: expected 'auto', None or token ids, got {stop_token_ids!r}"
                 )
             if self.preprocessor is None:
-                raise SettingError(
-                    "stop_token_ids: 'auto' needs a preprocessor whose tokenizer names the stop "
-                    "tokens, and this model has none. Pass ids, or None to run to the limit."
-                )
+                return ()
             return self.preprocessor.tokenizer.stop_token_ids
         if not isinstance(stop_token_ids, Iterable):
             raise SettingError(
