@@ -181,6 +181,7 @@ class HuggingFaceServer(HubServer):
 
     repository = "tiny/model"
     error_code = None
+    open_listing = False  # whether everybody may see the listing, whatever `status` says
 
     def __init__(self, files=None):
         super().__init__(files)
@@ -197,10 +198,10 @@ class HuggingFaceServer(HubServer):
         return {"Accept-Ranges": "bytes", "ETag": f'"{self.sha(name)}"'}
 
     def answer(self, handler, path, body):
-        if self.status is not None:
+        start, api = f"/{self.repository}/resolve/", f"/api/models/{self.repository}/"
+        if self.status is not None and not (self.open_listing and path.startswith(api)):
             codes = {"X-Error-Code": self.error_code} if self.error_code else {}
             return handler.reply(self.status, codes)
-        start, api = f"/{self.repository}/resolve/", f"/api/models/{self.repository}/"
         if path.startswith(api + "revision/"):
             revision = path.removeprefix(api + "revision/")
             return self.describe(handler, self.branches.get(revision, revision))

@@ -127,7 +127,7 @@ def test_one_gguf_file_can_be_named(hub, tmp_path):
     backbone = wb.models.Backbone.from_preset(handle, dtype="float32")
     assert same_weights(backbone, wb.models.Backbone.from_preset(str(file), dtype="float32"))
     assert "tiny.Q8_0.gguf" not in hub.sent
-    with refused("expected a preset with config.json, found README.md, tiny.F32.gguf"):
+    with refused("with config.json, found README.md, tiny.F32.gguf.*GGUF file is loaded by its"):
         resolve(HANDLE)
     with refused(r"holds no 'other.gguf', only README.md, tiny.F32.gguf"):
         resolve(f"{HANDLE}/other.gguf")
@@ -143,6 +143,16 @@ def test_the_parts_of_a_gguf_file_come_together(hub, cache):
     del hub.files[parts[1]]
     with refused("holds no 'tiny-00002-of-00003.gguf'"):
         resolve(f"{HANDLE}/{parts[0]}")
+
+
+def test_a_missing_shard_is_named(hub, cache):
+    parts = [f"model-0000{part}-of-00003.safetensors" for part in (1, 2, 3)]
+    hub.files = {"config.json": b"{}"} | dict.fromkeys(parts, b"x" * CHUNK)
+    folder = resolve(HANDLE)
+    (folder / parts[2]).resolve().unlink()
+    hub.stop()
+    with refused("holds no complete copy"):
+        resolve(HANDLE)
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5", "weights.pt"])
@@ -175,6 +185,13 @@ def test_a_refusal_says_what_to_do(hub, monkeypatch, status, code, message, toke
     assert TOKEN not in str(caught.value)
     if "HF_TOKEN" in message:
         assert ("A token is set, but" in str(caught.value)) == (token is not None)
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_files_that_are_gated_behind_an_open_listing(hub, weights):
+    hub.status, hub.error_code, hub.open_listing = 403, "GatedRepo", True
+    with refused("Accept its terms at .*/tiny/model .*HF_TOKEN", seconds=5):
+        resolve(HANDLE, weights)
 
 
 def test_a_page_that_is_no_hub(hub, monkeypatch):

@@ -217,8 +217,9 @@ def _cached(repository: _Repository, weights: bool) -> Path | None:
     try:
         patterns = SMALL if repository.file is None else (repository.file,)
         folder = _snapshot(repository, patterns, local_files_only=True)
-        files = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-        repository.choose(map(ListedFile, files), weights)
+        files = (path for path in folder.rglob("*") if path.is_file())
+        names = (path.relative_to(folder).as_posix() for path in files)
+        repository.choose(map(ListedFile, names), weights)
     except (LocalEntryNotFoundError, PresetError):
         return None
     return folder

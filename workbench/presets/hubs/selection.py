@@ -7,7 +7,7 @@ lead out of its folder is refused as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -53,7 +53,12 @@ _WEIGHTS = re.compile(
 _SHARD = re.compile(r"model(_[0-9]+\.weights\.h5|-[0-9]+-of-[0-9]+\.safetensors)")
 _WHOLE = ("model.weights.h5", "model.safetensors")
 _OTHER_WEIGHTS = re.compile(r".*\.(bin|pt|pth|ckpt|pkl|msgpack|h5|onnx|gguf|ot|safetensors)")
-_PART = re.compile(r"(.+)-[0-9]{5}-of-([0-9]{5})\.gguf")
+_PART = re.compile(r"(.+)-[0-9]+-of-([0-9]{5})(\.gguf|\.safetensors)")
+_GGUF = "A GGUF file is loaded by its name: hf://owner/repository/file.gguf"
+_PICKLES = (
+    "Pickled weights are never read, because loading them can run code. A branch may hold the "
+    "model in safetensors: hf://owner/repository@branch"
+)
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -69,10 +74,11 @@ def choose(listing: Iterable[ListedFile], where: str, weights: bool = True) -> l
         PresetError: a name leads out of the folder, or there is no preset in the listing, or one
             without weights in a form that is read here.
     """
-    files = list({file.name: _inside(file, where) for file in listing}.values())
-    chosen = [file for file in files if any(fnmatchcase(file.name, small) for small in SMALL)]
-    if all(file.name != CONFIG for file in chosen):
-        raise PresetError(f"{where}: expected a preset with {CONFIG}, found {_some(files)}")
+    files = _by_name(listing, where)
+    chosen = [files[name] for name in files if any(fnmatchcase(name, small) for small in SMALL)]
+    if CONFIG not in files:
+        advice = f". {_GGUF}" if _has_gguf(files) else ""
+        raise PresetError(f"{where}: expected a preset with {CONFIG}, found {_some(files)}{advice}")
     if weights:
         chosen += _weights(files, where)
     for file in chosen:
@@ -87,37 +93,47 @@ def choose_file(listing: Iterable[ListedFile], where: str, name: str) -> list[Li
     Raises:
         PresetError: the listing lacks one of them.
     """
-    files = {file.name: _inside(file, where) for file in listing}
-    names = _parts(plain_name(name, where))
+    files = _by_name(listing, where)
+    return [files[part] for part in _parts(plain_name(name, where), files, where)]
+
+
+def _parts(name: str, files: Mapping[str, ListedFile], where: str) -> list[str]:
+    """The name, with those of the other parts; all have to be in the listing."""
+    match = _PART.fullmatch(name)
+    names = [name]
+    if match is not None:
+        stem, count, kind = match.groups()
+        names = [f"{stem}-{part:05}-of-{count}{kind}" for part in range(1, int(count) + 1)]
     missing = next((part for part in names if part not in files), None)
     if missing is not None:
-        some = _some(list(files.values()))
+        some = _some(files)
         raise PresetError(f"{where}: the repository holds no {shown(missing)}, only {some}")
-    return [files[part] for part in names]
+    return names
 
 
-def _parts(name: str) -> list[str]:
-    match = _PART.fullmatch(name)
-    if match is None:
-        return [name]
-    stem, count = match.groups()
-    return [f"{stem}-{part:05}-of-{count}.gguf" for part in range(1, int(count) + 1)]
-
-
-def _weights(files: list[ListedFile], where: str) -> list[ListedFile]:
-    found = [file for file in files if _WEIGHTS.fullmatch(file.name)]
-    if any(file.name in _WHOLE for file in found):
-        found = [file for file in found if not _SHARD.fullmatch(file.name)]
-    if any(file.name != "task.weights.h5" for file in found):
-        return found
-    others = [file for file in files if _OTHER_WEIGHTS.fullmatch(file.name)]
+def _weights(files: Mapping[str, ListedFile], where: str) -> list[ListedFile]:
+    names = [name for name in files if _WEIGHTS.fullmatch(name)]
+    if any(name in _WHOLE for name in names):
+        names = [name for name in names if not _SHARD.fullmatch(name)]
+    for name in {_PART.sub(r"\1-00001-of-\2\3", name) for name in names}:
+        _parts(name, files, where)
+    if any(name != "task.weights.h5" for name in names):
+        return [files[name] for name in names]
+    others = [name for name in files if _OTHER_WEIGHTS.fullmatch(name)]
     if not others:
         raise PresetError(f"{where}: the repository holds no weights, only {_some(files)}")
     raise PresetError(
         f"{where}: expected weights in model.safetensors or model.weights.h5, found "
-        f"{_some(others)}. Pickled weights are never read, because loading them can run code; "
-        "look for a version of the model in safetensors (a branch may hold one: hf://...@branch)."
+        f"{_some(others)}. {_GGUF if _has_gguf(others) else _PICKLES}"
     )
+
+
+def _has_gguf(names: Iterable[str]) -> bool:
+    return any(name.endswith(".gguf") for name in names)
+
+
+def _by_name(listing: Iterable[ListedFile], where: str) -> dict[str, ListedFile]:
+    return {file.name: file for file in (_inside(listed, where) for listed in listing)}
 
 
 def _inside(file: ListedFile, where: str) -> ListedFile:
@@ -133,7 +149,7 @@ def _drive(name: str) -> bool:
     return _DRIVE.match(name) is not None
 
 
-def _some(files: list[ListedFile]) -> str:
-    names = sorted(file.name for file in files)
+def _some(names: Iterable[str]) -> str:
+    names = sorted(names)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return (", ".join(shown(name)[1:-1] for name in names[:5]) or "nothing") + more
