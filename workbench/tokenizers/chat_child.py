@@ -91,7 +91,7 @@ def answer(request):  # noqa: ANN001, ANN201
 
 
 def limit_memory():  # noqa: ANN201
-    """Where the system can: elsewhere the parent watches."""
+    """Where the system can; elsewhere the parent watches."""
     if sys.platform != "linux":
         return
     import resource

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ MEMORY = 256 << 20
 OUTPUT = 1 << 20
 OUT_OF_MEMORY = 77
 MAX_SOURCE = 1 << 20
-WALL_SECONDS = 10.0  # the second of work, on a machine that is busy with other things
+WALL_SECONDS = 30.0  # for a second of work on a machine that is busy with other things
 WATCH_SECONDS = 0.02
 
 
@@ -104,22 +105,33 @@ _PACKAGES = ("jinja2", "markupsafe")
 
 
 def _watch(process: subprocess.Popen[bytes], done: threading.Event) -> None:
-    """Ends a process that takes too long or, where it cannot limit itself, too much memory."""
-    waited = 0.0
+    """Ends a process that never answers or, where it cannot limit itself, that uses too much."""
+    watched = None if sys.platform == "linux" else _Watched(process.pid)
+    deadline = time.monotonic() + WALL_SECONDS
     while not done.wait(WATCH_SECONDS):
-        waited += WATCH_SECONDS
-        if waited > WALL_SECONDS or _is_too_large(process.pid):
+        if time.monotonic() > deadline or (watched is not None and watched.is_over()):
             process.kill()
             return
 
 
-def _is_too_large(pid: int) -> bool:
-    if sys.platform == "linux":
-        return False
-    try:
-        return psutil.Process(pid).memory_info().rss > MEMORY
-    except psutil.Error:
-        return False
+class _Watched:
+    """A process on a system without limits for processes."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._before = self._worked()
+
+    def is_over(self) -> bool:
+        """Whether it has used more time or memory than it may."""
+        try:
+            too_large = self._process.memory_info().rss > MEMORY
+            return too_large or self._worked() - self._before > CPU_SECONDS
+        except psutil.Error:
+            return False  # it is gone
+
+    def _worked(self) -> float:
+        spent = self._process.cpu_times()
+        return spent.user + spent.system
 
 
 def _end(process: subprocess.Popen[bytes]) -> str:
