@@ -88,7 +88,7 @@ def test_a_folder_may_say_that_nothing_comes_first(folder):
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"tokenizer_config": CONFIG}, "tokenizer.json or tokenizer.model"),
+        ({"tokenizer_config": CONFIG}, "tokenizer.json, tokenizer.model or vocab.txt"),
         ({"tokenizer": {"version": "1.0"}}, "tokenizer.json"),
         ({"tokenizer": "plain.json", "tokenizer_config": {"bos_token": "<zz>"}}, "<zz>"),
         ({"tokenizer": "plain.json", "tokenizer_config": {"bos_token": 7}}, "bos_token"),
