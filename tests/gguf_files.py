@@ -11,6 +11,7 @@ import struct
 
 import gguf
 import numpy as np
+import tokenizers
 from safetensors.numpy import load_file
 
 STRING, ARRAY, UINT32, INT32, FLOAT32, BOOL, UINT64 = 8, 9, 4, 5, 6, 7, 10
@@ -200,6 +201,31 @@ def _llama3_divisors(head_dim, rope):
             smooth = (turns - low) / (high - low)
             divisors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
     return np.float32(divisors)
+
+
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}"
+    "<|im_start|>"
+)
+
+
+def byte_tokenizer_metadata(rows):
+    """A tokenizer of bytes and chat marks for a model of so many rows."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    tokens = ["<|im_start|>", "<|im_end|>", *alphabet][:rows]
+    merged = tokens[2] + tokens[3]
+    tokens[-1] = merged
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3, 3] + [1] * (len(tokens) - 2),
+        "tokenizer.ggml.merges": [f"{tokens[2]} {tokens[3]}"],
+        "tokenizer.ggml.bos_token_id": 0,
+        "tokenizer.ggml.eos_token_id": 1,
+        "tokenizer.ggml.add_bos_token": False,
+        "tokenizer.chat_template": TEMPLATE,
+    }
 
 
 # Files byte by byte, to put anything in them.

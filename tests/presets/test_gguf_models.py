@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import gguf
 import numpy as np
 import pytest
-import tokenizers
-from gguf_files import add, write_golden
+from gguf_files import TEMPLATE, add, byte_tokenizer_metadata, write_golden
 from preset_files import LLAMA_CONFIG, safetensors_bytes
 from tiny import GOLDENS
 
@@ -179,6 +179,25 @@ def test_all_the_types_that_are_read_are_tested():
         assert gguf.GGML_QUANT_SIZES[Kind(number)] == tuple(sizes)
 
 
+def test_reading_a_tensor_takes_its_own_memory_and_a_little_more(tmp_path):
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    data = random_blocks("Q4_K", (4096, 2048), 0)
+    writer.add_tensor("large", data, raw_dtype=Kind.Q4_K)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    source = GgufTensors([path], [read_header(path)])
+    tracemalloc.start()
+    values = source.read("large")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    source.close()
+    assert values.nbytes == 2**25
+    assert peak < values.nbytes + 8e6
+
+
 @pytest.mark.parametrize("kind", ("Q8_0", "Q6_K"))
 def test_tensors_of_many_chunks_are_read_whole(kind, tmp_path):
     shape = (700, 1024)  # 2.7 chunks
@@ -243,31 +262,6 @@ def test_a_head_of_its_own_is_refused_by_a_tied_family(head_kind, tmp_path):
 
 
 # With a tokenizer, a file is a whole task.
-
-END = "<|im_end|>"
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}"
-    "<|im_start|>"
-)
-
-
-def byte_tokenizer_metadata(rows):
-    """A tokenizer of bytes and chat marks for a model of so many rows."""
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    tokens = ["<|im_start|>", END, *alphabet][:rows]
-    merged = tokens[2] + tokens[3]
-    tokens[-1] = merged
-    return {
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "smollm",
-        "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.token_type": [3, 3] + [1] * (len(tokens) - 2),
-        "tokenizer.ggml.merges": [f"{tokens[2]} {tokens[3]}"],
-        "tokenizer.ggml.bos_token_id": 0,
-        "tokenizer.ggml.eos_token_id": 1,
-        "tokenizer.ggml.add_bos_token": False,
-        "tokenizer.chat_template": TEMPLATE,
-    }
 
 
 def test_a_whole_task_generates_chats_and_starts_as_the_file_says(tmp_path):
