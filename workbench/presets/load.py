@@ -22,6 +22,7 @@ from workbench.presets.handles import resolve
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.loading import WeightLoader
 from workbench.presets.manifest import Manifest
+from workbench.presets.memory import check_listed, check_weights
 from workbench.presets.paths import has_file, preset_file
 from workbench.presets.progress import Progress, report
 from workbench.presets.registry import Family
@@ -184,10 +185,12 @@ def _build_backbone(
         report(Progress("building", 0, None, file))
         with _named_errors(file):
             return cls(**arguments)
+    check_listed(handle, arguments["dtype"])
     resolve(handle)  # only now, that the model is known to fit, are its weights downloaded
     preset.manifest.start()
     source = preset.open_weights()
     try:
+        check_weights(handle, cls.__name__, arguments, source)
         with _named_errors(file):
             rules = rules_for(preset.weight_rules, arguments)
         loader = WeightLoader(source, rules, repeats(arguments), preset.ignored_weights)

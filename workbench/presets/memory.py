@@ -7,6 +7,7 @@ with `tests/bench/memory.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import Any, Self
 
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
 from workbench.presets.catalog import PresetInfo, find, presets
+from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.free_memory import free_memory, limit, resident
 
 __all__ = ["Estimate", "check", "estimate_config", "estimate_preset", "free_memory", "limit"]
 
 DEFAULT_LENGTH = 1024
+LOAD_LENGTH = 256  # what a model has to have room for, to be loaded at all
 PROCESS = 450e6  # the interpreter, Keras and JAX, and XLA while it compiles
 # Bytes of a weight, and of a number in the cache and between layers.
 DTYPES = {
@@ -180,6 +183,8 @@ def estimate_preset(
         SettingError: the dtype is not known.
     """
     info = preset if isinstance(preset, PresetInfo) else find(str(preset))
+    if dtype is None and info is not None and info.stored_dtype in ("int8", "int4"):
+        dtype = info.stored_dtype
     sizes = Sizes.of_preset(info) if info is not None else _sizes_of_folder(preset)
     return _estimate(sizes, dtype, length, batch, training, lora_rank)
 
@@ -189,7 +194,7 @@ def check(
     sizes: Sizes,
     dtype: Any = None,
     *,
-    family: str | None = None,
+    alike: Sequence[PresetInfo] = (),
     length: int = DEFAULT_LENGTH,
     free: int | None = None,
 ) -> None:
@@ -199,7 +204,7 @@ def check(
         what: the preset's handle, for the message.
         sizes: of the model.
         dtype: as for `estimate_config`.
-        family: its name in the catalog, smaller presets of which are named; None for none.
+        alike: presets that may be named in its place, where they are smaller.
         length: tokens of a sequence.
         free: bytes; None for what `free_memory()` says.
 
@@ -213,8 +218,39 @@ def check(
     raise MemoryTooSmallError(
         f"{what} in {dtype_name(dtype)} needs {needed} for {length} tokens; free here are "
         f"{gigabytes(free)}, of which {gigabytes(limit(free))} may be used. "
-        + _advice(sizes, dtype, family, length, free)
+        + _advice(sizes, dtype, alike, length, free)
     )
+
+
+def check_listed(handle: object, dtype: Any) -> None:
+    """`check` a preset of the catalog before it is downloaded; others pass.
+
+    Raises:
+        MemoryTooSmallError: it does not fit.
+    """
+    info = find(str(handle))
+    if info is not None and not info.stored_dtype.startswith("int"):
+        alike = [preset for preset in presets() if preset.family == info.family]
+        check(info.name, Sizes.of_preset(info), dtype, alike=alike, length=LOAD_LENGTH)
+
+
+def check_weights(
+    handle: object, backbone: str, arguments: Mapping[str, Any], source: TensorSource
+) -> None:
+    """`check` a preset whose weight files are open, before the first weight is read.
+
+    Args:
+        handle: for the message.
+        backbone: the name of the class that will be built.
+        arguments: its arguments, `dtype` among them.
+        source: the weight files.
+
+    Raises:
+        MemoryTooSmallError: it does not fit.
+    """
+    alike = [preset for preset in presets() if preset.backbone == backbone and preset.supported]
+    sizes = Sizes.of_arguments(arguments, tensor_sizes(source))
+    check(str(handle), sizes, arguments["dtype"], alike=alike, length=LOAD_LENGTH)
 
 
 def _fits(needed: Estimate, free: int) -> bool:
@@ -222,7 +258,7 @@ def _fits(needed: Estimate, free: int) -> bool:
     return needed.total - min(resident(), needed.process) <= limit(free)
 
 
-def _advice(sizes: Sizes, dtype: Any, family: str | None, length: int, free: int) -> str:
+def _advice(sizes: Sizes, dtype: Any, alike: Sequence[PresetInfo], length: int, free: int) -> str:
     """What would fit, or that nothing does."""
     size = _bytes(dtype)[0]
     tried = {f'dtype="{name}"': (sizes, name, length) for name in SMALLER_DTYPES}
@@ -234,8 +270,8 @@ def _advice(sizes: Sizes, dtype: Any, family: str | None, length: int, free: int
     shorter = length // 4
     if _fits(estimate := _estimate(sizes, dtype, shorter), free):
         fitting[f"{shorter} tokens"] = estimate
-    alike = [p for p in presets() if p.family == family and p.parameters < sizes.parameters]
-    for preset in sorted(alike, key=lambda p: -p.parameters):
+    smaller = [preset for preset in alike if preset.parameters < sizes.parameters]
+    for preset in sorted(smaller, key=lambda preset: -preset.parameters):
         if _fits(estimate := estimate_preset(preset, dtype, length=length), free):
             fitting[preset.name] = estimate
     if not fitting:
@@ -266,16 +302,23 @@ def _estimate(
     return Estimate(
         weights=int(sizes.parameters * stored),
         cache=int(sizes.layers * pair * slots * computed),
-        activations=int(max(working, sizes.largest * 4)),
+        activations=int(working + _widened(sizes, computed)),
         optimizer=int(2 * trained * stored) if training else 0,
         process=int(PROCESS),
     )
 
 
+def _widened(sizes: Sizes, computed: int) -> int:
+    """On CPU XLA makes a float32 copy of 16-bit weights that it multiplies by, one at a time."""
+    import jax
+
+    return sizes.largest * 4 if computed < 4 and jax.default_backend() == "cpu" else 0
+
+
 def _generating(sizes: Sizes, computed: int, length: int, batch: int) -> float:
     """Reading a prompt of the whole length: one layer's numbers, then the logits' of a token."""
     tokens = batch * length
-    scores = 2 * batch * sizes.heads * length**2 * 4
+    scores = 2 * batch * (sizes.heads + 1) * length**2 * 4  # the distances are as many again
     attention = tokens * (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim * computed
     network = 3 * tokens * sizes.inner * computed
     stream = 3 * tokens * sizes.width * computed
@@ -326,11 +369,9 @@ def _sizes_of_folder(handle: str | Path) -> Sizes:
         source.close()
 
 
-def tensor_sizes(source: Any) -> list[int]:
+def tensor_sizes(source: TensorSource) -> list[int]:
     """How many numbers each tensor of a file holds."""
-    from math import prod
-
-    return [prod(source.shape(name)) for name in source.names()]
+    return [math.prod(source.shape(name)) for name in source.names()]
 
 
 def gigabytes(size: float) -> str:

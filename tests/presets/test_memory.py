@@ -1,0 +1,163 @@
+"""Memory estimates: their parts against real arrays, and refusals before a weight is read."""
+
+from __future__ import annotations
+
+import jax
+import pytest
+from tiny import GOLDENS, tiny_backbone
+
+from workbench.errors import MemoryTooSmallError, PresetError, SettingError
+from workbench.models import Backbone, CausalLM
+from workbench.presets import catalog, free_memory, memory
+from workbench.presets.memory import Sizes, estimate_config, estimate_preset
+
+GB = 10**9
+
+
+def real_bytes(arrays):
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(arrays))
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+def test_weights_and_cache_are_those_of_the_arrays(family):
+    backbone = tiny_backbone(family)
+    found = estimate_config(backbone.config, "float32", length=64, batch=3)
+    assert found.cache == real_bytes(backbone.init_cache(3, 64))
+    weights = real_bytes([variable.value for variable in backbone.variables])
+    assert found.weights <= weights, "norms and biases are left out"
+    assert found.weights == pytest.approx(weights, rel=0.05)
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+def test_the_optimizer_keeps_two_numbers_for_each_trained_one(rank):
+    backbone = tiny_backbone("llama")
+    found = estimate_config(backbone.config, "float32", length=8, training=True, lora_rank=rank)
+    if rank is not None:
+        backbone.enable_lora(rank)
+    trained = real_bytes([variable.value for variable in backbone.trainable_variables])
+    assert found.optimizer == pytest.approx(2 * trained, rel=0.02)
+
+
+def test_estimates_of_folders_count_every_tensor():
+    for folder in ("keras_hub/llama", "hf/llama"):
+        found = estimate_preset(GOLDENS / folder, "float32", length=32)
+        backbone = Backbone.from_preset(str(GOLDENS / folder), dtype="float32")
+        assert found.weights == real_bytes([variable.value for variable in backbone.variables])
+        assert found.cache == real_bytes(backbone.init_cache(1, 32))
+
+
+def test_estimates_by_name_and_by_folder_agree():
+    name = "stories_tiny_en"
+    assert estimate_preset(name) == estimate_preset(catalog.EMBEDDED / name)
+    assert estimate_preset(name) == estimate_preset(catalog.find(name))
+
+
+def test_every_preset_has_an_estimate_that_its_weights_dominate():
+    for info in catalog.presets():
+        found = estimate_preset(info, "bfloat16")
+        assert found.weights == 2 * info.parameters
+        assert found.total > found.weights
+        if info.parameters > 5e9:
+            assert found.total < 1.4 * found.weights, info.name
+
+
+def test_a_smaller_dtype_and_a_shorter_text_take_less():
+    info = catalog.find("gemma2_2b_en")
+    totals = [
+        estimate_preset(info, dtype).total for dtype in ("float32", "bfloat16", "int8", "int4")
+    ]
+    assert totals == sorted(totals, reverse=True) and len(set(totals)) == 4
+    lengths = [estimate_preset(info, "float32", length=length).total for length in (64, 1024, 8192)]
+    assert lengths == sorted(lengths)
+    generating, lora, training = (
+        estimate_preset(info, "float32", length=256, training=training, lora_rank=rank).total
+        for training, rank in ((False, None), (True, 8), (True, None))
+    )
+    assert generating < lora < training
+
+
+def test_presets_stored_as_integers_stay_so_unless_asked():
+    assert estimate_preset("llama2_7b_en_int8").weights == pytest.approx(6.74e9, rel=0.01)
+    assert estimate_preset("llama2_7b_en_int8", "bfloat16").weights > 13e9
+
+
+def test_dtypes_are_policies_or_their_names():
+    import keras
+
+    policy = keras.dtype_policies.get("mixed_bfloat16")
+    assert estimate_preset("gpt2_base_en", policy) == estimate_preset("gpt2_base_en", policy.name)
+    assert estimate_preset("gpt2_base_en", "int8_from_float32").cache > 0
+    with pytest.raises(SettingError, match="bfloat16"):
+        estimate_preset("gpt2_base_en", "float17")
+
+
+def test_what_is_not_here_is_not_estimated():
+    with pytest.raises(PresetError, match="download it first"):
+        estimate_preset("hf://someone/something")
+    with pytest.raises(PresetError, match="no such"):
+        estimate_preset("./no_such_folder")
+
+
+def test_an_estimate_reads_well():
+    said = str(estimate_preset("gemma2_2b_en", "bfloat16"))
+    assert "(weights 5.2 GB, cache " in said and "optimizer" not in said
+
+
+def test_refusals_name_what_fits(monkeypatch):
+    sizes = Sizes.of_preset(catalog.find("gemma2_9b_en"))
+    alike = [preset for preset in catalog.presets() if preset.family == "Gemma 2"]
+    memory.check("gemma2_9b_en", sizes, "bfloat16", alike=alike, free=40 * GB)
+    with pytest.raises(MemoryTooSmallError) as refusal:
+        memory.check("gemma2_9b_en", sizes, "bfloat16", alike=alike, free=16 * GB)
+    text = str(refusal.value)
+    assert 'dtype="int8"' in text and "gemma2_2b_en" in text
+    assert 'dtype="bfloat16"' not in text and "gemma2_27b_en" not in text
+    assert "14.4 GB may be used" in text
+    with pytest.raises(MemoryTooSmallError, match="another machine"):
+        memory.check("gemma2_9b_en", sizes, "bfloat16", alike=alike, free=GB)
+
+
+def test_a_shorter_text_is_named_where_it_helps():
+    sizes = Sizes.of_preset(catalog.find("gpt2_base_en"))
+    short = memory.estimate_preset("gpt2_base_en", "float32", length=2048).total
+    with pytest.raises(MemoryTooSmallError, match="2048 tokens"):
+        memory.check("gpt2_base_en", sizes, "float32", length=8192, free=int(short / 0.85))
+
+
+@pytest.mark.parametrize("folder", ["keras_hub/llama", "hf/llama"])
+def test_loading_is_refused_before_a_weight_is_read(folder, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**6)
+    monkeypatch.setattr(memory, "resident", lambda: 0)
+    monkeypatch.setattr("workbench.presets.load.WeightLoader", None)
+    with pytest.raises(MemoryTooSmallError, match="llama in float32 needs"):
+        CausalLM.from_preset(str(GOLDENS / folder), dtype="float32")
+
+
+def test_a_listed_preset_is_refused_before_its_download(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 16 * GB)
+    with pytest.raises(MemoryTooSmallError, match=r"gemma2_27b_en in bfloat16.*gemma2_2b_en"):
+        memory.check_listed("gemma2_27b_en", "bfloat16")
+    memory.check_listed("gemma3_270m", "bfloat16")
+
+
+def test_a_container_has_less_free_than_its_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(free_memory, "CGROUP", tmp_path)
+    machine = free_memory.free_memory()
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("700000\n")
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 200000\n")
+    assert free_memory.free_memory() == 500_000 < machine
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory.free_memory() > 500_000
+    assert memory.limit(1000) == 900
+
+
+def test_an_accelerator_says_what_it_has(monkeypatch):
+    class Device:
+        platform = "gpu"
+
+        def memory_stats(self):
+            return {"bytes_limit": 1000, "bytes_in_use": 400}
+
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
+    assert free_memory.free_memory() == 600
