@@ -2,7 +2,9 @@
 
 import json
 
+import make_data
 import pytest
+import tokenizers
 
 from workbench.errors import ChatTemplateError, PresetError, PromptError, SettingError
 from workbench.tokenizers import (
@@ -96,6 +98,30 @@ def test_byte_pair_files_give_the_same_ids(data, cases, tokenizer_of):
         if case["tokenizer"] == "bytes":
             arguments = (case["messages"], tokenizer, case["arguments"])
             assert template_of(case).ids(*arguments) == case["ids"]
+
+
+def test_phi3_marks_swallow_the_line_end_after_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_data, "DATA", tmp_path)
+    named = ["<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"]
+    make_data.train("phi3", vocab_size=400, add_dummy_prefix=True, user_defined_symbols=named)
+    content = make_data.transformers_json("phi3", spaced=True)
+    tokenizer = SentencePieceTokenizer(tmp_path / "phi3.spm")
+    marks = [
+        {**make_data.added_token(tokenizer.token_to_id(mark), mark, True), "rstrip": True}
+        for mark in named
+    ]
+    content["added_tokens"] += marks  # as the family's file says
+    content["truncation"] = None
+    oracle = tokenizers.Tokenizer.from_str(json.dumps(content))
+    said = [
+        {"role": "user", "content": "The fox?"},
+        {"role": "assistant", "content": "It runs."},
+        {"role": "user", "content": "The dog\n\nsleeps"},
+    ]
+    text = "".join(f"<|{m['role']}|>\n{m['content']}<|end|>\n" for m in said) + "<|assistant|>\n"
+    expected = oracle.encode(text, add_special_tokens=False).ids
+    template = ChatTemplate(built_in_chat_template("phi3"))
+    assert template.ids(said, tokenizer) == expected
 
 
 def test_what_looks_like_a_control_token_reads_as_it_was_written(tokenizer_of):

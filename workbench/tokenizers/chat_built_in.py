@@ -106,9 +106,11 @@ The assistant gives helpful, detailed, and polite answers to the user\\'s questi
 )
 
 # The marks swallow the line end that the card shows after each: here it is not written.
+# They stand here as words, for it is from a template that they are known (`chat.marks`).
 PHI3 = """\
+{%- set marks = {'system': '<|system|>', 'user': '<|user|>', 'assistant': '<|assistant|>'} -%}
 {%- for message in messages -%}
-{{- '<|' + message.role + '|>' + message.content | trim + '<|end|>' -}}
+{{- marks[message.role] + message.content | trim + '<|end|>' -}}
 {%- endfor -%}
 {{- '<|assistant|>' if add_generation_prompt -}}
 """
