@@ -66,7 +66,7 @@ class GgufSettings:
             raise self.error(key, "a value", "none")
         if isinstance(value, np.ndarray):
             if value.size == 0 or (value != value[0]).any():
-                raise self.error(key, "one value for all layers", shown(value.tolist()))
+                raise self.error(key, "one value for all layers", shown(value[:8].tolist()))
             return value[0].item()
         return value
 
