@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import check_rate, check_size
-from workbench.backbones.layers.named import NamedDense
+from workbench.backbones.layers.dense import NamedDense
 from workbench.errors import SettingError
 from workbench.tasks.task import Task
 from workbench.tasks.text_classifier_preprocessor import TextClassifierPreprocessor

@@ -22,7 +22,8 @@ from workbench.backbones.families.shared_rules import (
     hub_norm,
     hub_projection,
 )
-from workbench.backbones.layers.named import NamedDense, TokenEmbedding
+from workbench.backbones.layers.dense import NamedDense
+from workbench.backbones.layers.named import TokenEmbedding
 from workbench.backbones.weights import Rule
 from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.transformers_config import Transformers
