@@ -3,7 +3,7 @@
 const BROWSE_HELP = [
   "Search and filters work at once, without the kernel. A click on a column's title sorts by it.",
   "Arrow keys walk through the table, Enter opens a preset's card, Escape leads back.",
-  "What a preset needs is worked out from its configuration: weights, cache for a full context, activations.",
+  "What a preset needs is worked out from its configuration: weights, cache and working memory for 1,024 tokens.",
   "It fits here when that is less than the memory that is free now.",
   "From Python: panel.select(name), panel.load(name), panel.cancel(), panel.wait(), panel.model.",
 ];

@@ -32,7 +32,7 @@ function createFact(label, value) {
 }
 
 function createNeed({ name, chosen, need, fits }) {
-  const options = { class: `wb-preset-need${chosen ? " wb-chosen" : ""}${fits ? "" : " wb-unfit"}` };
+  const options = { class: `wb-preset-need${chosen ? " wb-picked" : ""}${fits ? "" : " wb-unfit"}` };
   return make(
     "div",
     options,

@@ -12,7 +12,8 @@ from .model import short_count
 if TYPE_CHECKING:
     from workbench.presets.catalog import PresetInfo
 
-DTYPES = ("auto", "float32", "bfloat16", "int8", "int4")
+QUANTISED = ("int8", "int4")
+DTYPES = ("auto", "float32", "bfloat16", *QUANTISED)
 
 
 def check_dtype(value: object) -> str:
@@ -48,7 +49,7 @@ def machine() -> dict[str, int]:
 
 
 def auto_dtype() -> str:
-    """The dtype presets are loaded in where none is asked for."""
+    """The dtype presets are loaded in where none is asked for and none is quantised."""
     from workbench.presets.fast_dtype import fast_dtype
 
     return fast_dtype()
@@ -82,7 +83,8 @@ def needs_of(info: PresetInfo) -> dict[str, int]:
     from workbench.presets import memory
 
     needs = {dtype: memory.estimate_preset(info, dtype).total for dtype in DTYPES[1:]}
-    return {"auto": needs[auto_dtype()], **needs}
+    auto = info.stored_dtype if info.stored_dtype in QUANTISED else auto_dtype()
+    return {"auto": needs[auto], **needs}
 
 
 def gate_of(info: PresetInfo) -> str:

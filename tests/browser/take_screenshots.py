@@ -1,4 +1,5 @@
-"""Take the README's pictures: the generate panel streaming in JupyterLab, in light and in dark.
+"""Take the README's pictures in JupyterLab, in light and in dark: the generate panel streaming,
+and the preset browser with a card open.
 
 python tests/browser/take_screenshots.py widgets/screenshots "A shy lighthouse stood by the sea." 1
 """
@@ -20,19 +21,46 @@ lm = wb.models.CausalLM.from_preset("stories_tiny_en")
 panel = wb.generate(lm, prompt="{prompt}", seed={seed})
 panel"""
 SLOW = "from doubles import slow_down\npace = slow_down(lm, 0)"
+BROWSE = """import workbench as wb
+
+panel = wb.browse()
+panel"""
+CARD = "gemma3_instruct_270m"
 
 TO_THE_TOP = """
 for (let e = document.querySelector(".jp-CodeCell"); e; e = e.parentElement) e.scrollTop = 0
 """
 
 
-def take(page, lab, folder, tokens):
-    notebook = Notebook(page, lab, "stories.ipynb")
+def open_notebook(page, lab, name):
+    notebook = Notebook(page, lab, name)
     notebook.open()
-    page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+    if page.locator("#jp-left-stack").is_visible():
+        page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
     notebook.run_all()
     page.locator(".wb-status", has_text="idle").wait_for(timeout=60_000)
     notebook.ready()
+    return notebook
+
+
+def shoot(page, path):
+    """The first cell with its output."""
+    page.evaluate(TO_THE_TOP)
+    page.screenshot(path=path, clip=page.locator(".jp-CodeCell").first.bounding_box())
+
+
+def take_browser(page, lab, folder):
+    page.set_viewport_size({"width": 1180, "height": 1200})
+    notebook = open_notebook(page, lab, "presets.ipynb")
+    page.get_by_label("fits here").check()
+    notebook.value(f"panel.select('{CARD}')")
+    for theme in ("Light", "Dark"):
+        notebook.theme(f"JupyterLab {theme}")
+        shoot(page, folder / f"browse-{theme.lower()}.png")
+
+
+def take(page, lab, folder, tokens):
+    notebook = open_notebook(page, lab, "stories.ipynb")
     notebook.value("(panel.start(), panel.wait())")  # compiles
     notebook.value("setattr(pace, 'delay', 0.006)")
     for theme in ("Light", "Dark"):
@@ -40,9 +68,7 @@ def take(page, lab, folder, tokens):
         page.get_by_role("button", name="Generate").click()
         page.locator(".wb-status", has_text="tok/s").wait_for()
         page.wait_for_function(f"document.querySelectorAll('.wb-token').length > {tokens}")
-        page.evaluate(TO_THE_TOP)
-        cell = page.locator(".jp-CodeCell").first.bounding_box()
-        page.screenshot(path=folder / f"generate_{theme.lower()}.png", clip=cell)
+        shoot(page, folder / f"generate_{theme.lower()}.png")
         notebook.value("panel.wait()")
 
 
@@ -56,6 +82,7 @@ def main():
     asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, Lab(Path(temporary) / "lab") as lab:
         lab.write("stories.ipynb", [CELL.format(prompt=asked.prompt, seed=asked.seed), SLOW])
+        lab.write("presets.ipynb", [BROWSE])
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS
@@ -63,6 +90,7 @@ def main():
             page = browser.new_page(
                 viewport={"width": 1180, "height": 960}, device_scale_factor=1.5
             )
+            take_browser(page, lab, asked.folder)
             take(page, lab, asked.folder, asked.tokens)
             browser.close()
 

@@ -69,8 +69,8 @@ def test_a_load_can_be_cancelled(notebook):
 def test_from_fits_here_over_the_card_to_a_text(notebook):
     open_card(notebook)
     load(notebook)
-    amount = notebook.page.locator(".wb-preset-amount", has_text=re.compile(r"MB of [\d.]+ MB · .* left"))
-    amount.wait_for()
+    amount = re.compile(r"MB of [\d.]+ MB · .* left")
+    notebook.page.locator(".wb-preset-amount", has_text=amount).wait_for()
     browse_status(notebook, r"loading \d+ %")
     assert "reading model.weights.h5" in notebook.page.locator(".wb-preset-stage").text_content()
     browse_status(notebook, "loaded")

@@ -78,6 +78,8 @@ def test_needs_are_those_of_the_memory_estimate():
         for dtype in ("float32", "bfloat16", "int8", "int4"):
             assert needs[dtype] == memory.estimate_preset(preset, dtype).total
         assert needs["auto"] == memory.estimate_preset(preset).total
+    quantised = BrowsePanel((info("small", stored_dtype="int8"),)).rows[0]["needs"]
+    assert quantised["auto"] == quantised["int8"] < quantised["float32"]
 
 
 def test_a_preset_fits_where_the_memory_check_lets_it_through():
