@@ -253,6 +253,20 @@ def test_what_another_program_cached_is_used(hub, cache):
     assert resolve(HANDLE) == folder
 
 
+def test_links_lead_into_the_cache_and_not_out_of_it(hub, cache, tmp_path):
+    """Newer versions of the library keep what several repositories share in one place for all."""
+    folder = resolve(HANDLE)
+    blob, shared = (folder / BIG).resolve(), cache / "blobs" / "ab" / "abcd"
+    shared.parent.mkdir(parents=True)
+    blob.rename(shared)
+    blob.symlink_to(shared)
+    wb.models.Backbone.from_preset(HANDLE)
+    blob.unlink()
+    blob.symlink_to(shared.rename(tmp_path / "outside"))
+    with refused("a link leading outside"):
+        wb.models.Backbone.from_preset(HANDLE)
+
+
 def test_a_broken_connection_is_continued(hub):
     hub.cut[BIG] = 10 * CHUNK
     folder = resolve(HANDLE)

@@ -332,3 +332,10 @@ def test_where_the_files_are_mounted_nothing_is_downloaded(hub, tmp_path, monkey
     )
     assert resolve(HANDLE) == mounted
     assert hub.sent == {}
+
+
+def test_a_mount_that_fails(hub, monkeypatch):
+    monkeypatch.setenv("TBE_RUNTIME_ADDR", f"127.0.0.1:{hub.port}")
+    monkeypatch.setattr(hub, "answer", lambda handler, *_: handler.reply_json({}))
+    with refused(r"own copy cannot be mounted \(BackendError\)"):
+        resolve(HANDLE)

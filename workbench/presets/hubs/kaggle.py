@@ -20,7 +20,13 @@ import requests
 from kagglehub.clients import build_kaggle_client
 from kagglehub.colab_cache_resolver import ModelColabCacheResolver
 from kagglehub.config import get_cache_folder, get_kaggle_credentials
-from kagglehub.exceptions import BackendError, handle_call
+from kagglehub.exceptions import (
+    BackendError,
+    ColabEnvironmentError,
+    CredentialError,
+    KaggleEnvironmentError,
+    handle_call,
+)
 from kagglehub.handle import ModelHandle, parse_model_handle
 from kagglehub.integrity import get_md5_checksum_from_response
 from kagglehub.kaggle_cache_resolver import ModelKaggleCacheResolver
@@ -54,6 +60,7 @@ _LOST = (
     requests.exceptions.Timeout,
     requests.exceptions.ChunkedEncodingError,
 )
+_NOT_MOUNTED = (BackendError, ColabEnvironmentError, CredentialError, KaggleEnvironmentError)
 
 
 def fetch(handle: str, weights: bool = True) -> Path:
@@ -98,8 +105,10 @@ def _fetch(model: ModelHandle, handle: str, weights: bool, transfer: Transfer) -
             if any(mount.is_supported(model) for mount in _mounts()):
                 return Path(kagglehub.model_download(str(model)))
             return _download(model, handle, weights, transfer)
-        except (requests.exceptions.RequestException, BackendError) as error:
+        except requests.exceptions.RequestException as error:
             problem = _explained(error, model)
+        except _NOT_MOUNTED as error:
+            problem = f"the notebook's own copy cannot be mounted ({type(error).__name__})"
         folder = cache.found(model, weights)
         if folder is None:
             raise PresetError(f"{handle}: {problem}")
@@ -219,12 +228,8 @@ def _continue(partial: PartialFile, address: str) -> bytes | None:
         return None if stated is None else base64.b64decode(stated)
 
 
-def _explained(
-    error: requests.exceptions.RequestException | BackendError, model: ModelHandle
-) -> str:
+def _explained(error: requests.exceptions.RequestException, model: ModelHandle) -> str:
     """What is wrong and what to do. The library's own words may hold signed addresses."""
-    if isinstance(error, BackendError):
-        return "Kaggle could not mount the model in this notebook. Try again later"
     if error.response is None:
         return (
             f"Kaggle cannot be reached, and the cache {get_cache_folder()} holds no complete "
