@@ -15,7 +15,15 @@ from workbench.presets.load_job import LoadJob
 from .cells import owned
 from .pace import Throttle
 from .panel import Panel, page_source
-from .preset_rows import check_dtype, check_name, dtype_choices, line_of, machine, row_of
+from .preset_rows import (
+    absence_of,
+    check_dtype,
+    check_name,
+    dtype_choices,
+    line_of,
+    machine,
+    row_of,
+)
 
 if TYPE_CHECKING:
     from workbench.presets.catalog import PresetInfo
@@ -157,7 +165,7 @@ class BrowsePanel(Panel):
         """A preset that can be loaded, or a SettingError."""
         info = self._presets[check_name(name, self._presets)]
         if not info.supported:
-            raise SettingError(f"{info.name}: the family {info.family} is not here yet")
+            raise SettingError(f"{info.name}: {absence_of(info)}")
         return info
 
     def _begin(self, info: PresetInfo) -> LoadJob:

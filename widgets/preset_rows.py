@@ -72,7 +72,7 @@ def row_of(info: PresetInfo) -> dict[str, Any]:
         "embedded": info.embedded,
         "supported": info.supported,
         "cls": "Seq2SeqLM" if info.encoder else "CausalLM",
-        "absent": "" if info.supported else f"The family {info.family} is not here yet.",
+        "absent": "" if info.supported else absence_of(info),
         "gate": gate_of(info) if info.gated else "",
         "needs": needs_of(info),
     }
@@ -87,17 +87,22 @@ def needs_of(info: PresetInfo) -> dict[str, int]:
     return {"auto": needs[auto], **needs}
 
 
+def absence_of(info: PresetInfo) -> str:
+    """Why a preset cannot be loaded by this version."""
+    if info.modality == "text":
+        return f"The family {info.family} is not here yet."
+    return f"{info.family} for {info.modality} is not here yet: this version loads text models."
+
+
 def gate_of(info: PresetInfo) -> str:
     """What to do before a preset that its owner guards can be downloaded."""
-    hubs = [
-        name
-        for name, handle in (("Kaggle", info.kaggle), ("Hugging Face", info.hugging_face))
-        if handle
-    ]
-    where = " or ".join(hubs) or "its hub"
+    if info.kaggle:
+        hub, token = "Kaggle", "in ~/.kaggle/kaggle.json, or KAGGLE_USERNAME and KAGGLE_KEY"
+    else:
+        hub, token = "Hugging Face", "in HF_TOKEN, or by huggingface_hub.login()"
     return (
-        f"Gated: accept the licence on the model's page at {where} once, signed in, and set up the "
-        "hub's access token on this machine. Then press Load."
+        f"Gated: accept the licence once on the model's page at {hub}, and give this machine your "
+        f"token ({token}). Then press Load."
     )
 
 

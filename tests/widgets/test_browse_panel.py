@@ -100,8 +100,10 @@ def test_a_preset_fits_where_the_memory_check_lets_it_through():
 
 def test_a_gated_preset_says_what_to_do():
     panel = BrowsePanel(PRESETS)
-    assert "accept the licence" in row(panel, "llama_7b")["gate"]
-    assert "Kaggle" in row(panel, "llama_7b")["gate"]
+    gate = row(panel, "llama_7b")["gate"]
+    assert "accept the licence" in gate and "Kaggle" in gate and "KAGGLE_KEY" in gate
+    [other] = BrowsePanel((info("x", gated=True, hugging_face="hf://owner/x"),)).rows
+    assert "Hugging Face" in other["gate"] and "HF_TOKEN" in other["gate"]
     assert row(panel, "stories_tiny_en")["gate"] == ""
 
 
@@ -109,6 +111,8 @@ def test_a_family_that_is_not_here_says_so():
     panel = BrowsePanel(PRESETS)
     assert "Elsewhere is not here yet" in row(panel, "elsewhere")["absent"]
     assert row(panel, "stories_tiny_en")["absent"] == ""
+    [seeing] = BrowsePanel((info("seeing", family="Gemma 3", modality="image+text"),)).rows
+    assert "Gemma 3 for image+text is not here yet" in seeing["absent"]
     with pytest.raises(SettingError, match="Elsewhere"):
         panel.load("elsewhere")
 
