@@ -17,7 +17,7 @@ from workbench.presets.atomic import replacing
 from workbench.presets.files import CONFIG
 from workbench.presets.formats.transformers_tokenizer import token_ids, write_tokenizer
 from workbench.presets.registry import family_of, transformers_of
-from workbench.presets.save import weight_values
+from workbench.presets.save import head_values, weight_values
 from workbench.tasks.task import Task
 
 GENERATION_CONFIG = "generation_config.json"
@@ -55,10 +55,16 @@ def export_to_transformers(
     config = {**files.config(backbone.arguments), "dtype": _stored_dtype(backbone)}
     rules = expand(rules_for(files.rules, backbone.arguments), repeats(backbone.arguments))
     values = weight_values(backbone)
+    head = head_values(saved) if isinstance(saved, Task) else {}
+    if head:
+        config |= files.write_head(saved.head_config(), saved.labels)
+        rules |= expand(rules_for(files.head_rules, backbone.arguments), 1)
+        values |= head
     size = sum(np.asarray(variable).nbytes for variable in backbone.weights)
 
     with replacing(Path(folder).expanduser(), size + _ROOM) as new:
         ids = token_ids(None if preprocessor is None else preprocessor.tokenizer)
+        ids |= {} if preprocessor is None else preprocessor.generation_ids()
         _write_json(new / CONFIG, config | ids)
         if preprocessor is not None:
             write_tokenizer(new, preprocessor, files.tokenizer_class)

@@ -48,6 +48,15 @@ class Preprocessor:
 
         return load_preprocessor(preset, cls, **kwargs)
 
+    @property
+    def prompt_frame(self) -> tuple[str | None, str | None]:
+        """The tokens before and after every prompt, None where there is none."""
+        return self.tokenizer.start_token, self.tokenizer.end_token
+
+    def generation_ids(self) -> dict[str, int]:
+        """What Transformers' configs say of how a generated text begins, beside its start token."""
+        return {}
+
     def save_to_preset(self, preset_dir: str) -> None:
         """Write the preprocessor and its tokenizer as a preset folder, all or nothing."""
         from workbench.presets.save import save_preset
@@ -120,6 +129,11 @@ class CausalLMPreprocessor(Preprocessor):
         if single:
             return {k: v[0] for k, v in inputs.items()}, ids[0, 1:], mask[0, 1:]
         return inputs, ids[:, 1:], mask[:, 1:]
+
+    @property
+    def prompt_frame(self) -> tuple[str | None, str | None]:
+        """The tokens before and after every prompt, None where there is none."""
+        return self.tokenizer.start_token if self.add_start_token else None, None
 
     def prompt_ids(self, text: str) -> list[int]:
         """The ids a prompt is continued from: start token first, no end token."""

@@ -108,6 +108,17 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
             return {k: v[0] for k, v in inputs.items()}, labels[0], weights[0]
         return inputs, labels, weights
 
+    @property
+    def prompt_frame(self) -> tuple[str | None, str | None]:
+        """The tokens before and after every text the encoder reads."""
+        return self.tokenizer.start_token, self.tokenizer.end_token
+
+    def generation_ids(self) -> dict[str, int]:
+        """What Transformers' configs say of how the decoder's text begins."""
+        first, *forced = self.decoder_start_ids
+        ids = {"decoder_start_token_id": first}
+        return ids | ({"forced_bos_token_id": forced[0]} if forced else {})
+
     def prompt_ids(self, text: str) -> list[int]:
         """The ids the encoder reads of a text that is to be answered."""
         return [self.tokenizer.start_token_id, *self.tokenizer.tokenize(text), self._end]

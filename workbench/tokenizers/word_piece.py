@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import tokenizers
-from tokenizers import AddedToken, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError
 from workbench.tokenizers.checks import expect, expect_tokens
@@ -109,6 +109,7 @@ class WordPieceTokenizer(LibraryTokenizer):
             strip_accents=self.strip_accents,
             lowercase=self.lowercase,
         )
+        library.decoder = decoders.WordPiece(self.suffix_indicator, cleanup=False)
         if self.split:
             library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         if self.special_tokens_in_strings:

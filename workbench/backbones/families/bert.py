@@ -25,6 +25,7 @@ from workbench.backbones.families.shared_rules import (
 from workbench.backbones.layers.dense import NamedDense
 from workbench.backbones.layers.named import TokenEmbedding
 from workbench.backbones.weights import Rule
+from workbench.errors import PresetError
 from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.registry import Family
@@ -261,6 +262,10 @@ def _head(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_head(head: Mapping[str, Any], labels: tuple[str, ...]) -> dict[str, Any]:
+    if head["activation"] != "linear":
+        raise PresetError.at(
+            "export", "activation", "linear, as Transformers has it", head["activation"]
+        )
     names = labels or tuple(f"LABEL_{index}" for index in range(head["num_classes"]))
     return {
         "architectures": ["BertForSequenceClassification"],

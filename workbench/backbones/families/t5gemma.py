@@ -217,6 +217,11 @@ class T5GemmaSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
         own = {"add_start_token": self.add_start_token, "add_end_token": self.add_end_token}
         return super().get_config() | own
 
+    @property
+    def prompt_frame(self) -> tuple[str | None, str | None]:
+        """The token before every text the encoder reads, where there is one."""
+        return self.tokenizer.start_token if self.add_start_token else None, None
+
     def prompt_ids(self, text: str) -> list[int]:
         """The ids the encoder reads of a text that is to be answered."""
         start = [self.tokenizer.start_token_id] if self.add_start_token else []

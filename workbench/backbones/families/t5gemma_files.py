@@ -161,6 +161,11 @@ def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     return {**encoder, **decoder, **common}
 
 
+def _whole(number: float) -> float:
+    """Transformers takes an integer here, which KerasHub writes as a float."""
+    return int(number) if number == int(number) else number
+
+
 def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     def side(name: str) -> dict[str, Any]:
         return {
@@ -168,6 +173,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
             "is_decoder": name == "decoder",
             **{theirs: arguments[f"{name}_{ours}"] for theirs, ours in _OWN.items()},
             **{theirs: arguments[ours] for theirs, ours in (_COMMON | _OPTIONAL).items()},
+            "query_pre_attn_scalar": _whole(arguments["query_pre_attn_scalar"]),
             "layer_types": list(arguments[f"{name}_layer_types"]),
             "rope_parameters": {
                 "rope_theta": arguments["rope_max_wavelength"],

@@ -23,7 +23,7 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
 
     Args:
         folder: an existing folder.
-        preprocessor: its tokenizer, and whether it puts the start token first.
+        preprocessor: its tokenizer, and the tokens it puts around a prompt.
         sentence_piece_class: what Transformers calls the family's tokenizer; used for
             SentencePiece, as other tokenizers say all in their file.
 
@@ -31,7 +31,8 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
         PresetError: the tokenizer is of a kind those files cannot hold.
     """
     tokenizer = preprocessor.tokenizer
-    starts = preprocessor.add_start_token and tokenizer.start_token is not None
+    before, after = preprocessor.prompt_frame
+    starts = before is not None
     config: dict[str, Any] = {
         theirs: getattr(tokenizer, ours)
         for theirs, ours in _NAMED.items()
@@ -41,7 +42,8 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
         (folder / SENTENCE_PIECE).write_bytes(tokenizer.proto)
         config |= {"tokenizer_class": sentence_piece_class, "legacy": False}
     elif isinstance(tokenizer, LibraryTokenizer):
-        (folder / TOKENIZER).write_text(_library_file(tokenizer, starts), encoding="utf-8")
+        whole = _library_file(tokenizer, before, after)
+        (folder / TOKENIZER).write_text(whole, encoding="utf-8")
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
     else:
         raise PresetError(f"{type(tokenizer).__name__} cannot be written for Transformers")
@@ -57,17 +59,19 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
     (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
 
 
-def _library_file(tokenizer: LibraryTokenizer, starts: bool) -> str:
-    """`tokenizer.json`, with a step that puts the start token first where one is wanted."""
+def _library_file(tokenizer: LibraryTokenizer, before: str | None, after: str | None) -> str:
+    """`tokenizer.json`, with a step that puts tokens around a text where some are wanted."""
     whole = tokenizer.library_json()
-    if not starts or isinstance(tokenizer, TransformersTokenizer):
+    framed = [token for token in (before, after) if token is not None]
+    if not framed or isinstance(tokenizer, TransformersTokenizer):
         return whole
     library = tokenizers.Tokenizer.from_str(whole)
-    start, number = tokenizer.start_token, tokenizer.start_token_id
+    second = before if after is None else None  # an end token divides a pair by itself
     library.post_processor = TemplateProcessing(
-        single=f"{start} $A",
-        pair=f"{start} $A {start} $B",
-        special_tokens=[(start, number)],
+        single=" ".join(token for token in (before, "$A", after) if token),
+        pair=" ".join(token for token in (before, "$A", after, second, "$B:1") if token)
+        + (f" {after}:1" if after else ""),
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in dict.fromkeys(framed)],
     )
     return library.to_str(pretty=True)
 
