@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 # Numbers of a kernel read at once on CPU: XLA copies what a loop slices, and a copy of this size
 # stays in the core's own cache. One row reads best in small pieces, a block of rows in larger.
-_PIECE_OF_ONE, _PIECE_OF_BLOCK = 2**14, 2**17
+_PIECE_OF_ONE, _PIECE_OF_BLOCK = 2**14, 2**18
 _LARGEST_BLOCK = 64
 
 
