@@ -11,7 +11,12 @@ from tokenizers.processors import TemplateProcessing
 
 from workbench.errors import PresetError
 from workbench.presets.files import CHAT_TEMPLATE, TOKENIZER
-from workbench.tokenizers import SentencePieceTokenizer, Tokenizer, TransformersTokenizer
+from workbench.tokenizers import (
+    SentencePieceTokenizer,
+    Tokenizer,
+    TransformersTokenizer,
+    WordPieceTokenizer,
+)
 from workbench.tokenizers.library import LibraryTokenizer
 
 SENTENCE_PIECE = "tokenizer.model"
@@ -53,6 +58,8 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
         "clean_up_tokenization_spaces": False,
         "model_max_length": preprocessor.sequence_length,
     }
+    if isinstance(tokenizer, WordPieceTokenizer):  # the models that read segments
+        config["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     if tokenizer.chat_template is not None:
         (folder / CHAT_TEMPLATE).write_text(tokenizer.chat_template, encoding="utf-8")
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
