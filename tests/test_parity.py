@@ -65,6 +65,7 @@ TRANSFORMERS = {
     "phi3_longrope": "Phi3CausalLM",
     "qwen2": "QwenCausalLM",
     "qwen2_moe": "QwenMoeCausalLM",
+    "qwen2_moe_dense": "QwenMoeCausalLM",  # two of its four layers have experts
     "qwen3": "Qwen3CausalLM",
     "qwen3_moe": "Qwen3MoeCausalLM",
     "vaultgemma": "GemmaCausalLM",

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from tiny import GOLDENS
 
+import workbench as wb
 from workbench.backbones import config
 from workbench.backbones.layers import grouped
 from workbench.backbones.layers.feed_forward import make_mlp
@@ -174,3 +176,62 @@ def test_only_training_adds_the_balance_loss():
 def test_impossible_mixtures_are_refused(settings):
     with pytest.raises(SettingError, match="MoE"):
         layer(**settings)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    """Four layers of which one has experts, and a shared one."""
+    folder = str(GOLDENS / "hf" / "qwen2_moe_dense")
+    return wb.models.Backbone.from_preset(folder, dtype="float32")
+
+
+def test_only_sparse_layers_have_experts(backbone):
+    owners = {w.path.partition("/")[0] for w in backbone.weights if "/experts/" in w.path}
+    assert owners == {"decoder_block_1"}
+
+
+def test_a_backbone_adds_one_loss_a_sparse_layer_and_padding_counts_nowhere(backbone):
+    draw = np.random.default_rng(0)
+    ids = draw.integers(0, 100, (2, 8)).astype("int32")
+    mask = np.array([[1] * 8, [1] * 5 + [0] * 3], "int32")
+    weights = [variable.value for variable in backbone.trainable_variables]
+
+    @jax.jit
+    def run(weights, ids):
+        inputs = {"token_ids": ids, "padding_mask": mask}
+        return backbone.stateless_call(weights, [], inputs, training=True, return_losses=True)
+
+    hidden, _, first = run(weights, ids)
+    noise = np.where(mask, ids, draw.integers(0, 100, (2, 8))).astype("int32")
+    other, _, second = run(weights, noise)
+    assert len(first) == 1
+    assert float(first[0]) > 0
+    assert float(first[0]) == pytest.approx(float(second[0]))
+    real = mask.astype(bool)
+    np.testing.assert_allclose(np.asarray(hidden)[real], np.asarray(other)[real], atol=1e-5)
+
+
+def test_experts_take_no_lora():
+    folder = str(GOLDENS / "hf" / "qwen2_moe_dense")
+    fresh = wb.models.Backbone.from_preset(folder, load_weights=False)
+    with pytest.raises(SettingError, match=r"decoder_block_1/mlp/experts takes no low-rank"):
+        fresh.enable_lora(2, ["query", "experts"])
+    fresh.enable_lora(2)
+    names = {variable.path.split("/")[-2] for variable in fresh.trainable_variables}
+    assert names == {"query", "value"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mlp_only_layers": [4]}, "mlp_only_layers: expected indices from 0 to 3"),
+        ({"mlp_only_layers": 3}, "mlp_only_layers: expected a list"),
+        ({"decoder_sparse_step": 0}, "decoder_sparse_step"),
+        ({"top_k": 6}, "MoE: active"),
+        ({"output_router_logits": True}, "output_router_logits: expected False"),
+    ],
+    ids=str,
+)
+def test_impossible_arguments_are_refused(backbone, settings, message):
+    with pytest.raises(SettingError, match=message):
+        type(backbone)(**{**backbone.arguments, **settings})
