@@ -35,6 +35,12 @@ CASES = {
     "train": (SMALL, "float32", {"length": 128, "batch": 4, "training": True}),
     "train long": (SMALL, "float32", {"length": 512, "batch": 2, "training": True}),
     "train vocabulary": (WIDE, "float32", {"length": 128, "batch": 2, "training": True}),
+    "two prompts": (MEDIUM, "float32", {"length": 1024, "batch": 2}),
+    "lora bfloat16": (
+        SMALL,
+        "bfloat16",
+        {"length": 256, "batch": 2, "training": True, "lora_rank": 4},
+    ),
     "lora": (MEDIUM, "float32", {"length": 256, "batch": 4, "training": True, "lora_rank": 8}),
 }
 

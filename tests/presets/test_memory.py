@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import pytest
 from tiny import GOLDENS, tiny_backbone
@@ -54,19 +56,33 @@ def test_estimates_by_name_and_by_folder_agree():
 
 def test_every_preset_has_an_estimate_that_its_weights_dominate():
     for info in catalog.presets():
-        found = estimate_preset(info, "bfloat16")
-        assert found.weights == 2 * info.parameters
+        found = estimate_preset(info, "float32")
+        assert found.weights == 4 * info.parameters
         assert found.total > found.weights
         if info.parameters > 5e9:
             assert found.total < 1.4 * found.weights, info.name
 
 
-def test_a_smaller_dtype_and_a_shorter_text_take_less():
-    info = catalog.find("gemma2_2b_en")
-    totals = [
-        estimate_preset(info, dtype).total for dtype in ("float32", "bfloat16", "int8", "int4")
-    ]
+@pytest.fixture
+def accelerator(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+
+
+def test_a_smaller_dtype_takes_less(accelerator):
+    dtypes = ("float32", "bfloat16", "int8", "int4")
+    totals = [estimate_preset("gemma2_2b_en", dtype).total for dtype in dtypes]
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == 4
+
+
+def test_on_cpu_16_bit_weights_are_there_in_float32_too():
+    wide, narrow = (estimate_preset("gemma2_2b_en", dtype) for dtype in ("float32", "bfloat16"))
+    assert narrow.weights == wide.weights // 2
+    assert narrow.activations > wide.weights
+    assert estimate_preset("gemma2_2b_en", "int8").total < wide.weights
+
+
+def test_a_shorter_text_takes_less():
+    info = catalog.find("gemma2_2b_en")
     lengths = [estimate_preset(info, "float32", length=length).total for length in (64, 1024, 8192)]
     assert lengths == sorted(lengths)
     generating, lora, training = (
@@ -79,6 +95,25 @@ def test_a_smaller_dtype_and_a_shorter_text_take_less():
 def test_presets_stored_as_integers_stay_so_unless_asked():
     assert estimate_preset("llama2_7b_en_int8").weights == pytest.approx(6.74e9, rel=0.01)
     assert estimate_preset("llama2_7b_en_int8", "bfloat16").weights > 13e9
+
+
+def test_quantized_weights_stay_as_the_file_has_them():
+    class Source:
+        tensors: ClassVar = {"codes": ("int8", (2000, 500)), "scales": ("bfloat16", (1000,))}
+
+        def names(self):
+            return self.tensors
+
+        def shape(self, name):
+            return self.tensors[name][1]
+
+        def dtype(self, name):
+            return self.tensors[name][0]
+
+    sizes = Sizes.of_files({"num_layers": 1}, Source())
+    assert (sizes.codes, sizes.parameters) == (1_000_000, 1000)
+    with pytest.raises(MemoryTooSmallError, match="weights 1 MB"):
+        memory.check("quantized", sizes, "float32", free=10**6)
 
 
 def test_dtypes_are_policies_or_their_names():
@@ -103,7 +138,7 @@ def test_an_estimate_reads_well():
     assert "(weights 5.2 GB, cache " in said and "optimizer" not in said
 
 
-def test_refusals_name_what_fits(monkeypatch):
+def test_refusals_name_what_fits(accelerator):
     sizes = Sizes.of_preset(catalog.find("gemma2_9b_en"))
     alike = [preset for preset in catalog.presets() if preset.family == "Gemma 2"]
     memory.check("gemma2_9b_en", sizes, "bfloat16", alike=alike, free=40 * GB)
@@ -133,7 +168,7 @@ def test_loading_is_refused_before_a_weight_is_read(folder, monkeypatch):
         CausalLM.from_preset(str(GOLDENS / folder), dtype="float32")
 
 
-def test_a_listed_preset_is_refused_before_its_download(monkeypatch):
+def test_a_listed_preset_is_refused_before_its_download(accelerator, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 16 * GB)
     with pytest.raises(MemoryTooSmallError, match=r"gemma2_27b_en in bfloat16.*gemma2_2b_en"):
         memory.check_listed("gemma2_27b_en", "bfloat16")

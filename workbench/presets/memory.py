@@ -15,14 +15,15 @@ from typing import Any, Self
 
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
 from workbench.presets.catalog import PresetInfo, find, presets
-from workbench.presets.formats.tensors import TensorSource
+from workbench.presets.formats.tensors import FLOATS, TensorSource
 from workbench.presets.free_memory import free_memory, limit, resident
 
 __all__ = ["Estimate", "check", "estimate_config", "estimate_preset", "free_memory", "limit"]
 
 DEFAULT_LENGTH = 1024
 LOAD_LENGTH = 256  # what a model has to have room for, to be loaded at all
-PROCESS = 450e6  # the interpreter, Keras and JAX, and XLA while it compiles
+IMPORTS = 270e6  # the interpreter, Keras and JAX
+PROCESS = 450e6  # these, and XLA while it compiles
 # Bytes of a weight, and of a number in the cache and between layers.
 DTYPES = {
     "float32": (4, 4),
@@ -61,8 +62,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers an estimate is made of. `largest` is that of the largest tensor; `encoder`: the
-    layers read an encoder too. Zeros where a size is not known."""
+    """The numbers an estimate is made of. `largest` is that of the largest tensor; `codes` are
+    the bytes of quantized weights, which stay as they are stored and are not among the
+    `parameters`; `encoder`: the layers read an encoder too. Zeros where a size is not known."""
 
     parameters: int
     largest: int
@@ -73,6 +75,7 @@ class Sizes:
     kv_heads: int = 0
     head_dim: int = 0
     vocabulary: int = 0
+    codes: int = 0
     encoder: bool = False
 
     @classmethod
@@ -109,18 +112,20 @@ class Sizes:
         )
 
     @classmethod
-    def of_arguments(cls, arguments: Mapping[str, Any], shapes: Sequence[int]) -> Self:
-        """A backbone's arguments, by KerasHub's names for them, and its tensors' sizes."""
+    def of_files(cls, arguments: Mapping[str, Any], source: TensorSource) -> Self:
+        """A backbone's arguments, by KerasHub's names for them, and its weight files."""
 
         def named(*names: str) -> int:
             found = (arguments.get(prefix + name) for name in names for prefix in ("", "decoder_"))
             return next((value for value in found if type(value) is int), 0)
 
+        floats = _numbers(source, floats=True)
         width = named("hidden_dim")
         heads = named("num_query_heads", "num_attention_heads", "num_heads")
         return cls(
-            parameters=sum(shapes),
-            largest=max(shapes, default=0),
+            parameters=sum(floats),
+            largest=max(floats, default=0),
+            codes=sum(_numbers(source, floats=False)),
             layers=named("num_layers"),
             width=width,
             inner=named("intermediate_dim", "moe_intermediate_dim"),
@@ -249,7 +254,7 @@ def check_weights(
         MemoryTooSmallError: it does not fit.
     """
     alike = [preset for preset in presets() if preset.backbone == backbone and preset.supported]
-    sizes = Sizes.of_arguments(arguments, tensor_sizes(source))
+    sizes = Sizes.of_files(arguments, source)
     check(str(handle), sizes, arguments["dtype"], alike=alike, length=LOAD_LENGTH)
 
 
@@ -297,43 +302,58 @@ def _estimate(
         working = _training(sizes, computed, length, batch) + trained * stored
     else:
         working = _generating(sizes, computed, length, batch)
-    slots = 0 if training else length * batch * (2 if sizes.encoder else 1)
-    pair = 2 * sizes.kv_heads * sizes.head_dim
+    working += _widened(sizes, stored, computed)
     return Estimate(
-        weights=int(sizes.parameters * stored),
-        cache=int(sizes.layers * pair * slots * computed),
-        activations=int(working + _widened(sizes, computed)),
+        weights=int(sizes.parameters * stored) + sizes.codes,
+        cache=0 if training else _cache(sizes, computed, length, batch),
+        activations=int(max(working, _loading(sizes, stored), 0)),
         optimizer=int(2 * trained * stored) if training else 0,
         process=int(PROCESS),
     )
 
 
-def _widened(sizes: Sizes, computed: int) -> int:
-    """On CPU XLA makes a float32 copy of 16-bit weights that it multiplies by, one at a time."""
+def _widened(sizes: Sizes, stored: float, computed: int) -> int:
+    """On CPU XLA multiplies in float32: 16-bit weights are all there a second time, as wide."""
     import jax
 
-    return sizes.largest * 4 if computed < 4 and jax.default_backend() == "cpu" else 0
+    narrow = computed < 4 and stored >= 2
+    return sizes.parameters * 4 if narrow and jax.default_backend() == "cpu" else 0
+
+
+def _loading(sizes: Sizes, stored: float) -> float:
+    """What loading takes beyond the weights and the working process. The largest tensor, which is
+    read first, is there twice; but nothing is compiled yet."""
+    twice = sizes.largest * (4 + stored)
+    return IMPORTS + twice - sizes.parameters * stored - sizes.codes - PROCESS
 
 
 def _generating(sizes: Sizes, computed: int, length: int, batch: int) -> float:
-    """Reading a prompt of the whole length: one layer's numbers, then the logits' of a token."""
+    """Reading a prompt of the whole length: one layer's numbers, the cache as it is filled and
+    lengthened, and the logits of a token."""
     tokens = batch * length
     scores = 2 * batch * (sizes.heads + 1) * length**2 * 4  # the distances are as many again
     attention = tokens * (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim * computed
     network = 3 * tokens * sizes.inner * computed
     stream = 3 * tokens * sizes.width * computed
     logits = 6 * batch * sizes.vocabulary * 4
-    return max(scores + attention, network) + stream + logits
+    copies = 2 * _cache(sizes, computed, length, batch)
+    return scores + attention + network + stream + logits + copies
+
+
+def _cache(sizes: Sizes, computed: int, length: int, batch: int) -> int:
+    """Keys and values of every layer, and of what it reads of an encoder."""
+    slots = length * batch * (2 if sizes.encoder else 1)
+    return sizes.layers * 2 * sizes.kv_heads * sizes.head_dim * slots * computed
 
 
 def _training(sizes: Sizes, computed: int, length: int, batch: int) -> float:
-    """Everything the backward pass needs: every layer's numbers, and the logits thrice."""
+    """Everything the backward pass needs: every layer's numbers, and the logits four times."""
     tokens = batch * length
     scores = 2 * batch * sizes.heads * length**2 * 4
     attention = 2 * tokens * (sizes.heads + sizes.kv_heads) * sizes.head_dim * computed
     network = 4 * tokens * sizes.inner * computed
     stream = 6 * tokens * sizes.width * computed
-    logits = 3 * tokens * sizes.vocabulary * 4
+    logits = 4 * tokens * sizes.vocabulary * 4
     return sizes.layers * (scores + attention + network + stream) + logits
 
 
@@ -364,14 +384,15 @@ def _sizes_of_folder(handle: str | Path) -> Sizes:
     preset = open_preset(handle, Backbone)
     source = preset.open_weights()
     try:
-        return Sizes.of_arguments(preset.backbone_arguments(), tensor_sizes(source))
+        return Sizes.of_files(preset.backbone_arguments(), source)
     finally:
         source.close()
 
 
-def tensor_sizes(source: TensorSource) -> list[int]:
-    """How many numbers each tensor of a file holds."""
-    return [math.prod(source.shape(name)) for name in source.names()]
+def _numbers(source: TensorSource, floats: bool) -> list[int]:
+    """How many numbers each tensor of floats holds, or each of the others."""
+    names = [name for name in source.names() if (source.dtype(name) in FLOATS) == floats]
+    return [math.prod(source.shape(name)) for name in names]
 
 
 def gigabytes(size: float) -> str:
