@@ -7,7 +7,13 @@ const BROWSE_HELP = [
   "It fits here when that is less than the memory that is free now.",
   "From Python: panel.select(name), panel.load(name), panel.cancel(), panel.wait(), panel.model.",
 ];
-const LOAD_STATUS = { loading: "loading", stopping: "stopping", done: "loaded", cancelled: "stopped", failed: "failed" };
+const LOAD_STATUS = {
+  loading: "loading",
+  stopping: "stopping",
+  done: "loaded",
+  cancelled: "stopped",
+  failed: "failed",
+};
 
 /** Shows the panel of the loaded model below the browser, in the same output. */
 function createBelow(model) {
@@ -57,7 +63,11 @@ function render({ model, el }) {
   const status = () => model.get("status");
   const isBusy = () => status() === "loading" || status() === "stopping";
   const selected = () => byName.get(model.get("selected"));
-  const choice = () => ({ dtype: model.get("dtype"), limit: model.get("machine").limit, dtypes: model.get("dtypes") });
+  const choice = () => ({
+    dtype: model.get("dtype"),
+    limit: model.get("machine").limit,
+    dtypes: model.get("dtypes"),
+  });
   const send = (command, fields = {}) => watch.send(() => model.send({ command, ...fields }));
   const save = (name, value) => {
     model.set(name, value);
@@ -78,7 +88,8 @@ function render({ model, el }) {
     silent: () => setGone(true),
     alive: () => setGone(false),
   });
-  const code = createCode({ get: () => `import workbench as wb\n\nlm = ${selected() ? codeOf(selected(), choice().dtype) : "wb.browse()"}` });
+  const call = () => (selected() ? `lm = ${codeOf(selected(), choice().dtype)}` : "wb.browse()");
+  const code = createCode({ get: () => `import workbench as wb\n\n${call()}` });
   const help = createHelp(...BROWSE_HELP);
   const menu = createMenu([
     ["Copy as code", () => code.copy()],
@@ -117,7 +128,7 @@ function render({ model, el }) {
   };
   const refreshChoice = () => {
     const free = gigabytesText(model.get("machine").free);
-    setText(heading.facts, ` · ${wholeText(rows.length)} presets · this machine ${free} free`);
+    setText(heading.facts, ` · ${wholeText(rows.length)} presets · ${free} free here`);
     filters.refresh();
     table.judge(choice());
     refreshTable();
@@ -143,7 +154,10 @@ function render({ model, el }) {
     setText(heading.status, gone ? "no answer" : statusText());
     error.show(gone ? { message: NO_ANSWER } : model.get("error"));
     const name = isBusy() ? model.get("loading") : "";
-    loading.show(name, model.get("progress"), { stopping: status() === "stopping", foreground: model.get("foreground") });
+    loading.show(name, model.get("progress"), {
+      stopping: status() === "stopping",
+      foreground: model.get("foreground"),
+    });
     card.enable(selected(), isBusy());
   };
   const speak = () => {

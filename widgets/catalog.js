@@ -36,12 +36,13 @@ const BY = {
   licence: (row) => row.licence,
 };
 
+const WORDS = new Intl.Collator("en", { numeric: true });
+
 /** The rows in order of a column, equal ones in the catalog's; what is not known comes last. */
 function sorted(rows, column, descending, dtype) {
   if (!column) return rows;
   const sign = descending ? -1 : 1;
-  const words = new Intl.Collator("en", { numeric: true });
-  const compare = (a, b) => (typeof a === "string" ? words.compare(a, b) : a - b);
+  const compare = (a, b) => (typeof a === "string" ? WORDS.compare(a, b) : a - b);
   return rows
     .map((row) => [BY[column](row, dtype), row])
     .sort(([a], [b]) => (a === null) - (b === null) || (a === null ? 0 : sign * compare(a, b)))

@@ -19,7 +19,8 @@ function createLoading({ cancel }) {
   const stage = make("span", { class: "wb-preset-stage" });
   const amount = make("span", { class: "wb-note wb-preset-amount" });
   const fill = make("div", { class: "wb-preset-fill" });
-  const bar = make("div", { class: "wb-preset-bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100" }, fill);
+  const range = { role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100" };
+  const bar = make("div", { class: "wb-preset-bar", ...range }, fill);
   const stop = button("Cancel", cancel);
   const note = make("div", { class: "wb-note" }, "Stop with the kernel's interrupt button.");
   const node = make(

@@ -11,13 +11,18 @@ const COLUMNS = [
   ["fit", "here", ""],
 ];
 const PAGE_ROWS = 10;
+const NOTHING = "No preset matches. Clear a filter, or search for fewer words.";
 
 function createRow(row) {
   const mark = make("span", { class: "wb-preset-mark", "aria-hidden": "true" });
   const gate = row.gated ? [make("span", { class: "wb-note" }, "gated")] : [];
   const under = [row.family, ...(row.gated ? ["gated"] : []), row.licence].join(" · ");
   const texts = {
-    name: [mark, make("span", { class: "wb-preset-name" }, row.name), make("span", { class: "wb-preset-under" }, under)],
+    name: [
+      mark,
+      make("span", { class: "wb-preset-name" }, row.name),
+      make("span", { class: "wb-preset-under" }, under),
+    ],
     family: [row.family],
     parameters: [parametersText(row.parameters)],
     needs: [],
@@ -25,9 +30,10 @@ function createRow(row) {
     licence: [make("span", { class: "wb-preset-licence" }, row.licence), ...gate],
     fit: [],
   };
-  const cells = Object.fromEntries(
-    COLUMNS.map(([name, , kind]) => [name, make("div", { role: "gridcell", class: `wb-col-${name} ${kind}` }, ...texts[name])]),
-  );
+  const cells = {};
+  for (const [name, , kind] of COLUMNS) {
+    cells[name] = make("div", { role: "gridcell", class: `wb-col-${name} ${kind}` }, ...texts[name]);
+  }
   const options = { role: "row", class: "wb-preset-row", tabindex: "-1", "aria-selected": "false" };
   const node = make("div", options, ...Object.values(cells));
   return {
@@ -55,9 +61,10 @@ function createTable(rows, { open, resort }) {
   const lines = new Map(rows.map((row) => [row.name, createRow(row)]));
   const body = make("div", { role: "rowgroup" });
   const heads = COLUMNS.map(([name, label, kind]) => createHead(name, label, kind, () => sortBy(name)));
-  const empty = make("div", { class: "wb-preset-empty" }, "No preset matches. Take a filter away, or search for less.");
+  const empty = make("div", { class: "wb-preset-empty" }, NOTHING);
   const head = make("div", { role: "row", class: "wb-preset-titles" }, ...heads);
-  const grid = make("div", { role: "grid", "aria-label": "Presets" }, make("div", { role: "rowgroup", class: "wb-preset-sticky" }, head), body);
+  const titles = make("div", { role: "rowgroup", class: "wb-preset-sticky" }, head);
+  const grid = make("div", { role: "grid", "aria-label": "Presets" }, titles, body);
   const node = make("div", { class: "wb-preset-scroll" }, grid, empty);
   let order = { column: "", descending: false };
   let current = null;
@@ -80,7 +87,14 @@ function createTable(rows, { open, resort }) {
   const step = (key) => {
     const shown = [...body.children];
     const at = shown.indexOf(current);
-    const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + PAGE_ROWS, PageUp: at - PAGE_ROWS, Home: 0, End: shown.length - 1 };
+    const moves = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + PAGE_ROWS,
+      PageUp: at - PAGE_ROWS,
+      Home: 0,
+      End: shown.length - 1,
+    };
     return key in moves ? shown[Math.max(0, Math.min(moves[key], shown.length - 1))] : undefined;
   };
   body.addEventListener("click", (event) => {

@@ -219,7 +219,7 @@ MEASURE = """
       document.body.getBoundingClientRect();
       all.push(performance.now() - began);
     }
-    return all.sort((a, b) => a - b)[3];
+    return Math.min(...all); // the machine may be busy with other work
   };
   const search = document.querySelector(".wb-preset-search");
   const type = (text) => {
