@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import ClassVar
 
 import jax
 import pytest
 from tiny import GOLDENS, tiny_backbone
 
+from workbench.backbones.config import (
+    Attention,
+    DecoderConfig,
+    Gated,
+    LayerSpec,
+    RMSNorm,
+    Rope,
+)
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
-from workbench.models import Backbone, CausalLM
+from workbench.models import Backbone, BartBackbone, CausalLM
 from workbench.presets import catalog, free_memory, memory
-from workbench.presets.memory import Sizes, estimate_config, estimate_preset
+from workbench.presets.memory import estimate_config, estimate_preset
+from workbench.presets.sizes import Sizes
 
 GB = 10**9
 
@@ -28,6 +38,22 @@ def test_weights_and_cache_are_those_of_the_arrays(family):
     weights = real_bytes([variable.value for variable in backbone.variables])
     assert found.weights <= weights, "norms and biases are left out"
     assert found.weights == pytest.approx(weights, rel=0.05)
+
+
+def test_an_encoder_counts_too():
+    backbone = BartBackbone(
+        vocabulary_size=300,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=32,
+        intermediate_dim=64,
+        max_sequence_length=64,
+    )
+    found = estimate_config(backbone.config, "float32", length=16)
+    weights = real_bytes([variable.value for variable in backbone.variables])
+    assert found.weights == pytest.approx(weights, rel=0.05)
+    layers, keys_and_values, own_and_read = 2, 2, 2
+    assert found.cache == layers * keys_and_values * own_and_read * 16 * 32 * 4
 
 
 @pytest.mark.parametrize("rank", [None, 2])
@@ -61,6 +87,29 @@ def test_every_preset_has_an_estimate_that_its_weights_dominate():
         assert found.total > found.weights
         if info.parameters > 5e9:
             assert found.total < 1.4 * found.weights, info.name
+
+
+PEAKS = json.loads((GOLDENS.parent / "memory" / "peaks.json").read_text())
+
+
+@pytest.mark.parametrize("measured", PEAKS, ids=[row["case"] for row in PEAKS])
+def test_estimates_are_near_the_measured_peaks(measured, monkeypatch):
+    """`tests/bench/memory.py` measured them on two CPU cores; run it to measure them anew."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    sizes = measured["config"]
+    config = DecoderConfig(
+        vocabulary_size=sizes["vocab_size"],
+        width=sizes["hidden_size"],
+        layers=(LayerSpec(),) * sizes["num_hidden_layers"],
+        position=Rope(),
+        norm=RMSNorm(),
+        attention=Attention(
+            sizes["num_attention_heads"], sizes["num_key_value_heads"], head_dim=64, scale=0.125
+        ),
+        mlp=Gated(sizes["intermediate_size"]),
+    )
+    found = estimate_config(config, measured["dtype"], **measured["work"])
+    assert 0.9 <= found.total / measured["peak"] <= 1.15
 
 
 @pytest.fixture

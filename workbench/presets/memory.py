@@ -7,16 +7,18 @@ with `tests/bench/memory.py`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from workbench.backbones.config import DecoderConfig
+from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
 from workbench.presets.catalog import PresetInfo, find, presets
-from workbench.presets.formats.tensors import FLOATS, TensorSource
+from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.free_memory import free_memory, limit, resident
+from workbench.presets.sizes import Sizes
 
 __all__ = ["Estimate", "check", "estimate_config", "estimate_preset", "free_memory", "limit"]
 
@@ -60,85 +62,8 @@ class Estimate:
         return f"{gigabytes(self.total)} ({said})"
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """The numbers an estimate is made of. `largest` is that of the largest tensor; `codes` are
-    the bytes of quantized weights, which stay as they are stored and are not among the
-    `parameters`; `encoder`: the layers read an encoder too. Zeros where a size is not known."""
-
-    parameters: int
-    largest: int
-    layers: int = 0
-    width: int = 0
-    inner: int = 0
-    heads: int = 0
-    kv_heads: int = 0
-    head_dim: int = 0
-    vocabulary: int = 0
-    codes: int = 0
-    encoder: bool = False
-
-    @classmethod
-    def of_preset(cls, info: PresetInfo) -> Self:
-        """A preset of the catalog."""
-        vocabulary, width = info.vocabulary_size or 0, info.hidden_dim or 0
-        return cls(
-            parameters=info.parameters,
-            largest=vocabulary * width,
-            layers=info.layers or 0,
-            width=width,
-            inner=info.intermediate_dim or 0,
-            heads=info.heads or 0,
-            kv_heads=info.kv_heads or 0,
-            head_dim=info.head_dim or 0,
-            vocabulary=vocabulary,
-            encoder=info.encoder,
-        )
-
-    @classmethod
-    def of_config(cls, config: Any) -> Self:
-        """A `DecoderConfig`."""
-        mlps = [layer.mlp or config.mlp for layer in config.layers]
-        return cls(
-            parameters=config.matrix_parameters,
-            largest=max(config.vocabulary_size * config.width, config.mlp.width * config.width),
-            layers=len(config.layers),
-            width=config.width,
-            inner=max(mlp.width for mlp in mlps),
-            heads=config.attention.heads,
-            kv_heads=config.attention.kv_heads,
-            head_dim=config.attention.head_dim,
-            vocabulary=config.vocabulary_size,
-        )
-
-    @classmethod
-    def of_files(cls, arguments: Mapping[str, Any], source: TensorSource) -> Self:
-        """A backbone's arguments, by KerasHub's names for them, and its weight files."""
-
-        def named(*names: str) -> int:
-            found = (arguments.get(prefix + name) for name in names for prefix in ("", "decoder_"))
-            return next((value for value in found if type(value) is int), 0)
-
-        floats = _numbers(source, floats=True)
-        width = named("hidden_dim")
-        heads = named("num_query_heads", "num_attention_heads", "num_heads")
-        return cls(
-            parameters=sum(floats),
-            largest=max(floats, default=0),
-            codes=sum(_numbers(source, floats=False)),
-            layers=named("num_layers"),
-            width=width,
-            inner=named("intermediate_dim", "moe_intermediate_dim"),
-            heads=heads,
-            kv_heads=named("num_key_value_heads") or heads,
-            head_dim=named("head_dim") or (width // heads if heads else 0),
-            vocabulary=named("vocabulary_size"),
-            encoder="encoder_num_layers" in arguments,
-        )
-
-
 def estimate_config(
-    config: Any,
+    config: DecoderConfig | EncoderDecoderConfig,
     dtype: Any = None,
     *,
     length: int = DEFAULT_LENGTH,
@@ -146,10 +71,10 @@ def estimate_config(
     training: bool = False,
     lora_rank: int | None = None,
 ) -> Estimate:
-    """What a model of this `DecoderConfig` takes.
+    """What a model of this configuration takes.
 
     Args:
-        config: a `DecoderConfig`.
+        config: of a decoder, or of an encoder and a decoder.
         dtype: a Keras dtype policy or its name, "int8" and "int4" included; None or "auto" for
             what is fast on this machine.
         length: tokens of a sequence, prompt and completion together; 0 for loading alone.
@@ -299,7 +224,8 @@ def _estimate(
         ends = 2 * sizes.width + (sizes.heads + sizes.kv_heads) * sizes.head_dim
         trained = sizes.layers * lora_rank * ends
     if training:
-        working = _training(sizes, computed, length, batch) + trained * stored
+        between = 4 if _on_cpu() else computed
+        working = _training(sizes, between, length, batch) + trained * stored
     else:
         working = _generating(sizes, computed, length, batch)
     working += _widened(sizes, stored, computed)
@@ -314,10 +240,13 @@ def _estimate(
 
 def _widened(sizes: Sizes, stored: float, computed: int) -> int:
     """On CPU XLA multiplies in float32: 16-bit weights are all there a second time, as wide."""
+    return sizes.parameters * 4 if computed < 4 and stored >= 2 and _on_cpu() else 0
+
+
+def _on_cpu() -> bool:
     import jax
 
-    narrow = computed < 4 and stored >= 2
-    return sizes.parameters * 4 if narrow and jax.default_backend() == "cpu" else 0
+    return jax.default_backend() == "cpu"
 
 
 def _loading(sizes: Sizes, stored: float) -> float:
@@ -387,12 +316,6 @@ def _sizes_of_folder(handle: str | Path) -> Sizes:
         return Sizes.of_files(preset.backbone_arguments(), source)
     finally:
         source.close()
-
-
-def _numbers(source: TensorSource, floats: bool) -> list[int]:
-    """How many numbers each tensor of floats holds, or each of the others."""
-    names = [name for name in source.names() if (source.dtype(name) in FLOATS) == floats]
-    return [math.prod(source.shape(name)) for name in names]
 
 
 def gigabytes(size: float) -> str:

@@ -1,0 +1,99 @@
+"""The sizes of a model that decide how much memory it takes, wherever they are written down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from workbench.backbones.config import DecoderConfig
+from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
+from workbench.presets.catalog import PresetInfo
+from workbench.presets.formats.tensors import FLOATS, TensorSource
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers an estimate is made of. `largest` is that of the largest tensor; `codes` are
+    the bytes of quantized weights, which stay as they are stored and are not among the
+    `parameters`; `encoder`: the layers read an encoder too. Zeros where a size is not known."""
+
+    parameters: int
+    largest: int
+    layers: int = 0
+    width: int = 0
+    inner: int = 0
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    vocabulary: int = 0
+    codes: int = 0
+    encoder: bool = False
+
+    @classmethod
+    def of_preset(cls, info: PresetInfo) -> Self:
+        """A preset of the catalog."""
+        vocabulary, width = info.vocabulary_size or 0, info.hidden_dim or 0
+        return cls(
+            parameters=info.parameters,
+            largest=vocabulary * width,
+            layers=info.layers or 0,
+            width=width,
+            inner=info.intermediate_dim or 0,
+            heads=info.heads or 0,
+            kv_heads=info.kv_heads or 0,
+            head_dim=info.head_dim or 0,
+            vocabulary=vocabulary,
+            encoder=info.encoder,
+        )
+
+    @classmethod
+    def of_config(cls, config: DecoderConfig | EncoderDecoderConfig) -> Self:
+        """A backbone's configuration; norms and biases are left out."""
+        if isinstance(config, EncoderDecoderConfig):
+            decoder = cls.of_config(config.decoder)
+            return replace(decoder, parameters=config.matrix_parameters, encoder=True)
+        mlps = [layer.mlp or config.mlp for layer in config.layers]
+        return cls(
+            parameters=config.matrix_parameters,
+            largest=max(config.vocabulary_size * config.width, config.mlp.width * config.width),
+            layers=len(config.layers),
+            width=config.width,
+            inner=max(mlp.width for mlp in mlps),
+            heads=config.attention.heads,
+            kv_heads=config.attention.kv_heads,
+            head_dim=config.attention.head_dim,
+            vocabulary=config.vocabulary_size,
+        )
+
+    @classmethod
+    def of_files(cls, arguments: Mapping[str, Any], source: TensorSource) -> Self:
+        """A backbone's arguments, by KerasHub's names for them, and its weight files."""
+
+        def named(*names: str) -> int:
+            found = (arguments.get(prefix + name) for name in names for prefix in ("", "decoder_"))
+            return next((value for value in found if type(value) is int), 0)
+
+        floats = _numbers(source, floats=True)
+        width = named("hidden_dim")
+        heads = named("num_query_heads", "num_attention_heads", "num_heads")
+        return cls(
+            parameters=sum(floats),
+            largest=max(floats, default=0),
+            codes=sum(_numbers(source, floats=False)),
+            layers=named("num_layers"),
+            width=width,
+            inner=named("intermediate_dim", "moe_intermediate_dim"),
+            heads=heads,
+            kv_heads=named("num_key_value_heads") or heads,
+            head_dim=named("head_dim") or (width // heads if heads else 0),
+            vocabulary=named("vocabulary_size"),
+            encoder="encoder_num_layers" in arguments,
+        )
+
+
+def _numbers(source: TensorSource, floats: bool) -> list[int]:
+    """How many numbers each tensor of floats holds, or each of the others."""
+    names = [name for name in source.names() if (source.dtype(name) in FLOATS) == floats]
+    return [math.prod(source.shape(name)) for name in names]
