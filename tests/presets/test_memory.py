@@ -171,6 +171,8 @@ def test_dtypes_are_policies_or_their_names():
     policy = keras.dtype_policies.get("mixed_bfloat16")
     assert estimate_preset("gpt2_base_en", policy) == estimate_preset("gpt2_base_en", policy.name)
     assert estimate_preset("gpt2_base_en", "int8_from_float32").cache > 0
+    blocks = estimate_preset("gpt2_base_en", "int4/128_from_float32")
+    assert blocks.weights == estimate_preset("gpt2_base_en", "int4").weights
     with pytest.raises(SettingError, match="bfloat16"):
         estimate_preset("gpt2_base_en", "float17")
 

@@ -298,6 +298,7 @@ def dtype_name(dtype: Any) -> str:
 def _bytes(dtype: Any) -> tuple[float, int]:
     """Bytes of a weight, and of a number between layers."""
     name, _, computed = dtype_name(dtype).partition("_from_")
+    name = name.partition("/")[0]  # Keras writes the size of a block, as in int4/128_from_float32
     if name not in DTYPES or (computed and computed not in DTYPES):
         raise SettingError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
     stored, between = DTYPES[name]
