@@ -18,13 +18,19 @@ GOLDENS = Path(__file__).parent / "data" / "goldens"
 
 def run(handle: str) -> tuple[wb.models.CausalLM, list[list[int]], list[float]]:
     """A freshly loaded model, what it writes, and its losses before and after a training step."""
-    settings = {"dropout": 0.0} if handle.endswith(("gpt2", "opt")) else {}  # else 0 already
+    # Else 0 already.
+    settings = {"dropout": 0.0} if handle.endswith(("gpt2", "opt", "bart")) else {}
     lm = wb.models.CausalLM.from_preset(handle, dtype="float32", preprocessor=None, **settings)
     width = lm.backbone.config.vocabulary_size
     ids = np.random.default_rng(0).integers(0, width, (8, 12)).astype("int32")
-    arrays = {"token_ids": ids, "padding_mask": np.ones_like(ids)}
+    paired = isinstance(lm, wb.models.Seq2SeqLM)
+    prefix = "decoder_" if paired else ""
+    arrays = {f"{prefix}token_ids": ids, f"{prefix}padding_mask": np.ones_like(ids)}
     room = {name: np.pad(array, ((0, 0), (0, 4))) for name, array in arrays.items()}
-    made = lm.generate(room, stop_token_ids=None, sampler="greedy")["token_ids"][:, 12:]
+    if paired:
+        source = {"encoder_token_ids": ids[:, ::-1], "encoder_padding_mask": np.ones_like(ids)}
+        arrays, room = arrays | source, room | source
+    made = lm.generate(room, stop_token_ids=None, sampler="greedy")[f"{prefix}token_ids"][:, 12:]
     lm.compile(optimizer=keras.optimizers.SGD(0.05), weighted_metrics=None)
     labels = np.roll(ids, -1, axis=1)
     losses = [float(lm.train_on_batch(arrays, labels, return_dict=True)["loss"]) for _ in range(2)]

@@ -16,6 +16,7 @@ from workbench.errors import SettingError
 MODELS = [
     f"hf/{name}"
     for name in (
+        "bart",
         "bloom",
         "falcon_rope_mqa",  # one key and value head, which no two devices can share
         "gemma",
@@ -27,6 +28,7 @@ MODELS = [
         "phi3",
         "qwen2",
         "qwen3",
+        "t5gemma",
     )
 ]
 SCRIPT = Path(__file__).parent / "many_devices.py"
