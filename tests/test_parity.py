@@ -26,6 +26,7 @@ KERAS_HUB = {
     "gpt2": "GPT2CausalLM",
     "llama": "LlamaCausalLM",
     "llama3": "Llama3CausalLM",
+    "llama_int8": "LlamaCausalLM",
     "llama_sharded": "LlamaCausalLM",
     "mistral": "MistralCausalLM",
     "mixtral": "MixtralCausalLM",

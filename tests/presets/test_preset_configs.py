@@ -17,7 +17,7 @@ from workbench.backbones.families.gemma import GemmaCausalLM
 from workbench.backbones.families.gpt2 import GPT2Backbone, GPT2CausalLM, GPT2Tokenizer
 from workbench.backbones.families.llama import LlamaBackbone
 from workbench.errors import PresetError
-from workbench.presets.formats.objects import read_policy
+from workbench.presets.formats.policies import read_policy, write_policy
 from workbench.presets.formats.settings import Settings
 from workbench.presets.json_files import parse_json
 from workbench.tasks.causal_lm import CausalLM
@@ -230,17 +230,46 @@ def test_s7_old_names_and_keys_of_keras_nlp_are_read(preset):
     assert isinstance(GPT2Backbone.from_preset(preset), GPT2Backbone)
 
 
+def quantized_policy(mode, **config):
+    class_name = "QuantizedDTypePolicy"
+    config = {"mode": mode, "source_name": None, **config}
+    return {"module": "keras.dtype_policies", "class_name": class_name, "config": config}
+
+
+def policy_map(layers, default=None):
+    config = {"default_policy": default, "policy_map": layers}
+    return {"module": "keras.dtype_policies", "class_name": "DTypePolicyMap", "config": config}
+
+
+def test_maps_of_int8_policies_are_read():
+    layers = {"a/query": quantized_policy("int8"), "a/norm": "float32"}
+    assert read_policy(policy_map(layers), "config.json", "dtype") == "int8"
+
+
 @pytest.mark.parametrize(
     "policy",
     [
         {"module": "keras", "class_name": "DTypePolicyMap", "config": {"name": "map"}},
-        {"module": "keras", "class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}},
+        policy_map({}),
+        policy_map([quantized_policy("int8")]),
+        policy_map({"a": quantized_policy("int8"), "b": quantized_policy("gptq")}),
+        policy_map({"a": {**quantized_policy("int8"), "module": "os"}}),
+        policy_map({"a": quantized_policy("int8", source_name="float8")}),
+        policy_map({"a": quantized_policy("int8")}, default="float8"),
+        quantized_policy("int4"),
+        {**write_policy("int4"), "config": {"group": 64}},
     ],
-    ids=lambda policy: policy["class_name"],
+    ids=str,
 )
-def test_quantized_policies_are_not_supported_yet(policy):
-    with pytest.raises(PresetError, match="not supported yet"):
-        read_policy(policy | {"registered_name": None}, "config.json", "dtype")
+def test_policies_that_are_not_known_are_refused(policy):
+    with pytest.raises(PresetError):
+        read_policy(policy, "config.json", "dtype")
+
+
+def test_a_tokenizer_cannot_be_quantized(preset):
+    edit(preset / "tokenizer.json", lambda c: c["config"].update(dtype=write_policy("int8")))
+    with refused("plain values"):
+        GPT2Tokenizer.from_preset(preset)
 
 
 def test_unknown_and_missing_settings_are_named(preset):

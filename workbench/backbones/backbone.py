@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Self
 import keras
 
 from workbench.backbones.layout import FittingLayoutMap
+from workbench.backbones.precision import precision, quantized_policy
+from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
 from workbench.errors import SettingError
 from workbench.presets.named import NamedPresets, SavesPresets
 
@@ -25,14 +27,19 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     def keep(self: Backbone, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
-        init(self, *args, **kwargs)
+        asked = precision(bound.arguments.get("dtype"))
+        if asked.mode is not None:
+            bound.arguments["dtype"] = asked.computes
+        init(*bound.args, **bound.kwargs)
         dropped = {"self", "dtype", "kwargs"}
         self.arguments = {k: v for k, v in bound.arguments.items() if k not in dropped}
+        if asked.mode is not None:
+            self.quantize(asked.mode)
 
     return keep
 
 
-class Backbone(SavesPresets, keras.Model):
+class Backbone(OwnQuantize, SavesPresets, keras.Model):
     """Base of all backbones: a functional Keras model without a task head.
 
     `token_embedding` is the layer that embeds token ids and projects hidden states to logits.
@@ -57,6 +64,8 @@ class Backbone(SavesPresets, keras.Model):
                 more.
             load_weights: False builds the architecture with random weights and downloads none.
             dtype: a Keras dtype policy; None takes float32 on CPU and bfloat16 on accelerators.
+                "int8" and "int4" quantise each matrix as it is read, and compute in that dtype;
+                `"int8_from_bfloat16"` names another. Integers in the preset stay as they are.
             kwargs: constructor arguments that override the preset's.
 
         Raises:
@@ -74,7 +83,9 @@ class Backbone(SavesPresets, keras.Model):
         Those that KerasHub lacks are left out where they have their default, so that it can read
         what is saved.
         """
-        policy = keras.dtype_policies.serialize(self.dtype_policy)
+        mode = self.quantization
+        policy = self.dtype_policy if mode is None else quantized_policy(mode, self.dtype_policy)
+        policy = keras.dtype_policies.serialize(policy)
         kept = {
             name: value
             for name, value in self.arguments.items()
@@ -89,6 +100,28 @@ class Backbone(SavesPresets, keras.Model):
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
         return cls(**config)
+
+    @property
+    def quantization(self) -> str | None:
+        """ "int8" or "int4" where the matrices are integers, else None."""
+        return quantization_mode(self)
+
+    def quantize(self, mode: str) -> None:
+        """Hold the matrices as integers; the floats are freed, one matrix after the other.
+
+        "int8" has a scale for each output and rounds what a matrix is multiplied with to 8 bits
+        too, as Keras does. "int4" has a scale and a zero for each 128 inputs of an output and
+        rounds nothing else. Norms, biases, learned positions, the routers and experts of mixtures
+        stay floats.
+
+        Args:
+            mode: "int8" or "int4".
+
+        Raises:
+            SettingError: no such mode; the model is quantized already, has LoRA enabled, or
+                computes in float16, which int8 does not.
+        """
+        quantize_layers(self, mode)
 
     def enable_lora(self, rank: int, target_layer_names: list[str] | None = None) -> None:
         """Freeze every weight and add trainable low-rank updates (Hu et al. 2021).
@@ -105,6 +138,11 @@ class Backbone(SavesPresets, keras.Model):
         if type(rank) is not int or rank < 1:
             raise SettingError(
                 f"enable_lora: rank: expected an integer of at least 1, got {rank!r}"
+            )
+        if self.quantization is not None:
+            raise SettingError(
+                f"enable_lora: {self.name} is quantized to {self.quantization}, and LoRA works on "
+                "floats only: load the model in a float dtype"
             )
         names = ["query", "value"] if target_layer_names is None else target_layer_names
         layers = list(self._flatten_layers(include_self=False))

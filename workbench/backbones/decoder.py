@@ -75,7 +75,7 @@ class Decoder(Backbone):
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         super().__init__(inputs=inputs, outputs=x, **kwargs)
 
-        self.dtype_policy = embedding.dtype_policy  # a functional model takes none
+        self.dtype_policy = blocks[0].dtype_policy  # a functional model takes none
         self.config = config
         self.token_embedding = embedding
         self.blocks = blocks

@@ -84,7 +84,7 @@ class EncoderDecoder(Backbone):
         outputs = {"encoder_sequence_output": memory, "decoder_sequence_output": x}
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
-        self.dtype_policy = embedding.dtype_policy  # a functional model takes none
+        self.dtype_policy = blocks[0].dtype_policy  # a functional model takes none
         self.config = config
         self.token_embedding = embedding
         self.head = head

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,7 +28,8 @@ class Layout:
     """How a file holds a weight of ours, written as a pattern with one letter an axis.
 
     `"hkd -> (hk)d"`: ours has the axes h, k, d; theirs has two, the first being h and k merged.
-    `"fd -> df"`: theirs is the transpose. The empty pattern: both are the same.
+    `"fd -> df"`: theirs is the transpose. `"f -> 1f"`: theirs has an axis of one more. The empty
+    pattern: both are the same.
     """
 
     pattern: str
@@ -43,18 +44,23 @@ class Layout:
         found = re.findall(r"\((\w+)\)|(\w)", self.pattern.partition(" -> ")[2])
         return [merged or single for merged, single in found]
 
+    @property
+    def _order(self) -> str:
+        """The axes of theirs that are ours too."""
+        return "".join(self._theirs).replace("1", "")
+
     def file_shape(self, ours: Shape) -> Shape:
         """The shape in the file of a weight of shape `ours`."""
         if not self.pattern:
             return ours
-        sizes = dict(zip(self._ours, ours, strict=True))
+        sizes = {"1": 1, **dict(zip(self._ours, ours, strict=True))}
         return tuple(math.prod(sizes[axis] for axis in group) for group in self._theirs)
 
     def load(self, theirs: np.ndarray, ours: Shape) -> np.ndarray:
         """The file's tensor as ours, a view where numpy can."""
         if not self.pattern:
             return theirs
-        sizes, order = dict(zip(self._ours, ours, strict=True)), "".join(self._theirs)
+        sizes, order = dict(zip(self._ours, ours, strict=True)), self._order
         split = theirs.reshape([sizes[axis] for axis in order])
         return split.transpose([order.index(axis) for axis in self._ours])
 
@@ -62,7 +68,7 @@ class Layout:
         """Our tensor as the file's, a view where numpy can."""
         if not self.pattern:
             return ours
-        order = [self._ours.index(axis) for axis in "".join(self._theirs)]
+        order = [self._ours.index(axis) for axis in self._order]
         return ours.transpose(order).reshape(self.file_shape(ours.shape))
 
 
@@ -122,6 +128,7 @@ class Rule:
         copy_of: for a head that may be tied. When the model has no such weight, a file may still
             hold the tensor if it is bit-equal to the one that fills the weight named here.
         zeros: when the model has no such weight, a file may still hold the tensor if it is zero.
+        einsum: in KerasHub, a kernel of two axes that is an EinsumDense's, not a Dense's.
     """
 
     ours: str
@@ -131,6 +138,7 @@ class Rule:
     skip: int = 0
     copy_of: str | None = None
     zeros: bool = False
+    einsum: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.layout, str):
@@ -290,13 +298,25 @@ class Loader(Protocol):
         """A Keras initializer for our weight `name`: `(shape, dtype) -> array`."""
         ...
 
+    def quantization(self, name: str) -> Quantization:
+        """Whether our matrix `name` comes as integers, and whether it has to become integers."""
+        ...
+
+
+class Quantization(NamedTuple):
+    """A matrix's mode of quantisation in the file, and the one wanted of the layer; None where
+    the file has floats, or where a layer keeps them."""
+
+    held: str | None
+    wanted: str | None
+
 
 _loader: ContextVar[Loader | None] = ContextVar("weight_loader", default=None)
 
 
 @contextmanager
-def loading(loader: Loader) -> Iterator[Loader]:
-    """While the block runs, variables are created with the loader's values."""
+def loading(loader: Loader | None) -> Iterator[Loader | None]:
+    """While the block runs, variables are created with the loader's values; with None not."""
     token = _loader.set(loader)
     try:
         yield loader
@@ -308,3 +328,9 @@ def initializer(name: str, default: Any) -> Any:
     """The initializer for our weight `name`: the loader's inside `loading`, else `default`."""
     loader = _loader.get()
     return default if loader is None else loader.initializer(name)
+
+
+def quantization(name: str) -> Quantization:
+    """What the loader says of our matrix `name`; outside `loading` it stays as it is."""
+    loader = _loader.get()
+    return Quantization(None, None) if loader is None else loader.quantization(name)

@@ -41,14 +41,19 @@ def export_to_transformers(
         max_shard_size: gigabytes a weight file may hold; None writes one file.
 
     Raises:
-        PresetError: Transformers has no model of this kind or with these settings, or the folder
-            cannot be written; what was there before is unchanged.
+        PresetError: Transformers has no model of this kind or with these settings, the model is
+            quantized, or the folder cannot be written; what was there before is unchanged.
     """
     backbone = saved.backbone if isinstance(saved, Task) else saved
     preprocessor = saved.preprocessor if isinstance(saved, Task) else None
     if not isinstance(backbone, Backbone):
         raise PresetError(
             f"export_to_transformers: expected a task or a backbone, got {type(saved).__name__}"
+        )
+    if backbone.quantization is not None:
+        raise PresetError(
+            f"export_to_transformers: {backbone.name} is quantized to {backbone.quantization}, "
+            "which Transformers has no files for: export it before it is quantized"
         )
     family = family_of(type(backbone))
     files = transformers_of(family, backbone.arguments)

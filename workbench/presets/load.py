@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from workbench.backbones.precision import Precision, policy_name, precision
 from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
 from workbench.presets.chat_templates import known_chat_template
@@ -39,6 +40,7 @@ class PresetFolder(Protocol):
     family: Family
     weight_rules: Rules
     ignored_weights: Sequence[str]
+    quantization: str | None
     manifest: Manifest
 
     def backbone_arguments(self) -> dict[str, Any]: ...
@@ -180,7 +182,8 @@ def _build_backbone(
     with _named_errors(file):
         arguments = {**preset.backbone_arguments(), **overrides}
     _check_arguments(cls, arguments)
-    arguments["dtype"] = fast_dtype() if dtype in (None, "auto") else dtype
+    how = _precision(preset, dtype)
+    arguments["dtype"] = policy_name(how)
     if not load_weights:
         report(Progress("building", 0, None, file))
         with _named_errors(file):
@@ -193,14 +196,30 @@ def _build_backbone(
         check_weights(handle, cls.__name__, arguments, source)
         with _named_errors(file):
             rules = rules_for(preset.weight_rules, arguments)
-        loader = WeightLoader(source, rules, repeats(arguments), preset.ignored_weights)
+        loader = WeightLoader(
+            source,
+            rules,
+            repeats(arguments),
+            preset.ignored_weights,
+            held=preset.quantization,
+            wanted=how.mode,
+        )
         with _named_errors(file), loading(loader):
-            backbone = cls(**arguments)
+            backbone = cls(**{**arguments, "dtype": how.computes})
         loader.finish()
     finally:
         source.close()
     preset.manifest.finish()
     return backbone
+
+
+def _precision(preset: PresetFolder, dtype: Any) -> Precision:
+    """How to compute, and the mode that matrices are to be held in: the preset's own, or the one
+    that is asked for."""
+    asked, held = precision(None if dtype == "auto" else dtype), preset.quantization
+    if held is not None and asked.mode not in (None, held):
+        raise PresetError.at(CONFIG, "dtype", f"{asked.mode}, as asked for", held)
+    return Precision(asked.computes or fast_dtype(), asked.mode or held)
 
 
 def _build_with_head(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.backbones.weights import (
     Part,
+    Quantization,
     Rule,
     Shape,
     covers,
@@ -22,7 +23,8 @@ from workbench.backbones.weights import (
 )
 from workbench.errors import PresetError
 from workbench.presets.files import CONFIG
-from workbench.presets.formats.tensors import FLOATS, TensorSource
+from workbench.presets.formats.integer_rules import KERNEL, TABLE, has_bias, integer_rules
+from workbench.presets.formats.tensors import FLOATS, INTEGERS, STORED, TensorSource
 from workbench.presets.json_files import first, shown
 from workbench.presets.progress import Meter
 
@@ -40,6 +42,8 @@ class WeightLoader:
         rules: the family's table for this format.
         num_layers: how many layers the model has.
         ignored: names that may be in the file unused; they may hold `{i}`.
+        held: the mode of quantisation of the matrices that are integers in the file.
+        wanted: the mode for those that are floats; None leaves them floats.
 
     Raises:
         PresetError: `num_layers` is no number of layers that the file could hold.
@@ -51,6 +55,8 @@ class WeightLoader:
         rules: Sequence[Rule],
         num_layers: int,
         ignored: Sequence[str] = (),
+        held: str | None = None,
+        wanted: str | None = None,
     ) -> None:
         tensors = len(source.names())
         if type(num_layers) is not int or not 0 < num_layers <= tensors:
@@ -59,12 +65,38 @@ class WeightLoader:
         self.source = source
         self.problems: list[str] = []
         self._rules = expand(rules, num_layers)
+        self._held, self._wanted = held, wanted
+        self._integers = self._find_integers()
         self._ignored = set(_numbered(ignored, num_layers))
         self._used: dict[str, set[Part | None]] = {}
         self._shared: dict[str, np.ndarray] = {}
         self._given: set[str] = set()
         self._left = sum(math.prod(source.shape(name)) for name in source.names())
         self._meter = Meter("reading", self._bytes_to_read(), source.file)
+
+    def _find_integers(self) -> set[str]:
+        """Our names of the matrices that are integers in the file; their rules are added."""
+        if self._held is None:
+            return set()
+        theirs, mode = self.source.names(), self._held
+        found = {
+            name: rule
+            for name, rule in self._rules.items()
+            if name.endswith((KERNEL, TABLE))
+            and rule.names[0] in theirs
+            and self.source.dtype(rule.names[0]) in INTEGERS
+        }
+        biased = {
+            name.removesuffix(KERNEL) + "/bias"
+            for name, rule in found.items()
+            if has_bias(rule, mode, theirs)
+        }
+        self._rules |= integer_rules(self._rules, mode, found, biased)
+        return set(found)
+
+    def quantization(self, name: str) -> Quantization:
+        """Whether our matrix `name` comes as integers, and whether it has to become integers."""
+        return Quantization(self._held if name in self._integers else None, self._wanted)
 
     def initializer(self, name: str) -> Callable[..., jax.Array]:
         """A Keras initializer for our weight `name`: `(shape, dtype) -> array`."""
@@ -85,7 +117,7 @@ class WeightLoader:
             return jnp.zeros(shape, dtype)
         if rule.by_expert:
             return jax.block_until_ready(jax.device_put(self._stacked(rule, shape, dtype)))
-        theirs = self._find(rule, shape)
+        theirs = self._find(rule, shape, INTEGERS if str(dtype) in INTEGERS else FLOATS)
         if theirs is None:
             return jnp.zeros(shape, dtype)
         return jax.block_until_ready(jax.device_put(self._fetch(rule, theirs, shape, dtype)))
@@ -102,7 +134,7 @@ class WeightLoader:
 
     def _fetch(self, rule: Rule, theirs: str, shape: Shape, dtype: Any) -> np.ndarray:
         values = _cast(rule.load(self._read(theirs, rule), shape), dtype)
-        if not _all_finite(values):
+        if values.dtype not in INTEGERS.values() and not _all_finite(values):
             self.problems.append(f"{shown(theirs)}: holds NaN or infinite numbers as {dtype}")
         return values
 
@@ -121,9 +153,9 @@ class WeightLoader:
     def _bytes_to_read(self) -> int:
         source = self.source
         return sum(
-            math.prod(source.shape(name)) * FLOATS[source.dtype(name)].itemsize
+            math.prod(source.shape(name)) * STORED[source.dtype(name)].itemsize
             for name in source.names()
-            if name not in self._ignored and source.dtype(name) in FLOATS
+            if name not in self._ignored and source.dtype(name) in STORED
         )
 
     def _rule(self, name: str) -> Rule | None:
@@ -137,7 +169,7 @@ class WeightLoader:
             self.problems.append(f"{name}: the family's weight rules lack this weight")
         return rule
 
-    def _find(self, rule: Rule, shape: Shape) -> str | None:
+    def _find(self, rule: Rule, shape: Shape, dtypes: Mapping[str, Any] = FLOATS) -> str | None:
         """The file's name of the tensor for a rule; None, with the problem noted."""
         present = [theirs for theirs in rule.names if theirs in self.source.names()]
         if len(present) != 1:
@@ -145,16 +177,16 @@ class WeightLoader:
             self.problems.append(f"{' or '.join(rule.names)} {rule.file_shape(shape)}: {found}")
             return None
         self._used.setdefault(present[0], set()).add(rule.part)
-        return present[0] if self._fits(present[0], rule.file_shape(shape)) else None
+        return present[0] if self._fits(present[0], rule.file_shape(shape), dtypes) else None
 
-    def _fits(self, theirs: str, expected: Shape) -> bool:
+    def _fits(self, theirs: str, expected: Shape, dtypes: Mapping[str, Any]) -> bool:
         shape, dtype = self.source.shape(theirs), self.source.dtype(theirs)
         if shape != expected:
             got = shown(shape)
             self.problems.append(f"{shown(theirs)}: expected shape {expected}, got {got}")
-        if dtype not in FLOATS:
-            self.problems.append(f"{shown(theirs)}: expected {' or '.join(FLOATS)}, got {dtype}")
-        return shape == expected and dtype in FLOATS
+        if dtype not in dtypes:
+            self.problems.append(f"{shown(theirs)}: expected {' or '.join(dtypes)}, got {dtype}")
+        return shape == expected and dtype in dtypes
 
     def _read(self, theirs: str, rule: Rule) -> np.ndarray:
         """The tensor; kept between reads only while other weights still need their part of it."""

@@ -17,7 +17,7 @@ import numpy as np
 
 import workbench
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.weights import expand, repeats, rules_for, stored
+from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.atomic import replacing
 from workbench.presets.files import (
@@ -31,8 +31,10 @@ from workbench.presets.files import (
     TOKENIZER,
 )
 from workbench.presets.formats.hdf5_writer import write_file, write_sharded, write_whole
-from workbench.presets.formats.objects import FLOAT_POLICIES, write_object
-from workbench.presets.formats.tensors import FLOATS
+from workbench.presets.formats.integer_rules import KERNEL, TABLE, integer_rules
+from workbench.presets.formats.objects import write_object
+from workbench.presets.formats.policies import FLOAT_POLICIES
+from workbench.presets.formats.tensors import INTEGERS, STORED
 from workbench.presets.manifest import KEY, checksums
 from workbench.presets.registry import Family, family_of
 from workbench.presets.tokenizer_classes import as_family_class
@@ -61,8 +63,8 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
         max_shard_size: gigabytes a weight file may hold; None writes one file.
 
     Raises:
-        PresetError: the folder cannot be written, the disk is too small, or the model is
-            quantized; what was there before is unchanged.
+        PresetError: the folder cannot be written, or the disk is too small; what was there before
+            is unchanged.
     """
     plan = _Plan()
     plan.add(saved)
@@ -74,6 +76,7 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
     arguments = plan.objects[CONFIG]["config"]
     family = family_of(type(plan.backbone))
     rules = expand(rules_for(family.keras_hub_rules, arguments), repeats(arguments))
+    rules |= _rules_of_integers(rules, plan.backbone)
 
     def write_weights(new: Path) -> None:
         tensors = stored(rules, values)
@@ -87,6 +90,18 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
         _write_json(new / METADATA, _metadata(plan.backbone, new))
 
     plan.write(folder, size, write_weights)
+
+
+def _rules_of_integers(rules: Mapping[str, Rule], backbone: Any) -> dict[str, Rule]:
+    mode = backbone.quantization
+    if mode is None:
+        return {}
+    held = [
+        weight.path
+        for weight in backbone.weights
+        if weight.dtype in INTEGERS and weight.path.endswith((KERNEL, TABLE))
+    ]
+    return integer_rules(rules, mode, held, {weight.path for weight in backbone.weights})
 
 
 class _Plan:
@@ -121,9 +136,10 @@ class _Plan:
 
     def _add_backbone(self, backbone: Any, family: Family) -> None:
         dtype = backbone.dtype_policy.name
-        if dtype not in FLOAT_POLICIES or {v.dtype for v in backbone.weights} - FLOATS.keys():
-            raise PresetError(f"{backbone.name}: saving a quantized model is not supported yet")
+        if dtype not in FLOAT_POLICIES or {v.dtype for v in backbone.weights} - STORED.keys():
+            raise PresetError(f"{backbone.name}: weights of these dtypes cannot be saved")
         self.backbone = backbone
+        dtype = backbone.quantization or dtype
         self.objects[CONFIG] = write_object(family.backbone, _settings(backbone), dtype=dtype)
         self.replaced += _OF_BACKBONE
 

@@ -7,10 +7,11 @@ from typing import Any, Self
 import keras
 
 from workbench.backbones.backbone import Backbone
+from workbench.backbones.quantization import OwnQuantize
 from workbench.presets.named import NamedPresets, SavesPresets
 
 
-class Task(SavesPresets, keras.Model):
+class Task(OwnQuantize, SavesPresets, keras.Model):
     """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
 
     `preset` is the handle the task was loaded from, None for one built from parts.
@@ -36,6 +37,8 @@ class Task(SavesPresets, keras.Model):
                 more.
             load_weights: False builds the architecture with random weights and downloads none.
             dtype: a Keras dtype policy; None takes float32 on CPU and bfloat16 on accelerators.
+                "int8" and "int4" quantise each matrix as it is read, and compute in that dtype;
+                `"int8_from_bfloat16"` names another. Integers in the preset stay as they are.
             kwargs: `preprocessor=` replaces the preset's; a classifier's `num_classes=`,
                 `activation=` and `dropout=` are its own; the rest overrides backbone arguments.
 
@@ -55,6 +58,18 @@ class Task(SavesPresets, keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Backbone and preprocessor objects beside the name, as Keras serialises them."""
         return {"backbone": self.backbone, "preprocessor": self.preprocessor, "name": self.name}
+
+    def quantize(self, mode: str) -> None:
+        """`backbone.quantize(mode)`. A compiled optimizer starts anew: its state was of weights
+        that are integers now.
+
+        Raises:
+            SettingError: as `Backbone.quantize`.
+        """
+        self.backbone.quantize(mode)
+        self.train_function = self.test_function = self.predict_function = None
+        if self.optimizer is not None:
+            self.optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
 
     def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
         """Arrays for training from what the caller passed; arrays pass through unchanged."""

@@ -121,7 +121,7 @@ class BertBackbone(Backbone):
         x = encoder.run(x, inputs["padding_mask"])
         outputs = {"sequence_output": x, "pooled_output": pooler(x[:, 0])}
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.dtype_policy = tokens.dtype_policy  # a functional model takes none
+        self.dtype_policy = encoder.blocks[0].dtype_policy  # a functional model takes none
         self.token_embedding = tokens
 
     @property

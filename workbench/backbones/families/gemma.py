@@ -177,9 +177,9 @@ KERAS_HUB_RULES = (
     Rule(OURS + "attention/output/kernel", _HUB + "attention/output_dense/vars/0", "dhk -> hkd"),
     Rule(OURS + "post_attention_norm/scale", _HUB + "post_attention_norm/vars/0"),
     Rule(OURS + "mlp_norm/scale", _HUB + "pre_ffw_norm/vars/0"),
-    Rule(OURS + "mlp/gate/kernel", _HUB + "gating_ffw/vars/0", "fd -> df"),
-    Rule(OURS + "mlp/up/kernel", _HUB + "gating_ffw_2/vars/0", "fd -> df"),
-    Rule(OURS + "mlp/down/kernel", _HUB + "ffw_linear/vars/0", "df -> fd"),
+    Rule(OURS + "mlp/gate/kernel", _HUB + "gating_ffw/vars/0", "fd -> df", einsum=True),
+    Rule(OURS + "mlp/up/kernel", _HUB + "gating_ffw_2/vars/0", "fd -> df", einsum=True),
+    Rule(OURS + "mlp/down/kernel", _HUB + "ffw_linear/vars/0", "df -> fd", einsum=True),
     Rule(OURS + "post_mlp_norm/scale", _HUB + "post_ffw_norm/vars/0"),
     Rule("final_norm/scale", "layers/rms_normalization/vars/0"),
 )

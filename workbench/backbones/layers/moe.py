@@ -41,6 +41,13 @@ class Experts(Named, keras.layers.Layer):
         return jnp.einsum("nka,nk->na", made.reshape(*chosen.shape, -1), weights)
 
 
+class Router(Projection):
+    """Scores of the experts, or of one; floats also when a model is quantized: they are few, and
+    decide much."""
+
+    quantizable = False
+
+
 class MoE(keras.layers.Layer):
     """Each token's output is a weighted sum of what its active experts make of it."""
 
@@ -50,7 +57,7 @@ class MoE(keras.layers.Layer):
         self._active = spec.active
         self._weigh = _shares if spec.normalize else _as_they_are
         self._balance = spec.balance_loss
-        self.router = Projection("btd,ed->bte", (None, spec.experts), name="router", **shared)
+        self.router = Router("btd,ed->bte", (None, spec.experts), name="router", **shared)
         self.experts = Experts(spec, width, init, name="experts", dtype=self.dtype_policy)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -86,7 +93,7 @@ class SharedMoE(MoE):
         super().__init__(spec, width, init, **kwargs)
         gated, dtype = config.Gated(spec.shared_width, spec.activation), self.dtype_policy
         self.shared = GatedMLP(gated, width, init, name="shared", dtype=dtype)
-        self.shared_gate = Projection(
+        self.shared_gate = Router(
             "btd,od->bto", (None, 1), kernel_initializer=init, name="shared_gate", dtype=dtype
         )
 

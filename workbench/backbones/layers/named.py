@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 from keras.src.backend.common.name_scope import current_path
 
+from workbench.backbones.layers.integers import Shape
+from workbench.backbones.layers.quantizable import Held, Matrix, Quantizable
 from workbench.backbones.layout import making
 from workbench.backbones.weights import initializer as named_initializer
 
@@ -35,27 +39,99 @@ class Named:
             return super().add_weight(shape, source, *args, name=name, **kwargs)
 
 
-class Projection(Named, keras.layers.EinsumDense):
+class Projection(Quantizable, Named, keras.layers.EinsumDense):
     """A linear map given as an einsum such as `"btd,hkd->bthk"`: input axes last in the kernel.
 
     A row of the kernel makes one number of the output, so decoding reads memory in order, which
-    is faster on CPU. LoRA and quantisation are Keras's.
+    is faster on CPU. LoRA is Keras's.
     """
+
+    first_matrix = "kernel"
 
     def call(self, inputs: jax.Array, training: bool | None = None) -> jax.Array:
         # As a product of matrices: XLA would copy a kernel of three axes at every call.
         kernel = keras.ops.convert_to_tensor(self.kernel)
-        outputs = kernel.shape[: kernel.ndim - (inputs.ndim - 2)]
         rows = inputs.reshape(math.prod(inputs.shape[:2]), -1)
         matrix = kernel.reshape(-1, rows.shape[-1])
         made = matrix @ rows[0] if len(rows) == 1 else jnp.einsum("nd,od->no", rows, matrix)
-        made = made.reshape(*inputs.shape[:2], *outputs)
+        return self._finished(made, inputs)
+
+    def quantized_call(self, inputs: jax.Array, training: bool | None = None) -> jax.Array:
+        rows = inputs.reshape(math.prod(inputs.shape[:2]), -1)
+        return self._finished(self._integers.value.product(rows), inputs)
+
+    def _finished(self, made: jax.Array, inputs: jax.Array) -> jax.Array:
+        made = made.reshape(*inputs.shape[:2], *self.partial_output_shape[1:])
         return made if self.bias is None else made + self.bias.value
 
+    @property
+    def kernel(self) -> Any:
+        """The kernel: a variable, or the floats that integers and LoRA updates stand for."""
+        if self.quantization_mode is None:
+            return super().kernel
+        return self._integers.floats.reshape(self._integers.matrix.shape)
 
-class NamedDense(Named, keras.layers.Dense):
-    """A dense layer of a head, kernel (in, out)."""
+    def quantized_build(self, kernel_shape: Sequence[int], mode: str, config: Any = None) -> None:
+        self._hold(mode, self._matrix(tuple(kernel_shape)))
+        self._is_quantized = True
+
+    def _release(self) -> Iterator[tuple[Matrix, np.ndarray]]:
+        values = np.asarray(self._kernel)
+        del self._kernel
+        yield self._matrix(values.shape), values
+
+    def _matrix(self, shape: Shape) -> Matrix:
+        outputs = len(self.partial_output_shape) - 1
+        return Matrix("kernel", shape[:outputs], shape[outputs:])
+
+    def _keep(self, held: Held) -> None:
+        self._integers = held
 
 
-class TokenEmbedding(Named, keras.layers.ReversibleEmbedding):
-    """Token ids to vectors and, with `reverse=True`, vectors to logits."""
+class TokenEmbedding(Quantizable, Named, keras.layers.ReversibleEmbedding):
+    """Token ids to vectors and, with `reverse=True`, vectors to logits.
+
+    Where the two tables are not one, the integers of the second have a row a token too.
+    """
+
+    first_matrix = "embeddings"
+
+    def quantized_call(self, inputs: jax.Array, reverse: bool = False) -> jax.Array:
+        return self._logits(inputs) if reverse else self._vectors(inputs)
+
+    def _vectors(self, ids: jax.Array) -> jax.Array:
+        table = self._embeddings_integers
+        some = type(table.value)(*(part[ids.reshape(-1)] for part in table.value))
+        return some.floats(self.output_dim).astype(self.compute_dtype).reshape(*ids.shape, -1)
+
+    def _logits(self, hidden: jax.Array) -> jax.Array:
+        tied = self.tie_weights
+        table = self._embeddings_integers if tied else self._reverse_embeddings_integers
+        made = table.value.product(hidden.reshape(-1, self.output_dim))
+        logits = made.reshape(*hidden.shape[:-1], self.input_dim)
+        cap = self.logit_soft_cap
+        return logits if cap is None else jnp.tanh(logits / cap) * cap
+
+    def quantized_build(self, shape: Sequence[int], mode: str, config: Any = None) -> None:
+        for name in self._names:
+            self._hold(mode, self._matrix(name))
+        self._is_quantized = True
+
+    def _release(self) -> Iterator[tuple[Matrix, np.ndarray]]:
+        values = np.asarray(self._embeddings)
+        del self._embeddings
+        yield self._matrix("embeddings"), values
+        if not self.tie_weights:
+            values = np.asarray(self.reverse_embeddings).T
+            del self.reverse_embeddings
+            yield self._matrix("reverse_embeddings"), values
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return ("embeddings",) if self.tie_weights else ("embeddings", "reverse_embeddings")
+
+    def _matrix(self, name: str) -> Matrix:
+        return Matrix(name, (self.input_dim,), (self.output_dim,))
+
+    def _keep(self, held: Held) -> None:
+        setattr(self, f"_{held.matrix.name}_integers", held)

@@ -40,6 +40,8 @@ class GgufFile:
         PresetError: the file is damaged, or of an architecture that is not known here.
     """
 
+    quantization = None
+
     def __init__(self, path: Path, cls: type) -> None:
         self.folder = path
         self._paths = _parts(path)

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from workbench.errors import PresetError
-from workbench.presets.formats.tensors import FLOATS, MAX_RANK, MAX_TENSORS
+from workbench.presets.formats.tensors import MAX_RANK, MAX_TENSORS, STORED
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
 
@@ -56,7 +56,7 @@ class Hdf5File:
 
     def read(self, name: str) -> np.ndarray:
         dataset = self._datasets[name]
-        values = np.empty(dataset.shape, FLOATS[self.dtype(name)])
+        values = np.empty(dataset.shape, STORED[self.dtype(name)])
         stored = values.view("V2") if dataset.dtype.kind == "V" else values
         if values.size:
             with _library_errors(self.file, name):

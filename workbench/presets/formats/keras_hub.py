@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from workbench.backbones.precision import MODES
 from workbench.errors import PresetError
 from workbench.presets.files import (
     ASSETS,
@@ -49,9 +50,15 @@ class KerasHubFolder:
         self.family: Family = family_of(described.cls)
         if self._backbone is not None:
             self._expect(self._backbone, self.family.backbone)
+        self.quantization = self._mode()
         self.weight_rules = self.family.keras_hub_rules
         self.ignored_weights = self.family.keras_hub_ignored
         self.manifest = Manifest(folder)
+
+    def _mode(self) -> str | None:
+        """The mode of quantisation of the backbone's weights."""
+        dtype = None if self._backbone is None else self._backbone.dtype
+        return dtype if dtype in MODES else None
 
     def backbone_arguments(self) -> dict[str, Any]:
         """The backbone's constructor arguments, without the dtype."""

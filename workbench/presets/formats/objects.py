@@ -12,15 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.backbones.precision import MODES
 from workbench.errors import PresetError
+from workbench.presets.formats.policies import read_policy, write_policy
 from workbench.presets.json_files import shown
 from workbench.presets.registry import Family, family_of, find_class
 from workbench.tokenizers import TransformersTokenizer
 
-FLOAT_POLICIES = ("float32", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
-INTEGER_POLICIES = ("int32", "int64", "uint32")
-
-_PLAIN_POLICIES = ("DTypePolicy", "FloatDTypePolicy")  # the second up to Keras 3.3
 _KEYS = {"module", "class_name", "config", "registered_name"}
 _UNUSED_KEYS = {"build_config", "assets", "weights"}  # older KerasHub wrote these
 _CODE_KEYS = {"module", "class_name", "registered_name", "compile_config", "shared_object_id"}
@@ -72,24 +70,9 @@ def read_object(
     for where, item in [*plain.items(), *((k, value[k]) for k in _UNUSED_KEYS if k in value)]:
         _refuse_code(item, f"{key}.{where}", file)
     dtype = read_policy(config.get("dtype"), file, f"{key}.dtype")
+    if dtype in MODES and cls is not family_of(cls).backbone:
+        raise PresetError.at(file, f"{key}.dtype", "a policy of plain values", dtype)
     return SavedObject(cls, _checked_names(plain, file, key), nested, dtype, file)
-
-
-def read_policy(value: Any, file: str, key: str) -> str | None:
-    """The name of a dtype policy: null, a name, or a serialized plain `DTypePolicy`.
-
-    Raises:
-        PresetError: for anything else, quantized and per-layer policies included.
-    """
-    if isinstance(value, dict):
-        if value.get("module") != "keras" or value.get("class_name") not in _PLAIN_POLICIES:
-            kind = shown(value.get("class_name"))
-            raise PresetError(f"{file}: {key}: a dtype policy of kind {kind} is not supported yet")
-        config = value.get("config")
-        value = config.get("name") if isinstance(config, dict) and len(config) == 1 else config
-    if value is not None and value not in FLOAT_POLICIES + INTEGER_POLICIES:
-        raise PresetError.at(file, key, f"one of {', '.join(FLOAT_POLICIES)}", shown(value))
-    return value
 
 
 def write_object(
@@ -99,21 +82,12 @@ def write_object(
     own = cls is TransformersTokenizer
     head: dict[str, Any] = {"name": snake_case(cls.__name__)}
     if dtype is not None:
-        head |= {"trainable": True, "dtype": _policy(dtype)}
+        head |= {"trainable": True, "dtype": write_policy(dtype)}
     return {
         "module": _OWN_MODULE if own else _module(cls),
         "class_name": cls.__name__,
         "config": {**head, **(parts or {}), **config},
         "registered_name": _OWN if own else f"keras_hub>{cls.__name__}",
-    }
-
-
-def _policy(name: str) -> dict[str, Any]:
-    return {
-        "module": "keras",
-        "class_name": "DTypePolicy",
-        "config": {"name": name},
-        "registered_name": None,
     }
 
 

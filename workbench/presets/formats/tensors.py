@@ -13,7 +13,12 @@ FLOATS = {
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
 }
-"""The dtypes weights are read and written in."""
+"""The dtypes of floats that are read and written."""
+
+INTEGERS = {"int8": np.dtype(np.int8)}
+"""The dtypes of the codes and zeros of a quantized model."""
+
+STORED = FLOATS | INTEGERS
 
 MAX_TENSORS = 100_000
 MAX_RANK = 32
@@ -42,7 +47,7 @@ class TensorSource(Protocol):
         ...
 
     def read(self, name: str) -> np.ndarray:
-        """Its values; only for the dtypes in FLOATS. Raises PresetError when the file fails."""
+        """Its values; only for the dtypes in STORED. Raises PresetError when the file fails."""
         ...
 
     def close(self) -> None:

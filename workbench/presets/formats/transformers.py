@@ -37,6 +37,8 @@ _TOKENIZER_FILES = (
 class TransformersFolder:
     """What a folder says, checked; nothing is built. A `PresetFolder`."""
 
+    quantization = None
+
     def __init__(self, folder: Path, config: dict[str, Any], cls: type) -> None:
         self.folder = folder
         self._config = config

@@ -1,0 +1,54 @@
+"""Turning a model's matrices into integers."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import keras
+
+from workbench.backbones.layers.quantizable import Quantizable
+from workbench.backbones.precision import check_mode
+from workbench.errors import SettingError
+
+
+class OwnQuantize:
+    """Mix-in before a Keras model whose `quantize` is its own: Keras would wrap it in checks of
+    what only Keras's modes take."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        model = super().__new__(cls, *args, **kwargs)
+        vars(model).pop("quantize", None)  # the wrapper; the method is the class's
+        return model
+
+
+def quantizable_layers(model: keras.Model) -> list[Any]:
+    """The layers whose matrices may be integers."""
+    layers = model._flatten_layers(include_self=False)
+    return [layer for layer in layers if isinstance(layer, Quantizable) and layer.quantizable]
+
+
+def quantization_mode(model: keras.Model) -> str | None:
+    """The mode of a model's integers; None while all its matrices are floats."""
+    modes = (layer.quantization_mode for layer in quantizable_layers(model))
+    return next((mode for mode in modes if mode is not None), None)
+
+
+def quantize_layers(model: keras.Model, mode: str) -> None:
+    """Turn the matrices of a model into integers, one after the other.
+
+    Raises:
+        SettingError: as `Backbone.quantize`.
+    """
+    check_mode(mode)
+    if model.compute_dtype == "float16" and mode == "int8":
+        raise SettingError("quantize: int8 is not computed in float16; load in another dtype")
+    layers = quantizable_layers(model)
+    if any(layer.quantization_mode is not None for layer in layers):
+        raise SettingError(f"quantize: {model.name} is quantized already")
+    if any(layer.lora_enabled for layer in layers):
+        raise SettingError(
+            f"quantize: {model.name} has LoRA enabled: save it, which merges the updates into the "
+            "weights, and load what was saved"
+        )
+    for layer in layers:
+        layer.quantize(mode)
