@@ -98,6 +98,7 @@ def test_lengths_are_the_decoders(bart):
 def test_a_job_runs_it_as_any_model(bart):
     job = wb.GenerationJob(bart, EARTH, **GREEDY)
     assert job.run() == bart.generate(EARTH, **GREEDY)
+    assert job.stats.prompt_tokens == len(bart.preprocessor.prompt_ids(EARTH))
 
 
 def test_arrays_of_a_pair():

@@ -9,7 +9,7 @@ from tiny import GOLDENS
 
 import workbench as wb
 from workbench.errors import PresetError
-from workbench.tokenizers import WordPieceTokenizer, load_transformers_tokenizer
+from workbench.tokenizers import WordPieceTokenizer, load_transformers_tokenizer, to_word_piece
 
 VOCABULARY = (GOLDENS / "keras_hub/bert_classifier/assets/tokenizer/vocabulary.txt").read_text()
 TOKENS = VOCABULARY.split("\n")[:-1]
@@ -97,3 +97,16 @@ def test_a_library_file_gives_the_same_ids_and_text(tmp_path):
     for text in ("The foxes, 12345!", "[CLS] a [SEP]", ""):
         assert tokenizer(text) == own(text)
         assert tokenizer.detokenize(tokenizer(text)) == own.detokenize(own(text))
+
+
+def test_a_library_file_as_a_family_class(tmp_path):
+    own = wb.models.BertTokenizer(TOKENS, lowercase=True, special_tokens_in_strings=True)
+    (tmp_path / "tokenizer.json").write_text(own.library_json())
+    made = to_word_piece(load_transformers_tokenizer(tmp_path), wb.models.BertTokenizer)
+    for text in ("The foxes, 12345!", "[CLS] a [SEP] é", ""):
+        assert made(text) == own(text)
+    changed = json.loads(own.library_json())
+    changed["normalizer"]["clean_text"] = False
+    (tmp_path / "tokenizer.json").write_text(json.dumps(changed))
+    with pytest.raises(PresetError, match="clean_text"):
+        to_word_piece(load_transformers_tokenizer(tmp_path), wb.models.BertTokenizer)

@@ -33,6 +33,11 @@ class Request:
     alternatives: int
     source: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def prompt_tokens(self, row: int) -> int:
+        """Tokens a row was given to read: its source, told by its mask, or else its prompt."""
+        masks = [part for part in self.source.values() if part.dtype == bool]
+        return int(masks[0][row].sum()) if masks else len(self.prompts[row])
+
     @property
     def seeds(self) -> np.ndarray:
         """One seed per row, uint32 (B,)."""

@@ -54,7 +54,7 @@ class Row:
         tail = self.decoder.flush()
         reason: Reason = "stop" if last in self.request.stop_ids else "length"
         stats = Stats(
-            prompt_tokens=len(self.request.prompts[self.index]),
+            prompt_tokens=self.request.prompt_tokens(self.index),
             new_tokens=self.count,
             prefill_seconds=clock.spent["prefill"],
             decode_seconds=clock.spent["decode"],

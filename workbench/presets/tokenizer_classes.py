@@ -11,8 +11,10 @@ from workbench.tokenizers import (
     SentencePieceTokenizer,
     Tokenizer,
     TransformersTokenizer,
+    WordPieceTokenizer,
     to_byte_pair,
     to_sentence_piece,
+    to_word_piece,
 )
 
 SENTENCE_PIECE = "tokenizer.model"
@@ -45,6 +47,8 @@ def _converted(tokenizer: Tokenizer, cls: type[Tokenizer], folder: Path | None) 
     if isinstance(tokenizer, TransformersTokenizer):
         if issubclass(cls, BytePairTokenizer):
             return to_byte_pair(tokenizer, cls)
+        if issubclass(cls, WordPieceTokenizer):
+            return to_word_piece(tokenizer, cls)
         if folder is not None and has_file(folder, SENTENCE_PIECE):
             proto = preset_file(folder, SENTENCE_PIECE)
             return to_sentence_piece(tokenizer, proto, cls)

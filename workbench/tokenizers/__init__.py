@@ -3,7 +3,7 @@
 from workbench.tokenizers.byte_pair import GPT2_PATTERN, LLAMA3_PATTERN, BytePairTokenizer
 from workbench.tokenizers.chat import ChatTemplate
 from workbench.tokenizers.chat_built_in import built_in_chat_template
-from workbench.tokenizers.convert import to_byte_pair, to_sentence_piece
+from workbench.tokenizers.convert import to_byte_pair, to_sentence_piece, to_word_piece
 from workbench.tokenizers.incremental import IncrementalDecoder
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer import Tokenizer
@@ -25,4 +25,5 @@ __all__ = [
     "load_transformers_tokenizer",
     "to_byte_pair",
     "to_sentence_piece",
+    "to_word_piece",
 ]

@@ -10,8 +10,10 @@ from workbench.tokenizers.byte_pair import GPT2_PATTERN, BytePairTokenizer
 from workbench.tokenizers.incremental import Piece
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer_json import TransformersTokenizer
+from workbench.tokenizers.word_piece import LONGEST_WORD, WordPieceTokenizer
 
 BytePair = TypeVar("BytePair", bound=BytePairTokenizer)
+WordPiece = TypeVar("WordPiece", bound=WordPieceTokenizer)
 SentencePiece = TypeVar("SentencePiece", bound=SentencePieceTokenizer)
 
 PROBES = ("a b", " a", "a  b\n\tc", "Ångström ﬁ ①", "e\u0301", "日本語 ☕", "x\x00y")
@@ -92,6 +94,42 @@ def _split_pattern(pre_tokenizer: dict | None) -> str | None:
         }:
             return pattern
     return None
+
+
+def to_word_piece(tokenizer: TransformersTokenizer, cls: type[WordPiece]) -> WordPiece:
+    """The same tokenizer as a `WordPieceTokenizer` class; ids are equal for every text.
+
+    `PresetError` naming every reason why they would not be: another normaliser or splitting than
+    BERT's, other model options, added tokens that are not plain special ones.
+    """
+    state = tokenizer.state()
+    model, before = state["model"], state["normalizer"] or {}
+    options = {key: before.get(key) for key in ("clean_text", "lowercase", "handle_chinese_chars")}
+    accents = before.get("strip_accents")
+    checks = {
+        "model": ("WordPiece", model["type"]),
+        "longest word": (LONGEST_WORD, model.get("max_input_chars_per_word")),
+        "normalizer": ("BertNormalizer", before.get("type")),
+        "clean_text": (True, options["clean_text"]),
+        "splitting": ("BertPreTokenizer", (state["pre_tokenizer"] or {}).get("type")),
+        "numbering": (list(range(len(model["vocab"]))), sorted(model["vocab"].values())),
+    }
+    problems = [f"{what}: expected {a}, got {b}" for what, (a, b) in checks.items() if a != b]
+    added = [token["content"] for token in state["added_tokens"]]
+    problems += [f"added token {token!r}" for token in added if token not in model["vocab"]]
+    if problems:
+        raise PresetError(f"not exact as {cls.__name__}: {'; '.join(problems[:20])}")
+    return cls(
+        sorted(model["vocab"], key=model["vocab"].__getitem__),
+        sequence_length=tokenizer.sequence_length,
+        lowercase=options["lowercase"],
+        strip_accents=options["lowercase"] if accents is None else accents,
+        split_on_cjk=options["handle_chinese_chars"],
+        suffix_indicator=model["continuing_subword_prefix"],
+        oov_token=model["unk_token"],
+        special_tokens=added,
+        special_tokens_in_strings=bool(added),
+    )
 
 
 def to_sentence_piece(
