@@ -24,10 +24,13 @@ MODELS = [
         "gpt2",
         "llama",
         "mistral_window",
+        "mixtral",
         "opt",
         "phi3",
         "qwen2",
+        "qwen2_moe",
         "qwen3",
+        "qwen3_moe",
         "t5gemma",
     )
 ]

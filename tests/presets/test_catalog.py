@@ -50,6 +50,15 @@ def test_the_catalog_is_the_specified_table():
             assert not layers or str(preset.layers) in layers, preset.name
 
 
+def test_classifiers_are_found_by_name_and_listed_by_their_class():
+    names = {preset.name for preset in catalog.classifiers()}
+    assert "bert_base_en" in names
+    assert catalog.find("bert_base_en").kaggle == "kaggle://keras/bert/keras/bert_base_en/3"
+    assert not names & {preset.name for preset in catalog.presets()}
+    assert names <= set(wb.models.TextClassifier.presets)
+    assert not names & set(wb.models.CausalLM.presets)
+
+
 def test_there_are_158_and_the_embedded_come_first():
     presets = catalog.presets()
     flags = [preset.embedded for preset in presets]

@@ -17,6 +17,7 @@ from workbench.presets.files import CONFIG, METADATA, PREPROCESSOR
 from workbench.presets.json_files import read_json
 
 CATALOG = Path(__file__).with_name("catalog.json")
+CLASSIFIERS = Path(__file__).with_name("classifiers.json")
 EMBEDDED = Path(embedded.__file__).parent
 
 Modality = Literal["text", "image+text", "speech", "image"]
@@ -84,10 +85,19 @@ class PresetInfo:
 
 @functools.cache
 def presets() -> tuple[PresetInfo, ...]:
-    """All known presets: the embedded ones first, then the hubs', family by family."""
-    listed = json.loads(CATALOG.read_text(encoding="utf-8"))
+    """All presets that write text: the embedded ones first, then the hubs', family by family."""
     folders = sorted(path.parent for path in EMBEDDED.glob(f"*/{CONFIG}"))
-    return (*map(_embedded, folders), *(PresetInfo(**entry) for entry in listed))
+    return (*map(_embedded, folders), *_listed(CATALOG))
+
+
+@functools.cache
+def classifiers() -> tuple[PresetInfo, ...]:
+    """The presets that `TextClassifier` takes by name."""
+    return _listed(CLASSIFIERS)
+
+
+def _listed(file: Path) -> tuple[PresetInfo, ...]:
+    return tuple(PresetInfo(**entry) for entry in json.loads(file.read_text(encoding="utf-8")))
 
 
 def find(name: str) -> PresetInfo | None:
@@ -97,7 +107,7 @@ def find(name: str) -> PresetInfo | None:
 
 @functools.cache
 def _by_name() -> dict[str, PresetInfo]:
-    return {preset.name: preset for preset in presets()}
+    return {preset.name: preset for preset in (*presets(), *classifiers())}
 
 
 def _embedded(folder: Path) -> PresetInfo:

@@ -12,7 +12,7 @@ from typing import Any
 from workbench.errors import PresetError
 from workbench.presets import embedded
 from workbench.presets.atomic import surviving
-from workbench.presets.catalog import PresetInfo, find, presets
+from workbench.presets.catalog import PresetInfo, classifiers, find, presets
 from workbench.presets.files import CONFIG, METADATA
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.paths import has_file, preset_file
@@ -122,7 +122,8 @@ def list_presets(owner: type | None = None) -> dict[str, dict[str, Any]]:
         name: {"metadata": _metadata(EMBEDDED / name), "kaggle_handle": None}
         for name in _built_in()
     }
-    found |= {p.name: _listing(p) for p in presets() if p.supported and not p.embedded}
+    hubs = (p for p in (*presets(), *classifiers()) if p.supported and not p.embedded)
+    found |= {p.name: _listing(p) for p in hubs}
     if owner is None:
         return found
     return {name: preset for name, preset in found.items() if _loads(owner, preset)}

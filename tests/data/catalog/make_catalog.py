@@ -1,4 +1,4 @@
-"""Write `workbench/presets/catalog.json`.
+"""Write `workbench/presets/catalog.json` and `classifiers.json` beside it.
 
     python tests/data/catalog/make_catalog.py
 
@@ -19,10 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rows import Row, rows
+from rows import Row, classifier_rows, rows
 from shapes import SHAPES, check
 
-TARGET = Path(__file__).parents[3] / "workbench/presets/catalog.json"
+TARGET = Path(__file__).parents[3] / "workbench/presets"
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 PARAMETERS = {
     "qwen2.5_7b_en": 7_615_616_512,
@@ -71,12 +71,13 @@ def entry(row: Row, listed: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the catalog, one preset a line."""
+    """Write both lists, one preset a line."""
     listed = library()
-    entries = [entry(row, listed[row.name]) for row in rows()]
-    lines = ",\n".join(json.dumps(e, ensure_ascii=False) for e in entries)
-    TARGET.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    print(f"{len(entries)} presets")
+    for name, kind in (("catalog.json", rows()), ("classifiers.json", classifier_rows())):
+        entries = [entry(row, listed[row.name]) for row in kind]
+        lines = ",\n".join(json.dumps(e, ensure_ascii=False) for e in entries)
+        (TARGET / name).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        print(f"{len(entries)} presets in {name}")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,31 @@ def rows() -> list[Row]:
     return [row for make in makers for row in make()]
 
 
+def classifier_rows() -> list[Row]:
+    """The encoders that text classifiers start from, and one that is trained."""
+    return list(_bert())
+
+
+def _bert() -> Iterator[Row]:
+    text = "{} encoder for text classifiers, {} layers, trained on {}."
+    english = "English Wikipedia and books"
+    for size, layers in (("tiny", 2), ("small", 4), ("medium", 8), ("base", 12), ("large", 24)):
+        yield Row(f"bert_{size}_en_uncased", f"bert_{size}_uncased", "BERT", "BertBackbone", APACHE,
+                  512, None, text.format("Lower-case English", layers, english),
+                  stored="float32")  # fmt: skip
+    for size, layers in (("base", 12), ("large", 24)):
+        yield Row(f"bert_{size}_en", f"bert_{size}_en", "BERT", "BertBackbone", APACHE, 512,
+                  f"google-bert/bert-{size}-cased", text.format("English", layers, english),
+                  stored="float32")  # fmt: skip
+    for name, about in (("zh", "Chinese Wikipedia"), ("multi", "Wikipedia in 104 languages")):
+        kind = "Chinese" if name == "zh" else "Multilingual"
+        yield Row(f"bert_base_{name}", f"bert_base_{name}", "BERT", "BertBackbone", APACHE, 512,
+                  None, text.format(kind, 12, about), stored="float32")  # fmt: skip
+    yield Row("bert_tiny_en_uncased_sst2", "bert_tiny_uncased", "BERT", "BertBackbone", APACHE, 512,
+              None, "Two-layer BERT that tells whether a film review is positive (SST-2).",
+              stored="float32")  # fmt: skip
+
+
 def _bart() -> Iterator[Row]:
     for size, layers in (("base", 6), ("large", 12)):
         text = f"Encoder-decoder pretrained to restore corrupted English text, {layers} layers each side."

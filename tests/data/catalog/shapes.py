@@ -48,6 +48,13 @@ class Shape:
         return {name: everything[name] for name in held}
 
 
+def _bert(layers: int, width: int, vocabulary: int) -> Shape:
+    """Rows of positions, of the two segments, and of the matrix that pools the first token."""
+    heads = width // 64
+    sizes = (layers, width, 4 * width, heads, heads, 64, vocabulary)
+    return Shape(*sizes, matrices=2, places=512 + 2 + width)
+
+
 def _bart(layers: int, width: int, heads: int) -> Shape:
     sizes = (layers, width, 4 * width, heads, heads, 64, 50265)
     return Shape(*sizes, matrices=2, encoder=True, places=2048)
@@ -86,6 +93,15 @@ GEMMA2_9B = Shape(42, 3584, 14336, 16, 8, 256, 256000, 4096)
 GEMMA2_27B = Shape(46, 4608, 36864, 32, 16, 128, 256000, 4096)
 
 SHAPES = {
+    "bert_tiny_uncased": _bert(2, 128, 30522),
+    "bert_small_uncased": _bert(4, 512, 30522),
+    "bert_medium_uncased": _bert(8, 512, 30522),
+    "bert_base_uncased": _bert(12, 768, 30522),
+    "bert_base_en": _bert(12, 768, 28996),
+    "bert_base_zh": _bert(12, 768, 21128),
+    "bert_base_multi": _bert(12, 768, 119547),
+    "bert_large_uncased": _bert(24, 1024, 30522),
+    "bert_large_en": _bert(24, 1024, 28996),
     "bart_base": _bart(6, 768, 12),
     "bart_large": _bart(12, 1024, 16),
     "bloom_560m": _bloom(24, 1024, 16),
