@@ -190,6 +190,12 @@ causal_lm = keras_hub.models.Phi3CausalLM(
 )
 assert causal_lm.preprocessor is None
 causal_lm.backbone
+# Load a Bert classification task.
+model = keras_hub.models.TextClassifier.from_preset(
+    "bert_base_en",
+    num_classes=2,
+)
+assert model.predict(["What an amazing movie!"]).shape == (1, 2)
 """
 
 HEADER = """
@@ -213,6 +219,7 @@ def cache(tmp_path_factory):
         stand_in("gemma_2b_en", gemma())
         stand_in("mistral_instruct_7b_en", GOLDENS / "keras_hub" / "mistral")
         stand_in("bloom_560m_multi", bloom())
+        stand_in("bert_base_en", GOLDENS / "keras_hub" / "bert_classifier")
     return folder
 
 

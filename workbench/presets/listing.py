@@ -133,7 +133,7 @@ def _cells(preset: PresetInfo) -> tuple[str, ...]:
     return (
         preset.name,
         preset.family,
-        short(preset.parameters),
+        short(preset.parameters, billion="B"),
         short(preset.bytes_on_disk) + "B",
         "" if preset.context_length is None else f"{preset.context_length:,}",
         kind,
@@ -142,9 +142,10 @@ def _cells(preset: PresetInfo) -> tuple[str, ...]:
     )
 
 
-def short(number: float) -> str:
-    """Three digits and a decimal prefix: 2614341888 is 2.61 G."""
-    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+def short(number: float, billion: str = "G") -> str:
+    """Three digits and a decimal prefix: 2614341888 is 2.61 G, or 2.61 B where billions are
+    counted, as of parameters."""
+    for size, prefix in ((1e9, billion), (1e6, "M"), (1e3, "k")):
         if number >= size * 0.9995:
             return f"{number / size:#.3g} {prefix}".replace(". ", " ")
     return f"{number:g} "
