@@ -60,16 +60,16 @@ class Task(OwnQuantize, SavesPresets, keras.Model):
         return {"backbone": self.backbone, "preprocessor": self.preprocessor, "name": self.name}
 
     def quantize(self, mode: str) -> None:
-        """`backbone.quantize(mode)`. A compiled optimizer starts anew: its state was of weights
-        that are integers now.
+        """`backbone.quantize(mode)`. A task that has been trained is compiled with defaults again:
+        its optimizer's state is of weights that are integers now.
 
         Raises:
             SettingError: as `Backbone.quantize`.
         """
         self.backbone.quantize(mode)
         self.train_function = self.test_function = self.predict_function = None
-        if self.optimizer is not None:
-            self.optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
+        if self.optimizer is not None and self.optimizer.built:
+            self.compile()
 
     def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
         """Arrays for training from what the caller passed; arrays pass through unchanged."""
