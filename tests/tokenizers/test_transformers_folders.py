@@ -102,7 +102,7 @@ def test_refusals_name_what_is_wrong(folder, files, reason):
         load_transformers_tokenizer(folder(**files))
 
 
-@pytest.mark.parametrize("decoder", [None, {"type": "WordPiece", "prefix": "##", "cleanup": True}])
+@pytest.mark.parametrize("decoder", [None, {"type": "BPEDecoder", "suffix": "</w>"}])
 def test_a_decoder_that_is_not_understood_is_refused(data, decoder):
     content = json.loads((data / "plain.json").read_text(encoding="utf-8"))
     with pytest.raises(PresetError, match="decoder"):

@@ -18,6 +18,7 @@ from workbench.tokenizers import (
     WordPieceTokenizer,
 )
 from workbench.tokenizers.library import LibraryTokenizer
+from workbench.tokenizers.sentence_piece_json import sentence_piece_json
 
 SENTENCE_PIECE = "tokenizer.model"
 _NAMED = {"bos_token": "start_token", "eos_token": "end_token", "pad_token": "pad_token"}
@@ -29,8 +30,8 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
     Args:
         folder: an existing folder.
         preprocessor: its tokenizer, and the tokens it puts around a prompt.
-        sentence_piece_class: what Transformers calls the family's tokenizer; used for
-            SentencePiece, as other tokenizers say all in their file.
+        sentence_piece_class: what Transformers calls the family's tokenizer; used for a
+            SentencePiece model that cannot be written as a `tokenizer.json`.
 
     Raises:
         PresetError: the tokenizer is of a kind those files cannot hold.
@@ -43,15 +44,14 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
         for theirs, ours in _NAMED.items()
         if getattr(tokenizer, ours) is not None
     }
-    if isinstance(tokenizer, SentencePieceTokenizer):
+    if isinstance(tokenizer, SentencePieceTokenizer):  # kept besides, as its own classes read it
         (folder / SENTENCE_PIECE).write_bytes(tokenizer.proto)
+    whole = _library_file(tokenizer, before, after)
+    if whole is None:
         config |= {"tokenizer_class": sentence_piece_class, "legacy": False}
-    elif isinstance(tokenizer, LibraryTokenizer):
-        whole = _library_file(tokenizer, before, after)
+    else:
         (folder / TOKENIZER).write_text(whole, encoding="utf-8")
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
-    else:
-        raise PresetError(f"{type(tokenizer).__name__} cannot be written for Transformers")
     config |= {
         "add_bos_token": starts,
         "add_eos_token": False,
@@ -66,11 +66,12 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
     (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
 
 
-def _library_file(tokenizer: LibraryTokenizer, before: str | None, after: str | None) -> str:
-    """`tokenizer.json`, with a step that puts tokens around a text where some are wanted."""
-    whole = tokenizer.library_json()
+def _library_file(tokenizer: Tokenizer, before: str | None, after: str | None) -> str | None:
+    """`tokenizer.json`, with a step that puts tokens around a text where some are wanted; None
+    for a SentencePiece model that cannot be written so."""
+    whole = _without_frame(tokenizer)
     framed = [token for token in (before, after) if token is not None]
-    if not framed or isinstance(tokenizer, TransformersTokenizer):
+    if whole is None or not framed or isinstance(tokenizer, TransformersTokenizer):
         return whole
     library = tokenizers.Tokenizer.from_str(whole)
     second = before if after is None else None  # an end token divides a pair by itself
@@ -81,6 +82,14 @@ def _library_file(tokenizer: LibraryTokenizer, before: str | None, after: str | 
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in dict.fromkeys(framed)],
     )
     return library.to_str(pretty=True)
+
+
+def _without_frame(tokenizer: Tokenizer) -> str | None:
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return sentence_piece_json(tokenizer)
+    if isinstance(tokenizer, LibraryTokenizer):
+        return tokenizer.library_json()
+    raise PresetError(f"{type(tokenizer).__name__} cannot be written for Transformers")
 
 
 def token_ids(tokenizer: Tokenizer | None) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""What a SentencePiece model file says besides what its library tells.
+
+Files are protocol buffers (github.com/google/sentencepiece, "sentencepiece_model.proto"); the
+numbers here are that schema's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+UNIGRAM, BPE = 1, 2
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """The pieces of a model and how it normalises a text.
+
+    Attributes:
+        pieces: text, score and kind of each piece, in the order of ids.
+        algorithm: `UNIGRAM`, `BPE` or another number.
+        byte_fallback: an unknown character becomes its bytes.
+        space_after: words carry the space after them instead of the one before.
+        character_map: a compiled table of characters to replace; empty for none.
+        prefixes: a text gets a space in front.
+        collapses: runs of spaces become one, and none is left at either end.
+        marks_spaces: a space becomes U+2581.
+        maps_back: text from ids is changed by a table of its own.
+    """
+
+    pieces: tuple[tuple[str, float, int], ...]
+    algorithm: int
+    byte_fallback: bool
+    space_after: bool
+    character_map: bytes
+    prefixes: bool
+    collapses: bool
+    marks_spaces: bool
+    maps_back: bool
+
+    def of_kind(self, *kinds: int) -> dict[str, float]:
+        """Pieces of some kinds, with their scores."""
+        return {piece: score for piece, score, kind in self.pieces if kind in kinds}
+
+
+def read_model(proto: bytes) -> ModelFile:
+    """Reads a file that the library has accepted: nothing is checked again."""
+    fields = list(_fields(proto))
+    trainer, normalizer, back = (_message(fields, number) for number in (2, 3, 5))
+    pieces = (dict(_fields(value)) for number, value in fields if number == 1)
+    return ModelFile(
+        pieces=tuple((p[1].decode(), _float(p.get(2)), p.get(3, NORMAL)) for p in pieces),
+        algorithm=trainer.get(3, UNIGRAM),
+        byte_fallback=bool(trainer.get(35, 0)),
+        space_after=bool(trainer.get(24, 0)),
+        character_map=normalizer.get(2, b""),
+        prefixes=bool(normalizer.get(3, 1)),
+        collapses=bool(normalizer.get(4, 1)),
+        marks_spaces=bool(normalizer.get(5, 1)),
+        maps_back=bool(back.get(2)),
+    )
+
+
+def _message(fields: list[tuple[int, Any]], wanted: int) -> dict[int, Any]:
+    """The fields of a message within; those given several times by their last value."""
+    return {k: v for number, value in fields if number == wanted for k, v in _fields(value)}
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """Numbers and values of a message's fields."""
+    place = 0
+    while place < len(data):
+        key, place = _varint(data, place)
+        number, wire = divmod(key, 8)
+        if wire == 0:
+            value, place = _varint(data, place)
+        else:
+            size = {1: 8, 5: 4}.get(wire)
+            if size is None:
+                size, place = _varint(data, place)
+            value, place = data[place : place + size], place + size
+        yield number, value
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, place
+
+
+def _float(data: bytes | None) -> float:
+    return 0.0 if data is None else struct.unpack("<f", data)[0]

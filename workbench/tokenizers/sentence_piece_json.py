@@ -1,0 +1,139 @@
+"""A SentencePiece model as a `tokenizer.json`, for programs that read no other file.
+
+The merges of a BPE model are not in its file: any two pieces that make a third may be merged, best
+score first. Of two overlapping ways to make the same piece SentencePiece takes the leftmost, and
+the `tokenizers` library the one listed first; so a file is given only after texts were tried.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import sentencepiece
+import tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+
+from workbench.tokenizers import sentence_piece_file as spm
+from workbench.tokenizers.sentence_piece import SPACE, SentencePieceTokenizer
+from workbench.tokenizers.sentence_piece_file import ModelFile
+
+LONGEST_RUN = 100  # of spaces, in the texts that are tried
+BYTE_NAME = "<(?=0x[0-9A-F]{2}>)"
+ONLY_BYTE_NAME = r"\A<(?=0x[0-9A-F]{2}>\z)"
+
+
+def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
+    """The model as the content of a `tokenizer.json` that gives SentencePiece's ids.
+
+    User-defined symbols are one id wherever they stand, as in SentencePiece. Two things differ.
+    Control pieces and the tokenizer's special tokens are one id in a text too, as always in
+    Transformers, and what follows one is a text by itself. And where a model replaces characters
+    by a table (`nmt_nfkc`; Llama 2, Mistral, Phi-3 and Gemma have none) the library reads that
+    table by grapheme, which differs for a few, such as half-width katakana with a voice mark.
+
+    Returns:
+        The content, or None where ids would differ: unused pieces, words that carry the space
+        after them, algorithms besides BPE and unigram, or a difference in the texts tried.
+    """
+    model = spm.read_model(tokenizer.proto)
+    if not _can_be_written(model):
+        return None
+    library = tokenizers.Tokenizer(_bpe(model) if model.algorithm == spm.BPE else _unigram(model))
+    library.normalizer = normalizers.Sequence(list(_normalizers(model)))
+    library.decoder = _decoder(model)
+    symbols = model.of_kind(spm.USER_DEFINED)
+    splits = [pre_tokenizers.Split(Regex(p), "isolated") for p in _patterns(model, symbols)]
+    if splits:
+        library.pre_tokenizer = pre_tokenizers.Sequence(splits)
+    if not model.prefixes:
+        library.add_tokens([AddedToken(symbol, normalized=True) for symbol in symbols])
+    if not _agrees(library, tokenizer.proto, model):
+        return None
+    special = [*model.of_kind(spm.CONTROL, spm.UNKNOWN), *tokenizer.special_tokens]
+    library.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    return library.to_str(pretty=True)
+
+
+def _can_be_written(model: ModelFile) -> bool:
+    """Characters that are no pieces are unknown to the library, whatever they are part of."""
+    words = model.of_kind(spm.NORMAL)
+    return (
+        model.algorithm in (spm.BPE, spm.UNIGRAM)
+        and model.marks_spaces
+        and not (model.space_after or model.maps_back or model.of_kind(spm.UNUSED))
+        and bool(words)
+        and (model.algorithm == spm.UNIGRAM or set("".join(words)) <= words.keys())
+    )
+
+
+def _bpe(model: ModelFile) -> models.BPE:
+    """With a prefix, symbols are cut out before and found as whole words."""
+    ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
+    words = model.of_kind(spm.NORMAL)
+    ranked = sorted(
+        (-score, ids[word], ids[word[:cut]], ids[word[cut:]])
+        for word, score in words.items()
+        for cut in range(1, len(word))
+        if word[:cut] in words and word[cut:] in words
+    )
+    return models.BPE(
+        ids,
+        [(model.pieces[a][0], model.pieces[b][0]) for _, _, a, b in ranked],
+        unk_token=next(iter(model.of_kind(spm.UNKNOWN))),
+        fuse_unk=True,
+        byte_fallback=model.byte_fallback,
+        ignore_merges=model.prefixes and bool(model.of_kind(spm.USER_DEFINED)),
+    )
+
+
+def _unigram(model: ModelFile) -> models.Unigram:
+    """The library takes every piece for a word: a symbol, cut out before, must win over words
+    in it, and the rest must not lower the least score, from which that of unknowns is reckoned."""
+    least = min(model.of_kind(spm.NORMAL).values())
+    score_of = {spm.USER_DEFINED: 0.0}
+    return models.Unigram(
+        [
+            (piece, score if kind == spm.NORMAL else score_of.get(kind, least))
+            for piece, score, kind in model.pieces
+        ],
+        unk_id=[kind for _, _, kind in model.pieces].index(spm.UNKNOWN),
+        byte_fallback=model.byte_fallback,
+    )
+
+
+def _normalizers(model: ModelFile) -> Iterator[normalizers.Normalizer]:
+    if model.character_map:
+        yield normalizers.Precompiled(model.character_map)
+    if model.collapses:
+        yield normalizers.Replace(Regex(rf"\A +|[ {SPACE}]+\z"), "")
+        yield normalizers.Replace(Regex(" {2,}"), " ")
+    if model.prefixes:
+        yield normalizers.Prepend(SPACE)
+    yield normalizers.Replace(" ", SPACE)
+
+
+def _patterns(model: ModelFile, symbols: dict[str, float]) -> Iterator[str]:
+    """What is cut out: symbols, and where the library would take a byte's name for that byte."""
+    if model.prefixes and symbols:
+        yield "|".join(sorted(map(re.escape, symbols), key=len, reverse=True))
+        if model.algorithm == spm.BPE:
+            yield ONLY_BYTE_NAME
+    if model.algorithm == spm.UNIGRAM:
+        yield BYTE_NAME
+
+
+def _decoder(model: ModelFile) -> decoders.Decoder:
+    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    if model.prefixes or model.collapses:
+        steps.append(decoders.Strip(" ", 1, 0))
+    return decoders.Sequence(steps)
+
+
+def _agrees(library: tokenizers.Tokenizer, proto: bytes, model: ModelFile) -> bool:
+    """Whether the ids are SentencePiece's for every piece, neighbours, and runs of spaces."""
+    pieces = [piece.replace(SPACE, " ") for piece in model.of_kind(spm.NORMAL, spm.USER_DEFINED)]
+    texts = [*pieces, *("".join(pieces[i : i + 20]) for i in range(0, len(pieces), 20))]
+    texts += [f"{a}{' ' * n}{b}" for n in range(LONGEST_RUN) for a in ("", "a") for b in ("", "b")]
+    ids = sentencepiece.SentencePieceProcessor(model_proto=proto).encode(texts)
+    return ids == [row.ids for row in library.encode_batch(texts, add_special_tokens=False)]
