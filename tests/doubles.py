@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import math
+import operator
 import queue
 import random
 import time
+import weakref
 from types import SimpleNamespace
 
 from comm.base_comm import BaseComm
 
+from workbench.errors import ChatTemplateError
 from workbench.generation.events import Alternative, Done, Stats, Status, Token
 
 STORY = (
@@ -32,6 +37,9 @@ class FakePreprocessor:
 
     def prompt_ids(self, text):
         return [sum(map(ord, word)) for word in text.split()]
+
+    def chat_ids(self, messages, arguments=None):
+        return [i for m in messages for i in self.prompt_ids(f"<{m['role']}> {m['content']}")]
 
 
 class FakeLM:
@@ -90,6 +98,9 @@ class FakeLM:
         finally:
             self.active -= 1
 
+    def chat_template(self):
+        raise ChatTemplateError("chat: this model has no chat template: load an instruct preset.")
+
     def _events(self, prompt, max_new_tokens, sampler, seed, alternatives):
         if self.compile_seconds:
             yield Status("compiling")
@@ -125,18 +136,45 @@ class FakeLM:
         return Token(picked.id, picked.text, picked.logprob, tuple(best))
 
 
+class FakeChatLM(FakeLM):
+    """A `FakeLM` that was trained to answer. Reuses what a prompt has in common with the last."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.read = weakref.WeakKeyDictionary()
+
+    def chat_template(self):
+        return "a template"
+
+    def stream_chat(self, messages, *, prefix, template_arguments=None, **settings):
+        ids = self.preprocessor.chat_ids(messages)
+        same = map(operator.eq, ids, self.read.get(prefix, []))
+        reused = len(list(itertools.takewhile(bool, same)))
+        for event in self.stream(repr(messages), **settings):
+            if isinstance(event, Done):
+                stats = dataclasses.replace(
+                    event.stats, prompt_tokens=len(ids), reused_tokens=reused
+                )
+                event = dataclasses.replace(event, stats=stats)
+                self.read[prefix] = ids
+            yield event
+
+
 def slow_down(lm, delay):
     """Make a real model take `delay` seconds more for each token; change it on what is returned."""
-    pace, stream = SimpleNamespace(delay=delay), lm.stream
+    pace = SimpleNamespace(delay=delay)
 
-    def slowly(*args, **settings):
-        with contextlib.closing(stream(*args, **settings)) as events:
-            for event in events:
-                if isinstance(event, Token):
-                    time.sleep(pace.delay)
-                yield event
+    def slow(stream):
+        def slowly(*args, **settings):
+            with contextlib.closing(stream(*args, **settings)) as events:
+                for event in events:
+                    if isinstance(event, Token):
+                        time.sleep(pace.delay)
+                    yield event
 
-    lm.stream = slowly
+        return slowly
+
+    lm.stream, lm.stream_chat = slow(lm.stream), slow(lm.stream_chat)
     return pace
 
 

@@ -6,7 +6,8 @@ const HELP = [
   "Colours show how likely the model itself found each token, before the sampler's settings.",
   "Point at a token, or walk through the text with the arrow keys, to see what else it had in mind.",
   "The same seed, prompt and settings write the same text again.",
-  "From Python: panel.prompt, panel.temperature, panel.start(), panel.wait(), panel.text.",
+  "In a chat, Ctrl+Enter sends. Regenerate draws the next seed; an edited message drops what came after it.",
+  "From Python: panel.prompt, panel.temperature, panel.start(), panel.send(text), panel.wait(), panel.text.",
 ];
 
 function render({ model, el }) {
@@ -20,13 +21,22 @@ function render({ model, el }) {
   let gone = false;
 
   const status = () => model.get("status");
+  const isChat = () => model.get("mode") === "chat";
   const isBusy = () => BUSY.has(status());
   const send = (command, fields = {}) => watch.send(() => model.send({ command, ...fields }));
-  const generate = () => {
+  /** A run, with the texts and settings as the page shows them. */
+  const run = (command, fields = {}) => {
     if (isBusy() || status() === "loading") return;
-    prompt.flush();
-    controls.flush();
-    send("start", { prompt: prompt.value(), settings: controls.values() });
+    for (const part of [prompt, controls]) part.flush();
+    send(command, { ...fields, settings: controls.values() });
+  };
+  const generate = () => run("start", { prompt: prompt.value() });
+  const reply = (command, fields) => run(command, { ...fields, system: talk.system.value() });
+  const say = () => {
+    const text = talk.message.value();
+    if (!text.trim()) return;
+    talk.message.sent();
+    reply("send", { text });
   };
   const stop = () => {
     if (!isBusy()) return;
@@ -57,11 +67,21 @@ function render({ model, el }) {
   const prompt = createPrompt(model, { generate, stop });
   const controls = createControls(model);
   const history = createHistory(model, (number) => send("restore", { run: number }));
-  const output = createOutput({
-    frame: left,
+  const reading = {
     announce: (text) => setText(spoken, text),
     gap: () => send("sync"),
     ask: (run, index) => send("alternatives", { run, index }),
+  };
+  const output = createOutput({ frame: left, ...reading });
+  const modes = createModes(model, isBusy);
+  const talk = createConversation(model, {
+    say,
+    stop,
+    isBusy,
+    clear: () => !isBusy() && send("clear"),
+    regenerate: () => reply("regenerate"),
+    edit: (index, text) => reply("edit", { index, text }),
+    ...reading,
   });
 
   const refreshStatus = () => {
@@ -71,15 +91,29 @@ function render({ model, el }) {
     error.show(gone ? { message: NO_ANSWER } : model.get("error"));
     prompt.enable(isBusy(), now);
     history.enable(isBusy());
+    modes.refresh();
+    talk.refreshStatus(now, model.get("position"));
     output.explain(output.count ? "" : emptyText(now, model.get("position"), model.get("heading").name));
     progress.classList.toggle("wb-on", !gone && PREPARING.has(now));
   };
   const refreshOutput = () => {
     const snapshot = model.get("output");
     rate = snapshot.rate ?? 0;
-    output.show(snapshot);
-    setText(summary, snapshot.summary || (output.count ? countText(output.count) : ""));
+    if (snapshot.reply ?? isChat()) talk.refreshOutput();
+    else {
+      output.show(snapshot);
+      setText(summary, snapshot.summary || (output.count ? countText(output.count) : ""));
+    }
     history.refresh();
+    refreshStatus();
+  };
+  const refreshTurns = () => {
+    talk.refreshTurns();
+    refreshOutput();
+  };
+  const refreshMode = () => {
+    left.hidden = isChat();
+    talk.node.hidden = !isChat();
     refreshStatus();
   };
   const refreshControls = () => {
@@ -89,22 +123,30 @@ function render({ model, el }) {
   const speak = () => setText(spoken, spokenStatus(status(), model.get("output").summary));
 
   const extend = (message) => {
-    output.extend(message);
     rate = message.rate;
-    setText(summary, countText(output.count));
+    if (isChat()) talk.extend(message);
+    else {
+      output.extend(message);
+      setText(summary, countText(output.count));
+    }
     if (Date.now() - rateShown < RATE_MS) return;
     rateShown = Date.now();
     refreshStatus();
   };
-  const answers = { tokens: extend, alternatives: output.answer, synced: refreshOutput };
+  const answered = (found) => {
+    output.answer(found);
+    talk.answer(found);
+  };
+  const answers = { tokens: extend, alternatives: answered, synced: refreshOutput };
   const onMessage = (message) => {
     watch.heard();
     answers[message.type]?.(message);
   };
   const onKey = (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) isChat() ? say() : generate();
     else if (event.key === "Escape") {
       output.dismiss();
+      talk.dismiss();
       stop();
     } else return;
     event.preventDefault();
@@ -117,14 +159,17 @@ function render({ model, el }) {
     output.tip,
     make("div", { class: "wb-footer" }, summary, history.node),
   );
-  const body = make("div", { class: "wb-body" }, left, controls.node);
-  root.append(heading.node, progress, error.node, code.node, help, body, spoken);
+  const body = make("div", { class: "wb-body" }, left, talk.node, controls.node);
+  root.append(heading.node, progress, error.node, code.node, help, modes.node, body, spoken);
   root.addEventListener("keydown", onKey);
   el.append(root);
 
   // What the page itself may set, and what only the kernel sets: the latter is a sign of life.
   const ours = [
     ["prompt", prompt.refresh],
+    ["message", talk.message.refresh],
+    ["system", talk.system.refresh],
+    ["mode", refreshMode],
     ["show", refreshControls],
     ...controls.names.map((name) => [name, refreshControls]),
   ];
@@ -133,6 +178,8 @@ function render({ model, el }) {
     ["prompt_tokens", prompt.refresh],
     ["form", refreshControls],
     ["code", code.refresh],
+    ["refusal", modes.refresh],
+    ["turns", refreshTurns],
     ["output", refreshOutput],
     ["runs", refreshOutput],
     ["status", refreshStatus],
@@ -157,7 +204,7 @@ function render({ model, el }) {
 
   return () => {
     unfollow();
-    for (const part of [watch, output, prompt, controls]) part.dispose();
+    for (const part of [watch, output, prompt, controls, talk]) part.dispose();
   };
 }
 

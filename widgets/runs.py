@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from workbench.generation.events import Done, Token
-from workbench.generation.jobs import GenerationJob, JobState
+from workbench.generation.events import Done, Stats, Token
+from workbench.generation.jobs import GenerationJob, JobState, Turn
 
 from .settings import SAMPLERS, Settings, call_of, sampler_of
 
@@ -26,9 +26,10 @@ class Run:
     Args:
         number: From 1, in the order of the panel's runs.
         lm: The model that continues the prompt.
-        prompt: The text to continue.
+        prompt: The text to continue; for a reply, the message it answers.
         settings: The sampler's name and the value of every control.
         on_event: Called with this run and each event of its job, after the run has taken it.
+        turn: What the job runs in place of the prompt.
 
     Raises:
         SettingError: The sampler refuses its settings.
@@ -41,6 +42,7 @@ class Run:
         prompt: str,
         settings: Settings,
         on_event: Callable[[Run, JobState | Token | Done], None],
+        turn: Turn | None = None,
     ) -> None:
         self.number = number
         self.prompt = prompt
@@ -50,7 +52,11 @@ class Run:
         self._percents: list[int | None] = []
         self._on_event = on_event
         self.job = GenerationJob(
-            lm, prompt, sampler=sampler_of(settings), on_event=self._take, **call_of(settings)
+            lm,
+            prompt if turn is None else turn,
+            sampler=sampler_of(settings),
+            on_event=self._take,
+            **call_of(settings),
         )
 
     @property
@@ -74,8 +80,11 @@ class Run:
             return ending
         if self.job.reason == "length" and stats.new_tokens < self.settings["max_new_tokens"]:
             ending = "stop: context full"
-        seconds = stats.prefill_seconds + stats.decode_seconds
-        return f"{_count(stats.new_tokens)} · {seconds:.1f} s · {ending}"
+        return " · ".join([_count(stats.new_tokens), *self.figures(stats), ending])
+
+    def figures(self, stats: Stats) -> list[str]:
+        """What the summary says between the count and the ending."""
+        return [f"{stats.prefill_seconds + stats.decode_seconds:.1f} s"]
 
     @property
     def entry(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from workbench.errors import SettingError
 Settings = dict[str, Any]
 MAX_PROMPT = 200_000  # characters
 VIEWS = ("plain", "probability")
+MODES = ("complete", "chat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +114,46 @@ def check_all(settings: Mapping[str, object]) -> Settings:
     return {name: check(name, value) for name, value in settings.items()}
 
 
-def check_prompt(value: object) -> str:
+def check_text(name: str, value: object) -> str:
     """A text that can be tokenised, not longer than a page should send."""
     if not isinstance(value, str):
-        raise SettingError(f"prompt must be text, got {type(value).__name__}")
+        raise SettingError(f"{name} must be text, got {type(value).__name__}")
     if len(value) > MAX_PROMPT:
-        raise SettingError(f"prompt may have {MAX_PROMPT:,} characters, got {len(value):,}")
+        raise SettingError(f"{name} may have {MAX_PROMPT:,} characters, got {len(value):,}")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise SettingError("prompt must be text, got half of a surrogate pair")
+        raise SettingError(f"{name} must be text, got half of a surrogate pair")
     return value
+
+
+def check_message(value: object) -> str:
+    """A text that says something."""
+    text = check_text("message", value)
+    if not text.strip():
+        raise SettingError("message must not be empty")
+    return text
 
 
 def check_view(value: object) -> str:
     """How the text is shown."""
-    if not isinstance(value, str) or value not in VIEWS:
-        raise SettingError(f"show must be one of {', '.join(VIEWS)}, got {str(value)[:80]!r}")
+    return _one_of("show", VIEWS, value)
+
+
+def check_mode(value: object) -> str:
+    """What the panel writes: completions of a prompt, or replies in a conversation."""
+    return _one_of("mode", MODES, value)
+
+
+def _one_of(name: str, choices: tuple[str, ...], value: object) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise SettingError(f"{name} must be one of {', '.join(choices)}, got {str(value)[:80]!r}")
     return value
+
+
+def check_page_settings(settings: object) -> Settings:
+    """What a page says the settings are, checked."""
+    if not isinstance(settings, dict):
+        raise SettingError("settings must be a dictionary")
+    return check_all(settings)
 
 
 def sampler_of(settings: Settings) -> Any:
@@ -145,20 +170,39 @@ def call_of(settings: Settings) -> Settings:
     return {name: settings[name] for name in names}
 
 
+def reads_seed(settings: Settings) -> bool:
+    """Whether the chosen sampler draws: another seed may write another text."""
+    return "seed" in call_of(settings)
+
+
 def code_of(preset: str | None, prompt: str, settings: Settings) -> str:
     """Python that writes the same completion again."""
-    kind = SAMPLERS[settings["sampler"]]
-    arguments = ", ".join(f"{name}={value!r}" for name, value in kind.values(settings).items())
-    call = "".join(f", {name}={value!r}" for name, value in call_of(settings).items())
-    load = f"lm = wb.models.CausalLM.from_preset({_quoted(preset)})\n" if preset else ""
     return (
-        f"import workbench as wb\n\n{load}prompt = {_quoted(prompt)}\n"
-        f"lm.generate(prompt, sampler=wb.samplers.{kind.cls}({arguments}){call})"
+        f"{load_code(preset)}prompt = {quoted(prompt)}\nlm.generate(prompt, {_call_code(settings)})"
     )
 
 
-def _quoted(text: str) -> str:
+def send_code(text: str, settings: Settings) -> str:
+    """The call of a `Chat` named `chat` that says something."""
+    return f"chat.send({quoted(text)}, {_call_code(settings)})"
+
+
+def load_code(preset: str | None) -> str:
+    """The import, and the model where it comes from a preset; as lines that end."""
+    load = f"lm = wb.models.CausalLM.from_preset({quoted(preset)})\n" if preset else ""
+    return f"import workbench as wb\n\n{load}"
+
+
+def quoted(text: str) -> str:
+    """A text as Python reads it."""
     return json.dumps(text, ensure_ascii=False)  # Python reads it as it is, double quotes and all
+
+
+def _call_code(settings: Settings) -> str:
+    kind = SAMPLERS[settings["sampler"]]
+    arguments = ", ".join(f"{name}={value!r}" for name, value in kind.values(settings).items())
+    call = "".join(f", {name}={value!r}" for name, value in call_of(settings).items())
+    return f"sampler=wb.samplers.{kind.cls}({arguments}){call}"
 
 
 def form_of(context: int | None) -> dict[str, Any]:

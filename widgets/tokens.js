@@ -2,6 +2,12 @@
 
 const ANSWER_MS = 1500;
 const FOLLOW_PX = 32;
+const OUTPUT = {
+  class: "wb-output",
+  role: "log",
+  "aria-live": "off",
+  "aria-label": "Prompt and completion. The left and right arrows walk through the tokens.",
+};
 
 /** Spaces and line breaks, which are tokens too, as signs one can see. */
 function visible(text) {
@@ -71,26 +77,21 @@ function createTip() {
  * The output of a run.
  * `ask(run, index)` requests the alternatives of a token, `gap()` a fresh snapshot,
  * `announce(text)` says something to a screen reader; `frame` is what the tip must stay in.
+ * `attributes` are those of the text, and `scroller` is what it scrolls in, if not itself.
  */
-function createOutput({ ask, gap, announce, frame }) {
+function createOutput({ ask, gap, announce, frame, attributes = OUTPUT, scroller }) {
   const echo = make("span", { class: "wb-echo" });
   const completion = make("span", { class: "wb-completion" });
   const empty = make("span", { class: "wb-empty" });
   const tip = createTip();
   const log = make(
     "div",
-    {
-      class: "wb-output",
-      role: "log",
-      "aria-live": "off",
-      "aria-label": "Prompt and completion. The left and right arrows walk through the tokens.",
-      "aria-describedby": tip.node.id,
-      tabindex: "0",
-    },
+    { ...attributes, "aria-describedby": tip.node.id, tabindex: "0" },
     echo,
     completion,
     empty,
   );
+  const box = scroller ?? log;
   let run = 0;
   let tokens = [];
   let known = new Map();
@@ -108,14 +109,14 @@ function createOutput({ ask, gap, announce, frame }) {
   };
 
   const append = (pieces, percents) => {
-    const follow = log.scrollHeight - log.scrollTop - log.clientHeight < FOLLOW_PX;
+    const follow = box.scrollHeight - box.scrollTop - box.clientHeight < FOLLOW_PX;
     const spans = pieces.map((piece, offset) => {
       const percent = percents[offset];
       return { span: makeToken(tokens.length + offset, piece, percent), piece, percent };
     });
     tokens.push(...spans);
     completion.append(...spans.map(({ span }) => span));
-    if (follow) log.scrollTop = log.scrollHeight;
+    if (follow) box.scrollTop = box.scrollHeight;
   };
 
   const hide = () => {
@@ -172,9 +173,10 @@ function createOutput({ ask, gap, announce, frame }) {
   });
   log.addEventListener("pointerleave", hide);
   log.addEventListener("blur", hide);
-  log.addEventListener("scroll", () => {
+  const onScroll = () => {
     if (!log.matches(":focus")) hide();
-  });
+  };
+  box.addEventListener("scroll", onScroll);
   log.addEventListener("focus", () => {
     if (log.matches(":focus-visible")) open(Math.max(0, current));
   });
@@ -215,6 +217,10 @@ function createOutput({ ask, gap, announce, frame }) {
       empty.hidden = !text;
     },
     dismiss: hide,
-    dispose: () => clearTimeout(answerTimer),
+    dispose() {
+      clearTimeout(answerTimer);
+      box.removeEventListener("scroll", onScroll);
+      tip.node.remove();
+    },
   };
 }
