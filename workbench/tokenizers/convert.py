@@ -64,7 +64,7 @@ def _model_problems(model: dict, cls: type[BytePairTokenizer]) -> list[str]:
 def _text_problems(state: dict, cls: type[BytePairTokenizer]) -> list[str]:
     pattern = _split_pattern(state["pre_tokenizer"])
     checks = {
-        "normalizer": (None, state["normalizer"]),
+        "normalizer": ({"type": "NFC"} if cls.composes else None, state["normalizer"]),
         "decoder": ("ByteLevel", (state["decoder"] or {}).get("type")),
         "split pattern": (cls.split_pattern, pattern),
     }
