@@ -20,6 +20,7 @@ from workbench.errors import PresetError
 from workbench.presets.formats.policies import read_policy, write_policy
 from workbench.presets.formats.settings import Settings
 from workbench.presets.json_files import parse_json
+from workbench.presets.registry import families
 from workbench.tasks.causal_lm import CausalLM
 
 
@@ -370,6 +371,100 @@ def test_both_generations_of_rope_settings_are_read():
 def test_other_rope_settings_are_refused(config):
     with refused("rope"):
         Settings(config).rope(kinds=("default", "linear", "llama3"))
+
+
+# What the releases' own config.json files say, beyond what Transformers 5 writes.
+RELEASES = {
+    "bloom": {
+        "attention_softmax_in_fp32": True,
+        "bias_dropout_fusion": True,
+        "bos_token_id": 1,
+        "masked_softmax_fusion": True,
+        "model_type": "bloom",
+        "n_embed": 1024,
+        "n_inner": None,
+        "n_layer": 24,
+        "num_attention_heads": 16,
+        "offset_alibi": 100,
+        "pretraining_tp": 1,
+        "seq_length": 2048,
+        "skip_bias_add": True,
+        "skip_bias_add_qkv": False,
+        "unk_token_id": 0,
+        "vocab_size": 250880,
+    },
+    "falcon": {
+        "alibi": False,
+        "apply_residual_connection_post_layernorm": False,
+        "auto_map": {"AutoConfig": "configuration_falcon.FalconConfig"},
+        "bias": False,
+        "hidden_size": 4544,
+        "model_type": "falcon",
+        "multi_query": True,
+        "n_head": 71,
+        "n_layer": 32,
+        "parallel_attn": True,
+        "vocab_size": 65024,
+    },
+    "gemma2": {
+        "attn_logit_softcapping": 50.0,
+        "cache_implementation": "hybrid",
+        "final_logit_softcapping": 30.0,
+        "head_dim": 256,
+        "hidden_act": "gelu_pytorch_tanh",
+        "hidden_activation": "gelu_pytorch_tanh",
+        "hidden_size": 3584,
+        "intermediate_size": 14336,
+        "max_position_embeddings": 8192,
+        "model_type": "gemma2",
+        "num_attention_heads": 16,
+        "num_hidden_layers": 42,
+        "num_key_value_heads": 8,
+        "query_pre_attn_scalar": 256,
+        "rms_norm_eps": 1e-06,
+        "rope_theta": 10000.0,
+        "sliding_window": 4096,
+        "sliding_window_size": 4096,
+        "vocab_size": 256000,
+    },
+    "phi3": {
+        "attention_bias": False,
+        "auto_map": {"AutoConfig": "configuration_phi3.Phi3Config"},
+        "hidden_act": "silu",
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "max_position_embeddings": 131072,
+        "model_type": "phi3",
+        "num_attention_heads": 32,
+        "num_hidden_layers": 32,
+        "num_key_value_heads": 32,
+        "original_max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-05,
+        "rope_scaling": {"type": "su", "short_factor": [1.0] * 48, "long_factor": [2.0] * 48},
+        "rope_theta": 10000.0,
+        "sliding_window": 262144,
+        "tie_word_embeddings": False,
+        "vocab_size": 32064,
+    },
+}
+
+
+@pytest.mark.parametrize("model_type", RELEASES)
+def test_the_releases_own_settings_are_understood(model_type):
+    config = RELEASES[model_type]
+    files = [family.transformers for family in families() if family.transformers]
+    found = next(each for each in files if each.model_type == model_type)
+    arguments = found.arguments(config)
+    heads = config.get("num_attention_heads", config.get("n_head"))
+    assert heads in arguments.values()
+    assert arguments["hidden_dim"] == config.get("hidden_size", config.get("n_embed"))
+    assert found.arguments(found.config(arguments)) == arguments
+
+
+def test_two_names_of_a_setting_with_two_values_are_refused():
+    bloom = next(family.transformers for family in families() if family.name == "bloom")
+    with refused("n_layer"):
+        bloom.arguments({**RELEASES["bloom"], "num_hidden_layers": 25})
 
 
 def test_settings_not_understood_are_refused_together():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from workbench.backbones.config import DecoderConfig
+from workbench.backbones.config import MAX_SIZE, DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.presets.catalog import PresetInfo
 from workbench.presets.formats.tensors import FLOATS, TensorSource
@@ -73,7 +73,8 @@ class Sizes:
 
         def named(*names: str) -> int:
             found = (arguments.get(prefix + name) for name in names for prefix in ("", "decoder_"))
-            return next((value for value in found if type(value) is int), 0)
+            # What is impossible the backbone refuses, when it is built.
+            return next((n for n in found if type(n) is int and 0 < n <= MAX_SIZE), 0)
 
         floats = _numbers(source, floats=True)
         width = named("hidden_dim")

@@ -200,6 +200,11 @@ FAMILIES = (
                 "hidden_dropout": "dropout",
                 "layer_norm_epsilon": "layer_norm_epsilon",
             },
+            renamed={
+                "n_embed": "hidden_size",
+                "num_attention_heads": "n_head",
+                "num_hidden_layers": "n_layer",
+            },
             defaults={"hidden_dropout": 0.0, "layer_norm_epsilon": 1e-5},
             fixed={
                 "apply_residual_connection_post_layernorm": (False,),

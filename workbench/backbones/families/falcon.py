@@ -257,6 +257,11 @@ FAMILIES = (
                 "layer_norm_epsilon": "layer_norm_epsilon",
                 "hidden_dropout": "feedforward_dropout_rate",
             },
+            renamed={
+                "n_head": "num_attention_heads",
+                "n_layer": "num_hidden_layers",
+                "n_head_kv": "num_kv_heads",
+            },
             defaults={"layer_norm_epsilon": 1e-5, "hidden_dropout": 0.0},
             fixed={"activation": ("gelu",), "tie_word_embeddings": (True,)},
             read=_read,

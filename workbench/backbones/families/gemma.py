@@ -235,11 +235,13 @@ def _windows(num_layers: Any) -> list[str]:
 
 def _read_windowed(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     settings.expect("layer_types", _windows(arguments["num_layers"]))
+    window = settings.take("sliding_window")
+    settings.expect("sliding_window_size", window)  # some releases say it twice
     return _read(settings, arguments) | {
         **scale_arguments(settings.take("query_pre_attn_scalar"), arguments),
         **{ours: settings.take(theirs, None) for theirs, ours in CAPPED.items()},
         "use_sliding_window_attention": True,
-        "sliding_window_size": settings.take("sliding_window"),
+        "sliding_window_size": window,
     }
 
 

@@ -13,11 +13,13 @@ from workbench.errors import PresetError
 from workbench.presets.files import CONFIG
 from workbench.presets.json_files import first, shown
 
-# What says nothing about the network: bookkeeping, training, and defaults of generation.
+# What says nothing about the network: bookkeeping, training, and defaults of generation. The code
+# that `auto_map` names is neither fetched nor run.
 HARMLESS = frozenset(
     """
     _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path architectures
-    attention_dropout attn_pdrop bad_words_ids begin_suppress_tokens bos_token_id
+    attention_dropout attn_pdrop auto_map bad_words_ids begin_suppress_tokens bos_token_id
+    chunk_size_feed_forward
     decoder_start_token_id diversity_penalty do_sample dtype early_stopping embd_pdrop
     encoder_no_repeat_ngram_size eos_token_id exponential_decay_length_penalty finetuning_task
     forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label initializer_range
@@ -28,7 +30,7 @@ HARMLESS = frozenset(
     sep_token_id summary_activation summary_first_dropout summary_proj_to_labels summary_type
     summary_use_proj suppress_tokens task_specific_params temperature tf_legacy_loss
     tokenizer_class top_k top_p torch_dtype torchscript transformers_version typical_p
-    unsloth_version use_cache
+    unk_token_id unsloth_version use_cache
     """.split()  # noqa: SIM905
 )
 
@@ -112,6 +114,8 @@ class Settings:
         base = _single("rope_theta", values.pop("rope_theta", None), self.take("rope_theta", None))
         kind = _single("rope_type", values.pop("rope_type", None), values.pop("type", None))
         kind = "default" if kind is None else kind
+        if kind in ("su", "yarn") and "short_factor" in values:  # Phi-3's first names for it
+            kind = "longrope"
         _check_rope_parameters(kind, values, kinds)
         return {"rope_theta": theta if base is None else base, "rope_type": kind, **values}
 

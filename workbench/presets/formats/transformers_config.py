@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.backbones.weights import Rules
+from workbench.errors import PresetError
+from workbench.presets.files import CONFIG
 from workbench.presets.formats.settings import Settings
 
 Values = dict[str, Any]
@@ -46,6 +48,7 @@ class Transformers:
         architecture: the class Transformers loads it with, such as "LlamaForCausalLM".
         rules: weights in `model.safetensors`.
         keys: their settings that are arguments of ours: `{"hidden_size": "hidden_dim"}`.
+        renamed: other names that files give the keys, to the name written here.
         defaults: values of keys that a file may leave out.
         fixed: settings that all models of the family share, each with the values that mean it;
             the first is written, and is what a file that leaves it out means.
@@ -68,6 +71,7 @@ class Transformers:
     architecture: str
     rules: Rules
     keys: Mapping[str, str]
+    renamed: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     read: Callable[[Settings, Values], Values] = _nothing_more_to_read
@@ -87,7 +91,7 @@ class Transformers:
         Raises:
             PresetError: a setting is missing, impossible or not understood.
         """
-        settings = Settings(config)
+        settings = Settings(self._with_our_names(config))
         arguments = {
             ours: settings.take(theirs, *self._default(theirs))
             for theirs, ours in self.keys.items()
@@ -107,6 +111,14 @@ class Transformers:
             **{key: values[0] for key, values in self.fixed.items()},
             **self.write(arguments),
         }
+
+    def _with_our_names(self, config: Mapping[str, Any]) -> Values:
+        named: Values = {}
+        for key, value in config.items():
+            name = self.renamed.get(key, key)
+            if named.setdefault(name, value) != value:
+                raise PresetError.at(CONFIG, f"{name} and {key}", "one value", "two")
+        return named
 
     def _default(self, key: str) -> tuple[Any, ...]:
         return (self.defaults[key],) if key in self.defaults else ()
