@@ -6,6 +6,7 @@ import pytest
 import tokenizers
 
 from workbench.errors import PresetError
+from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tokenizers import (
     SentencePieceTokenizer,
     TransformersTokenizer,
@@ -141,6 +142,21 @@ def test_sentence_piece_files_become_the_family_class(pairs, kinds, data, corpus
     tokenizer = to_sentence_piece(source, data / f"{name}.spm", kinds[family])
     plain = [text for text in corpus if "<s>" not in text]
     assert tokenizer(plain) == source(plain)
+
+
+def test_a_folder_with_both_files_becomes_the_family_class(folder, kinds, corpus):
+    """So that a preset saved of it is one that KerasHub reads."""
+    source = load_transformers_tokenizer(folder(tokenizer="plain.json", model="plain.spm"))
+    tokenizer = as_family_class(source, kinds["gemma"])
+    assert isinstance(tokenizer, SentencePieceTokenizer)
+    plain = [text for text in corpus if "<s>" not in text]
+    assert tokenizer(plain) == source(plain)
+
+
+def test_without_the_model_a_file_stays_what_it_is(folder, kinds):
+    source = load_transformers_tokenizer(folder(tokenizer="plain.json"))
+    with pytest.raises(PresetError, match="cannot be made a Gemma"):
+        as_family_class(source, kinds["gemma"])
 
 
 def test_another_model_is_refused(pairs, data):

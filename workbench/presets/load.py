@@ -134,7 +134,7 @@ def load_tokenizer(handle: str | Path, cls: type) -> Any:
     tokenizer = preset.tokenizer()
     if isinstance(tokenizer, cls):
         return tokenizer
-    return as_family_class(tokenizer, preset.family.tokenizer, preset.folder)
+    return as_family_class(tokenizer, preset.family.tokenizer)
 
 
 def open_preset(handle: str | Path, cls: type) -> PresetFolder:

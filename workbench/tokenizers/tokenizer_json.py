@@ -64,6 +64,7 @@ class TransformersTokenizer(LibraryTokenizer):
         self.pad_token = pad_token
         self.extra_stop_tokens = tuple(extra_stop_tokens)
         self._prepends = prepends_start_token
+        self.sentence_piece: bytes | None = None  # the model the file was made of, where known
         self._data = b""
         self._around: list[int] = []
         self._added: dict[int, tokenizers.AddedToken] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workbench.errors import PresetError
 from workbench.presets.files import CHAT_TEMPLATE
-from workbench.tokenizers.files import read_json, read_text
+from workbench.tokenizers.files import read_bytes, read_json, read_text
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer import Tokenizer
 from workbench.tokenizers.tokenizer_json import TOKENIZER_JSON, TransformersTokenizer
@@ -31,9 +31,7 @@ def load_transformers_tokenizer(folder: str | Path) -> Tokenizer:
     folder = Path(folder)
     config = _optional(folder, "tokenizer_config.json")
     if (folder / TOKENIZER_JSON).is_file():
-        tokenizer: Tokenizer = TransformersTokenizer(
-            folder / TOKENIZER_JSON, prepends_start_token=config.get("add_bos_token")
-        )
+        tokenizer: Tokenizer = _whole(folder, config)
     elif (folder / SENTENCE_PIECE).is_file():
         tokenizer = _sentence_piece(folder, config)
     elif (folder / WORD_PIECE).is_file():
@@ -42,6 +40,15 @@ def load_transformers_tokenizer(folder: str | Path) -> Tokenizer:
         names = f"{TOKENIZER_JSON}, {SENTENCE_PIECE} or {WORD_PIECE}"
         raise PresetError(f"{folder}: expected {names}, found none")
     return _with_special_tokens(tokenizer, folder, config)
+
+
+def _whole(folder: Path, config: dict) -> TransformersTokenizer:
+    tokenizer = TransformersTokenizer(
+        folder / TOKENIZER_JSON, prepends_start_token=config.get("add_bos_token")
+    )
+    if (folder / SENTENCE_PIECE).is_file():
+        tokenizer.sentence_piece = read_bytes(folder / SENTENCE_PIECE)
+    return tokenizer
 
 
 def _sentence_piece(folder: Path, config: dict) -> SentencePieceTokenizer:
