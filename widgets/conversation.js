@@ -23,8 +23,7 @@ function createModes(model, isBusy) {
   return {
     node: make(
       "fieldset",
-      { class: "wb-modes" },
-      make("legend", { class: "wb-spoken" }, "Mode"),
+      { class: "wb-modes", "aria-label": "Mode" },
       label("complete", "Complete"),
       label("chat", "Chat"),
       why,
@@ -136,7 +135,7 @@ function createConversation(model, { say, stop, clear, regenerate, edit, isBusy,
     "aria-label": "Conversation",
     tabindex: "0",
   });
-  const summary = make("span", { class: "wb-note wb-summary" });
+  const summary = make("span", { class: "wb-note wb-tally" });
   const node = make("div", { class: "wb-left" });
   const system = createSystem(model);
   const message = createMessage(model, { say, stop, clear });

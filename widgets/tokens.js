@@ -77,9 +77,10 @@ function createTip() {
  * The output of a run.
  * `ask(run, index)` requests the alternatives of a token, `gap()` a fresh snapshot,
  * `announce(text)` says something to a screen reader; `frame` is what the tip must stay in.
- * `attributes` are those of the text, and `scroller` is what it scrolls in, if not itself.
+ * `attributes` are those of the text, `scroller` is what it scrolls in, if not itself, and `trim`
+ * leaves out white space at its beginning.
  */
-function createOutput({ ask, gap, announce, frame, attributes = OUTPUT, scroller }) {
+function createOutput({ ask, gap, announce, frame, attributes = OUTPUT, scroller, trim = false }) {
   const echo = make("span", { class: "wb-echo" });
   const completion = make("span", { class: "wb-completion" });
   const empty = make("span", { class: "wb-empty" });
@@ -111,8 +112,9 @@ function createOutput({ ask, gap, announce, frame, attributes = OUTPUT, scroller
   const append = (pieces, percents) => {
     const follow = box.scrollHeight - box.scrollTop - box.clientHeight < FOLLOW_PX;
     const spans = pieces.map((piece, offset) => {
-      const percent = percents[offset];
-      return { span: makeToken(tokens.length + offset, piece, percent), piece, percent };
+      const [index, percent] = [tokens.length + offset, percents[offset]];
+      const shown = trim && index === 0 ? piece.trimStart() : piece;
+      return { span: makeToken(index, shown, percent), piece, percent };
     });
     tokens.push(...spans);
     completion.append(...spans.map(({ span }) => span));

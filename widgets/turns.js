@@ -75,7 +75,7 @@ function createUserTurn(entry, { edit, later, isBusy }) {
 function createReplyTurn(entry, { regenerate, ...options }) {
   const again = button("Regenerate", regenerate, { class: "wb-button wb-quiet wb-turn-action" });
   const { node, mark } = createTurn("Model", again);
-  const output = createOutput({ ...options, attributes: REPLY });
+  const output = createOutput({ ...options, attributes: REPLY, trim: true });
   options.frame.append(output.tip);
   node.append(output.node);
   return {

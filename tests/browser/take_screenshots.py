@@ -1,7 +1,9 @@
-"""Take the README's pictures in JupyterLab, in light and in dark: the generate panel streaming,
-and the preset browser with a card open.
+"""Take the README's pictures in JupyterLab, in light and in dark: the generate panel streaming, the
+preset browser with a card open; or, with an instruct model, a conversation.
 
 python tests/browser/take_screenshots.py widgets/screenshots "A shy lighthouse stood by the sea." 1
+python tests/browser/take_screenshots.py widgets/screenshots \
+    "What is the capital of France?" 2 --chat SmolLM2-135M-Instruct.Q4_1.gguf --token 2
 """
 
 import argparse
@@ -25,6 +27,12 @@ BROWSE = """import workbench as wb
 
 panel = wb.browse()
 panel"""
+CHAT = """import workbench as wb
+
+lm = wb.models.CausalLM.from_preset("{preset}")
+panel = wb.generate(lm, chat=True, system="You answer in one or two short sentences.", seed={seed})
+panel"""
+FOLLOW_UP = "And what is it known for?"
 CARD = "gemma3_instruct_270m"
 
 TO_THE_TOP = """
@@ -46,7 +54,8 @@ def open_notebook(page, lab, name):
 def shoot(page, path):
     """The first cell with its output."""
     page.evaluate(TO_THE_TOP)
-    page.screenshot(path=path, clip=page.locator(".jp-CodeCell").first.bounding_box())
+    box = page.locator(".jp-CodeCell").first.bounding_box()
+    page.screenshot(path=path, clip={**box, "height": box["height"] - 1})
 
 
 def take_browser(page, lab, folder):
@@ -72,12 +81,28 @@ def take(page, lab, folder, tokens):
         notebook.value("panel.wait()")
 
 
+def take_chat(page, lab, folder, prompt, token):
+    """Two turns, the mouse over a token of the second reply; written twice: the first compiles."""
+    page.set_viewport_size({"width": 1180, "height": 1100})
+    notebook = open_notebook(page, lab, "chat.ipynb")
+    for _ in range(2):
+        for question in (prompt, FOLLOW_UP):
+            notebook.value(f"(panel.send({question!r}), panel.wait())")
+    notebook.value(f"(panel.edit(2, {FOLLOW_UP!r}), panel.wait())")
+    for theme in ("Light", "Dark"):
+        notebook.theme(f"JupyterLab {theme}")
+        page.locator(".wb-turn:last-child .wb-token").nth(token).hover()
+        shoot(page, folder / f"chat-{theme.lower()}.png")
+        page.mouse.move(2, 2)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("prompt")
     parser.add_argument("seed", type=int)
-    parser.add_argument("--tokens", type=int, default=45, help="how far the text has come")
+    parser.add_argument("--token", type=int, default=45, help="how far the text has come")
+    parser.add_argument("--chat", help="an instruct model: draw a conversation with it instead")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, Lab(Path(temporary) / "lab") as lab:
@@ -90,8 +115,14 @@ def main():
             page = browser.new_page(
                 viewport={"width": 1180, "height": 960}, device_scale_factor=1.5
             )
-            take_browser(page, lab, asked.folder)
-            take(page, lab, asked.folder, asked.tokens)
+            if asked.chat:
+                shutil.copy(asked.chat, lab.notebooks)
+                preset = Path(asked.chat).name
+                lab.write("chat.ipynb", [CHAT.format(preset=preset, seed=asked.seed), SLOW])
+                take_chat(page, lab, asked.folder, asked.prompt, asked.token)
+            else:
+                take_browser(page, lab, asked.folder)
+                take(page, lab, asked.folder, asked.token)
             browser.close()
 
 

@@ -82,7 +82,7 @@ def agrees(on):
 
 
 def summary(on):
-    return on.page.locator(".wb-left:visible .wb-summary").text_content()
+    return on.page.locator(".wb-tally").text_content()
 
 
 # -- work -----------------------------------------------------------------------------------
