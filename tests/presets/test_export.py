@@ -15,7 +15,7 @@ import workbench as wb
 ENCODERS = {"bart", "bert_classifier", "t5gemma"}  # test_export_encoders.py has these
 FOLDERS = sorted({path.name for path in (GOLDENS / "hf").iterdir() if path.is_dir()} - ENCODERS)
 PRESETS = ("bloom", "falcon", "gemma3_text", "gpt2", "llama", "llama3", "phi3_su_long", "qwen3")
-TEXTS = ["the quick brown fox", "the earth is round", " the", "naïve café ☕"]
+TEXTS = ["the quick brown fox", "the earth is round", " the", "  two  spaces ", "naïve café ☕"]
 
 
 @pytest.fixture(scope="module", params=FOLDERS)
