@@ -54,28 +54,48 @@ class GPT2Backbone(Decoder):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        head_dim = config.head_width("GPT2Backbone", hidden_dim, num_heads)
         super().__init__(
-            config.DecoderConfig(
-                vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(config.LayerSpec(),) * config.layer_count("GPT2Backbone", num_layers),
-                position=config.Learned(max_sequence_length),
-                norm=config.LayerNorm(1e-5),
-                attention=config.Attention(
-                    num_heads,
-                    num_heads,
-                    head_dim,
-                    scale=head_dim**-0.5,
-                    bias=True,
-                    output_bias=True,
-                ),
-                mlp=config.Dense(intermediate_dim, "gelu_tanh"),
-                dropout=dropout,
+            decoder_config(
+                "GPT2Backbone",
+                "gelu_tanh",
+                vocabulary_size,
+                num_layers,
+                num_heads,
+                hidden_dim,
+                intermediate_dim,
+                dropout,
+                max_sequence_length,
             ),
             dtype=dtype,
             **kwargs,
         )
+
+
+def decoder_config(
+    owner: str,
+    activation: config.Activation,
+    vocabulary_size: int,
+    num_layers: int,
+    num_heads: int,
+    hidden_dim: int,
+    intermediate_dim: int,
+    dropout: float,
+    max_sequence_length: int,
+) -> config.DecoderConfig:
+    """GPT-2's decoder, which is OPT's with another activation; `owner` is named in errors."""
+    head_dim = config.head_width(owner, hidden_dim, num_heads)
+    return config.DecoderConfig(
+        vocabulary_size=vocabulary_size,
+        width=hidden_dim,
+        layers=(config.LayerSpec(),) * config.layer_count(owner, num_layers),
+        position=config.Learned(max_sequence_length),
+        norm=config.LayerNorm(1e-5),
+        attention=config.Attention(
+            num_heads, num_heads, head_dim, scale=head_dim**-0.5, bias=True, output_bias=True
+        ),
+        mlp=config.Dense(intermediate_dim, activation),
+        dropout=dropout,
+    )
 
 
 class GPT2Tokenizer(BytePairTokenizer):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.backbones.families.gpt2 import HUB_BLOCK_RULES
+from workbench.backbones.families import gpt2
 from workbench.backbones.families.shared_rules import (
     HEADS,
     MERGED,
@@ -55,24 +54,17 @@ class OPTBackbone(Decoder):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        head_dim = config.head_width("OPTBackbone", hidden_dim, num_heads)
         super().__init__(
-            config.DecoderConfig(
-                vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(config.LayerSpec(),) * config.layer_count("OPTBackbone", num_layers),
-                position=config.Learned(max_sequence_length),
-                norm=config.LayerNorm(1e-5),
-                attention=config.Attention(
-                    num_heads,
-                    num_heads,
-                    head_dim,
-                    scale=head_dim**-0.5,
-                    bias=True,
-                    output_bias=True,
-                ),
-                mlp=config.Dense(intermediate_dim, "relu"),
-                dropout=dropout,
+            gpt2.decoder_config(
+                "OPTBackbone",
+                "relu",
+                vocabulary_size,
+                num_layers,
+                num_heads,
+                hidden_dim,
+                intermediate_dim,
+                dropout,
+                max_sequence_length,
             ),
             dtype=dtype,
             **kwargs,
@@ -105,7 +97,7 @@ _TABLES = "layers/token_and_position_embedding/"
 KERAS_HUB_RULES = (
     Rule("token_embedding/embeddings", _TABLES + "token_embedding/vars/0"),
     Rule("position_embedding/embeddings", _TABLES + "position_embedding/vars/0"),
-    *HUB_BLOCK_RULES,
+    *gpt2.HUB_BLOCK_RULES,
 )
 
 _LAYER = "decoder.layers.{i}."
