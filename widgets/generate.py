@@ -75,6 +75,7 @@ class GeneratePanel(RunPanel):
     turns = traitlets.List().tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
 
+    resent: ClassVar = ("turns",)
     commands: ClassVar = {
         **RunPanel.commands,
         "start": ("prompt", "settings"),
@@ -270,21 +271,26 @@ class GeneratePanel(RunPanel):
         return super().find(number)
 
     def _answer(self, again: Callable[[], None], text: str | None, at: object) -> None:
-        with self._lock, self.hold_sync():
+        with self._lock:
             if self.when_loaded(again):
                 return
             self.refuse_when_busy()
-            talk = self._conversation()
-            place = talk.place_of(text, at)
+            reply = self._begin_reply(text, at)
+        reply.job.start()
+
+    def _begin_reply(self, text: str | None, at: object) -> Reply:
+        talk = self._conversation()
+        place = talk.place_of(text, at)
+        with self.hold_sync():
             self.mode = "chat"
             number, system = self._number + 1, self.system
             reply = talk.reply(number, text, place, system, self.settings, self.on_event)
             self.begin(reply)
             self.turns = talk.entries()
-            if text is not None and at is None and self.message == text:
+            if at is None and self.message == text:
                 self.message = ""
             self._write_code()
-        reply.job.start()
+        return reply
 
     def _conversation(self) -> Conversation:
         """The conversation, or a ChatTemplateError that says what to do."""
@@ -337,10 +343,6 @@ class GeneratePanel(RunPanel):
 
     def _on_restore(self, run: object) -> None:
         self.restore(run)
-
-    def _on_sync(self) -> None:
-        super()._on_sync()
-        self.send_state("turns")
 
     # -- traits -------------------------------------------------------------------------
 

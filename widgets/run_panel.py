@@ -55,6 +55,7 @@ class RunPanel(ModelPanel):
         "show": setting.check_view,
         **{name: functools.partial(setting.check, name) for name in setting.DEFAULTS},
     }
+    resent: ClassVar[tuple[str, ...]] = ()  # traits a page that missed something is given again
     commands: ClassVar = {"cancel": (), "sync": (), "alternatives": ("run", "index")}
 
     def __init__(self, lm: Any, **traits: Any) -> None:
@@ -202,6 +203,8 @@ class RunPanel(ModelPanel):
             self.send_state("output")  # an assignment that changes nothing would send nothing
         self.output = snapshot
         self._sent = len(snapshot.get("pieces", ()))
+        if self.resent:
+            self.send_state(self.resent)
         self.tell({"type": "synced"})
 
     def _on_alternatives(self, run: object, index: object) -> None:

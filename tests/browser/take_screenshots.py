@@ -3,7 +3,7 @@ preset browser with a card open; or, with an instruct model, a conversation.
 
 python tests/browser/take_screenshots.py widgets/screenshots "A shy lighthouse stood by the sea." 1
 python tests/browser/take_screenshots.py widgets/screenshots \
-    "What is the capital of France?" 2 --chat SmolLM2-135M-Instruct.Q4_1.gguf --token 2
+    "What is the capital of France?" 2 --chat SmolLM2-135M-Instruct.Q4_1.gguf
 """
 
 import argparse
@@ -32,7 +32,7 @@ CHAT = """import workbench as wb
 lm = wb.models.CausalLM.from_preset("{preset}")
 panel = wb.generate(lm, chat=True, system="You answer in one or two short sentences.", seed={seed})
 panel"""
-FOLLOW_UP = "And what is it known for?"
+FOLLOW_UPS = ("And what is it known for?", "Which river runs through it?")
 CARD = "gemma3_instruct_270m"
 
 TO_THE_TOP = """
@@ -81,19 +81,19 @@ def take(page, lab, folder, tokens):
         notebook.value("panel.wait()")
 
 
-def take_chat(page, lab, folder, prompt, token):
-    """Two turns, the mouse over a token of the second reply; written twice: the first compiles."""
+def take_chat(page, lab, folder, prompt):
+    """Two turns and the next message in its box; written twice, since the first time compiles."""
     page.set_viewport_size({"width": 1180, "height": 1100})
     notebook = open_notebook(page, lab, "chat.ipynb")
     for _ in range(2):
-        for question in (prompt, FOLLOW_UP):
+        notebook.value("panel.clear()")
+        for question in (prompt, *FOLLOW_UPS[:1]):
             notebook.value(f"(panel.send({question!r}), panel.wait())")
-    notebook.value(f"(panel.edit(2, {FOLLOW_UP!r}), panel.wait())")
+    notebook.value(f"setattr(panel, 'message', {FOLLOW_UPS[1]!r})")
     for theme in ("Light", "Dark"):
         notebook.theme(f"JupyterLab {theme}")
-        page.locator(".wb-turn:last-child .wb-token").nth(token).hover()
+        page.wait_for_timeout(1500)  # the theme's own curtain
         shoot(page, folder / f"chat-{theme.lower()}.png")
-        page.mouse.move(2, 2)
 
 
 def main():
@@ -101,7 +101,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("prompt")
     parser.add_argument("seed", type=int)
-    parser.add_argument("--token", type=int, default=45, help="how far the text has come")
+    parser.add_argument("--tokens", type=int, default=45, help="how far the text has come")
     parser.add_argument("--chat", help="an instruct model: draw a conversation with it instead")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
@@ -119,10 +119,10 @@ def main():
                 shutil.copy(asked.chat, lab.notebooks)
                 preset = Path(asked.chat).name
                 lab.write("chat.ipynb", [CHAT.format(preset=preset, seed=asked.seed), SLOW])
-                take_chat(page, lab, asked.folder, asked.prompt, asked.token)
+                take_chat(page, lab, asked.folder, asked.prompt)
             else:
                 take_browser(page, lab, asked.folder)
-                take(page, lab, asked.folder, asked.token)
+                take(page, lab, asked.folder, asked.tokens)
             browser.close()
 
 
