@@ -13,6 +13,7 @@ from workbench.generation.jobs import needs_foreground
 from workbench.presets.load_job import LoadJob
 
 from .cells import owned
+from .conversation import refusal_of
 from .pace import Throttle
 from .panel import Panel, page_source
 from .preset_rows import (
@@ -186,7 +187,7 @@ class BrowsePanel(Panel):
     def _end(self, job: LoadJob) -> None:
         try:
             if job.status == "done":
-                self._adopt(job.result)
+                self._adopt(job.result, self._presets[self.loading])
         except Exception as error:
             self._fail(error, traceback.format_exc())
             return
@@ -201,7 +202,7 @@ class BrowsePanel(Panel):
             self.machine, self.progress, self.status = machine(), None, "failed"
             self.show_exception(error, details)
 
-    def _adopt(self, model: Any) -> None:
+    def _adopt(self, model: Any, info: PresetInfo) -> None:
         """Hand the model over and open its panel; the one before is closed."""
         self.model = model
         self._close_below()
@@ -210,7 +211,7 @@ class BrowsePanel(Panel):
         with owned():
             from .generate import GeneratePanel
 
-            self.below = GeneratePanel(model)
+            self.below = GeneratePanel(model, chat=info.instruct and not refusal_of(model))
         with self.hold_sync():
             self.loaded, self.opened = self.loading, self.below.model_id
 

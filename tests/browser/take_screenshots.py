@@ -65,7 +65,7 @@ def take_browser(page, lab, folder):
     notebook.value(f"panel.select('{CARD}')")
     for theme in ("Light", "Dark"):
         notebook.theme(f"JupyterLab {theme}")
-        shoot(page, folder / f"browse-{theme.lower()}.png")
+        shoot(page, folder / f"browse_{theme.lower()}.png")
 
 
 def take(page, lab, folder, tokens):
@@ -93,7 +93,7 @@ def take_chat(page, lab, folder, prompt):
     for theme in ("Light", "Dark"):
         notebook.theme(f"JupyterLab {theme}")
         page.wait_for_timeout(1500)  # the theme's own curtain
-        shoot(page, folder / f"chat-{theme.lower()}.png")
+        shoot(page, folder / f"chat_{theme.lower()}.png")
 
 
 def main():

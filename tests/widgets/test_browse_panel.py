@@ -8,7 +8,7 @@ import weakref
 
 import comm
 import pytest
-from doubles import FakeLM
+from doubles import FakeChatLM, FakeLM
 from ipywidgets.widgets.widget import _instances
 from preset_doubles import Hub, catalog_of, info
 from workbench.widgets import BrowsePanel, browse, cells
@@ -149,6 +149,21 @@ def test_a_preset_is_loaded_and_handed_to_its_panel(hub):
     panel.below.prompt = "Once upon a time"
     panel.below.start()
     assert panel.below.wait(5) and panel.below.text
+
+
+def test_an_instruct_preset_opens_as_a_conversation_where_its_model_can_chat(hub):
+    panel = BrowsePanel((info("base"), info("tuned", instruct=True)))
+    hub.outcome = FakeChatLM(stop_at=5)
+    panel.load("tuned")
+    panel.wait(5)
+    assert panel.below.mode == "chat"
+    panel.load("base")
+    panel.wait(5)
+    assert panel.below.mode == "complete"
+    hub.outcome = FakeLM()
+    panel.load("tuned")
+    panel.wait(5)
+    assert panel.status == "done" and panel.below.mode == "complete"
 
 
 def test_the_dtype_is_loaded(hub):
