@@ -77,7 +77,7 @@ class Projection(Quantizable, Named, keras.layers.EinsumDense):
 
     def _release(self) -> Iterator[tuple[Matrix, np.ndarray]]:
         values = np.asarray(self._kernel)
-        del self._kernel
+        self._let_go("_kernel")
         yield self._matrix(values.shape), values
 
     def _matrix(self, shape: Shape) -> Matrix:
@@ -119,11 +119,11 @@ class TokenEmbedding(Quantizable, Named, keras.layers.ReversibleEmbedding):
 
     def _release(self) -> Iterator[tuple[Matrix, np.ndarray]]:
         values = np.asarray(self._embeddings)
-        del self._embeddings
+        self._let_go("_embeddings")
         yield self._matrix("embeddings"), values
         if not self.tie_weights:
             values = np.asarray(self.reverse_embeddings).T
-            del self.reverse_embeddings
+            self._let_go("reverse_embeddings")
             yield self._matrix("reverse_embeddings"), values
 
     @property

@@ -91,6 +91,12 @@ class Quantizable:
         """Each matrix and its floats, which the layer no longer has."""
         raise NotImplementedError
 
+    def _let_go(self, name: str) -> None:
+        """Delete a variable. Keras's way to do it collects all garbage of the process each time,
+        which takes longer than quantising the matrix."""
+        self._untrack_variable(getattr(self, name))
+        object.__delattr__(self, name)
+
     def _hold(self, mode: str, matrix: Matrix, values: Int8 | Int4 | None = None) -> None:
         """Make the variables for a matrix: with these values, or from a file, or zeros."""
         kind = KINDS[mode]
