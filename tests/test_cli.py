@@ -103,7 +103,7 @@ def _read(terminal):
 def test_lab_serves_the_first_tutorial(tmp_path):
     """`workbench lab --no-browser` starts a server and prints the notebook's address."""
     (tmp_path / "jupyter_server_config.py").write_text(
-        "c.ServerApp.port = 0\nc.ServerApp.allow_root = True\nc.ServerApp.ip = '127.0.0.1'\n"
+        "c.ServerApp.port = 0\nc.ServerApp.ip = '127.0.0.1'\n"
     )
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -84,6 +85,8 @@ def _lab(options: argparse.Namespace) -> int:
     ]
     if options.no_browser:
         arguments.append("--no-browser")
+    if os.name == "posix" and os.geteuid() == 0:
+        arguments.append("--allow-root")  # containers have no other user
     LabApp.launch_instance(arguments)
     return 0
 
