@@ -48,3 +48,11 @@ class PromptError(WorkbenchError):
 class ChatTemplateError(WorkbenchError):
     """A model has no chat template, or its template is wrong, refuses the messages, or works too
     long or with too much memory."""
+
+
+class ImageError(WorkbenchError):
+    """A picture cannot be used: unreadable, of a kind that is not read, or too large."""
+
+
+class AudioError(WorkbenchError):
+    """A recording cannot be used: unreadable, of a kind that is not read, too short or too long."""
