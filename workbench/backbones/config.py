@@ -92,27 +92,43 @@ class LongScaling:
 
 @dataclass(frozen=True)
 class Rope:
-    """Rotary positions, half-split (Su et al. 2021). Positions are divided by `linear_factor`."""
+    """Rotary positions (Su et al. 2021). Positions are divided by `linear_factor`.
+
+    Feature i of a head's first half turns with feature i of the second; where it is `interleaved`,
+    each even feature turns with its neighbour. `turned` features at the head's beginning turn and
+    the rest does not; None: all do.
+    """
 
     max_wavelength: float = 10_000.0
     linear_factor: float = 1.0
     scaling: Llama3Scaling | LongScaling | None = None
+    interleaved: bool = False
+    turned: int | None = None
 
     def __post_init__(self) -> None:
         check_positive("Rope", "max_wavelength", self.max_wavelength)
         check_positive("Rope", "linear_factor", self.linear_factor)
+        if self.turned is not None:
+            check_size("Rope", "turned", self.turned)
+
+    def turns(self, head_dim: int) -> int:
+        """How many features of a head turn."""
+        return head_dim if self.turned is None else self.turned
 
     def check_head(self, head_dim: int) -> None:
         """Refuse heads that these rotations do not fit."""
-        if head_dim % 2:
+        turned = self.turns(head_dim)
+        if turned % 2 or turned > head_dim:
+            name = "head_dim" if self.turned is None else "turned"
             raise SettingError(
-                f"Rope: head_dim: expected an even number for rotary positions, got {head_dim}"
+                f"Rope: {name}: expected an even number for rotary positions, at most head_dim "
+                f"({head_dim}), got {turned}"
             )
         if isinstance(self.scaling, LongScaling):
             for factors in (self.scaling.short_factors, self.scaling.long_factors):
-                if len(factors) != head_dim // 2:
+                if len(factors) != turned // 2:
                     raise SettingError(
-                        f"LongScaling: expected head_dim / 2 = {head_dim // 2} factors, "
+                        f"LongScaling: expected head_dim / 2 = {turned // 2} factors, "
                         f"got {len(factors)}"
                     )
 
@@ -150,9 +166,10 @@ class RMSNorm:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """Layer norm with scale and bias (Ba et al. 2016)."""
+    """Layer norm with a scale and, where it has one, a bias (Ba et al. 2016)."""
 
     epsilon: float = 1e-5
+    bias: bool = True
 
     def __post_init__(self) -> None:
         check_positive("LayerNorm", "epsilon", self.epsilon)
@@ -176,10 +193,11 @@ class Dense:
 
 @dataclass(frozen=True)
 class Gated:
-    """A gated feed-forward network without biases (Shazeer 2020): down(act(gate(x)) * up(x))."""
+    """A gated feed-forward network (Shazeer 2020): down(act(gate(x)) * up(x))."""
 
     width: int
     activation: Activation = "silu"
+    bias: bool = False
 
     def __post_init__(self) -> None:
         check_size("Gated", "width", self.width)
@@ -295,11 +313,11 @@ class LayerSpec:
             check_size("LayerSpec", "window", self.window)
 
 
-@dataclass(frozen=True)
-class DecoderConfig:
-    """A decoder-only transformer. Its depth is the length of `layers`."""
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StackConfig:
+    """A stack of transformer blocks on vectors that come from somewhere. Its depth is the length
+    of `layers`."""
 
-    vocabulary_size: int
     width: int
     layers: tuple[LayerSpec, ...]
     position: Rope | Learned | Alibi
@@ -307,25 +325,21 @@ class DecoderConfig:
     attention: Attention
     mlp: Mlp
     block: Sequential | Parallel | PostNorm = Sequential()
-    tied: bool = True
     scale_embedding: bool = False
     norm_embedding: bool = False
-    final_soft_cap: float | None = None
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_size("DecoderConfig", "vocabulary_size", self.vocabulary_size)
-        check_size("DecoderConfig", "width", self.width)
-        check_size("DecoderConfig", "number of layers", len(self.layers), MAX_LAYERS)
-        check_rate("DecoderConfig", "dropout", self.dropout)
-        if self.final_soft_cap is not None:
-            check_positive("DecoderConfig", "final_soft_cap", self.final_soft_cap)
+        owner = type(self).__name__
+        check_size(owner, "width", self.width)
+        check_size(owner, "number of layers", len(self.layers), MAX_LAYERS)
+        check_rate(owner, "dropout", self.dropout)
         for rope in {self.position, *(layer.rope for layer in self.layers)}:
             if isinstance(rope, Rope):
                 rope.check_head(self.attention.head_dim)
         if self.matrix_parameters > MAX_PARAMETERS:
             raise SettingError(
-                f"DecoderConfig: expected at most {MAX_PARAMETERS} parameters, "
+                f"{owner}: expected at most {MAX_PARAMETERS} parameters, "
                 f"got {self.matrix_parameters} from {self}"
             )
 
@@ -340,8 +354,7 @@ class DecoderConfig:
         heads = 2 * self.attention.heads + 2 * self.attention.kv_heads
         attention = self.width * heads * self.attention.head_dim * len(self.layers)
         mlps = sum((layer.mlp or self.mlp).parameters(self.width) for layer in self.layers)
-        tables = self.vocabulary_size * (1 if self.tied else 2) + (self.max_length or 0)
-        return attention + mlps + self.width * tables
+        return attention + mlps + self.width * (self.max_length or 0)
 
     def stretches(self, length: int) -> bool:
         """Whether sequences that will reach `length` tokens need the long factors of longrope."""
@@ -351,7 +364,29 @@ class DecoderConfig:
     def __repr__(self) -> str:
         # A thousand equal layers would print as a thousand lines.
         parts = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "layers"]
-        return f"DecoderConfig({len(self.layers)} layers, {', '.join(parts)})"
+        return f"{type(self).__name__}({len(self.layers)} layers, {', '.join(parts)})"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DecoderConfig(StackConfig):
+    """A transformer from tokens to tokens: a stack, a table of token vectors before it, and the
+    same table (`tied`) or another after it."""
+
+    vocabulary_size: int
+    tied: bool = True
+    final_soft_cap: float | None = None
+
+    def __post_init__(self) -> None:
+        check_size("DecoderConfig", "vocabulary_size", self.vocabulary_size)
+        if self.final_soft_cap is not None:
+            check_positive("DecoderConfig", "final_soft_cap", self.final_soft_cap)
+        super().__post_init__()
+
+    @property
+    def matrix_parameters(self) -> int:
+        """Parameters in the matrices (norms and biases left out)."""
+        tables = self.vocabulary_size * (1 if self.tied else 2)
+        return super().matrix_parameters + self.width * tables
 
 
 def layer_count(owner: str, num_layers: object) -> int:

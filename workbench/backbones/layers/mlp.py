@@ -26,9 +26,11 @@ class GatedMLP(keras.layers.Layer):
         super().__init__(**kwargs)
         shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
         self.activation = ACTIVATIONS[spec.activation]
-        self.gate = Projection("btd,fd->btf", (None, spec.width), name="gate", **shared)
-        self.up = Projection("btd,fd->btf", (None, spec.width), name="up", **shared)
-        self.down = Projection("btf,df->btd", (None, width), name="down", **shared)
+        inner, outer = (None, spec.width), (None, width)
+        biases = ("f", "d") if spec.bias else (None, None)
+        self.gate = Projection("btd,fd->btf", inner, bias_axes=biases[0], name="gate", **shared)
+        self.up = Projection("btd,fd->btf", inner, bias_axes=biases[0], name="up", **shared)
+        self.down = Projection("btf,df->btd", outer, bias_axes=biases[1], name="down", **shared)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.gate.build(input_shape)

@@ -35,11 +35,11 @@ class RMSNorm(Named, keras.layers.Layer):
 
 
 class LayerNorm(Named, keras.layers.LayerNormalization):
-    """Layer norm with `gamma` and `beta`, both (width,)."""
+    """Layer norm with `gamma` and, where it has a bias, `beta`, both (width,)."""
 
 
 def make_norm(spec: config.RMSNorm | config.LayerNorm, **kwargs: Any) -> keras.layers.Layer:
     """The layer for a norm's specification."""
     if isinstance(spec, config.RMSNorm):
         return RMSNorm(spec, **kwargs)
-    return LayerNorm(epsilon=spec.epsilon, **kwargs)
+    return LayerNorm(epsilon=spec.epsilon, center=spec.bias, **kwargs)

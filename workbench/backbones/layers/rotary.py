@@ -1,4 +1,4 @@
-"""Rotary positions, half-split: feature i of the first half turns with feature i of the second."""
+"""Rotary positions: pairs of features turn, each pair at a pace of its own."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from workbench.backbones.config import Llama3Scaling, LongScaling, Rope
 
 
 class Rotation(NamedTuple):
-    """Radians per position of each pair, float32 (head_dim / 2,), and a factor on what turns."""
+    """Radians per position of each pair, float32 (pairs,), a factor on what turns, and whether
+    pairs are neighbours or lie half of what turns apart."""
 
     frequencies: np.ndarray
     magnitude: float = 1.0
+    interleaved: bool = False
 
 
 def rotation(rope: Rope, head_dim: int, stretched: bool = False) -> Rotation:
     """How a head turns; `stretched` takes the long factors of longrope."""
-    exponent = np.arange(0, head_dim, 2, dtype=np.float32) / head_dim
+    turned = rope.turns(head_dim)
+    exponent = np.arange(0, turned, 2, dtype=np.float32) / turned
     base = 1.0 / (np.float32(rope.max_wavelength) ** exponent)
     magnitude = 1.0
     if isinstance(rope.scaling, Llama3Scaling):
@@ -28,7 +31,8 @@ def rotation(rope: Rope, head_dim: int, stretched: bool = False) -> Rotation:
     elif isinstance(rope.scaling, LongScaling):
         factors = rope.scaling.long_factors if stretched else rope.scaling.short_factors
         base, magnitude = base / np.array(factors, np.float32), rope.scaling.magnitude
-    return Rotation((base / rope.linear_factor).astype(np.float32), magnitude)
+    frequencies = (base / rope.linear_factor).astype(np.float32)
+    return Rotation(frequencies, magnitude, rope.interleaved)
 
 
 def _llama3(base: np.ndarray, scaling: Llama3Scaling) -> np.ndarray:
@@ -40,11 +44,25 @@ def _llama3(base: np.ndarray, scaling: Llama3Scaling) -> np.ndarray:
 
 
 def rotate(x: jax.Array, positions: jax.Array, turn: Rotation) -> jax.Array:
-    """Rotate x (B, T, H, K) by integer positions (B, T); angles and products are float32."""
-    angles = positions[..., None].astype(jnp.float32) * turn.frequencies  # (B, T, K/2)
+    """Rotate x (B, T, H, K) by integer positions (B, T); angles and products are float32.
+
+    What lies behind the pairs of `turn` stays as it is.
+    """
+    angles = positions[..., None].astype(jnp.float32) * turn.frequencies  # (B, T, pairs)
     cos, sin = jnp.cos(angles)[:, :, None], jnp.sin(angles)[:, :, None]
     if turn.magnitude != 1.0:
         cos, sin = cos * turn.magnitude, sin * turn.magnitude
-    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    turned = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
-    return turned.astype(x.dtype)
+    turned = 2 * len(turn.frequencies)
+    wide = x[..., :turned].astype(jnp.float32)
+    if turn.interleaved:
+        first, second = wide[..., 0::2], wide[..., 1::2]
+    else:
+        first, second = jnp.split(wide, 2, axis=-1)
+    parts = [first * cos - second * sin, second * cos + first * sin]
+    if turn.interleaved:
+        made = jnp.stack(parts, axis=-1).reshape(wide.shape)
+    else:
+        made = jnp.concatenate(parts, axis=-1)
+    made = made.astype(x.dtype)
+    still = x[..., turned:]
+    return jnp.concatenate([made, still], axis=-1) if still.shape[-1] else made
