@@ -14,15 +14,14 @@ import jax.numpy as jnp
 import keras
 
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.config import DecoderConfig, check_positive
+from workbench.backbones.config import check_positive
 from workbench.backbones.cross_block import make_cross_block
 from workbench.backbones.decoder import Cache, input_layers, placed, refuse_unknown
 from workbench.backbones.encoder import Encoder, output_layers
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.layers.attention import LayerCache
-from workbench.backbones.layers.named import TokenEmbedding
+from workbench.backbones.source import make_source, token_table
 
-SOURCE_INPUTS = ("encoder_token_ids", "encoder_padding_mask")
 TARGET_INPUTS = ("decoder_token_ids", "decoder_padding_mask")
 
 
@@ -43,6 +42,10 @@ class EncoderDecoder(Backbone):
     `decoder_token_ids` int32 (B, T) and `decoder_padding_mask` (B, T); masks are true or nonzero
     at real tokens. Outputs: `encoder_sequence_output` (B, S, encoder width) and
     `decoder_sequence_output` (B, T, decoder width), in the compute dtype.
+
+    An encoder of recordings reads `encoder_input_values` float32 (B, samples, 1) and
+    `encoder_padding_mask` (B, samples) instead. Its output has a place for each frame, and
+    `encoder_attention_mask`, bool (B, frames), tells the real ones.
     """
 
     def __init__(
@@ -55,38 +58,39 @@ class EncoderDecoder(Backbone):
         refuse_unknown(type(self).__name__, kwargs)
         check_positive(type(self).__name__, "initializer_range", initializer_range)
         init = keras.initializers.RandomNormal(stddev=initializer_range)
-        source, target = config.encoder, config.decoder
-        embedding = _embedding(source, "token_embedding", init, dtype)
-        head = embedding
+        target = config.decoder
+        source = make_source(config.encoder, init, dtype)
+        head = source.table
         if not config.shared:
-            head = _embedding(target, "decoder_token_embedding", init, dtype)
-        encoder = Encoder(source, init, dtype)
+            head = token_table(target, source.decoder_table, init, dtype)
+        encoder = Encoder(config.encoder, init, dtype)
         prepare = input_layers(target, init, dtype, "decoder_")
         blocks = [
             make_cross_block(
-                target, spec, source.width, init, dtype=dtype, name=f"decoder_block_{i}"
+                target, spec, config.encoder.width, init, dtype=dtype, name=f"decoder_block_{i}"
             )
             for i, spec in enumerate(target.layers)
         ]
         finish = output_layers(target, dtype, "decoder_")
 
-        inputs = {
-            name: keras.Input((None,), dtype="int32", name=name)
-            for name in (*SOURCE_INPUTS, *TARGET_INPUTS)
+        inputs = source.inputs() | {
+            name: keras.Input((None,), dtype="int32", name=name) for name in TARGET_INPUTS
         }
-        source_ids, source_mask, target_ids, target_mask = inputs.values()
-        memory = encoder.run(embedding(source_ids), source_mask)
+        read, read_mask, target_ids, target_mask = inputs.values()
+        vectors, memory_mask = source.vectors(read, read_mask)
+        memory = encoder.run(vectors, memory_mask)
         x = placed(prepare, head(target_ids))
         for block in blocks:
-            x = block(x, memory, target_mask, source_mask)
+            x = block(x, memory, target_mask, memory_mask)
         for layer in finish:
             x = layer(x)
         outputs = {"encoder_sequence_output": memory, "decoder_sequence_output": x}
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        super().__init__(inputs=inputs, outputs=outputs | source.outputs(memory_mask), **kwargs)
 
         self.dtype_policy = blocks[0].dtype_policy  # a functional model takes none
         self.config = config
-        self.token_embedding = embedding
+        self.source = source
+        self.token_embedding = source.table or head
         self.head = head
         self.encoder = encoder
         self.blocks = blocks
@@ -98,37 +102,41 @@ class EncoderDecoder(Backbone):
         """The longest sequence the decoder's positions allow; None when they set no limit."""
         return self.config.max_length
 
-    def encode(self, token_ids: jax.Array, padding_mask: jax.Array) -> jax.Array:
-        """The encoder's output (B, S, encoder width) for ids and mask (B, S)."""
-        return self.encoder.run(self.token_embedding(token_ids), padding_mask)
+    def encode(self, read: jax.Array, padding_mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The encoder's output (B, S, encoder width) and its mask (B, S), for what it reads, the
+        first of the model's inputs, and the mask of that."""
+        vectors, mask = self.source.vectors(read, padding_mask)
+        return self.encoder.run(vectors, mask), mask
 
     def init_cache(
-        self,
-        batch: int,
-        length: int,
-        reach: int | None = None,
-        *,
-        encoder_token_ids: jax.Array,
-        encoder_padding_mask: jax.Array,
+        self, batch: int, length: int, reach: int | None = None, **source: jax.Array
     ) -> CrossCache:
         """A cache for `batch` rows of `length` decoded positions, in the compute dtype, with the
-        keys and values of the encoder's output for ids and mask (B, S).
+        keys and values of the encoder's output for `source`, its inputs by their names.
 
         `reach` is the length in tokens that the longest sequence will get, by default `length`.
         """
-        memory = self.encode(encoder_token_ids, encoder_padding_mask)
+        memory, mask = self.encode(*(source[name] for name in self.source.names))
         spec = self.config.decoder.attention
         empty = jnp.zeros((batch, length, spec.kv_heads, spec.head_dim), self.compute_dtype)
         return CrossCache(
             layers=tuple(LayerCache(empty, empty) for _ in self.blocks),
             stretched=self.config.stretches(length if reach is None else reach),
             memory=tuple(block.cross_attention.remember(memory) for block in self.blocks),
-            memory_mask=jnp.asarray(encoder_padding_mask).astype(bool),
+            memory_mask=jnp.asarray(mask).astype(bool),
         )
 
     def embed(self, token_ids: jax.Array) -> jax.Array:
         """The decoder's token vectors (B, T, width) of ids (B, T), before positions and scaling."""
         return self.head(token_ids)
+
+    def read(
+        self, ids: jax.Array, lengths: jax.Array, stretched: bool, **source: jax.Array
+    ) -> tuple[jax.Array, CrossCache]:
+        """Read how decoded texts begin, ids (B, P), and what the encoder reads; as
+        `Decoder.read`."""
+        empty = replace(self.init_cache(*ids.shape, **source), stretched=stretched)
+        return self.extend(ids, jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape), empty)
 
     def extend(
         self, inputs: jax.Array, positions: jax.Array, cache: CrossCache
@@ -147,15 +155,3 @@ class EncoderDecoder(Backbone):
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Next-token logits (..., vocabulary) of the decoder's hidden states (..., width)."""
         return self.head(hidden, reverse=True)
-
-
-def _embedding(config: DecoderConfig, name: str, init: Any, dtype: Any) -> TokenEmbedding:
-    return TokenEmbedding(
-        config.vocabulary_size,
-        config.width,
-        tie_weights=config.tied,
-        embeddings_initializer=init,
-        logit_soft_cap=config.final_soft_cap,
-        dtype=dtype,
-        name=name,
-    )

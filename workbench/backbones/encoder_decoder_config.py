@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from workbench.backbones.audio_config import AudioConfig
 from workbench.backbones.config import MAX_PARAMETERS, DecoderConfig, Parallel
 from workbench.errors import SettingError
 
@@ -15,13 +16,14 @@ def as_encoder(side: DecoderConfig) -> DecoderConfig:
 
 @dataclass(frozen=True)
 class EncoderDecoderConfig:
-    """An encoder, and a decoder whose layers read what the encoder made.
+    """An encoder of tokens or of recordings, and a decoder whose layers read what it made.
 
     `shared`: both sides embed tokens with the encoder's table, which is the output projection
-    too. Otherwise each side has a table, and the decoder's is the output projection.
+    too. Otherwise each side that reads tokens has a table, and the decoder's is the output
+    projection.
     """
 
-    encoder: DecoderConfig
+    encoder: DecoderConfig | AudioConfig
     decoder: DecoderConfig
     shared: bool = False
 
@@ -33,6 +35,10 @@ class EncoderDecoderConfig:
             )
         if Parallel in (type(self.encoder.block), type(self.decoder.block)):
             raise SettingError("EncoderDecoderConfig: block: expected no parallel ones")
+        if self.shared and isinstance(self.encoder, AudioConfig):
+            raise SettingError(
+                "EncoderDecoderConfig: shared: expected False where the encoder reads recordings"
+            )
         for name in ("vocabulary_size", "width") if self.shared else ():
             sides = getattr(self.encoder, name), getattr(self.decoder, name)
             if sides[0] != sides[1]:

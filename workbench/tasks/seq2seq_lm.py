@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from workbench.backbones.encoder_decoder import SOURCE_INPUTS, TARGET_INPUTS
+from workbench.backbones.encoder_decoder import TARGET_INPUTS
+from workbench.backbones.source import SOURCE_INPUTS
 from workbench.errors import PromptError
 from workbench.generation.programs import padded
 from workbench.generation.request import Request
