@@ -36,6 +36,7 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
         if asked.mode is not None:
             self.quantize(asked.mode)
 
+    keep.__signature__ = signature  # Keras asks the wrapper, not what it wraps
     return keep
 
 

@@ -26,12 +26,12 @@ import jax.numpy as jnp
 import keras
 
 from workbench.backbones.config import (
-    DecoderConfig,
     LayerSpec,
     Learned,
     Parallel,
     PostNorm,
     Sequential,
+    StackConfig,
 )
 from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.bidirectional import make_attention
@@ -42,7 +42,7 @@ from workbench.backbones.layers.norms import make_norm
 class DecoderBlock(keras.layers.Layer):
     """Attention and feed-forward branches, each added to the residual stream."""
 
-    def __init__(self, config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
+    def __init__(self, config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         dtype = {"dtype": self.dtype_policy}
         position = spec.rope or config.position
@@ -63,24 +63,46 @@ class DecoderBlock(keras.layers.Layer):
         self._after_mlp = branch_end(config, spec.post_mlp_norm, "post_mlp_norm", dtype)
         self._stretches = config.stretches
 
-    def build(self, x_shape: tuple[int | None, ...], padding_mask_shape: Any = None) -> None:
+    def build(
+        self,
+        x_shape: tuple[int | None, ...],
+        padding_mask_shape: Any = None,
+        groups_shape: Any = None,
+    ) -> None:
         for layer in self._flatten_layers(include_self=False, recursive=False):
             layer.build(x_shape)
 
-    def call(self, x: jax.Array, padding_mask: jax.Array | None = None) -> jax.Array:
-        """The full forward pass over x (B, T, width): every position at once, nothing cached."""
+    def call(
+        self,
+        x: jax.Array,
+        padding_mask: jax.Array | None = None,
+        groups: jax.Array | None = None,
+    ) -> jax.Array:
+        """The full forward pass over x (B, T, width): every position at once, nothing cached.
+
+        Positions of the same group, int32 (B, T) with -1 for none, see each other both ways.
+        """
         length = x.shape[1]
         positions = jnp.broadcast_to(jnp.arange(length), (x.shape[0], length))
         stretched = self._stretches(length)
-        return self._run(x, positions=positions, padding_mask=padding_mask, stretched=stretched)[0]
+        where = {"positions": positions, "padding_mask": padding_mask, "groups": groups}
+        return self._run(x, stretched=stretched, **where)[0]
 
     def extend(
-        self, x: jax.Array, positions: jax.Array, cache: LayerCache, stretched: bool
+        self,
+        x: jax.Array,
+        positions: jax.Array,
+        cache: LayerCache,
+        stretched: bool,
+        groups: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
         """The cached pass: x (B, T, width) at `positions` (B, T) joins what the cache holds."""
-        return self._run(x, positions=positions, cache=cache, stretched=stretched)
+        where = {"positions": positions, "cache": cache, "groups": groups}
+        return self._run(x, stretched=stretched, **where)
 
-    def compute_output_spec(self, x: Any, padding_mask: Any = None) -> keras.KerasTensor:
+    def compute_output_spec(
+        self, x: Any, padding_mask: Any = None, groups: Any = None
+    ) -> keras.KerasTensor:
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
@@ -90,7 +112,7 @@ class DecoderBlock(keras.layers.Layer):
 class SequentialBlock(DecoderBlock):
     """The feed-forward branch reads what the attention branch has made."""
 
-    def __init__(self, config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
+    def __init__(self, config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
         super().__init__(config, spec, init, **kwargs)
         self.mlp_norm = make_norm(config.norm, name="mlp_norm", dtype=self.dtype_policy)
 
@@ -128,7 +150,7 @@ class PostNormBlock(SequentialBlock):
 class ParallelBlock(DecoderBlock):
     """Both branches read the same input."""
 
-    def __init__(self, config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
+    def __init__(self, config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
         super().__init__(config, spec, init, **kwargs)
         if config.block.shared_norm:
             self.mlp_norm = None
@@ -143,14 +165,14 @@ class ParallelBlock(DecoderBlock):
         return x + chain(self._after_attention, branch) + chain(self._after_mlp, other), cache
 
 
-def make_block(config: DecoderConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> DecoderBlock:
+def make_block(config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> DecoderBlock:
     """The block of the configuration's kind for one layer."""
     kinds = {Sequential: SequentialBlock, Parallel: ParallelBlock, PostNorm: PostNormBlock}
     return kinds[type(config.block)](config, spec, init, **kwargs)
 
 
 def branch_end(
-    config: DecoderConfig, normed: bool, name: str, dtype: dict[str, Any]
+    config: StackConfig, normed: bool, name: str, dtype: dict[str, Any]
 ) -> list[keras.layers.Layer]:
     """What a branch passes through before it is added."""
     layers = [make_norm(config.norm, name=name, **dtype)] if normed else []

@@ -15,7 +15,7 @@ import keras
 
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.block import make_block
-from workbench.backbones.config import DecoderConfig, Learned
+from workbench.backbones.config import DecoderConfig, Learned, StackConfig
 from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.embedding import EmbeddingScale, PositionEmbedding
 from workbench.backbones.layers.named import TokenEmbedding
@@ -38,6 +38,40 @@ class Cache:
         return replace(self, layers=jax.tree.map(lambda part: jnp.pad(part, more), self.layers))
 
 
+class DecoderLayers:
+    """The layers of a decoder; the model that runs them owns them."""
+
+    def __init__(self, config: DecoderConfig, dtype: Any) -> None:
+        init = keras.initializers.RandomNormal(stddev=0.02)
+        self.token_embedding = TokenEmbedding(
+            config.vocabulary_size,
+            config.width,
+            tie_weights=config.tied,
+            embeddings_initializer=init,
+            logit_soft_cap=config.final_soft_cap,
+            dtype=dtype,
+            name="token_embedding",
+        )
+        self.prepare = input_layers(config, init, dtype)
+        self.blocks = [
+            make_block(config, spec, init, dtype=dtype, name=f"decoder_block_{i}")
+            for i, spec in enumerate(config.layers)
+        ]
+        self.final_norm = make_norm(config.norm, dtype=dtype, name="final_norm")
+
+    def vectors(self, token_ids: jax.Array) -> jax.Array:
+        """What the first block reads, (B, T, width), of ids (B, T)."""
+        return placed(self.prepare, self.token_embedding(token_ids))
+
+    def run(
+        self, x: jax.Array, padding_mask: jax.Array, groups: jax.Array | None = None
+    ) -> jax.Array:
+        """Hidden states (B, T, width) of such vectors, a mask (B, T), and groups as a block's."""
+        for block in self.blocks:
+            x = block(x, padding_mask, groups)
+        return self.final_norm(x)
+
+
 class Decoder(Backbone):
     """A decoder-only backbone built from a `DecoderConfig`.
 
@@ -47,40 +81,27 @@ class Decoder(Backbone):
 
     def __init__(self, config: DecoderConfig, dtype: Any = None, **kwargs: Any) -> None:
         refuse_unknown(type(self).__name__, kwargs)
-        init = keras.initializers.RandomNormal(stddev=0.02)
-        embedding = TokenEmbedding(
-            config.vocabulary_size,
-            config.width,
-            tie_weights=config.tied,
-            embeddings_initializer=init,
-            logit_soft_cap=config.final_soft_cap,
-            dtype=dtype,
-            name="token_embedding",
-        )
-        prepare = input_layers(config, init, dtype)
-        blocks = [
-            make_block(config, spec, init, dtype=dtype, name=f"decoder_block_{i}")
-            for i, spec in enumerate(config.layers)
-        ]
-        final_norm = make_norm(config.norm, dtype=dtype, name="final_norm")
+        layers = DecoderLayers(config, dtype)
+        inputs = text_inputs()
+        hidden = layers.run(layers.vectors(inputs["token_ids"]), inputs["padding_mask"])
+        self._assemble(config, layers, inputs, hidden, **kwargs)
 
-        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-        padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
-        x = embedding(token_ids)
-        for layer in prepare:
-            x = layer(x)
-        for block in blocks:
-            x = block(x, padding_mask)
-        x = final_norm(x)
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-        super().__init__(inputs=inputs, outputs=x, **kwargs)
-
-        self.dtype_policy = blocks[0].dtype_policy  # a functional model takes none
+    def _assemble(
+        self,
+        config: DecoderConfig,
+        layers: DecoderLayers,
+        inputs: dict[str, Any],
+        outputs: Any,
+        **kwargs: Any,
+    ) -> None:
+        """Become the model from these inputs to these outputs."""
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.dtype_policy = layers.blocks[0].dtype_policy  # a functional model takes none
         self.config = config
-        self.token_embedding = embedding
-        self.blocks = blocks
-        self.final_norm = final_norm
-        self._prepare = prepare
+        self.token_embedding = layers.token_embedding
+        self.blocks = layers.blocks
+        self.final_norm = layers.final_norm
+        self._prepare = layers.prepare
 
     @property
     def max_length(self) -> int | None:
@@ -105,6 +126,15 @@ class Decoder(Backbone):
         """Token vectors (B, T, width) of ids (B, T), before positions and scaling."""
         return self.token_embedding(token_ids)
 
+    def read(self, ids: jax.Array, lengths: jax.Array, stretched: bool) -> tuple[jax.Array, Cache]:
+        """Read prompts, right-padded ids (B, P) of these lengths (B,), from an empty cache.
+
+        `stretched` takes the long factors of longrope. Backbones that read more than text take it
+        by name. Returns the hidden states (B, P, width) and the cache.
+        """
+        empty = replace(self.init_cache(*ids.shape), stretched=stretched)
+        return self.extend(ids, jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape), empty)
+
     def extend(
         self, inputs: jax.Array, positions: jax.Array, cache: Cache
     ) -> tuple[jax.Array, Cache]:
@@ -115,16 +145,33 @@ class Decoder(Backbone):
         Returns the hidden states (B, T, width) and the cache with the new keys and values.
         """
         x = self.embed(inputs) if inputs.ndim == 2 else inputs
-        x = placed(self._prepare, x, positions)
+        return self._extend(placed(self._prepare, x, positions), positions, cache)
+
+    def _extend(
+        self,
+        x: jax.Array,
+        positions: jax.Array,
+        cache: Cache,
+        groups: jax.Array | None = None,
+    ) -> tuple[jax.Array, Cache]:
+        """`extend` for what the first block reads, (B, T, width)."""
         grown = []
         for block, layer_cache in zip(self.blocks, cache.layers, strict=True):
-            x, layer_cache = block.extend(x, positions, layer_cache, cache.stretched)
+            x, layer_cache = block.extend(x, positions, layer_cache, cache.stretched, groups)
             grown.append(layer_cache)
         return self.final_norm(x), replace(cache, layers=tuple(grown))
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Next-token logits (..., vocabulary) of hidden states (..., width)."""
         return self.token_embedding(hidden, reverse=True)
+
+
+def text_inputs() -> dict[str, keras.KerasTensor]:
+    """The inputs every decoder has, both (B, T)."""
+    return {
+        name: keras.Input((None,), dtype="int32", name=name)
+        for name in ("token_ids", "padding_mask")
+    }
 
 
 def refuse_unknown(owner: str, kwargs: dict[str, Any]) -> None:
@@ -135,7 +182,7 @@ def refuse_unknown(owner: str, kwargs: dict[str, Any]) -> None:
 
 
 def input_layers(
-    config: DecoderConfig, init: Any, dtype: Any, prefix: str = ""
+    config: StackConfig, init: Any, dtype: Any, prefix: str = ""
 ) -> list[keras.layers.Layer]:
     """What happens to token vectors before the first block; `prefix` is put before the names."""
     layers: list[keras.layers.Layer] = []

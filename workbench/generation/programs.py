@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -167,10 +166,7 @@ def read_prompts(
 
     Attention runs over the prompt's own bucket only; the cache grows to its length afterwards.
     """
-    batch, length = ids.shape
-    positions = jnp.broadcast_to(jnp.arange(length), ids.shape)
-    empty = replace(backbone.init_cache(batch, length, **source), stretched=room.stretched)
-    hidden, cache = backbone.extend(ids, positions, empty)
+    hidden, cache = backbone.read(ids, lengths, room.stretched, **source)
     last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
     return backbone.logits(last)[:, 0].astype(jnp.float32), hidden, grow(cache, room.length)
 

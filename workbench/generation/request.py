@@ -18,8 +18,9 @@ MAX_SEED = 2**32 - 1
 @dataclass(frozen=True)
 class Request:
     """What the engine runs. `limits` are the total tokens each row may reach, its prompt included.
-    `source` is what an encoder reads, arrays (B, ...) by the names of `init_cache`'s arguments;
-    nothing for decoder-only models.
+    `source` is what else the backbone reads, arrays (B, ...) by the names of the arguments of its
+    `read`: an encoder's text, pictures; nothing for text-only decoders. `source_tokens` (B,) says
+    how many tokens a row was given where they are not its prompt.
 
     Row r draws with seed + r, so a row's noise does not depend on its neighbours: it equals what
     its prompt gives alone with that seed.

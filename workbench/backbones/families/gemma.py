@@ -82,47 +82,88 @@ class GemmaBackbone(Decoder):
         query_pre_attn_scalar: float | None = None,
         **kwargs: Any,
     ) -> None:
-        widths = (num_query_heads, head_dim, hidden_dim)
-        scaled_width = check_scores_width(
-            "GemmaBackbone", *widths, query_head_dim_normalize, query_pre_attn_scalar
-        )
-        config.check_size("GemmaBackbone", "intermediate_dim", intermediate_dim)
-        if intermediate_dim % 2:
-            raise SettingError(
-                "GemmaBackbone: intermediate_dim: expected an even number, both branches "
-                f"together, got {intermediate_dim}"
-            )
         super().__init__(
-            config.DecoderConfig(
+            decoder_config(
+                "GemmaBackbone",
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=tuple(
-                    config.LayerSpec(
-                        window=sliding_window_size
-                        if use_sliding_window_attention and i % 2 == 0
-                        else None,
-                        post_attention_norm=use_post_attention_norm,
-                        post_mlp_norm=use_post_ffw_norm,
-                    )
-                    for i in range(config.layer_count("GemmaBackbone", num_layers))
-                ),
-                position=config.Rope(),
-                norm=config.RMSNorm(layer_norm_epsilon, offset=1.0),
-                attention=config.Attention(
-                    num_query_heads,
-                    num_key_value_heads,
-                    head_dim,
-                    scale=scaled_width**-0.5,
-                    soft_cap=attention_logit_soft_cap,
-                ),
-                mlp=config.Gated(intermediate_dim // 2, "gelu_tanh"),
-                scale_embedding=True,
-                final_soft_cap=final_logit_soft_cap,
+                num_layers=num_layers,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
+                hidden_dim=hidden_dim,
+                intermediate_dim=intermediate_dim,
+                head_dim=head_dim,
+                query_head_dim_normalize=query_head_dim_normalize,
+                use_post_ffw_norm=use_post_ffw_norm,
+                use_post_attention_norm=use_post_attention_norm,
+                attention_logit_soft_cap=attention_logit_soft_cap,
+                final_logit_soft_cap=final_logit_soft_cap,
+                use_sliding_window_attention=use_sliding_window_attention,
+                sliding_window_size=sliding_window_size,
+                layer_norm_epsilon=layer_norm_epsilon,
                 dropout=dropout,
+                query_pre_attn_scalar=query_pre_attn_scalar,
             ),
             dtype=dtype,
             **kwargs,
         )
+
+
+def decoder_config(
+    owner: str,
+    *,
+    vocabulary_size: int,
+    num_layers: int,
+    num_query_heads: int,
+    num_key_value_heads: int,
+    hidden_dim: int,
+    intermediate_dim: int,
+    head_dim: int,
+    query_head_dim_normalize: bool,
+    use_post_ffw_norm: bool,
+    use_post_attention_norm: bool,
+    attention_logit_soft_cap: float | None,
+    final_logit_soft_cap: float | None,
+    use_sliding_window_attention: bool,
+    sliding_window_size: int,
+    layer_norm_epsilon: float,
+    dropout: float,
+    query_pre_attn_scalar: float | None,
+) -> config.DecoderConfig:
+    """Gemma 1's or 2's decoder; `owner` names the backbone in errors."""
+    widths = (num_query_heads, head_dim, hidden_dim)
+    scaled_width = check_scores_width(
+        owner, *widths, query_head_dim_normalize, query_pre_attn_scalar
+    )
+    config.check_size(owner, "intermediate_dim", intermediate_dim)
+    if intermediate_dim % 2:
+        raise SettingError(
+            f"{owner}: intermediate_dim: expected an even number, both branches together, "
+            f"got {intermediate_dim}"
+        )
+    full = config.LayerSpec(
+        post_attention_norm=use_post_attention_norm, post_mlp_norm=use_post_ffw_norm
+    )
+    sliding = replace(full, window=sliding_window_size) if use_sliding_window_attention else full
+    return config.DecoderConfig(
+        vocabulary_size=vocabulary_size,
+        width=hidden_dim,
+        layers=tuple(
+            full if i % 2 else sliding for i in range(config.layer_count(owner, num_layers))
+        ),
+        position=config.Rope(),
+        norm=config.RMSNorm(layer_norm_epsilon, offset=1.0),
+        attention=config.Attention(
+            num_query_heads,
+            num_key_value_heads,
+            head_dim,
+            scale=scaled_width**-0.5,
+            soft_cap=attention_logit_soft_cap,
+        ),
+        mlp=config.Gated(intermediate_dim // 2, "gelu_tanh"),
+        scale_embedding=True,
+        final_soft_cap=final_logit_soft_cap,
+        dropout=dropout,
+    )
 
 
 def check_scores_width(

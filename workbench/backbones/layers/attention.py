@@ -103,10 +103,12 @@ class Attention(keras.layers.Layer):
         padding_mask: jax.Array | None = None,
         cache: LayerCache | None = None,
         stretched: bool = False,
+        groups: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
         """Positions are int32 (B, T), consecutive in each row. Without a cache the keys are x's
         own, and `padding_mask` (B, T) hides the false ones. `stretched` takes the long factors of
-        longrope."""
+        longrope. Positions of the same group, int32 (B, T) with -1 for none, see each other
+        whatever their order and distance; with a cache they are its first T slots."""
         query, key, value = self.query(x), self.key(x), self.value(x)
         if self.query_norm is not None:
             query, key = self.query_norm(query), self.key_norm(key)
@@ -118,14 +120,21 @@ class Attention(keras.layers.Layer):
         else:
             cache = cache.write(key, value, positions[:, 0])
         distance = positions[:, :, None] - jnp.arange(cache.key.shape[1])
-        visible = self._visible(distance, padding_mask)
+        visible = self._visible(distance, padding_mask, groups)
         return self.output_projection(self._attend(query, cache, visible, distance)), cache
 
-    def _visible(self, distance: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
+    def _visible(
+        self,
+        distance: jax.Array,
+        padding_mask: jax.Array | None,
+        groups: jax.Array | None = None,
+    ) -> jax.Array:
         """Which slot each query sees, bool (B, T, L), given how far back it lies."""
         visible = distance >= 0
         if self.window is not None:
             visible &= distance < self.window
+        if groups is not None:
+            visible |= _same_group(groups, distance.shape[-1])
         if padding_mask is not None:
             visible &= padding_mask[:, None, :].astype(bool)
         return visible
@@ -157,6 +166,12 @@ class Attention(keras.layers.Layer):
         )
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
         return (mixed / total).astype(query.dtype).reshape(query.shape)
+
+
+def _same_group(groups: jax.Array, length: int) -> jax.Array:
+    """Which of `length` slots is in the group of each of the first T, bool (B, T, length)."""
+    slots = jnp.pad(groups, ((0, 0), (0, length - groups.shape[1])), constant_values=-1)
+    return (groups[:, :, None] == slots[:, None, :]) & (groups[:, :, None] >= 0)
 
 
 def _slopes(position: object, spec: config.Attention) -> np.ndarray | None:

@@ -17,7 +17,12 @@ class BidirectionalAttention(Attention):
     Source of the window: Transformers' T5Gemma, where a distance equal to it is still seen.
     """
 
-    def _visible(self, distance: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
+    def _visible(
+        self,
+        distance: jax.Array,
+        padding_mask: jax.Array | None,
+        groups: jax.Array | None = None,
+    ) -> jax.Array:
         visible = jnp.ones(distance.shape, bool)
         if self.window is not None:
             visible = jnp.abs(distance) <= self.window
