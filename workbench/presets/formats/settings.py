@@ -91,7 +91,10 @@ class Settings:
         return value
 
     def rope(
-        self, theta: float = 10_000.0, kinds: tuple[str, ...] = ("default", "linear")
+        self,
+        theta: float = 10_000.0,
+        kinds: tuple[str, ...] = ("default", "linear"),
+        partial: float | None = None,
     ) -> dict[str, Any]:
         """Rotary settings of either generation: `rope_theta`, `rope_type` and its parameters.
 
@@ -102,6 +105,8 @@ class Settings:
         Args:
             theta: the base where the file gives none.
             kinds: the types that the family has.
+            partial: for families in which a part of each head turns, the part where the file
+                gives none. It is returned as `partial_rotary_factor`.
 
         Raises:
             PresetError: another type, a parameter missing or unknown, or two different bases.
@@ -114,10 +119,15 @@ class Settings:
         base = _single("rope_theta", values.pop("rope_theta", None), self.take("rope_theta", None))
         kind = _single("rope_type", values.pop("rope_type", None), values.pop("type", None))
         kind = "default" if kind is None else kind
+        part = {}
+        if partial is not None:
+            key = "partial_rotary_factor"
+            given = _single(key, values.pop(key, None), self.take(key, None))
+            part[key] = partial if given is None else given
         if kind in ("su", "yarn") and "short_factor" in values:  # Phi-3's first names for it
             kind = "longrope"
         _check_rope_parameters(kind, values, kinds)
-        return {"rope_theta": theta if base is None else base, "rope_type": kind, **values}
+        return {"rope_theta": theta if base is None else base, "rope_type": kind, **values, **part}
 
     def finish(
         self, defaults: Mapping[str, Any] | None = None, harmless: tuple[str, ...] = ()
