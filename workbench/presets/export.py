@@ -14,7 +14,7 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.weights import expand, repeats, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.atomic import replacing
-from workbench.presets.files import CONFIG
+from workbench.presets.files import CONFIG, TRANSFORMERS_PREPROCESSOR
 from workbench.presets.formats.transformers_tokenizer import token_ids, write_tokenizer
 from workbench.presets.registry import family_of, transformers_of
 from workbench.presets.save import head_values, weight_values
@@ -73,6 +73,9 @@ def export_to_transformers(
         _write_json(new / CONFIG, config | ids)
         if preprocessor is not None:
             write_tokenizer(new, preprocessor, files.tokenizer_class)
+            converted = files.write_preprocessor(preprocessor)
+            if converted:
+                _write_json(new / TRANSFORMERS_PREPROCESSOR, converted)
             _write_json(new / GENERATION_CONFIG, ids)
         limit = size if max_shard_size is None else max_shard_size * _GIGABYTE
         _write_weights(new, stored(rules, values), limit)

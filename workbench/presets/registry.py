@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from workbench.backbones.weights import Rules
 from workbench.errors import PresetError
@@ -39,6 +41,10 @@ MODULES = (
 )
 
 
+def _no_constants(arguments: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """The classes of a family and how its weights and settings are found in each file format.
@@ -51,10 +57,15 @@ class Family:
         backbone, tokenizer, preprocessor: its classes. Their names are KerasHub's: a file says
             `keras_hub>GemmaBackbone`.
         causal_lm, text_classifier: its task, one of the two.
+        parts: arguments of the backbone that KerasHub's files hold as objects, with our classes:
+            plain values with `get_config`.
+        converters: the same for the preprocessor: "image_converter" or "audio_converter".
         keras_hub_rules: weights in `model.weights.h5`, such as
             `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`.
         keras_hub_head_rules: weights of a classifier in `task.weights.h5`.
         keras_hub_ignored: names of tensors that may be present there and are not used.
+        keras_hub_constants: tensors that are written there, by name, for arguments: what KerasHub
+            keeps among the weights though it follows from the arguments.
         transformers: its files in Transformers' layout.
         gguf: its GGUF files.
     """
@@ -65,9 +76,12 @@ class Family:
     preprocessor: type
     causal_lm: type | None = None
     text_classifier: type | None = None
+    parts: Mapping[str, type] = field(default_factory=dict)
+    converters: Mapping[str, type] = field(default_factory=dict)
     keras_hub_rules: Rules
     keras_hub_head_rules: Rules = ()
     keras_hub_ignored: tuple[str, ...] = ()
+    keras_hub_constants: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]] = _no_constants
     transformers: Transformers | None = None
     gguf: Gguf | None = None
 
@@ -79,7 +93,8 @@ class Family:
     @property
     def classes(self) -> tuple[type, ...]:
         """The classes a KerasHub file may name."""
-        return (self.backbone, self.tokenizer, self.preprocessor, self.task)
+        nested = (*self.parts.values(), *self.converters.values())
+        return (self.backbone, self.tokenizer, self.preprocessor, self.task, *nested)
 
 
 @functools.cache

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import fnmatch
 import functools
+import itertools
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from workbench.presets.files import (
     ASSETS,
     CHAT_TEMPLATE,
     CONFIG,
+    CONVERTERS,
     METADATA,
     PREPROCESSOR,
     TASK,
@@ -45,7 +47,13 @@ _GIGABYTE = 2**30
 _ROOM = 4 * 2**20  # for everything but the weights
 _WEIGHTS = ("model.weights.h5", "model.weights.json", "model_*.weights.h5", "task.weights.h5")
 _OF_BACKBONE = (CONFIG, METADATA, TASK, *_WEIGHTS)
-_OF_PREPROCESSOR = (PREPROCESSOR, TOKENIZER, CHAT_TEMPLATE, f"{ASSETS}/tokenizer/*")
+_OF_PREPROCESSOR = (
+    PREPROCESSOR,
+    TOKENIZER,
+    CHAT_TEMPLATE,
+    *CONVERTERS.values(),
+    f"{ASSETS}/tokenizer/*",
+)
 
 Values = Mapping[str, Callable[[], np.ndarray]]
 
@@ -79,7 +87,8 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
     rules |= _rules_of_integers(rules, plan.backbone)
 
     def write_weights(new: Path) -> None:
-        tensors = stored(rules, values)
+        constants = family.keras_hub_constants(arguments)
+        tensors = itertools.chain(stored(rules, values), constants.items())
         if max_shard_size is None or size <= max_shard_size * _GIGABYTE:
             write_whole(new, tensors)
         else:
@@ -139,17 +148,24 @@ class _Plan:
         if dtype not in FLOAT_POLICIES or {v.dtype for v in backbone.weights} - STORED.keys():
             raise PresetError(f"{backbone.name}: weights of these dtypes cannot be saved")
         self.backbone = backbone
-        dtype = backbone.quantization or dtype
-        self.objects[CONFIG] = write_object(family.backbone, _settings(backbone), dtype=dtype)
+        parts = {name: _written(backbone.arguments[name], dtype) for name in family.parts}
+        self.objects[CONFIG] = write_object(
+            family.backbone,
+            _settings(backbone, family.parts),
+            dtype=backbone.quantization or dtype,
+            parts=parts,
+        )
         self.replaced += _OF_BACKBONE
 
     def _add_preprocessor(self, preprocessor: Any, family: Family) -> None:
         self._add_tokenizer(_best_tokenizer(preprocessor.tokenizer, family))
+        converters = {n: _written(preprocessor.converter(n), "float32") for n in family.converters}
+        self.objects |= {CONVERTERS[name]: made for name, made in converters.items() if made}
         self.objects[PREPROCESSOR] = write_object(
             family.preprocessor,
-            {"config_file": PREPROCESSOR, **_settings(preprocessor)},
+            {"config_file": PREPROCESSOR, **_settings(preprocessor, family.converters)},
             dtype="float32",
-            parts={"tokenizer": self.objects[TOKENIZER]},
+            parts={"tokenizer": self.objects[TOKENIZER], **converters},
         )
 
     def _add_tokenizer(self, tokenizer: Tokenizer) -> None:
@@ -186,9 +202,14 @@ def _best_tokenizer(tokenizer: Tokenizer, family: Family) -> Tokenizer:
         return tokenizer
 
 
-def _settings(saved: Any) -> dict[str, Any]:
-    config = saved.get_config()
-    return {k: v for k, v in config.items() if k not in ("name", "trainable", "dtype", "tokenizer")}
+def _settings(saved: Any, parts: Collection[str] = ()) -> dict[str, Any]:
+    """What is written of an object itself, its parts left out."""
+    dropped = {"name", "trainable", "dtype", "tokenizer", *parts}
+    return {k: v for k, v in saved.get_config().items() if k not in dropped}
+
+
+def _written(part: Any, dtype: str) -> dict[str, Any] | None:
+    return None if part is None else write_object(type(part), _settings(part), dtype=dtype)
 
 
 def weight_values(backbone: Any) -> Values:

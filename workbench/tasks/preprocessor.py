@@ -48,6 +48,11 @@ class Preprocessor:
 
         return load_preprocessor(preset, cls, **kwargs)
 
+    def converter(self, name: str) -> Any:
+        """What pictures ("image_converter") or recordings ("audio_converter") go through, None
+        where the model reads none."""
+        return None
+
     @property
     def prompt_frame(self) -> tuple[str | None, str | None]:
         """The tokens before and after every prompt, None where there is none."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from workbench.backbones.precision import MODES
 from workbench.errors import PresetError
+from workbench.presets.files import CONVERTERS
 from workbench.presets.formats.policies import read_policy, write_policy
 from workbench.presets.json_files import shown
 from workbench.presets.registry import Family, family_of, find_class
@@ -25,6 +26,13 @@ _CODE_KEYS = {"module", "class_name", "registered_name", "compile_config", "shar
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
 _OWN = "workbench>TransformersTokenizer"
 _OWN_MODULE = "workbench.tokenizers.tokenizer_json"
+
+
+# Which keys of an object's config hold objects, by the key the object itself stands under.
+NESTED = {
+    "backbone": ("vision_encoder", "image_encoder"),
+    "preprocessor": ("tokenizer", *CONVERTERS),
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,10 @@ class SavedObject:
     parts: dict[str, SavedObject | None]
     dtype: str | None
     file: str
+
+    def build(self) -> Any:
+        """The object, where it is a plain value."""
+        return self.cls(**self.config)
 
 
 def read_object(
@@ -138,8 +150,7 @@ def _known_class(registered: Any) -> tuple[Family, type] | None:
 def _part(value: Any, key: str, file: str, owner: type) -> SavedObject | None:
     if value is None:
         return None
-    inner = ("tokenizer",) if key.endswith(".preprocessor") else ()
-    part = read_object(value, file, inner, key)
+    part = read_object(value, file, NESTED.get(key.rpartition(".")[2], ()), key)
     if part.cls is not TransformersTokenizer and family_of(part.cls) is not family_of(owner):
         expected = f"a class of the family {family_of(owner).name}"
         raise PresetError.at(file, key, expected, part.cls.__name__)

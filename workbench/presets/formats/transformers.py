@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import PresetError
-from workbench.presets.files import CONFIG
+from workbench.presets.files import CONFIG, TRANSFORMERS_PREPROCESSOR
 from workbench.presets.formats.objects import SavedObject
 from workbench.presets.formats.safetensors import open_safetensors
 from workbench.presets.formats.saved_head import SavedHead, label_names
 from workbench.presets.formats.tensors import TensorSource
-from workbench.presets.json_files import shown
+from workbench.presets.json_files import read_json, shown
 from workbench.presets.manifest import Manifest
 from workbench.presets.paths import has_file, preset_file
 from workbench.presets.registry import Family, match_transformers
 from workbench.tokenizers import Tokenizer, load_transformers_tokenizer
 
 _USUAL_LENGTH = 1024  # a preprocessor's own default; models trained on less get less
+_NESTED = ("image_processor", "feature_extractor")
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -83,7 +84,19 @@ class TransformersFolder:
         context = self._config.get("max_position_embeddings")
         short = context if type(context) is int and 0 < context < _USUAL_LENGTH else None
         settings = self.family.preprocessor.transformers_settings
-        return {"tokenizer": tokenizer, **settings(tokenizer.prepends_start_token, short)}
+        return {
+            "tokenizer": tokenizer,
+            **settings(tokenizer.prepends_start_token, short),
+            **self.family.transformers.read_preprocessor(self._preprocessor_config()),
+        }
+
+    def _preprocessor_config(self) -> dict[str, Any]:
+        """What the folder says of its pictures or recordings. Files of version 5 nest it."""
+        for name in (TRANSFORMERS_PREPROCESSOR, "processor_config.json"):
+            if has_file(self.folder, name):
+                config = read_json(preset_file(self.folder, name))
+                return next((config[key] for key in _NESTED if key in config), config)
+        return {}
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer with its vocabulary."""

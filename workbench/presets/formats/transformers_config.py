@@ -27,7 +27,7 @@ def _any_arguments(arguments: Mapping[str, Any]) -> bool:
     return True
 
 
-def _no_head(config: Mapping[str, Any]) -> Values:
+def _nothing(of: Any) -> Values:
     return {}
 
 
@@ -63,6 +63,9 @@ class Transformers:
         head_rules: weights of a classifier, for families that have one.
         read_head: its task's arguments, given a `config.json`; empty where it has no such head.
         write_head: the inverse, given also what the classes are called.
+        read_preprocessor: arguments of the preprocessor that `preprocessor_config.json` gives,
+            its converter among them; of a folder without that file, those of an empty one.
+        write_preprocessor: the inverse, given a preprocessor; empty for no such file.
         match: tells families of the same `model_type` apart: given the config and the folder,
             whether it is this family.
     """
@@ -81,8 +84,10 @@ class Transformers:
     tokenizer_class: str = "LlamaTokenizer"
     writes: Callable[[Mapping[str, Any]], bool] = _any_arguments
     head_rules: Rules = ()
-    read_head: Callable[[Mapping[str, Any]], Values] = _no_head
+    read_head: Callable[[Mapping[str, Any]], Values] = _nothing
     write_head: Callable[[Mapping[str, Any], tuple[str, ...]], Values] = _no_head_to_write
+    read_preprocessor: Callable[[Mapping[str, Any]], Values] = _nothing
+    write_preprocessor: Callable[[Any], Values] = _nothing
     match: Callable[[Mapping[str, Any], Path], bool] = _any_folder
 
     def arguments(self, config: Mapping[str, Any]) -> Values:
