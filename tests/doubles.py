@@ -78,6 +78,9 @@ class FakeLM:
         self.calls = []
         self.active = 0
 
+    def prompt_tokens(self, prompt):
+        return len(self.preprocessor.prompt_ids(prompt))
+
     def stream(
         self,
         prompt,
@@ -179,9 +182,14 @@ def slow_down(lm, delay):
 
 
 class RecordingComm(BaseComm):
-    """A comm that keeps what is published: (time, kind of message, data)."""
+    """A comm that keeps what is published: (time, kind of message, data).
+
+    Where there are buffers they are in the data, as `buffers`.
+    """
 
     def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
+        if buffers:
+            data = {**data, "buffers": [bytes(buffer) for buffer in buffers]}
         self.__dict__.setdefault("sent", queue.SimpleQueue()).put(
             (time.monotonic(), msg_type, data)
         )

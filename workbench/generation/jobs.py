@@ -16,7 +16,7 @@ import traceback
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -131,7 +131,8 @@ class GenerationJob:
 
     Args:
         lm: A causal language model, anything with `stream` as `CausalLM.stream`.
-        prompt: The text to continue, or `Chat.turn(...)`: the reply to write.
+        prompt: The text to continue; for models that read more than text a dict, as for
+            `lm.stream`; or `Chat.turn(...)`: the reply to write.
         sampler: As for `lm.stream`; None takes the model's own.
         max_new_tokens: The most tokens to write; None leaves it to `max_length`.
         max_length: The most tokens of prompt and completion together.
@@ -141,7 +142,7 @@ class GenerationJob:
             the thread that works. What it raises is logged once and never stops the job.
 
     Raises:
-        PromptError: The prompt is neither a string nor a turn.
+        PromptError: The prompt is neither a string, nor a dict, nor a turn.
 
     Two jobs on one model run one after the other, in the order they were started. After a cancel,
     an interrupt or an error the text written so far is kept.
@@ -157,7 +158,7 @@ class GenerationJob:
     def __init__(
         self,
         lm: Any,
-        prompt: str | Turn,
+        prompt: str | Mapping[str, Any] | Turn,
         *,
         sampler: Any = None,
         max_new_tokens: int | None = None,
@@ -166,9 +167,9 @@ class GenerationJob:
         seed: int | None = None,
         on_event: Observer | None = None,
     ) -> None:
-        if not isinstance(prompt, str | Turn):
+        if not isinstance(prompt, str | Mapping | Turn):
             raise PromptError(
-                f"a job takes one string, or a turn of a Chat, got {type(prompt).__name__}"
+                f"a job takes one string or dict, or a turn of a Chat, got {type(prompt).__name__}"
             )
         self.prompt = prompt
         self.tokens: list[Token] = []
@@ -329,14 +330,14 @@ class GenerationJob:
         return "done"
 
     def _events(self) -> Iterator[Event]:
-        if isinstance(self.prompt, str):
-            return self._lm.stream(self.prompt, **self._arguments)
-        return self.prompt.stream(**self._arguments)
+        if isinstance(self.prompt, Turn):
+            return self.prompt.stream(**self._arguments)
+        return self._lm.stream(self.prompt, **self._arguments)
 
     def _prompt_tokens(self) -> int:
-        if isinstance(self.prompt, str):
-            return len(self._lm.preprocessor.prompt_ids(self.prompt))
-        return self.prompt.prompt_tokens
+        if isinstance(self.prompt, Turn):
+            return self.prompt.prompt_tokens
+        return self._lm.prompt_tokens(self.prompt)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Status):

@@ -19,8 +19,7 @@ MAX_SEED = 2**32 - 1
 class Request:
     """What the engine runs. `limits` are the total tokens each row may reach, its prompt included.
     `source` is what else the backbone reads, arrays (B, ...) by the names of the arguments of its
-    `read`: an encoder's text, pictures; nothing for text-only decoders. `source_tokens` (B,) says
-    how many tokens a row was given where they are not its prompt.
+    `read`: an encoder's text, pictures; nothing for text-only decoders.
 
     Row r draws with seed + r, so a row's noise does not depend on its neighbours: it equals what
     its prompt gives alone with that seed.
@@ -35,9 +34,9 @@ class Request:
     source: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def prompt_tokens(self, row: int) -> int:
-        """Tokens a row was given to read: its source, told by its mask, or else its prompt."""
-        masks = [part for part in self.source.values() if part.dtype == bool]
-        return int(masks[0][row].sum()) if masks else len(self.prompts[row])
+        """Tokens a row was given to read: by an encoder where there is one."""
+        encoded = self.source.get("encoder_padding_mask")
+        return len(self.prompts[row]) if encoded is None else int(encoded[row].sum())
 
     @property
     def seeds(self) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -46,7 +46,7 @@ class CausalLM(Converses, Task):
         preprocessor: CausalLMPreprocessor | None = None,
         **kwargs: Any,
     ) -> None:
-        hidden = self._hidden(backbone(backbone.input))
+        hidden = self._hidden(backbone, backbone(backbone.input))
         super().__init__(inputs=backbone.input, outputs=backbone.logits(hidden), **kwargs)
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -182,6 +182,10 @@ class CausalLM(Converses, Task):
         )
         return stream_events(self.programs, request, self.preprocessor.tokenizer)
 
+    def prompt_tokens(self, inputs: Any) -> int:
+        """How many tokens the decoder reads of one prompt."""
+        return len(self._reader().prompt_ids(inputs))
+
     def _reader(self) -> CausalLMPreprocessor:
         if self.preprocessor is None:
             raise SettingError(
@@ -270,19 +274,22 @@ class CausalLM(Converses, Task):
         self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
     ) -> Arrays:
         """Ids in, ids out: prompts are continued in place, to the width of the arrays."""
-        ids, mask = self._continued(*check_arrays(inputs), strip_prompt, **settings)
-        return {"token_ids": ids, "padding_mask": mask}
+        ids, mask = check_arrays(inputs)
+        settings |= {"max_length": ids.shape[-1], "alternatives": DEFAULT_ALTERNATIVES}
+        made = self._continued(
+            ids, mask, strip_prompt, lambda rows, prompts: self._request(prompts, **settings)
+        )
+        return dict(zip(("token_ids", "padding_mask"), made, strict=True))
 
     def _continued(
         self,
         ids: np.ndarray,
         mask: np.ndarray,
         strip_prompt: bool,
-        source: Mapping[str, np.ndarray] | None = None,
-        **settings: Any,
+        request: Callable[[list[int], list[np.ndarray]], Request],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and mask, both (L,) or (B, L), with their rows filled up. `source` is a request's."""
-        settings["max_length"] = ids.shape[-1]
+        """Ids and mask, both (L,) or (B, L), with their rows filled up. `request` makes the one
+        for the rows that have room, given their numbers and prompts."""
         width = ids.shape[-1]
         rows = [
             row[keep] for row, keep in zip(np.atleast_2d(ids), np.atleast_2d(mask), strict=True)
@@ -290,25 +297,19 @@ class CausalLM(Converses, Task):
         room = [row for row, prompt in enumerate(rows) if len(prompt) < width]
         made = [np.array([], np.int32)] * len(rows)
         if room:
-            request = self._request(
-                [rows[row] for row in room],
-                alternatives=DEFAULT_ALTERNATIVES,
-                source={name: part[room] for name, part in (source or {}).items()},
-                **settings,
-            )
-            for row, new in zip(room, collect_ids(self.programs, request), strict=True):
+            asked = request(room, [rows[row] for row in room])
+            for row, new in zip(room, collect_ids(self.programs, asked), strict=True):
                 made[row] = new
         whole = made if strip_prompt else list(map(np.concatenate, zip(rows, made, strict=True)))
         out_ids, out_mask = pack(whole, width, 0)
         return out_ids.reshape(ids.shape), out_mask.reshape(ids.shape)
 
     @staticmethod
-    def _hidden(outputs: Any) -> Any:
+    def _hidden(backbone: Decoder, outputs: Any) -> Any:
         """What the logits are made of, among the backbone's outputs."""
         return outputs
 
-    @staticmethod
-    def _texts(inputs: Any) -> list[Any]:
+    def _texts(self, inputs: Any) -> list[Any]:
         """What a user has said, one item a row."""
         return texts_of([inputs] if _is_text(inputs) else inputs)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from workbench.backbones.encoder_decoder import TARGET_INPUTS
+from workbench.backbones.encoder_decoder import TARGET_INPUTS, EncoderDecoder
 from workbench.backbones.source import SOURCE_INPUTS
 from workbench.errors import PromptError
 from workbench.generation.programs import padded
 from workbench.generation.request import Request
+from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
 from workbench.tasks.causal_lm import CausalLM, check_arrays
 from workbench.tasks.preprocessor import Arrays
 from workbench.tasks.seq2seq_preprocessor import TEXTS, Pair, Seq2SeqLMPreprocessor, pairs_of
@@ -46,12 +47,15 @@ class Seq2SeqLM(CausalLM):
             return x, y, sample_weight
         return self.preprocessor(x, y, sample_weight)
 
-    @staticmethod
-    def _hidden(outputs: Any) -> Any:
-        return outputs["decoder_sequence_output"]
+    def prompt_tokens(self, inputs: Any) -> int:
+        """How many tokens the encoder reads of one prompt."""
+        return len(self._reader().prompt_ids(self._texts(inputs)[0].source))
 
     @staticmethod
-    def _texts(inputs: Any) -> list[Any]:
+    def _hidden(backbone: EncoderDecoder, outputs: Any) -> Any:
+        return outputs["decoder_sequence_output"]
+
+    def _texts(self, inputs: Any) -> list[Any]:
         return pairs_of(inputs)[0]
 
     def _text_request(
@@ -87,7 +91,13 @@ class Seq2SeqLM(CausalLM):
                 f"{len(source_ids)} and {len(np.atleast_2d(ids))}"
             )
         rows = [row[keep] for row, keep in zip(source_ids, source_mask, strict=True)]
-        made = self._continued(ids, mask, strip_prompt, source=self._source(rows), **settings)
+        settings |= {"max_length": ids.shape[-1], "alternatives": DEFAULT_ALTERNATIVES}
+
+        def request(room: list[int], prompts: list[np.ndarray]) -> Request:
+            source = self._source([rows[row] for row in room])
+            return self._request(prompts, source=source, **settings)
+
+        made = self._continued(ids, mask, strip_prompt, request)
         return dict(zip(TARGET_INPUTS, made, strict=True))
 
     def _source(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:

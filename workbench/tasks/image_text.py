@@ -1,0 +1,188 @@
+"""Image-text language models: pictures and strings in, strings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from workbench.backbones.image_text import ImageTextDecoder
+from workbench.errors import PromptError
+from workbench.generation.programs import padded
+from workbench.generation.request import Request
+from workbench.generation.stream import collect_ids
+from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
+from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.image_text_preprocessor import (
+    IMAGES,
+    ImagePrompt,
+    ImageTextPreprocessor,
+    Reading,
+)
+from workbench.tasks.preprocessor import Arrays
+
+PLACE = 0  # the id that stands where a picture's vector goes; which one does not matter
+
+
+class ImageTextLM(CausalLM):
+    """A decoder that reads pictures, with its language-model head and a preprocessor.
+
+    `generate` and `stream` take `{"images": ..., "prompts": ...}`, where the prompts are a string
+    or strings and `"text"` is another name for them. A picture is a path, the bytes of a file, a
+    PIL image or an array; one picture goes with every prompt. `fit` takes `"responses"` too.
+    Without a preprocessor `generate` takes `images` (B, height, width, 3), scaled as the model
+    reads them, `token_ids` and `padding_mask` (B, L).
+
+    Args:
+        backbone: the decoder and its image encoder.
+        preprocessor: turns pictures and strings into arrays; None for a model that is fed arrays.
+
+    Example:
+        >>> lm = workbench.models.CausalLM.from_preset("shapes_tiny")
+        >>> lm.generate({"images": "picture.png", "prompts": "caption en"})
+    """
+
+    backbone_cls = ImageTextDecoder
+    preprocessor_cls: type[ImageTextPreprocessor] = ImageTextPreprocessor
+    default_sampler = "greedy"
+
+    def prompt_tokens(self, inputs: Any) -> int:
+        """How many tokens the decoder reads of one prompt, those of its pictures included."""
+        reader = self._reader()
+        prompt = reader.prompts_of(inputs)[0][0]
+        return len(self._placed(reader.reading(prompt)).ids)
+
+    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        """Arrays for training from a dict of pictures and texts; arrays pass through unchanged."""
+        if self.preprocessor is None or (isinstance(x, Mapping) and "token_ids" in x):
+            return x, y, sample_weight
+        return self.preprocessor(x, y, sample_weight)
+
+    @staticmethod
+    def _hidden(backbone: ImageTextDecoder, outputs: Any) -> Any:
+        """The places of the text alone."""
+        return outputs[:, _leading(backbone) :]
+
+    def _texts(self, inputs: Any) -> list[ImagePrompt]:
+        return self._reader().prompts_of(inputs)[0]
+
+    def _generate_arrays(
+        self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
+    ) -> Arrays | str | list[str]:
+        """Texts for a dict of pictures and texts, ids for a dict of arrays."""
+        if "token_ids" not in inputs:
+            prompts, single = self._reader().prompts_of(inputs)
+            made = self._generate_texts(prompts, strip_prompt, **settings)
+            return made[0] if single else made
+        ids, mask = check_arrays(inputs)
+        places = self._image_places(inputs, np.atleast_2d(ids).shape)
+        pictures = self._image_arrays(inputs.get(IMAGES), len(places))
+
+        def request(rows: list[int], prompts: list[np.ndarray]) -> Request:
+            readings = [
+                Reading(prompt.tolist(), places[row, : len(prompt)].tolist(), pictures[row])
+                for row, prompt in zip(rows, prompts, strict=True)
+            ]
+            return self._readings_request(
+                readings,
+                max_length=ids.shape[-1],
+                alternatives=DEFAULT_ALTERNATIVES,
+                **{k: v for k, v in settings.items() if k != "max_length"},
+            )
+
+        made = self._continued(ids, mask, strip_prompt, request)
+        return dict(zip(("token_ids", "padding_mask"), made, strict=True))
+
+    def _image_places(self, inputs: Mapping[str, Any], shape: tuple[int, int]) -> np.ndarray:
+        """Where pictures stand in given ids, bool (B, L)."""
+        return np.zeros(shape, bool)
+
+    def _image_arrays(self, images: Any, rows: int) -> list[list[np.ndarray]]:
+        """The pictures of each row, given as (B, height, width, 3) or as one for all rows."""
+        size = (*self.backbone.images.vision.image_size, 3)
+        array = np.asarray([] if images is None else images, np.float32)
+        if array.shape == size:
+            array = array[None].repeat(rows, axis=0)
+        if array.shape != (rows, *size):
+            raise PromptError(
+                f"generate: inputs: images: expected shape {(rows, *size)}, got {array.shape}"
+            )
+        return [[image] for image in array]
+
+    def _generate_texts(
+        self, texts: list[ImagePrompt], strip_prompt: bool, **settings: Any
+    ) -> list[str]:
+        prompts = self._texts(texts)
+        if not prompts:
+            return []
+        reader = self._reader()
+        readings = [reader.reading(prompt, row) for row, prompt in enumerate(prompts)]
+        settings["max_length"] = self._length(settings.get("max_length"))
+        request = self._readings_request(readings, alternatives=DEFAULT_ALTERNATIVES, **settings)
+        made = zip(readings, collect_ids(self.programs, request), strict=True)
+        if strip_prompt:
+            return [reader.text(new, after=reading.text_ids) for reading, new in made]
+        return [reader.text([*reading.text_ids, *new]) for reading, new in made]
+
+    def _text_request(
+        self, texts: Sequence[ImagePrompt], *, max_length: int | None, **settings: Any
+    ) -> Request:
+        reader = self._reader()
+        readings = [reader.reading(prompt, row) for row, prompt in enumerate(texts)]
+        return self._readings_request(readings, max_length=self._length(max_length), **settings)
+
+    def _length(self, max_length: int | None) -> int:
+        return self.max_length if max_length is None else max_length
+
+    def _readings_request(
+        self, readings: Sequence[Reading], *, max_length: int | None, **settings: Any
+    ) -> Request:
+        """The request for what the decoder reads. Pictures before the text are not counted in
+        `max_length`."""
+        placed = [self._placed(reading) for reading in readings]
+        if isinstance(max_length, int | np.integer):
+            max_length += _leading(self.backbone)
+        ids = [reading.ids for reading in placed]
+        return self._request(ids, source=self._source(placed), max_length=max_length, **settings)
+
+    def _placed(self, reading: Reading) -> Reading:
+        """With the places of a picture that stands before the text."""
+        ahead = _leading(self.backbone)
+        ids, mask = [PLACE] * ahead + reading.ids, [True] * ahead + reading.image_mask
+        return Reading(ids, mask, reading.images)
+
+    def _source(self, readings: Sequence[Reading]) -> dict[str, np.ndarray]:
+        """Pictures float32 (B, most of any row, height, width, 3), blank where a row has fewer, and
+        their places bool (B, P); nothing where no row has a picture."""
+        most = max((len(reading.images) for reading in readings), default=0)
+        if not most:
+            return {}
+        size = (*self.backbone.images.vision.image_size, 3)
+        images = np.zeros((len(readings), most, *size), np.float32)
+        for row, reading in enumerate(readings):
+            self._check_images(row, reading, size)
+            if reading.images:
+                images[row, : len(reading.images)] = reading.images
+        mask, _ = padded(tuple(np.asarray(reading.image_mask) for reading in readings))
+        return {"images": images, "image_mask": mask.astype(bool)}
+
+    def _check_images(self, row: int, reading: Reading, size: tuple[int, ...]) -> None:
+        expected = len(reading.images) * self.backbone.images.tokens
+        if sum(reading.image_mask) != expected:
+            raise PromptError(
+                f"prompt {row}: expected {expected} places for {len(reading.images)} pictures, "
+                f"got {sum(reading.image_mask)}"
+            )
+        for image in reading.images:
+            if image.shape != size:
+                raise PromptError(
+                    f"prompt {row}: images: expected shape {size}, got {image.shape}. The "
+                    "preprocessor's image_converter makes pictures of another size."
+                )
+
+
+def _leading(backbone: ImageTextDecoder) -> int:
+    """How many places pictures take before the text begins."""
+    images = backbone.images
+    return images.tokens if images is not None and images.whole_prompt else 0
