@@ -44,6 +44,7 @@ class Panel(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         self._lock = threading.RLock()
+        self._buffers: list[Any] = []
         self._refusals = Throttle(REFUSAL_EVERY)
         super().__init__(**traits)
         replace_panels(self)
@@ -93,10 +94,13 @@ class Panel(anywidget.AnyWidget):
     def _handle_msg(self, msg: dict[str, Any]) -> None:
         """Everything the page says comes in here and is checked before anything is touched."""
         with self._lock:
+            self._buffers = list(msg.get("buffers") or ())  # what a command may bring along
             try:
                 self._obey(msg["content"]["data"])
             except WorkbenchError as error:
                 self._refuse(str(error))
+            finally:
+                self._buffers = []
 
     def _obey(self, data: object) -> None:
         match data:

@@ -4,7 +4,10 @@ The page's model talks to a real panel in this process, so a click runs through 
 a notebook; only the transport is missing. Where a panel shows another one, a paragraph names it.
 """
 
+import base64
 import time
+
+from ipywidgets.widgets.widget import _remove_buffers
 
 PAGE = """
 <!doctype html>
@@ -15,6 +18,24 @@ PAGE = """
 
 MOUNT = """
 async ({ state, width }) => {
+  const view = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const text = (buffer) => {
+    const bytes = new Uint8Array(buffer.buffer ?? buffer);
+    let codes = "";
+    for (let i = 0; i < bytes.length; i += 4096) {
+      codes += String.fromCharCode(...bytes.subarray(i, i + 4096));
+    }
+    return btoa(codes);
+  };
+  /** What ipywidgets does: buffers take their places in the state as views of bytes. */
+  const place = ({ state, buffer_paths: paths = [], buffers = [] }) => {
+    paths.forEach((path, index) => {
+      const last = path[path.length - 1];
+      path.slice(0, -1).reduce((node, key) => node[key], state)[last] = view(buffers[index]);
+    });
+    return state;
+  };
+  state = place(state);
   const listeners = new Map();
   const call = (event, ...values) => [...(listeners.get(event) ?? [])].forEach((f) => f(...values));
   const changed = new Set();
@@ -32,7 +53,8 @@ async ({ state, width }) => {
       changed.clear();
       window.toKernel({ method: "update", state: update, buffer_paths: [] });
     },
-    send: (content) => window.toKernel({ method: "custom", content }),
+    send: (content, callbacks, buffers = []) =>
+      window.toKernel({ method: "custom", content, buffers: buffers.map(text) }),
     on(event, listener) {
       listeners.set(event, [...(listeners.get(event) ?? []), listener]);
     },
@@ -48,8 +70,9 @@ async ({ state, width }) => {
     },
   };
   window.fromKernel = (messages) => messages.forEach((data) => {
-    if (data.method === "custom") call("msg:custom", data.content, []);
-    else Object.entries(data.state).forEach(([name, value]) => set(name, value, false));
+    if (data.method === "custom") {
+      call("msg:custom", data.content, (data.buffers ?? []).map(view));
+    } else Object.entries(place(data)).forEach(([name, value]) => set(name, value, false));
   });
   const style = document.createElement("style");
   style.textContent = state._css;
@@ -66,6 +89,10 @@ async ({ state, width }) => {
 """
 
 
+def encoded(buffers):
+    return [base64.b64encode(buffer).decode() for buffer in buffers]
+
+
 class Stage:
     """A panel on a page. `run` lets both sides talk."""
 
@@ -79,12 +106,15 @@ class Stage:
 
     def mount(self, width=960):
         state = {k: v for k, v in self.panel.get_state().items() if k != "layout"}
-        self.page.evaluate(MOUNT, {"state": state, "width": width})
+        state, paths, buffers = _remove_buffers(state)
+        message = {"state": state, "buffer_paths": paths, "buffers": encoded(buffers)}
+        self.page.evaluate(MOUNT, {"state": message, "width": width})
 
     def _to_kernel(self, data):
+        buffers = [base64.b64decode(text) for text in data.pop("buffers", ())]
         self.heard.append(data)
         if self.alive:
-            self.panel.comm.handle_msg({"content": {"data": data}, "buffers": []})
+            self.panel.comm.handle_msg({"content": {"data": data}, "buffers": buffers})
 
     def run(self, seconds=0.0):
         """Deliver messages for some seconds, and at least once."""
@@ -102,6 +132,10 @@ class Stage:
             self.run(0.02)
 
     def _deliver(self):
-        messages = [data for _, kind, data in self.panel.comm.drain() if kind == "comm_msg"]
+        messages = [
+            {**data, "buffers": encoded(data.get("buffers", ()))}
+            for _, kind, data in self.panel.comm.drain()
+            if kind == "comm_msg"
+        ]
         if messages and self.alive:
             self.page.evaluate("(messages) => window.fromKernel(messages)", messages)
