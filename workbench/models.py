@@ -85,6 +85,15 @@ _HOMES = {
         "MixtralCausalLMPreprocessor",
         "MixtralTokenizer",
     ),
+    "workbench.tasks.audio_to_text": ("AudioToText",),
+    "workbench.tasks.audio_to_text_preprocessor": ("AudioToTextPreprocessor",),
+    "workbench.backbones.families.moonshine": (
+        "MoonshineAudioConverter",
+        "MoonshineAudioToText",
+        "MoonshineAudioToTextPreprocessor",
+        "MoonshineBackbone",
+        "MoonshineTokenizer",
+    ),
     "workbench.backbones.families.opt": (
         "OPTBackbone",
         "OPTCausalLM",

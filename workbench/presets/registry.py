@@ -31,6 +31,7 @@ MODULES = (
     "llama",
     "mistral",
     "mixtral",
+    "moonshine",
     "opt",
     "phi3",
     "qwen",

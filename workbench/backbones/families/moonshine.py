@@ -4,15 +4,30 @@ them and a decoder writes. Neighbouring features of a part of each head turn.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from workbench.audio import AudioConverter
 from workbench.backbones import config
 from workbench.backbones.audio_config import AudioConfig
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.encoder_decoder import EncoderDecoder
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
-from workbench.backbones.families.moonshine_files import head_dim, rope
-from workbench.errors import SettingError
+from workbench.backbones.families.llama import LlamaTokenizer
+from workbench.backbones.families.moonshine_files import (
+    FREQUENCIES,
+    TRANSFORMERS,
+    head_dim,
+    keras_hub_constants,
+    keras_hub_rules,
+    rope,
+)
+from workbench.errors import PresetError, SettingError
+from workbench.presets.files import TRANSFORMERS_PREPROCESSOR
+from workbench.presets.registry import Family
+from workbench.tasks.audio_to_text import AudioToText
+from workbench.tasks.audio_to_text_preprocessor import AudioToTextPreprocessor
 
 
 class MoonshineBackbone(EncoderDecoder):
@@ -138,3 +153,66 @@ def _check(
             f"{owner}: attention_dropout: expected 0, the only one supported, got "
             f"{attention_dropout!r}"
         )
+
+
+class MoonshineAudioConverter(AudioConverter):
+    """Recordings as Moonshine hears them: samples, 16,000 a second."""
+
+
+class MoonshineTokenizer(LlamaTokenizer):
+    """Moonshine's tokenizer, Llama 2's."""
+
+
+class MoonshineAudioToTextPreprocessor(AudioToTextPreprocessor):
+    """Recordings and texts to Moonshine's arrays and back."""
+
+    tokenizer_cls = MoonshineTokenizer
+
+
+class MoonshineAudioToText(AudioToText):
+    """Moonshine as a model that hears."""
+
+    backbone_cls = MoonshineBackbone
+    preprocessor_cls = MoonshineAudioToTextPreprocessor
+
+
+def _read_preprocessor(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The converter, from what Transformers' feature extractor is told."""
+    arguments = {
+        "sampling_rate": given.get("sampling_rate", 16_000),
+        "padding_value": given.get("padding_value", 0.0),
+        "do_normalize": given.get("do_normalize", False),
+    }
+    if given.get("feature_size", 1) != 1:
+        raise PresetError.at(TRANSFORMERS_PREPROCESSOR, "feature_size", 1, given["feature_size"])
+    return {"audio_converter": MoonshineAudioConverter(**arguments)}
+
+
+def _write_preprocessor(preprocessor: AudioToTextPreprocessor) -> dict[str, Any]:
+    return {
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+        "feature_size": 1,
+        "padding_side": "right",
+        "return_attention_mask": True,
+        **preprocessor.audio_converter.get_config(),
+    }
+
+
+FAMILIES = (
+    Family(
+        name="moonshine",
+        backbone=MoonshineBackbone,
+        tokenizer=MoonshineTokenizer,
+        preprocessor=MoonshineAudioToTextPreprocessor,
+        causal_lm=MoonshineAudioToText,
+        converters={"audio_converter": MoonshineAudioConverter},
+        keras_hub_rules=keras_hub_rules,
+        keras_hub_ignored=FREQUENCIES,
+        keras_hub_constants=keras_hub_constants,
+        transformers=replace(
+            TRANSFORMERS,
+            read_preprocessor=_read_preprocessor,
+            write_preprocessor=_write_preprocessor,
+        ),
+    ),
+)

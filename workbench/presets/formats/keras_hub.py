@@ -6,6 +6,7 @@ tokenizer.json and assets/.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from workbench.presets.files import (
     ASSETS,
     CHAT_TEMPLATE,
     CONFIG,
+    CONVERTERS,
     PREPROCESSOR,
     TASK,
     TASK_WEIGHTS,
     TOKENIZER,
 )
 from workbench.presets.formats.hdf5 import Hdf5File, open_hdf5
-from workbench.presets.formats.objects import SavedObject, read_object
+from workbench.presets.formats.objects import NESTED, SavedObject, read_object
 from workbench.presets.formats.saved_head import SavedHead
 from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.json_files import read_json, shown
@@ -31,7 +33,11 @@ from workbench.presets.registry import Family, family_of
 from workbench.tokenizers import Tokenizer, TransformersTokenizer
 from workbench.tokenizers.files import read_text
 
-_PARTS = {CONFIG: (), TASK: ("backbone", "preprocessor"), PREPROCESSOR: ("tokenizer",)}
+_PARTS = {
+    CONFIG: NESTED["backbone"],
+    TASK: ("backbone", "preprocessor"),
+    PREPROCESSOR: NESTED["preprocessor"],
+}
 
 
 class KerasHubFolder:
@@ -64,7 +70,7 @@ class KerasHubFolder:
         """The backbone's constructor arguments, without the dtype."""
         if self._backbone is None:
             raise PresetError(f"{self.folder}: the preset has no backbone ({CONFIG})")
-        return dict(self._backbone.config)
+        return self._backbone.config | _built(self._backbone)
 
     def open_weights(self) -> TensorSource:
         """The backbone's weights."""
@@ -93,7 +99,7 @@ class KerasHubFolder:
     def _check_same_backbone(self, nested: SavedObject | None) -> None:
         if nested is None or nested.cls is not self.family.backbone:
             raise PresetError.at(TASK, "backbone", self.family.backbone.__name__, "another class")
-        ours, theirs = self.backbone_arguments(), nested.config
+        ours, theirs = _values(self._backbone), _values(nested)
         differing = sorted(key for key in ours.keys() & theirs if ours[key] != theirs[key])
         if differing:
             expected = f"the values of {CONFIG}"
@@ -107,10 +113,21 @@ class KerasHubFolder:
         """The preprocessor's constructor arguments, the tokenizer built."""
         saved = self._read(PREPROCESSOR)
         if saved is None:
-            return {"tokenizer": self.tokenizer()}
+            return {"tokenizer": self.tokenizer(), **self._converters({})}
         self._expect(saved, self.family.preprocessor)
         config = {key: item for key, item in saved.config.items() if key != "config_file"}
-        return {**config, "tokenizer": self._build_tokenizer(saved.parts.get("tokenizer"))}
+        tokenizer = self._build_tokenizer(saved.parts.get("tokenizer"))
+        return {**config, "tokenizer": tokenizer, **self._converters(saved.parts)}
+
+    def _converters(self, parts: Mapping[str, SavedObject | None]) -> dict[str, Any]:
+        """What pictures or recordings go through: parts of the preprocessor, or else files."""
+        found = {}
+        for name, cls in self.family.converters.items():
+            saved = parts[name] if name in parts else self._read(CONVERTERS[name])
+            if saved is not None:
+                self._expect(saved, cls)
+                found[name] = saved.build()
+        return found
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer with its vocabulary."""
@@ -138,5 +155,17 @@ class KerasHubFolder:
         return tokenizer
 
     def _expect(self, saved: SavedObject, cls: type) -> None:
+        """Refuse an object of another class."""
         if saved.cls is not cls:
             raise PresetError.at(saved.file, "class_name", cls.__name__, saved.cls.__name__)
+
+
+def _built(saved: SavedObject) -> dict[str, Any]:
+    """The parts of an object, each built, by key."""
+    return {key: None if part is None else part.build() for key, part in saved.parts.items()}
+
+
+def _values(saved: SavedObject) -> dict[str, Any]:
+    """What an object and its parts say, as plain values."""
+    parts = {key: part and (part.cls, _values(part)) for key, part in saved.parts.items()}
+    return saved.config | parts

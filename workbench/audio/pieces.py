@@ -1,0 +1,61 @@
+"""Long recordings in pieces that a model can hear, cut where it is quiet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LONGEST_SECONDS = 30.0
+EARLIEST_SECONDS = 20.0
+_WINDOW_SECONDS = 0.2
+_STEP_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples `start` to `stop` of a recording."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def cut_at_pauses(
+    samples: np.ndarray,
+    rate: int,
+    longest: float = LONGEST_SECONDS,
+    earliest: float = EARLIEST_SECONDS,
+) -> list[Piece]:
+    """Pieces of at most `longest` seconds that together are the whole recording.
+
+    Each but the last ends in the middle of the quietest fifth of a second between `earliest` and
+    `longest` seconds after its start, the last such where several are alike, and a second or more
+    before the end of the recording. A rest of at most `longest` seconds stays whole.
+
+    Args:
+        samples: float32 (samples,).
+        rate: samples a second.
+        longest, earliest: seconds.
+    """
+    pieces, start = [], 0
+    while (left := len(samples) - start) > longest * rate:
+        last = min(int(longest * rate), left - rate)
+        stop = start + _quietest(samples[start:], round(earliest * rate), last, rate)
+        pieces.append(Piece(start, stop))
+        start = stop
+    return [*pieces, Piece(start, len(samples))]
+
+
+def _quietest(samples: np.ndarray, first: int, last: int, rate: int) -> int:
+    """The place from `first` to `last` around which there is the least energy."""
+    half, step = int(_WINDOW_SECONDS * rate / 2), max(int(_STEP_SECONDS * rate), 1)
+    near = samples[first - half : last + half].astype(np.float64)
+    energy = np.concatenate([[0.0], np.cumsum(near**2)])
+    places = np.arange(half, last - first + half, step)
+    ends = np.minimum(places + half, len(near))
+    loudness = (energy[ends] - energy[places - half]) / (ends - places + half)
+    best = len(loudness) - 1 - int(np.argmin(loudness[::-1]))
+    return first + int(places[best]) - half

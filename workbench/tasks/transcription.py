@@ -1,0 +1,175 @@
+"""A recording of any length as text: heard piece by piece, told as one stream of events."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from workbench.audio import Piece, cut_at_pauses
+from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
+from workbench.generation.jobs import Turn
+from workbench.generation.loop import Clock
+from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
+from workbench.tasks.audio_to_text_preprocessor import AudioToTextPreprocessor
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a recording, in seconds, and the index of the first token of its text."""
+
+    start_seconds: float
+    stop_seconds: float
+    first_token: int
+
+
+class Transcription(Turn):
+    """What `AudioToText.transcription` gives: the text of a recording, yet to be heard.
+
+    `segments` grows while `stream` runs: a segment is there before its first token. One stream
+    at a time.
+
+    Args:
+        samples: the recording, float32 (samples,).
+        reader: the model's preprocessor.
+        listen: gives the events for one piece: its samples, for how many the programs are made,
+            and the settings.
+    """
+
+    def __init__(
+        self,
+        samples: np.ndarray,
+        reader: AudioToTextPreprocessor,
+        listen: Callable[..., Iterator[Event]],
+    ) -> None:
+        self._samples, self._reader, self._listen = samples, reader, listen
+        self._rate = reader.audio_converter.sampling_rate
+        self.pieces = cut_at_pauses(samples, self._rate)
+        self.segments: list[Segment] = []
+
+    @property
+    def seconds(self) -> float:
+        """How long the recording is."""
+        return len(self._samples) / self._rate
+
+    @property
+    def prompt_tokens(self) -> int:
+        """What the decoder is given before each piece's text, over all pieces."""
+        return len(self._reader.target_ids()) * len(self.pieces)
+
+    def stream(
+        self,
+        *,
+        max_length: int | None = None,
+        max_new_tokens: int | None = None,
+        stop_token_ids: StopIds = "auto",
+        sampler: AnySampler | None = None,
+        seed: int | None = None,
+        alternatives: int = DEFAULT_ALTERNATIVES,
+    ) -> Iterator[Event]:
+        """The events over all pieces and one `Done`. Closing the iterator cancels after the step
+        under way.
+
+        Args:
+            max_length: tokens of a piece's text at most, the start token included.
+            max_new_tokens: tokens of the whole text at most.
+            stop_token_ids, sampler, seed, alternatives: as `CausalLM.stream`.
+
+        Yields:
+            `Status` when the kind of work changes, a `Token` per token, a `Done` at the end.
+        """
+        settings = {
+            "max_length": max_length,
+            "stop_token_ids": stop_token_ids,
+            "sampler": sampler,
+            "seed": seed,
+            "alternatives": alternatives,
+        }
+        text = _Text()
+        self.segments = []
+        for piece in self.pieces:
+            left = None if max_new_tokens is None else max_new_tokens - text.count
+            if left is not None and left <= 0 and text.count:
+                text.reason = "length"
+                break
+            yield from self._hear(piece, text, left, settings)
+        yield text.done(self.prompt_tokens)
+
+    def _hear(
+        self, piece: Piece, text: _Text, left: int | None, settings: dict[str, Any]
+    ) -> Iterator[Event]:
+        """The events for a piece, without its `Done`.
+
+        All pieces run in programs made for the longest, so that the last one, which is shorter,
+        has none compiled for itself; how many tokens it may have is counted here therefore.
+        """
+        start, stop = piece.start, piece.stop
+        self.segments.append(Segment(start / self._rate, stop / self._rate, text.count))
+        room = max(map(len, self.pieces))
+        unsaid = left is None and settings["max_length"] is None
+        most = self._reader.most_tokens(len(piece)) if unsaid else None
+        text.begin()
+        events = self._listen(self._samples[start:stop], room, max_new_tokens=left, **settings)
+        made = 0
+        with contextlib.closing(events):
+            for event in events:
+                if isinstance(event, Done):
+                    text.end(event.reason, event.tail)
+                    return
+                yield text.take(event)
+                made += isinstance(event, Token)
+                if made == most and most < self._reader.most_tokens(room):
+                    text.end("length")
+                    return
+
+
+class _Text:
+    """The text so far, and the time it took."""
+
+    def __init__(self) -> None:
+        self.reason: Reason = "stop"
+        self.count = 0
+        self._parts: list[str] = []
+        self._tail = ""  # what no token has carried yet
+        self._gap = ""  # between the pieces
+        self._clock, self._work = Clock(), "prefill"
+
+    def begin(self) -> None:
+        """Another piece: a space comes before its first word."""
+        self._work = "prefill"
+        so_far = "".join(self._parts) + self._tail
+        self._gap = " " if so_far and not so_far[-1].isspace() else ""
+
+    def take(self, event: Event) -> Event:
+        """The event as it is told."""
+        self._clock.lap(self._work)
+        if isinstance(event, Status):
+            self._work = _WORK[event.stage]
+            return event
+        self._work = "decode"
+        self.count += 1
+        said = event.text
+        if said:
+            gap = "" if said[0].isspace() else self._gap
+            said, self._tail, self._gap = self._tail + gap + said, "", ""
+        self._parts.append(said)
+        return replace(event, text=said)
+
+    def end(self, reason: Reason, tail: str = "") -> None:
+        """A piece has ended."""
+        self._tail += tail
+        if reason != "stop":
+            self.reason = reason
+
+    def done(self, prompt_tokens: int) -> Done:
+        """The end of all."""
+        spent = {f"{work}_seconds": seconds for work, seconds in self._clock.spent.items()}
+        stats = Stats(prompt_tokens=prompt_tokens, new_tokens=self.count, **spent)
+        return Done(self.reason, "".join(self._parts) + self._tail, stats, self._tail)
+
+
+# What the time after a status goes to.
+_WORK = {"compiling": "compile", "prefill": "prefill", "streaming": "decode"}
