@@ -14,6 +14,7 @@ from workbench.generation.request import Request
 from workbench.generation.stream import collect_ids
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
 from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.image_attention import attention_over_picture
 from workbench.tasks.image_text_preprocessor import (
     IMAGES,
     ImagePrompt,
@@ -46,6 +47,40 @@ class ImageTextLM(CausalLM):
     backbone_cls = ImageTextDecoder
     preprocessor_cls: type[ImageTextPreprocessor] = ImageTextPreprocessor
     default_sampler = "greedy"
+
+    def image_attention(
+        self, inputs: Any, completion: str | Sequence[int], picture: int = 0
+    ) -> np.ndarray:
+        """Where the model looks in a picture while it writes: for each token, how much the place
+        that chose it attends to each patch, the mean over all layers and heads.
+
+        The prompt and the completion are read once more, in one pass. Where the image encoder's
+        vectors were pooled, a patch is what became one vector of the decoder.
+
+        Args:
+            inputs: one prompt with its pictures, as for `generate`.
+            completion: what was written, as text or as token ids.
+            picture: which of the prompt's pictures.
+
+        Returns:
+            float32 (tokens, rows, columns); a token's sum is at most 1, and what is missing went to
+            text or to other pictures.
+
+        Raises:
+            PromptError: the prompt has no such picture, or the completion is empty.
+        """
+        reader = self._reader()
+        reading = self._placed(reader.reading(reader.prompts_of(inputs)[0][0]))
+        text = isinstance(completion, str)
+        ids = reader.tokenizer.tokenize(completion) if text else [int(i) for i in completion]
+        if not ids:
+            raise PromptError("image_attention: completion: expected at least one token, got none")
+        if not 0 <= picture < len(reading.images):
+            raise PromptError(
+                f"image_attention: picture: expected one of {len(reading.images)}, got {picture!r}"
+            )
+        source = self._source([reading])
+        return attention_over_picture(self.programs, reading, source, ids, picture)
 
     def prompt_tokens(self, inputs: Any) -> int:
         """How many tokens the decoder reads of one prompt, those of its pictures included."""

@@ -19,6 +19,7 @@ from workbench.backbones.layers.alibi import slopes
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.layers.norms import make_norm
 from workbench.backbones.layers.rotary import rotate, rotation
+from workbench.backbones.observing import show
 
 HIDDEN = -1e30
 
@@ -165,6 +166,7 @@ class Attention(keras.layers.Layer):
             preferred_element_type=jnp.float32,
         )
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
+        show(weights, total)
         return (mixed / total).astype(query.dtype).reshape(query.shape)
 
 

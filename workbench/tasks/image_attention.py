@@ -1,0 +1,59 @@
+"""Where a model looks in a picture while it writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from workbench.backbones.image_text import ImageTextDecoder
+from workbench.backbones.observing import observing
+from workbench.generation.programs import Programs, padded
+from workbench.tasks.image_text_preprocessor import Reading
+
+
+def attention_over_picture(
+    programs: Programs,
+    reading: Reading,
+    source: dict[str, np.ndarray],
+    completion: list[int],
+    picture: int,
+) -> np.ndarray:
+    """How much the place that chose each token of a completion looked at each of a picture's
+    vectors: the mean over all layers and heads.
+
+    Args:
+        programs: of the model.
+        reading: what it read, pictures placed.
+        source: its pictures, as a request of that one prompt has them.
+        completion: the tokens it wrote.
+        picture: which of its pictures.
+
+    Returns:
+        float32 (tokens, rows, columns); what is missing from 1 went to text or other pictures.
+    """
+    images = programs.backbone.images
+    ids, _ = padded((np.array([*reading.ids, *completion[:-1]], np.int32),))
+    mask = np.zeros(ids.shape, bool)
+    mask[0, : len(reading.image_mask)] = reading.image_mask
+    run = programs.others("attention", 0, lambda programs, _: _make(programs))
+    lengths = np.array([len(reading.ids)], np.int32)
+    weights = run(programs.parameters(), ids, lengths, source["images"], mask)
+    first = len(reading.ids) - 1  # the last place of the prompt chose the first token
+    places = np.flatnonzero(mask[0])[picture * images.tokens :][: images.tokens]
+    shares = np.asarray(weights)[first : first + len(completion), places]
+    return shares.reshape(len(completion), *images.grid)
+
+
+def _make(programs: Programs) -> Any:
+    backbone: ImageTextDecoder = programs.backbone
+
+    def run(parameters, ids, lengths, images, image_mask):  # noqa: ANN001
+        with programs.holding(parameters), observing() as seen:
+            backbone.read(ids, lengths, False, images=images, image_mask=image_mask)
+        # The image encoder ran first; each block of the decoder has one attention.
+        layers = seen[-len(backbone.blocks) :]
+        return sum(weights[0].mean(axis=0) for weights in layers) / len(layers)
+
+    return jax.jit(run)
