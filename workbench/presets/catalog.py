@@ -80,7 +80,7 @@ class PresetInfo:
         """Whether this version has the models of its family. Imports none of them."""
         from workbench import models
 
-        return self.modality == "text" and self.backbone in models.__all__
+        return self.backbone in models.__all__
 
 
 @functools.cache
@@ -110,24 +110,38 @@ def _by_name() -> dict[str, PresetInfo]:
     return {preset.name: preset for preset in (*presets(), *classifiers())}
 
 
+# What the families of recordings and crops call the sizes of their decoders.
+_HEADS = ("decoder_num_heads", "num_decoder_heads")
+_WIDTHS = ("decoder_hidden_dim",)
+_LAYERS = ("decoder_num_layers", "num_decoder_layers")
+_INNER = ("decoder_mlp_dim",)
+
+
 def _embedded(folder: Path) -> PresetInfo:
     saved = read_json(folder / CONFIG)
     sizes, about = saved["config"], read_json(folder / METADATA)
     preprocessor = read_json(folder / PREPROCESSOR)["config"]
-    heads = sizes.get("num_query_heads")
+
+    def size(*names: str) -> Any:
+        """By the first of these names that the family's settings have."""
+        return next((sizes[name] for name in names if name in sizes), None)
+
+    heads, width = size("num_query_heads", *_HEADS), size("hidden_dim", *_WIDTHS)
     return PresetInfo(
         name=folder.name,
         family=saved["class_name"].removesuffix("Backbone"),
         backbone=saved["class_name"],
         description=about["description"],
         parameters=about["parameter_count"],
-        layers=sizes["num_layers"],
-        hidden_dim=sizes["hidden_dim"],
-        intermediate_dim=sizes["intermediate_dim"],
+        layers=size("num_layers", *_LAYERS),
+        hidden_dim=width,
+        intermediate_dim=size("intermediate_dim", *_INNER),
         heads=heads,
         kv_heads=sizes.get("num_key_value_heads", heads),
-        head_dim=sizes.get("head_dim", sizes["hidden_dim"] // heads if heads else None),
+        head_dim=sizes.get("head_dim", width // heads),
         vocabulary_size=sizes["vocabulary_size"],
+        encoder="encoder_num_layers" in sizes,
+        modality=about.get("modality", "text"),
         context_length=preprocessor.get("sequence_length"),
         stored_dtype=_dtype_name(sizes["dtype"]),
         bytes_on_disk=sum(path.stat().st_size for path in folder.glob("*.weights.h5")),
