@@ -34,9 +34,10 @@ class Request:
     source: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def prompt_tokens(self, row: int) -> int:
-        """Tokens a row was given to read: by an encoder where there is one."""
-        encoded = self.source.get("encoder_padding_mask")
-        return len(self.prompts[row]) if encoded is None else int(encoded[row].sum())
+        """Tokens a row was given to read: by an encoder where one reads tokens."""
+        if "encoder_token_ids" not in self.source:
+            return len(self.prompts[row])
+        return int(self.source["encoder_padding_mask"][row].sum())
 
     @property
     def seeds(self) -> np.ndarray:
