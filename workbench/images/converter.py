@@ -14,7 +14,13 @@ import numpy as np
 from workbench.errors import ImageError, PresetError, SettingError
 from workbench.images.decoding import check_size
 from workbench.images.reading import ImageSource, batch_levels, levels
-from workbench.images.resizing import INTERPOLATIONS, cut, resize, resize_as_pillow, window
+from workbench.images.resizing import (
+    INTERPOLATIONS,
+    crop_box,
+    pad_margins,
+    resize,
+    resize_as_pillow,
+)
 
 BOX_FORMATS = ("xyxy", "rel_xyxy", "xywh", "center_xywh", "yxyx", "rel_yxyx")
 MAX_SIDE = 8192
@@ -147,22 +153,29 @@ class ImageConverter:
             )
         return np.stack([self._convert(picture) for picture in pictures])
 
-    def _box(self, height: int, width: int) -> tuple[int, int, int, int]:
-        if self.image_size is None or self._stretches():
-            return 0, 0, height, width
-        return window(height, width, self.image_size, self.pad_to_aspect_ratio)
-
     def _stretches(self) -> bool:
         return not (self.crop_to_aspect_ratio or self.pad_to_aspect_ratio)
 
-    def _resize(self, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    def _resized(self, picture: np.ndarray) -> np.ndarray:
+        size = self.image_size or picture.shape[:2]
         if self.antialias and self._stretches():
             return resize_as_pillow(picture, size, self.interpolation)
-        return resize(picture, size, self.interpolation, self.antialias)
+        top, left, height, width = self._box(*picture.shape[:2])
+        inside = picture[max(top, 0) : top + height, max(left, 0) : left + width]
+        margins = max(-top, 0), max(-left, 0)
+        return resize(inside, size, self.interpolation, self.antialias, margins)
+
+    def _box(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """What becomes the whole output: top, left, height, width, beyond the picture if padded."""
+        if self.image_size is None or self._stretches():
+            return 0, 0, height, width
+        if self.crop_to_aspect_ratio:
+            return crop_box(height, width, self.image_size)
+        above, beside = pad_margins(height, width, self.image_size)
+        return -above, -beside, height + 2 * above, width + 2 * beside
 
     def _convert(self, picture: np.ndarray) -> np.ndarray:
-        part = cut(picture, self._box(*picture.shape[:2]))
-        values = self._resize(part, self.image_size or part.shape[:2])
+        values = self._resized(picture)
         if self.scale is not None:
             values = values * np.asarray(self.scale, np.float32)
         if self.offset is not None:

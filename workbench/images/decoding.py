@@ -23,6 +23,7 @@ from workbench.presets.json_files import shown
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 50_000_000
+MAX_SIDE = 65_535  # the most that JPEG and GIF can say
 MAX_BYTES = 100 * 10**6
 
 _READ = "PNG, JPEG, WebP, GIF or BMP"
@@ -130,10 +131,11 @@ def check_bytes(size: int, what: str) -> None:
 
 
 def check_size(size: tuple[int, int], what: str) -> None:
-    """Raises `ImageError` unless width and height are from 1 on and make at most 50 megapixels."""
+    """Raises `ImageError` unless width and height are 1..65535 and make at most 50 megapixels."""
     width, height = size
-    if width < 1 or height < 1:
-        raise ImageError(f"{what}: expected at least one pixel, got {width} x {height}")
+    if min(size) < 1 or max(size) > MAX_SIDE:
+        expected = f"sides of 1 to {MAX_SIDE} pixels"
+        raise ImageError(f"{what}: expected {expected}, got {width} x {height}")
     if width * height > MAX_PIXELS:
         raise ImageError(
             f"{what}: expected at most {MAX_PIXELS // 10**6} megapixels, got {width} x {height}"

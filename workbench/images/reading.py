@@ -145,7 +145,7 @@ def _rgb_of_array(array: np.ndarray, what: str) -> np.ndarray:
 def _three_channels(values: np.ndarray) -> np.ndarray:
     """Levels (..., 1 | 3 | 4) as (..., 3): grey repeated, transparent parts on white."""
     if values.shape[-1] != 4:
-        return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:-1], 3)))
+        return values if values.shape[-1] == 3 else np.repeat(values, 3, axis=-1)
     alpha = values[..., 3:] / np.float32(255)
     mixed = values[..., :3] * alpha + np.float32(255) * (1 - alpha)
     return np.rint(mixed).astype(np.uint8) if values.dtype == np.uint8 else mixed

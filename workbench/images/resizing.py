@@ -15,8 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-Box = tuple[int, int, int, int]  # top, left, height, width
-
 
 def _triangle(x: np.ndarray) -> np.ndarray:
     return np.maximum(0, 1 - x)
@@ -51,23 +49,33 @@ _PILLOW = {
 
 
 class Taps(NamedTuple):
-    """Which inputs make each output of one axis, and with what weight: both (outputs, taps)."""
+    """Along one axis: which inputs make each output, and with what weight."""
 
-    indices: np.ndarray
-    weights: np.ndarray
+    first: np.ndarray  # (outputs,) the first input, below 0 where the filter reaches out
+    weights: np.ndarray  # (outputs, taps) of the inputs from there on
 
 
 def resize(
-    picture: np.ndarray, size: tuple[int, int], interpolation: str, antialias: bool
+    picture: np.ndarray,
+    size: tuple[int, int],
+    interpolation: str,
+    antialias: bool,
+    margins: tuple[int, int] = (0, 0),
 ) -> np.ndarray:
     """`picture` (height, width, 3), uint8 or float32, as float32 (*size, 3). 8-bit pictures come
-    out as whole levels within 0..255."""
-    if picture.shape[:2] == size:
+    out as whole levels within 0..255.
+
+    `margins` are rows above and below, and columns at both sides, that count as black. They are
+    never laid out in memory: a strip of one row may have thousands of them."""
+    if picture.shape[:2] == size and not any(margins):
         return picture.astype(np.float32)
-    if interpolation == "nearest":
-        rows, columns = (_nearest(*lengths) for lengths in zip(picture.shape, size, strict=False))
-        return picture[rows[:, None], columns].astype(np.float32)
-    found = _filtered(picture, size, interpolation, antialias)
+    rows, columns = (
+        taps(length, wanted, interpolation, antialias, margin)
+        for length, wanted, margin in zip(picture.shape, size, margins, strict=False)
+    )
+    # The rows first: they lie together in memory, and fewer of them are left for the columns.
+    across = _weighted(picture, rows).swapaxes(0, 1)
+    found = np.ascontiguousarray(_weighted(across, columns).swapaxes(0, 1))
     return np.clip(np.rint(found), 0, 255) if picture.dtype == np.uint8 else found
 
 
@@ -82,66 +90,48 @@ def resize_as_pillow(picture: np.ndarray, size: tuple[int, int], interpolation: 
     return np.asarray(image, np.float32)
 
 
-def window(height: int, width: int, size: tuple[int, int], pad: bool) -> Box:
-    """The part of a picture that has the shape of `size`: the largest one inside it, centred, or
-    with `pad` the smallest one around it (its top and left are then negative or 0)."""
-    wanted_height = int(float(width * size[0]) / size[1])
-    wanted_width = int(float(height * size[1]) / size[0])
-    if pad:
-        top = int((max(height, wanted_height) - height) / 2)
-        # As KerasHub pads: the same on both sides, and along one axis only.
-        left = 0 if top else int((max(width, wanted_width) - width) / 2)
-        return -top, -left, height + 2 * top, width + 2 * left
-    inside_height = max(min(height, wanted_height), 1)
-    inside_width = max(min(width, wanted_width), 1)
+def crop_box(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The largest part of a picture that has the shape of `size`: top, left, height, width."""
+    inside_height = max(min(height, int(float(width * size[0]) / size[1])), 1)
+    inside_width = max(min(width, int(float(height * size[1]) / size[0])), 1)
     top, left = int((height - inside_height) / 2), int((width - inside_width) / 2)
     return top, left, inside_height, inside_width
 
 
-def cut(picture: np.ndarray, box: Box) -> np.ndarray:
-    """The part `box` of a picture (height, width, 3); black where it reaches beyond the picture."""
-    top, left, height, width = box
-    inside = picture[max(top, 0) : top + height, max(left, 0) : left + width]
-    margins = (max(-top, 0), max(-left, 0))
-    if not any(margins):
-        return inside
-    return np.pad(inside, (*((margin, margin) for margin in margins), (0, 0)))
+def pad_margins(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
+    """The rows above and below, and the columns at both sides, that give a picture the shape of
+    `size`. As KerasHub pads: the same on both sides, and along one axis only."""
+    around_height = max(height, int(float(width * size[0]) / size[1]))
+    around_width = max(width, int(float(height * size[1]) / size[0]))
+    above = int((around_height - height) / 2)
+    return above, 0 if above else int((around_width - width) / 2)
 
 
 @functools.lru_cache(maxsize=64)
-def taps(inputs: int, outputs: int, interpolation: str, antialias: bool) -> Taps:
-    """The filter along an axis of `inputs` pixels that becomes one of `outputs`."""
-    radius, weigh = FILTERS[interpolation]
-    step = inputs / outputs
-    stretch = max(step, 1) if antialias else 1
+def taps(inputs: int, outputs: int, interpolation: str, antialias: bool, margin: int) -> Taps:
+    """The filter along an axis of `inputs` pixels, with `margin` black ones at both ends, that
+    becomes one of `outputs`."""
+    length = inputs + 2 * margin
+    step = length / outputs
     centres = (np.arange(outputs) + 0.5) * step - 0.5
+    if interpolation == "nearest":
+        return Taps(np.floor(centres + 0.5).astype(int) - margin, np.ones((outputs, 1), np.float32))
+    radius, weigh = FILTERS[interpolation]
+    stretch = max(step, 1) if antialias else 1
     first = np.ceil(centres - radius * stretch).astype(int)
-    indices = first[:, None] + np.arange(int(np.ceil(2 * radius * stretch)) + 1)
+    indices = first[:, None] + np.arange(int(2 * radius * stretch) + 1)
     weights = weigh(np.abs(centres[:, None] - indices) / stretch)
-    weights[(indices < 0) | (indices >= inputs)] = 0
-    used = weights.any(axis=0)
-    weights = (weights / weights.sum(axis=1, keepdims=True))[:, used]
-    return Taps(np.clip(indices, 0, inputs - 1)[:, used], weights.astype(np.float32))
-
-
-def _filtered(
-    picture: np.ndarray, size: tuple[int, int], interpolation: str, antialias: bool
-) -> np.ndarray:
-    rows = taps(picture.shape[0], size[0], interpolation, antialias)
-    columns = taps(picture.shape[1], size[1], interpolation, antialias)
-    # The rows first: they lie together in memory, and fewer of them are left for the columns.
-    across = _weighted(picture, rows).swapaxes(0, 1)
-    return np.ascontiguousarray(_weighted(across, columns).swapaxes(0, 1))
+    weights[(indices < 0) | (indices >= length)] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    return Taps(first - margin, weights.astype(np.float32))
 
 
 def _weighted(values: np.ndarray, axis: Taps) -> np.ndarray:
     """Filters the first axis of `values` (inputs, other, 3): float32 (outputs, other, 3)."""
-    total = np.zeros((len(axis.indices), *values.shape[1:]), np.float32)
-    for indices, weights in zip(axis.indices.T, axis.weights.T, strict=True):
-        total += values[indices] * weights[:, None, None]
-    return total
-
-
-def _nearest(inputs: int, outputs: int) -> np.ndarray:
-    """For each output pixel the input pixel under its centre."""
-    return np.floor((np.arange(outputs) + 0.5) * (inputs / outputs)).astype(int)
+    inputs = values.reshape(len(values), -1)
+    outputs = np.empty((len(axis.first), inputs.shape[1]), np.float32)
+    for output, first, weights in zip(outputs, axis.first.tolist(), axis.weights, strict=True):
+        start, stop = (min(max(i, 0), len(inputs)) for i in (first, first + len(weights)))
+        seen = inputs[start:stop].astype(np.float32)
+        output[:] = weights[start - first : stop - first] @ seen
+    return outputs.reshape(-1, *values.shape[1:])
