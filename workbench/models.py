@@ -100,6 +100,14 @@ _HOMES = {
         "OPTCausalLMPreprocessor",
         "OPTTokenizer",
     ),
+    "workbench.backbones.families.parseq": (
+        "PARSeqBackbone",
+        "PARSeqCausalLM",
+        "PARSeqCausalLMPreprocessor",
+        "PARSeqImageConverter",
+        "PARSeqTokenizer",
+        "ViTBackbone",
+    ),
     "workbench.backbones.families.phi3": (
         "Phi3Backbone",
         "Phi3CausalLM",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -87,8 +87,20 @@ def _events(
     programs: Programs, request: Request, tokenizer: Tokenizer, prefix: Prefix | None
 ) -> Iterator[Event]:
     clock = Clock()
+    items = drive(programs, request, clock, prefix)
+    yield from events_of(items, request, tokenizer, clock, prefix)
+
+
+def events_of(
+    items: Iterable[Status | Output],
+    request: Request,
+    tokenizer: Tokenizer,
+    clock: Clock,
+    prefix: Prefix | None = None,
+) -> Iterator[Event]:
+    """The events of what `drive`, or something like it, yields."""
     rows = [Row(index, request, tokenizer) for index in range(len(request.prompts))]
-    for item in drive(programs, request, clock, prefix):
+    for item in items:
         if isinstance(item, Status):
             yield item
             continue
@@ -106,9 +118,14 @@ def collect_ids(programs: Programs, request: Request) -> list[np.ndarray]:
     """Run a request to its end; the new token ids of each row, its stop token included."""
     if is_search(request):
         return search_ids(programs, request)
+    return ids_of(drive(programs, request, Clock()), request)
+
+
+def ids_of(items: Iterable[Status | Output], request: Request) -> list[np.ndarray]:
+    """The new token ids of each row, its stop token included, of what `drive` yields."""
     made: list[list[int]] = [[] for _ in request.prompts]
     finished = np.zeros(len(made), bool)
-    for item in drive(programs, request, Clock()):
+    for item in items:
         if isinstance(item, Status):
             continue
         for row, token in enumerate(item.token.tolist()):

@@ -91,8 +91,16 @@ def load_task(
     preset = open_preset(handle, cls)
     family = preset.family
     target = _fitting(preset, family.task, cls)
-    preset.task()
+    saved = preset.task()
     own = {name: overrides.pop(name) for name in target.head_arguments if name in overrides}
+    kept = {} if saved is None else saved.config
+    settings = {
+        name: values[name]
+        for values in (kept, overrides)
+        for name in target.setting_arguments
+        if name in values
+    }
+    overrides = {name: value for name, value in overrides.items() if name not in settings}
     if "preprocessor" in overrides:
         preprocessor = overrides.pop("preprocessor")
     else:
@@ -106,7 +114,7 @@ def load_task(
     if target.head_arguments:
         task = _build_with_head(preset, target, parts, own, load_weights)
     else:
-        task = target(**parts)
+        task = target(**parts, **settings)
     task.preset = str(handle)
     return task
 

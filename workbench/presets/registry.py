@@ -33,6 +33,7 @@ MODULES = (
     "mixtral",
     "moonshine",
     "opt",
+    "parseq",
     "phi3",
     "qwen",
     "qwen3",

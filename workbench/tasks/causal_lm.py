@@ -46,8 +46,7 @@ class CausalLM(Converses, Task):
         preprocessor: CausalLMPreprocessor | None = None,
         **kwargs: Any,
     ) -> None:
-        hidden = self._hidden(backbone, backbone(backbone.input))
-        super().__init__(inputs=backbone.input, outputs=backbone.logits(hidden), **kwargs)
+        super().__init__(inputs=backbone.input, outputs=self._predictions(backbone), **kwargs)
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.programs = Programs(backbone)
@@ -303,6 +302,11 @@ class CausalLM(Converses, Task):
         whole = made if strip_prompt else list(map(np.concatenate, zip(rows, made, strict=True)))
         out_ids, out_mask = pack(whole, width, 0)
         return out_ids.reshape(ids.shape), out_mask.reshape(ids.shape)
+
+    @classmethod
+    def _predictions(cls, backbone: Decoder) -> Any:
+        """The model's output, of the backbone's inputs."""
+        return backbone.logits(cls._hidden(backbone, backbone(backbone.input)))
 
     @staticmethod
     def _hidden(backbone: Decoder, outputs: Any) -> Any:

@@ -22,6 +22,8 @@ class Task(OwnQuantize, SavesPresets, keras.Model):
     preset: str | None = None
     head_arguments: tuple[str, ...] = ()
     """Arguments of the constructor that describe weights of the task's own."""
+    setting_arguments: tuple[str, ...] = ()
+    """Other arguments of the constructor that a preset keeps."""
 
     @classmethod
     def from_preset(
@@ -52,7 +54,7 @@ class Task(OwnQuantize, SavesPresets, keras.Model):
         return load_task(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
 
     def head_config(self) -> dict[str, Any]:
-        """The values of `head_arguments`."""
+        """The values of `head_arguments` and `setting_arguments`."""
         return {}
 
     def get_config(self) -> dict[str, Any]:

@@ -25,6 +25,8 @@ _UNUSED_KEYS = {"build_config", "assets", "weights"}  # older KerasHub wrote the
 _CODE_KEYS = {"module", "class_name", "registered_name", "compile_config", "shared_object_id"}
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
 _OWN = "workbench>TransformersTokenizer"
+# Classes that KerasHub has in a package of their own, not in that of the family.
+_MODULES = {"ViTBackbone": "keras_hub.src.models.vit.vit_backbone"}
 _OWN_MODULE = "workbench.tokenizers.tokenizer_json"
 
 
@@ -110,6 +112,8 @@ def snake_case(name: str) -> str:
 
 
 def _module(cls: type) -> str:
+    if cls.__name__ in _MODULES:
+        return _MODULES[cls.__name__]
     family = family_of(cls).name
     return f"keras_hub.src.models.{family}.{_module_name(cls.__name__, family)}"
 

@@ -1,0 +1,151 @@
+"""Reading a picture, and reading it again: PARSeq's refinement (Bautista and Atienza 2022, 3.4).
+
+The first pass writes character by character. A refinement looks at the whole of what was written
+and reads every place once more from all the others, in one step, for all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from workbench.backbones.parseq_orders import cloze_masks
+from workbench.generation.events import Status
+from workbench.generation.loop import Clock, drive
+from workbench.generation.programs import Output, Programs, bucket
+from workbench.generation.request import Request
+from workbench.generation.search import is_search, search_ids
+from workbench.generation.stream import ids_of
+
+SMALLEST = 16
+
+
+class Reading(NamedTuple):
+    """Texts on their way: ids int32 (B, T), how many are the prompt's and how many there are at
+    all, and how many there may be, int32 (B,)."""
+
+    ids: np.ndarray
+    starts: np.ndarray
+    stops: np.ndarray
+    limits: np.ndarray
+
+
+class Refined(NamedTuple):
+    """What each place of a text is read as, from all others: int32 (B, T); and as `Output` has it,
+    its logarithmic probability and the likeliest alternatives, (B, T, ...)."""
+
+    tokens: jax.Array
+    logprobs: jax.Array
+    alternatives: jax.Array
+    alternative_logprobs: jax.Array
+
+
+class Refinement:
+    """The programs of refinement of one backbone, a `PARSeqBackbone`."""
+
+    def __init__(self, programs: Programs, alternatives: int) -> None:
+        self._programs = programs
+        self.encode = jax.jit(self._encode)
+        self.refine = jax.jit(partial(self._refine, alternatives=alternatives))
+
+    def _encode(self, parameters: list[jax.Array], images: jax.Array) -> jax.Array:
+        with self._programs.holding(parameters):
+            return self._programs.backbone.encode(images)
+
+    def _refine(
+        self,
+        parameters: list[jax.Array],
+        memory: jax.Array,
+        reading: Reading,
+        stop_ids: jax.Array,
+        alternatives: int,
+    ) -> Refined:
+        ids, backbone = reading.ids, self._programs.backbone
+        place = jnp.arange(ids.shape[1])[None]
+        made = (place >= reading.starts[:, None]) & (place < reading.stops[:, None])
+        ended = made & (ids[..., None] == stop_ids).any(-1)
+        written = (place < reading.stops[:, None]) & (jnp.cumsum(ended, axis=1) == 0)
+        with self._programs.holding(parameters):
+            decoder = backbone.decoder
+            masks = cloze_masks(ids.shape[1])
+            hidden = decoder.run(ids, decoder.remember(memory), *masks, written)
+            logprobs = jax.nn.log_softmax(backbone.logits(hidden), axis=-1)
+        best, best_ids = jax.lax.top_k(logprobs, max(alternatives, 1))
+        kept = slice(0, alternatives)
+        # Row t has read token t + 1; what stands at t is needed.
+        made = Refined(best_ids[..., 0], best[..., 0], best_ids[..., kept], best[..., kept])
+        return jax.tree.map(lambda part: jnp.roll(part, 1, axis=1), made)
+
+
+def read_again(
+    programs: Programs, request: Request, refinements: int, clock: Clock
+) -> Iterator[Status | Output]:
+    """What `drive` yields, of the texts as they are after `refinements` passes. The request's
+    source is `images`. Nothing of the first pass is shown but its statuses."""
+    refinement = programs.others(
+        "refinement", request.alternatives, lambda p, size: Refinement(p, size)
+    )
+    parameters = programs.parameters()
+    shape = tuple(request.source["images"].shape)
+    if programs.is_new("encode", shape):
+        yield Status("compiling")
+    memory = refinement.encode(parameters, request.source["images"])
+    first = replace(request, source={"memory": memory})
+    items: list[Output] = []
+    if not is_search(request):
+        for item in drive(programs, first, clock):
+            if isinstance(item, Status):
+                yield item
+            else:
+                items.append(item)
+    made = search_ids(programs, first) if is_search(request) else ids_of(items, request)
+    reading = _written(programs, request, made)
+    compiles = programs.is_new("refine", request.alternatives, reading.ids.shape, shape)
+    if compiles:
+        yield Status("compiling")
+    stop_ids = np.array([*request.stop_ids, *[-1] * (8 - len(request.stop_ids) % 8)], np.int32)
+    for _ in range(refinements):
+        refined = jax.device_get(refinement.refine(parameters, memory, reading, stop_ids))
+        reading = _taken_over(reading, refined)
+    clock.lap("compile" if compiles else "decode")
+    yield Status("streaming")
+    yield from _outputs(reading, refined, request)
+
+
+def _written(programs: Programs, request: Request, made: list[np.ndarray]) -> Reading:
+    """The texts of the first pass, side by side; as wide as the positions allow."""
+    rows = [np.concatenate(parts) for parts in zip(request.prompts, made, strict=True)]
+    width = min(bucket(int(request.limits.max()), SMALLEST), programs.backbone.max_length)
+    ids = np.zeros((len(rows), width), np.int32)
+    for row, values in enumerate(rows):
+        ids[row, : len(values)] = values
+    starts = np.array([len(prompt) for prompt in request.prompts], np.int32)
+    stops = np.array([len(row) for row in rows], np.int32)
+    return Reading(ids, starts, stops, request.limits.astype(np.int32))
+
+
+def _taken_over(reading: Reading, refined: Refined) -> Reading:
+    """With what was read again in place of what was written; prompts stay."""
+    prompt = np.arange(reading.ids.shape[1]) < reading.starts[:, None]
+    ids = np.where(prompt, reading.ids, refined.tokens)
+    return reading._replace(ids=ids, stops=reading.limits)
+
+
+def _outputs(reading: Reading, refined: Refined, request: Request) -> Iterator[Output]:
+    """One output a place, as if the texts came token by token."""
+    rows = np.arange(len(reading.ids))
+    finished = np.zeros(len(rows), bool)
+    for step in range(int((reading.limits - reading.starts).max())):
+        at = np.minimum(reading.starts + step, reading.limits - 1)
+        token = reading.ids[rows, at]
+        finished |= np.isin(token, request.stop_ids) | (at + 1 >= reading.limits)
+        others = (part[rows, at] for part in refined[1:])
+        yield Output(token, *others, finished.copy())
+        if finished.all():
+            return

@@ -1,0 +1,300 @@
+"""Readers of words in pictures: a picture in, what is written in it out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+from PIL import Image
+
+from workbench import samplers
+from workbench.backbones.parseq_orders import check_orders, order_masks, training_orders
+from workbench.errors import ImageError, PromptError, SettingError
+from workbench.generation.events import Event
+from workbench.generation.loop import Clock
+from workbench.generation.refinement import read_again
+from workbench.generation.request import Request
+from workbench.generation.search import is_search
+from workbench.generation.stream import collect_ids, events_of, ids_of, stream_events
+from workbench.samplers import GreedySampler
+from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
+from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.parseq_preprocessor import IMAGES, PARSeqPreprocessor, pictures_of
+from workbench.tasks.preprocessor import Arrays, pack
+
+MAX_REFINEMENTS = 32
+_ONE = str | bytes | Sequence | Mapping | np.ndarray | jax.Array | io.IOBase | Image.Image
+
+
+class TextReader(CausalLM):
+    """An image encoder and a decoder of two streams, with their head and a preprocessor.
+
+    `generate` and `stream` take pictures of one word each: a path, the bytes of a file, a PIL image
+    or an array; a list of them; or `{"images": ...}` of the same. Without a preprocessor `generate`
+    takes `images` (B, height, width, 3) as the model reads them, `token_ids` and `padding_mask`
+    (B, L), the start token first and L the length to fill, and gives ids.
+
+    Training reads each text in several orders at once, and the loss is the mean over them
+    (permutation language modelling, Bautista and Atienza 2022): left to right, right to left,
+    random ones and their mirror images. From the third order on the end does not count.
+    `evaluate` reads left to right. `fit` takes `{"images": [...], "responses": [...]}`.
+
+    Args:
+        backbone: a `PARSeqBackbone`.
+        preprocessor: turns pictures and texts into arrays; None for a model that is fed arrays.
+        num_perms: orders in each step of training.
+        add_forward_perms: left to right is one of them.
+        add_mirrored_perms: each is followed by its mirror image.
+        seed: makes the random orders repeatable.
+        end_token_id: the token that ends a text.
+
+    Example:
+        >>> lm = workbench.models.PARSeqCausalLM.from_preset("words_tiny")
+        >>> lm.generate("sign.png")
+    """
+
+    preprocessor_cls: type[PARSeqPreprocessor] = PARSeqPreprocessor
+    default_sampler = "greedy"
+    setting_arguments = (
+        "num_perms",
+        "add_forward_perms",
+        "add_mirrored_perms",
+        "seed",
+        "end_token_id",
+    )
+
+    def __init__(
+        self,
+        backbone: Any,
+        preprocessor: PARSeqPreprocessor | None = None,
+        num_perms: int = 6,
+        add_forward_perms: bool = True,
+        add_mirrored_perms: bool = True,
+        seed: int | None = None,
+        end_token_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        check_orders(num_perms)
+        super().__init__(backbone, preprocessor, **kwargs)
+        self.num_perms = num_perms
+        self.add_forward_perms, self.add_mirrored_perms = add_forward_perms, add_mirrored_perms
+        self.seed, self.end_token_id = seed, end_token_id
+        self._orders_seed = keras.random.SeedGenerator(seed)
+
+    def head_config(self) -> dict[str, Any]:
+        """The settings of training."""
+        return {name: getattr(self, name) for name in self.setting_arguments}
+
+    def get_config(self) -> dict[str, Any]:
+        """Backbone and preprocessor objects and the settings of training."""
+        return {**super().get_config(), **self.head_config()}
+
+    def generate(
+        self,
+        inputs: Any,
+        max_length: int | None = None,
+        stop_token_ids: StopIds = "auto",
+        strip_prompt: bool = False,
+        *,
+        max_new_tokens: int | None = None,
+        sampler: AnySampler | None = None,
+        seed: int | None = None,
+        refinements: int | None = None,
+    ) -> Any:
+        """Read pictures.
+
+        Args:
+            inputs: a picture, a list of pictures, an array of four axes, a dict of one of these, an
+                iterable of batches of pictures; or a dict of arrays, as the class says.
+            max_length, stop_token_ids, strip_prompt, max_new_tokens, sampler, seed: as
+                `CausalLM.generate`; the start token counts as one.
+            refinements: how often every character is read again from all others, in one step each;
+                0 for none, which is what KerasHub does. None for 1 with the greedy sampler, as in
+                the paper, and 0 with any other. What is read again is the likeliest.
+
+        Returns:
+            A string for a picture, a list of strings for several, a dict of NumPy arrays for a dict
+            of arrays.
+
+        Raises:
+            ImageError: a picture cannot be read.
+            PromptError: the inputs are none of these.
+            SettingError: a length, stop id, seed, sampler or `refinements` is impossible.
+        """
+        settings = {
+            "max_length": max_length,
+            "stop_token_ids": stop_token_ids,
+            "max_new_tokens": max_new_tokens,
+            "sampler": sampler,
+            "seed": seed,
+        }
+        passes = self._refinements(refinements, sampler)
+        if isinstance(inputs, Mapping) and "token_ids" in inputs:
+            return self._fill_arrays(inputs, strip_prompt, passes, **settings)
+        if isinstance(inputs, Iterable) and not isinstance(inputs, _ONE):
+            batches = (pictures_of(batch)[0] for batch in inputs)
+            return [text for batch in batches for text in self._read(batch, passes, **settings)]
+        pictures, single = pictures_of(inputs)
+        texts = self._read(pictures, passes, **settings)
+        return texts[0] if single else texts
+
+    def stream(
+        self,
+        inputs: Any,
+        max_length: int | None = None,
+        stop_token_ids: StopIds = "auto",
+        *,
+        max_new_tokens: int | None = None,
+        sampler: AnySampler | None = None,
+        seed: int | None = None,
+        alternatives: int = DEFAULT_ALTERNATIVES,
+        refinements: int | None = None,
+    ) -> Iterator[Event]:
+        """Read pictures and yield what happens as it happens; as `CausalLM.stream`.
+
+        With refinements the tokens come once they are final: those of the first pass are not
+        shown.
+        """
+        passes = self._refinements(refinements, sampler)
+        request = self._text_request(
+            self._texts(inputs),
+            max_length=max_length,
+            stop_token_ids=stop_token_ids,
+            max_new_tokens=max_new_tokens,
+            sampler=sampler,
+            seed=seed,
+            alternatives=alternatives,
+        )
+        tokenizer = self.preprocessor.tokenizer
+        if passes == 0 or is_search(request):
+            return stream_events(self.programs, request, tokenizer)
+        clock = Clock()
+        items = read_again(self.programs, request, passes, clock)
+        return events_of(items, request, tokenizer, clock)
+
+    def prompt_tokens(self, inputs: Any) -> int:
+        """How many tokens the decoder reads of one picture's text: the start alone."""
+        return len(self._reader().prompt_ids())
+
+    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        """Arrays for training from a dict of pictures and texts; arrays pass through unchanged."""
+        if self.preprocessor is None or (isinstance(x, Mapping) and "token_ids" in x):
+            return x, y, sample_weight
+        return self.preprocessor(x, y, sample_weight)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> jax.Array:
+        """The compiled loss: in training its mean over several orders of reading, otherwise left to
+        right. Labels that are never predicted, such as padding, weigh nothing."""
+        real = y < self.backbone.config.predicted
+        weight = real if sample_weight is None else real * jnp.asarray(sample_weight)
+        labels = jnp.where(real, y, 0)
+        weight = weight.astype("float32")
+        if not training:
+            return super().compute_loss(x, labels, y_pred, weight, training=False)
+        memory = self.backbone.encode(x[IMAGES])
+        losses = []
+        for number, order in enumerate(self._orders(y.shape[1] - 1)):
+            made = self._logits_in(order, x, memory)
+            losses.append(super().compute_loss(x, labels, made, weight, training=True))
+            if number == 1:
+                weight = weight * (labels != self.end_token_id)
+        return sum(losses) / len(losses)
+
+    def _orders(self, characters: int) -> jax.Array:
+        key = self._orders_seed.next()
+        count, forward, mirrored = self.num_perms, self.add_forward_perms, self.add_mirrored_perms
+        return training_orders(key, characters, count, forward, mirrored)
+
+    def _logits_in(self, order: jax.Array, x: Mapping[str, Any], memory: jax.Array) -> jax.Array:
+        """Logits (B, T, predicted) of texts read in an order."""
+        backbone, masks = self.backbone, order_masks(order)
+        ids, padding = x["token_ids"], x["padding_mask"]
+        return backbone.head(backbone.decoder(ids, memory, padding, *masks, training=True))
+
+    @classmethod
+    def _predictions(cls, backbone: Any) -> Any:
+        return backbone(backbone.input)
+
+    def _refinements(self, asked: int | None, sampler: AnySampler | None) -> int:
+        if asked is None:
+            chosen = self.sampler if sampler is None else samplers.get(sampler)
+            return int(isinstance(chosen, GreedySampler))
+        whole = isinstance(asked, int | np.integer) and not isinstance(asked, bool)
+        if not whole or not 0 <= asked <= MAX_REFINEMENTS:
+            raise SettingError(
+                f"refinements: expected None or an integer from 0 to {MAX_REFINEMENTS}, "
+                f"got {asked!r}"
+            )
+        return int(asked)
+
+    def _texts(self, inputs: Any) -> list[Any]:
+        self._reader()
+        pictures = pictures_of(inputs)[0]
+        if not pictures:
+            raise PromptError("inputs: expected at least one picture, got none")
+        return pictures
+
+    def _text_request(
+        self, texts: list[Any], *, max_length: int | None, **settings: Any
+    ) -> Request:
+        reader = self._reader()
+        return self._request(
+            [reader.prompt_ids() for _ in texts],
+            source={IMAGES: self._checked(reader.convert(texts), len(texts), ImageError)},
+            max_length=self.max_length if max_length is None else max_length,
+            **settings,
+        )
+
+    def _read(self, pictures: list[Any], passes: int, **settings: Any) -> list[str]:
+        if not pictures:
+            return []
+        request = self._text_request(pictures, alternatives=DEFAULT_ALTERNATIVES, **settings)
+        return [self.preprocessor.text(ids) for ids in self._ids(request, passes)]
+
+    def _ids(self, request: Request, passes: int) -> list[np.ndarray]:
+        if passes == 0:
+            return collect_ids(self.programs, request)
+        return ids_of(read_again(self.programs, request, passes, Clock()), request)
+
+    def _fill_arrays(
+        self, inputs: Mapping[str, Any], strip_prompt: bool, passes: int, **settings: Any
+    ) -> Arrays:
+        ids, mask = check_arrays(inputs)
+        images = self._checked(inputs.get(IMAGES), len(np.atleast_2d(ids)), PromptError)
+        settings |= {"max_length": ids.shape[-1], "alternatives": DEFAULT_ALTERNATIVES}
+
+        rows = [
+            row[keep] for row, keep in zip(np.atleast_2d(ids), np.atleast_2d(mask), strict=True)
+        ]
+        room = [row for row, prompt in enumerate(rows) if len(prompt) < ids.shape[-1]]
+        made = [np.array([], np.int32)] * len(rows)
+        if room:
+            prompts = [rows[row] for row in room]
+            request = self._request(prompts, source={IMAGES: images[room]}, **settings)
+            for row, new in zip(room, self._ids(request, passes), strict=True):
+                made[row] = new
+        whole = made if strip_prompt else list(map(np.concatenate, zip(rows, made, strict=True)))
+        filled = pack(whole, ids.shape[-1], 0)
+        names = ("token_ids", "padding_mask")
+        return {k: v.reshape(ids.shape) for k, v in zip(names, filled, strict=True)}
+
+    def _checked(self, images: Any, rows: int, error: type[ValueError]) -> np.ndarray:
+        """Pictures as the model reads them, float32 (B, height, width, 3)."""
+        size = (*self.backbone.config.vision.image_size, 3)
+        array = np.asarray([] if images is None else images, np.float32)
+        array = array[None] if array.shape == size and rows == 1 else array
+        if array.shape != (rows, *size):
+            raise error(f"inputs: images: expected shape {(rows, *size)}, got {array.shape}")
+        return array
