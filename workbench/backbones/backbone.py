@@ -198,4 +198,5 @@ class Backbone(OwnQuantize, SavesPresets, keras.Model):
         layout[".*mlp/shared/(gate|up)/kernel"] = (model, data)
         layout[".*mlp/shared/down/kernel"] = (data, model)
         layout[".*mlp/(router|shared_gate)/kernel"] = (None, data)
+        layout["audio/conv[0-9]/kernel"] = (None, data, model)
         return layout
