@@ -79,7 +79,7 @@ def check_seconds(seconds: float, what: str = "audio") -> None:
     """Refuse a recording that is empty, or shorter or longer than anything can be made of."""
     if seconds < SHORTEST_SECONDS:
         raise AudioError(
-            f"{what}: expected at least {SHORTEST_SECONDS} seconds, got {seconds:.3f} seconds"
+            f"{what}: expected at least {SHORTEST_SECONDS} seconds, got {seconds:.4f} seconds"
         )
     if seconds > LONGEST_SECONDS:
         raise AudioError(
@@ -158,8 +158,10 @@ def _from_array(source: Any, rate: int) -> np.ndarray:
             "audio: expected a file, or samples of shape (samples,), (samples, channels) or "
             f"(channels, samples), got {type(source).__name__} of {array.dtype} {array.shape}"
         )
-    array = array[:, None] if array.ndim == 1 else array
-    samples = array if array.shape[0] >= array.shape[1] else array.T
+    if array.ndim == 1:
+        samples = array[:, None]
+    else:
+        samples = array if array.shape[0] >= array.shape[1] else array.T
     if not 1 <= samples.shape[1] <= MOST_CHANNELS:
         raise AudioError(f"audio: expected 1 to {MOST_CHANNELS} channels, got {samples.shape[1]}")
     check_seconds(len(samples) / rate)
