@@ -55,7 +55,9 @@ _HOMES = {
         "Gemma3Backbone",
         "Gemma3CausalLM",
         "Gemma3CausalLMPreprocessor",
+        "Gemma3ImageConverter",
         "Gemma3Tokenizer",
+        "Gemma3VisionEncoder",
     ),
     "workbench.backbones.families.gpt2": (
         "GPT2Backbone",
@@ -99,6 +101,13 @@ _HOMES = {
         "OPTCausalLM",
         "OPTCausalLMPreprocessor",
         "OPTTokenizer",
+    ),
+    "workbench.backbones.families.pali_gemma": (
+        "PaliGemmaBackbone",
+        "PaliGemmaCausalLM",
+        "PaliGemmaCausalLMPreprocessor",
+        "PaliGemmaImageConverter",
+        "PaliGemmaTokenizer",
     ),
     "workbench.backbones.families.parseq": (
         "PARSeqBackbone",

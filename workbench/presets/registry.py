@@ -33,6 +33,7 @@ MODULES = (
     "mixtral",
     "moonshine",
     "opt",
+    "pali_gemma",
     "parseq",
     "phi3",
     "qwen",

@@ -322,7 +322,7 @@ def scores_width(arguments: Mapping[str, Any]) -> float:
     return check_scores_width("config.json", *(arguments[name] for name in names), scalar)
 
 
-_FORMAT = Transformers(
+FORMAT = Transformers(
     model_type="gemma",
     architecture="GemmaForCausalLM",
     rules=TRANSFORMERS_RULES,
@@ -341,11 +341,11 @@ _FORMAT = Transformers(
     writes=lambda arguments: not arguments["use_sliding_window_attention"],
 )
 FORMAT_2 = replace(
-    _FORMAT,
+    FORMAT,
     model_type="gemma2",
     architecture="Gemma2ForCausalLM",
     rules=TRANSFORMERS_RULES_2,
-    fixed={**_FORMAT.fixed, "hidden_act": ("gelu_pytorch_tanh",)},
+    fixed={**FORMAT.fixed, "hidden_act": ("gelu_pytorch_tanh",)},
     read=_read_2,
     write=_write_windowed,
     writes=lambda arguments: _windowed(arguments, normed=True),
@@ -371,7 +371,7 @@ _SHARED = {
 FAMILIES = tuple(
     Family(name=files.model_type, transformers=files, gguf=gguf, **_SHARED)
     for files, gguf in (
-        (_FORMAT, gguf_configs.GEMMA),
+        (FORMAT, gguf_configs.GEMMA),
         (FORMAT_2, gguf_configs.GEMMA2),
         (_FORMAT_VAULT, None),
     )

@@ -14,11 +14,11 @@ def hub_norm(ours: str, theirs: str) -> tuple[Rule, Rule]:
     return (Rule(f"{ours}/gamma", f"{theirs}/vars/0"), Rule(f"{ours}/beta", f"{theirs}/vars/1"))
 
 
-def hub_projection(ours: str, theirs: str, layout: str) -> tuple[Rule, Rule]:
+def hub_projection(ours: str, theirs: str, layout: str, bias: str = "") -> tuple[Rule, Rule]:
     """A kernel and its bias, which KerasHub numbers 0 and 1."""
     return (
         Rule(f"{ours}/kernel", f"{theirs}/vars/0", layout),
-        Rule(f"{ours}/bias", f"{theirs}/vars/1"),
+        Rule(f"{ours}/bias", f"{theirs}/vars/1", bias),
     )
 
 
