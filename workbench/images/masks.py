@@ -67,7 +67,6 @@ class MaskDecoder:
         for name, shape in mask_decoder_shapes().items():
             _check(name, weights.get(name), shape)
         self._weights = {n: jnp.asarray(weights[n], jnp.float32) for n in mask_decoder_shapes()}
-        self._decode = jax.jit(_decode)
 
     def values(self, codes: Sequence[int]) -> np.ndarray:
         """The 16 `codes`, 0..127, as float32 (64, 64): about -1 outside, about 1 inside.
@@ -79,7 +78,7 @@ class MaskDecoder:
         whole = all(isinstance(c, int | np.integer) and 0 <= c < MASK_CODES for c in given)
         if len(given) != CODES_OF_A_MASK or not whole:
             raise SettingError(f"codes: expected 16 integers 0..127, got {given!r:.80}")
-        return np.asarray(self._decode(self._weights, jnp.asarray(given, jnp.int32)))
+        return np.asarray(_decode(self._weights, jnp.asarray(given, jnp.int32)))
 
     def mask(
         self, codes: Sequence[int], box: tuple[int, int, int, int], height: int, width: int
@@ -157,6 +156,7 @@ def _check(name: str, values: np.ndarray | None, shape: tuple[int, ...]) -> None
         raise PresetError.at(where, name, "finite numbers", "NaN or infinity")
 
 
+@jax.jit
 def _decode(weights: dict[str, Any], codes: jax.Array) -> jax.Array:
     """codes (16,) -> values (64, 64)."""
     x = weights[CODEBOOK][codes].reshape(1, 4, 4, -1)
