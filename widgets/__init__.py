@@ -2,5 +2,6 @@
 
 from .browse import BrowsePanel, browse
 from .generate import GeneratePanel, generate
+from .look import LookPanel, look
 
-__all__ = ["BrowsePanel", "GeneratePanel", "browse", "generate"]
+__all__ = ["BrowsePanel", "GeneratePanel", "LookPanel", "browse", "generate", "look"]

@@ -46,8 +46,8 @@ function createPrompt(model, { generate, stop }) {
       const shown = tokens === null ? "" : `${tokens.toLocaleString("en")} prompt ${tokens === 1 ? "token" : "tokens"}`;
       setText(count, shown);
     },
-    enable(busy, status) {
-      generateButton.disabled = busy || status === "loading";
+    enable(busy, status, ready = true) {
+      generateButton.disabled = busy || status === "loading" || !ready;
       stopButton.disabled = !busy || status === "stopping" || model.get("foreground");
       if (busy && model.get("foreground")) setText(count, "Stop with the kernel's interrupt button.");
     },

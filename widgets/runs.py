@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.generation.events import Done, Stats, Token
@@ -29,7 +29,7 @@ class Run:
         prompt: The text to continue; for a reply, the message it answers.
         settings: The sampler's name and the value of every control.
         on_event: Called with this run and each event of its job, after the run has taken it.
-        turn: What the job runs in place of the prompt.
+        turn: What the job runs in place of the prompt: a turn, or a dict of what the model reads.
 
     Raises:
         SettingError: The sampler refuses its settings.
@@ -42,7 +42,7 @@ class Run:
         prompt: str,
         settings: Settings,
         on_event: Callable[[Run, JobState | Token | Done], None],
-        turn: Turn | None = None,
+        turn: Turn | Mapping[str, Any] | None = None,
     ) -> None:
         self.number = number
         self.prompt = prompt

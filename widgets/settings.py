@@ -182,6 +182,15 @@ def code_of(preset: str | None, prompt: str, settings: Settings) -> str:
     )
 
 
+def look_code(preset: str | None, picture: str, prompt: str, settings: Settings) -> str:
+    """Python that asks the same about the picture at a path."""
+    return (
+        f"{load_code(preset)}picture = {quoted(picture)}\nprompt = {quoted(prompt)}\n"
+        'lm.generate({"images": picture, "prompts": prompt}, strip_prompt=True, '
+        f"{_call_code(settings)})"
+    )
+
+
 def send_code(text: str, settings: Settings) -> str:
     """The call of a `Chat` named `chat` that says something."""
     return f"chat.send({quoted(text)}, {_call_code(settings)})"

@@ -78,9 +78,11 @@ function createTip() {
  * `ask(run, index)` requests the alternatives of a token, `gap()` a fresh snapshot,
  * `announce(text)` says something to a screen reader; `frame` is what the tip must stay in.
  * `attributes` are those of the text, `scroller` is what it scrolls in, if not itself, and `trim`
- * leaves out white space at its beginning.
+ * leaves out white space at its beginning. `moved(index)` is told which token was opened.
  */
-function createOutput({ ask, gap, announce, frame, attributes = OUTPUT, scroller, trim = false }) {
+function createOutput({
+  ask, gap, announce, frame, attributes = OUTPUT, scroller, trim = false, moved = () => {},
+}) {
   const echo = make("span", { class: "wb-echo" });
   const completion = make("span", { class: "wb-completion" });
   const empty = make("span", { class: "wb-empty" });
@@ -146,6 +148,7 @@ function createOutput({ ask, gap, announce, frame, attributes = OUTPUT, scroller
     current = index;
     tokens[index].span.classList.add("wb-current");
     fill("…", true);
+    moved(index);
     if (known.has(index)) return;
     ask(run, index);
     answerTimer = setTimeout(
@@ -189,6 +192,10 @@ function createOutput({ ask, gap, announce, frame, attributes = OUTPUT, scroller
     tip: tip.node,
     get count() {
       return tokens.length;
+    },
+    /** The tokens at hand: their element, `span`, and their text, `piece`. */
+    get tokens() {
+      return tokens;
     },
     /** Everything at once: only what is not there yet is added. */
     show(snapshot) {

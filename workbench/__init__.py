@@ -18,6 +18,7 @@ _NAMES = {
     "GenerationJob": "workbench.generation.jobs",
     "browse": "workbench.widgets",
     "generate": "workbench.widgets",
+    "look": "workbench.widgets",
 }
 
 __all__ = sorted((*_MODULES, *_NAMES, "__version__"))

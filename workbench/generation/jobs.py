@@ -188,6 +188,7 @@ class GenerationJob:
         self._status: JobStatus = "idle"
         self._stats: Stats | None = None
         self._tail = ""
+        self._prompt_size: int | None = None
         self._clock = _Clock()
         self._observer_failed = False
         self._lock = threading.Lock()
@@ -337,7 +338,9 @@ class GenerationJob:
     def _prompt_tokens(self) -> int:
         if isinstance(self.prompt, Turn):
             return self.prompt.prompt_tokens
-        return self._lm.prompt_tokens(self.prompt)
+        if self._prompt_size is None:  # counting may convert a picture: once is enough
+            self._prompt_size = self._lm.prompt_tokens(self.prompt)
+        return self._prompt_size
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Status):

@@ -1,0 +1,434 @@
+// The look panel. The kernel holds the truth; this shows it and asks for changes.
+
+const LOOK_RATE_MS = 250;
+const LOOK_HELP = [
+  "Drop a picture on the panel, paste one with Ctrl+V, choose a file, or take one with the camera.",
+  "Ctrl+Enter generates, Esc stops. A control you move counts from the next run.",
+  "A task writes the words the model was trained with; write after them what it should find.",
+  "Point at a box or at its words, and the other lights up. Press a label to keep it lit.",
+  "On the picture: Ctrl and the wheel, or + and −, zoom; arrows and dragging move; 0 shows all of it.",
+  "Attention shows how much the token at the scrubber looked at each part of the picture.",
+  "From Python: panel.image, panel.prompt, panel.start(), panel.wait(), panel.text, panel.regions, panel.annotated().",
+];
+const TASKS = [
+  ["caption", "caption en"],
+  ["answer", "answer en "],
+  ["detect", "detect "],
+  ["segment", "segment "],
+  ["read", "ocr"],
+];
+const IDLE = new Set(["idle"]);
+const ANSWER = {
+  class: "wb-output",
+  role: "log",
+  "aria-live": "off",
+  "aria-label": "Answer. The left and right arrows walk through the tokens.",
+};
+
+/** One chip a task; the one whose words the prompt begins with is pressed. */
+function createTasks(field) {
+  const chips = TASKS.map(([name, prefix]) => {
+    const words = prefix.trim();
+    const chip = button(name, () => write(prefix), { class: "wb-button wb-quiet wb-look-task", title: `“${words} …”` });
+    return { chip, words, prefix };
+  });
+  const fits = ({ words }) => field.value === words || field.value.startsWith(`${words} `) || field.value.startsWith(`${words}\n`);
+  /** The words after another task's prefix stay, where this one takes words. */
+  const write = (prefix) => {
+    const before = chips.find(fits);
+    const words = before ? field.value.slice(before.words.length).trim() : "";
+    field.value = prefix.endsWith(" ") ? prefix + words : prefix;
+    field.dispatchEvent(new Event("input"));
+    field.focus();
+    field.setSelectionRange(prefix.length, field.value.length);
+  };
+  const refresh = () => {
+    for (const entry of chips) entry.chip.setAttribute("aria-pressed", String(fits(entry)));
+  };
+  field.addEventListener("input", refresh);
+  return {
+    node: make("div", { class: "wb-look-tasks", role: "group", "aria-label": "Tasks" }, ...chips.map(({ chip }) => chip)),
+    refresh,
+  };
+}
+
+function lookEmptyText(status, position, name, hasPicture) {
+  if (!IDLE.has(status)) return emptyText(status, position, name);
+  return hasPicture
+    ? "Choose a task or write a question, and press Generate; the answer appears here token by token."
+    : "Put in a picture first; the answer about it appears here token by token.";
+}
+
+function render({ model, el }) {
+  const root = makeRoot("wb-generate", "Look");
+  root.classList.add("wb-look");
+  const spoken = make("div", { class: "wb-spoken", role: "status", "aria-live": "polite" });
+  const summary = make("span", { class: "wb-note wb-summary" });
+  const progress = make("div", { class: "wb-progress", "aria-hidden": "true" });
+  const left = make("div", { class: "wb-look-left" });
+  const right = make("div", { class: "wb-left wb-look-right" });
+  let [rate, rateShown, gone] = [0, 0, false];
+  let regions = [];
+  let [lit, pinned] = [-1, -1];
+  let maps = null; // the attention of the run shown
+  let opening = ""; // the name of the file on its way
+  let problem = null; // what the page itself has to say
+
+  const status = () => model.get("status");
+  const isBusy = () => BUSY.has(status());
+  const picture = () => model.get("picture");
+  const hasPicture = () => Boolean(picture().data);
+  const send = (command, fields = {}, buffers = []) =>
+    watch.send(() => model.send({ command, ...fields }, undefined, buffers));
+  const generate = () => {
+    if (isBusy() || status() === "loading" || !hasPicture()) return;
+    problem = null;
+    for (const part of [prompt, controls]) part.flush();
+    send("start", { prompt: prompt.value(), settings: controls.values() });
+  };
+  const stop = () => {
+    if (!isBusy()) return;
+    setText(heading.status, "stopping");
+    send("cancel");
+  };
+  const setGone = (value) => {
+    if (gone === value) return;
+    gone = value;
+    refreshStatus();
+  };
+  const fail = (message) => {
+    problem = message && { message };
+    refreshStatus();
+  };
+
+  const watch = createWatch({
+    isBusy,
+    ask: () => send("sync"),
+    silent: () => setGone(true),
+    alive: () => setGone(false),
+  });
+  const code = createCode(model);
+  const help = createHelp(...LOOK_HELP);
+  const save = () => {
+    if (!hasPicture()) return;
+    const style = getComputedStyle(root);
+    const colours = coloursOf(regions).map((i) => ({
+      paint: style.getPropertyValue(`--wb-region-${i}`).trim(),
+      ink: style.getPropertyValue(i === WHITE_ON ? "--wb-ink-light" : "--wb-ink-dark").trim(),
+    }));
+    const canvas = drawAnnotated({
+      image: viewer.image,
+      regions,
+      colours,
+      heat: heat.canvas.hidden ? null : heat.canvas,
+    });
+    saveCanvas(canvas, `${picture().name.replace(/\.[^.]*$/, "")}-annotated.png`);
+  };
+  const menu = createMenu([
+    ["Copy as code", () => code.copy()],
+    ["Save picture", save],
+    ["Reset", () => !isBusy() && send("reset")],
+    ["Help", () => (help.hidden = !help.hidden)],
+  ]);
+  const error = createError();
+  const heading = createHeading(model, menu);
+  const prompt = createPrompt(model, { generate, stop });
+  const [promptLabel, field, actions] = prompt.nodes;
+  const tasks = createTasks(field);
+  field.rows = 2;
+  const controls = createControls(model);
+  const history = createHistory(model, (number) => send("restore", { run: number }));
+
+  // -- what lights, and what follows the scrubber
+  const light = (index) => {
+    lit = index >= 0 ? index : pinned;
+    overlay.light(lit, pinned);
+    wording.light(lit);
+  };
+  const pin = (index) => {
+    pinned = pinned === index ? -1 : index;
+    light(index);
+  };
+  const heat = createHeat();
+  const drawHeat = () => {
+    const token = Math.max(0, scrub.at);
+    const there = scrub.on && maps !== null;
+    scrub.legend.hidden = !scrub.on;
+    if (there) heat.show(maps, token);
+    else heat.hide();
+    scrub.peak(there ? (maps.peaks[token] ?? 0) : null);
+  };
+  const attend = (on) => {
+    if (on && maps === null && model.get("output").final) send("attend", { run: model.get("output").run });
+    if (on && scrub.at < 0) scrub.go(0);
+    drawHeat();
+  };
+  const scrub = createScrubber({
+    moved: (index) => {
+      wording.point(index);
+      drawHeat();
+    },
+    toggled: attend,
+    opacity: (value) => heat.opacity(value),
+  });
+  const output = createOutput({
+    frame: right,
+    attributes: ANSWER,
+    trim: true,
+    moved: (index) => {
+      scrub.go(index);
+      light(wording.regionOf(output.tokens[index].span));
+    },
+    announce: (text) => setText(spoken, text),
+    gap: () => send("sync"),
+    ask: (run, index) => send("alternatives", { run, index }),
+  });
+  const wording = createWording(output);
+  const overlay = createOverlay({ light, pin });
+  output.node.addEventListener("pointerover", (event) => light(wording.regionOf(event.target)));
+  for (const end of ["pointerleave", "blur"]) output.node.addEventListener(end, () => light(-1));
+
+  // -- the picture
+  const zoomed = make("span", { class: "wb-note wb-look-zoom" });
+  const viewer = createViewer({
+    layers: [heat.canvas, overlay.svg, overlay.labels],
+    changed: (scale) => {
+      setText(zoomed, `${Math.round(100 * scale)} %`);
+      reset.disabled = zoomOut.disabled = scale === 1;
+    },
+  });
+  const camera = createCamera({
+    take: (file) => intake.take(file),
+    fail,
+    opened: () => refreshStage(),
+  });
+  const intake = createIntake({
+    root,
+    stage: viewer.node,
+    send: (fields, buffers) => send("picture", fields, buffers),
+    may: () => !isBusy() && !gone,
+    began: (name) => {
+      [opening, problem] = [name, null];
+      camera.node.hidden || camera.close();
+      refreshStatus();
+    },
+    fail,
+  });
+  const small = (label, action, options = {}) =>
+    button(label, action, { class: "wb-button wb-quiet", ...options });
+  const choose = small("Choose…", intake.choose);
+  const shoot = small("Camera", () => (fail(null), camera.open()));
+  const remove = small("Remove", () => send("remove"));
+  const zoomOut = small("−", () => viewer.zoom(1 / ZOOM_STEP), { "aria-label": "Zoom out" });
+  const zoomIn = small("+", () => viewer.zoom(ZOOM_STEP), { "aria-label": "Zoom in" });
+  const reset = small("Fit", viewer.reset, { title: "Show all of the picture" });
+  const name = make("span", { class: "wb-note wb-look-name" });
+  const note = make("span", { class: "wb-look-hint" });
+  const empty = make(
+    "div",
+    { class: "wb-look-empty" },
+    make("strong", {}, "Drop a picture here"),
+    note,
+    make(
+      "div",
+      { class: "wb-actions" },
+      button("Choose a file", intake.choose),
+      button("Use the camera", () => (fail(null), camera.open())),
+    ),
+  );
+  viewer.node.append(empty, camera.node);
+
+  const refreshStage = () => {
+    empty.hidden = hasPicture() || !camera.node.hidden;
+    setText(note, opening ? `Opening ${opening} …` : "or paste one, up to 20 MB: PNG, JPEG, WebP, GIF, BMP");
+    viewer.node.classList.toggle("wb-look-vacant", !hasPicture() && camera.node.hidden);
+    tools.hidden = !hasPicture();
+    const { width, height } = picture();
+    const facts = hasPicture() ? `${picture().name} · ${wholeText(width)} × ${wholeText(height)}` : "";
+    setText(name, opening && hasPicture() ? `Opening ${opening} …` : facts);
+    for (const part of [choose, shoot, remove, ...empty.querySelectorAll("button")]) part.disabled = isBusy();
+  };
+  const refreshPicture = () => {
+    [opening, problem] = ["", null];
+    viewer.show(picture());
+    refreshOutput();
+    refreshStage();
+  };
+  const refreshStatus = () => {
+    const now = status();
+    root.dataset.status = gone ? "disconnected" : now;
+    setText(heading.status, gone ? "no answer" : statusText(now, model.get("position"), rate));
+    error.show(gone ? { message: NO_ANSWER } : (problem ?? model.get("error")));
+    prompt.enable(isBusy(), now, hasPicture());
+    history.enable(isBusy());
+    const words = lookEmptyText(now, model.get("position"), model.get("heading").name, hasPicture());
+    output.explain(output.count ? "" : words);
+    progress.classList.toggle("wb-on", !gone && PREPARING.has(now));
+    refreshStage();
+  };
+  const refreshError = () => {
+    problem = null;
+    opening = "";
+    refreshStatus();
+  };
+
+  // -- the answer
+  const drawRegions = (now) => {
+    regions = now ?? [];
+    if (pinned >= regions.length) pinned = -1;
+    overlay.show(regions);
+    wording.show(regions);
+    scrub.show(output.tokens);
+    light(-1);
+  };
+  let shownRun = 0;
+  const refreshOutput = () => {
+    const snapshot = model.get("output");
+    rate = snapshot.rate ?? 0;
+    if ((snapshot.run ?? 0) !== shownRun) [maps, pinned] = [null, -1];
+    shownRun = snapshot.run ?? 0;
+    output.show(snapshot);
+    setText(summary, snapshot.summary || (output.count ? countText(output.count) : ""));
+    drawRegions(snapshot.picture === picture().number ? snapshot.regions : []);
+    if (snapshot.final && scrub.on) attend(true);
+    drawHeat();
+    history.refresh();
+    refreshStatus();
+  };
+  const refreshControls = () => {
+    root.dataset.show = model.get("show");
+    controls.refresh();
+    const { sampler, max_new_tokens: most } = controls.values();
+    const { label } = model.get("form").samplers.find((kind) => kind.name === sampler);
+    setText(samplerFacts, `${label} · at most ${countText(most)}`);
+  };
+  const refreshPrompt = () => {
+    prompt.refresh();
+    tasks.refresh();
+  };
+  const speak = () => setText(spoken, spokenStatus(status(), model.get("output").summary));
+  const extend = (message) => {
+    rate = message.rate;
+    output.extend(message);
+    setText(summary, countText(output.count));
+    drawRegions(message.regions);
+    if (Date.now() - rateShown < LOOK_RATE_MS) return;
+    rateShown = Date.now();
+    refreshStatus();
+  };
+  const attended = (message, [levels]) => {
+    if (message.run !== model.get("output").run) return;
+    if (!message.tokens) {
+      scrub.on = false;
+      maps = null;
+    } else maps = { ...message, levels: new Uint8Array(levels.buffer, levels.byteOffset, levels.byteLength) };
+    drawHeat();
+  };
+  const opened = () => {
+    opening = "";
+    refreshStatus();
+  };
+  const answers = {
+    tokens: extend,
+    alternatives: (found) => output.answer(found),
+    synced: refreshOutput,
+    attention: attended,
+    opened,
+  };
+  const onMessage = (message, buffers) => {
+    watch.heard();
+    answers[message.type]?.(message, buffers);
+  };
+  const onKey = (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
+    else if (event.key === "Escape") {
+      output.dismiss();
+      if (!camera.node.hidden) camera.close();
+      stop();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+
+  const tools = make(
+    "div",
+    { class: "wb-look-tools" },
+    choose,
+    shoot,
+    remove,
+    make("span", { class: "wb-look-gap" }),
+    zoomOut,
+    zoomed,
+    zoomIn,
+    reset,
+  );
+  const samplerFacts = make("span", { class: "wb-note" });
+  const fold = make(
+    "details",
+    { class: "wb-look-sampler" },
+    make("summary", {}, "Sampler ", samplerFacts),
+    controls.node,
+  );
+  left.append(
+    make("div", { class: "wb-look-head" }, make("span", { class: "wb-label" }, "Picture"), name),
+    viewer.node,
+    tools,
+    scrub.legend,
+    intake.input,
+  );
+  right.append(
+    make("div", { class: "wb-look-head" }, promptLabel, tasks.node),
+    field,
+    actions,
+    output.node,
+    output.tip,
+    scrub.node,
+    make("div", { class: "wb-footer" }, summary, history.node),
+    fold,
+  );
+  const body = make("div", { class: "wb-look-body" }, left, right);
+  root.append(heading.node, progress, error.node, code.node, help, body, spoken);
+  root.addEventListener("keydown", onKey);
+  el.append(root);
+
+  // What the page itself may set, and what only the kernel sets: the latter is a sign of life.
+  const ours = [
+    ["prompt", refreshPrompt],
+    ["show", refreshControls],
+    ...controls.names.map((name) => [name, refreshControls]),
+  ];
+  const kernels = [
+    ["heading", heading.refresh],
+    ["prompt_tokens", prompt.refresh],
+    ["form", refreshControls],
+    ["code", code.refresh],
+    ["picture", refreshPicture],
+    ["output", refreshOutput],
+    ["runs", refreshOutput],
+    ["status", refreshStatus],
+    ["status", speak],
+    ["position", refreshStatus],
+    ["error", refreshError],
+  ];
+  const heard = ([name, action]) => [
+    `change:${name}`,
+    () => {
+      watch.heard();
+      action();
+    },
+  ];
+  for (const action of new Set([...ours, ...kernels].map(([, action]) => action))) action();
+  const unfollow = follow(model, [
+    ...ours.map(([name, action]) => [`change:${name}`, action]),
+    ...kernels.map(heard),
+    ["msg:custom", onMessage],
+  ]);
+  if (isBusy()) send("sync");
+
+  return () => {
+    unfollow();
+    for (const part of [watch, output, prompt, controls, viewer, camera]) part.dispose();
+  };
+}
+
+export default { render };

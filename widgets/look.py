@@ -1,0 +1,388 @@
+"""The look panel: ask a model about a picture, and see in the picture what it answers."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import traitlets
+from PIL import Image
+
+from workbench.errors import ImageError, PromptError, SettingError
+from workbench.generation.events import Done, Token
+from workbench.generation.jobs import GenerationJob, JobState
+from workbench.images import ImageSource, MaskDecoder, Region, draw_answer, open_image
+
+from . import settings as setting
+from .look_runs import LookRun, bounded
+from .model import check_model
+from .panel import page_source
+from .pictures import PRINTED_SIDE, Picture, Upload, check_name, encoded, read_picture, smaller
+from .run_panel import RunPanel
+
+HISTORY = 20  # runs
+DEFAULTS: setting.Settings = {**setting.DEFAULTS, "sampler": "greedy"}
+UNSAVED = "picture.png"  # what the code calls a picture that has no file
+_SCRIPTS = (
+    *("dom", "chrome", "units", "tokens", "controls", "status", "parts"),
+    *("viewer", "camera", "regions", "heat", "annotate", "intake"),
+)
+
+
+class LookPanel(RunPanel):
+    """Show a model a picture, ask about it, and see the answer in the picture.
+
+    Args:
+        lm: An image-text `CausalLM`, or the handle of a preset, which is loaded in the background.
+        image: The picture: a path, bytes, a Pillow image or an array, as for `images.open_image`.
+        prompt: What the prompt box holds at first.
+        decoder: Makes masks of the `<seg>` codes of an answer; without one boxes are drawn alone.
+        **settings: `sampler` ("greedy", "random", "top_k", "top_p"), `temperature`, `top_k`,
+            `top_p`, `min_p`, `repetition_penalty`, `max_new_tokens`, `seed`.
+
+    Raises:
+        ImageError: The picture cannot be read.
+        SettingError: A setting is unknown or out of its range, or the model reads no pictures.
+
+    All that a person does on the page can be done from Python, on the same object:
+
+    ```python
+    panel = wb.look("shapes_tiny", image="shapes.png", prompt="detect red circle")
+    panel.start()
+    panel.wait()
+    print(panel.text, panel.regions)
+    panel.annotated().save("answer.png")
+    ```
+    """
+
+    _esm = page_source(*(f"{name}.js" for name in _SCRIPTS), "look.js")
+    _css = page_source("panel.css", "generate.css", "look.css")
+
+    picture = traitlets.Dict().tag(sync=True)
+    prompt = traitlets.Any("").tag(sync=True)
+    prompt_tokens = traitlets.Int(None, allow_none=True).tag(sync=True)
+    runs = traitlets.List().tag(sync=True)
+    code = traitlets.Unicode().tag(sync=True)
+
+    commands: ClassVar = {
+        **RunPanel.commands,
+        "start": ("prompt", "settings"),
+        "restore": ("run",),
+        "reset": (),
+        "picture": ("name", "part", "parts"),
+        "remove": (),
+        "attend": ("run",),
+    }
+
+    def __init__(
+        self,
+        lm: Any,
+        image: ImageSource | None = None,
+        prompt: str = "",
+        *,
+        decoder: MaskDecoder | None = None,
+        **settings: Any,
+    ) -> None:
+        self._initial = {**DEFAULTS, **setting.check_all(settings)}
+        self._history: list[LookRun] = []
+        self._decoder = decoder
+        self._upload = Upload()
+        self._pictures = 0
+        self._picture: Picture | None = None
+        self._looking: dict[int, GenerationJob] = {}
+        check_prompt = functools.partial(setting.check_text, "prompt")
+        self.page_writes = {**RunPanel.page_writes, "prompt": check_prompt}
+        if not isinstance(lm, str | Path):
+            check_reads_pictures(check_model(lm))
+        picture = None if image is None else read_picture(1, image)
+        super().__init__(lm, prompt=check_prompt(prompt), show="plain", **self._initial)
+        if picture is not None:
+            self._show_picture(picture)
+
+    # -- what a user does ---------------------------------------------------------------
+
+    @property
+    def image(self) -> Image.Image | None:
+        """The picture, 8-bit RGB; None while there is none. Assign whatever `open_image` takes."""
+        return self._picture.image if self._picture is not None else None
+
+    @image.setter
+    def image(self, source: ImageSource | None) -> None:
+        picture = None if source is None else read_picture(self._pictures + 1, source)
+        self._show_picture(picture)
+
+    def start(self) -> None:
+        """Ask the prompt of the picture, with the settings as they are now, in the background.
+
+        While the model is loading this is done once it is there.
+
+        Raises:
+            PromptError: The panel has no picture.
+            WorkbenchError: A run is under way.
+        """
+        with self._lock:
+            if self._picture is None:
+                raise PromptError("the panel has no picture: drop one on it, or set panel.image")
+            if self.when_loaded(self.start):
+                return
+            self.refuse_when_busy()
+            run = self._new_run(self._picture)
+            self._history = bounded([*self._history, run], HISTORY)
+            self.begin(run)
+            self._write_code()
+        run.job.start()
+
+    def restore(self, number: int) -> None:
+        """Bring back run `number`: its picture, its prompt, its settings and its answer.
+
+        Raises:
+            SettingError: There is no such run.
+            WorkbenchError: A run is under way.
+        """
+        with self._lock, self.hold_sync():
+            self.refuse_when_busy()
+            run = self.find(number)
+            self.prompt, self.settings = run.prompt, run.settings
+            if run.picture is not self._picture:
+                self._show_picture(run.picture)
+            self.put(run)
+            self._write_code()
+
+    def reset(self) -> None:
+        """Forget picture and runs, and put the settings back to where they were at first.
+
+        Raises:
+            WorkbenchError: A run is under way.
+        """
+        with self._lock, self.hold_sync():
+            self.image = None
+            self._history, self._number, self.runs = [], 0, []
+            self._looking = {}
+            self.settings = self._initial
+
+    def attention(self) -> np.ndarray:
+        """How much each token of the answer shown looks at each patch of the picture.
+
+        float32 (tokens, rows, columns), the mean over layers and heads: what a token gives to the
+        patches sums to at most 1. It is computed at the first call and kept; this call waits.
+
+        Raises:
+            PromptError: There is no answer yet.
+        """
+        run = self._run
+        if run is None or not run.job.done or not run.job.tokens:
+            raise PromptError("there is no answer yet: start() and wait() first")
+        if run.attention is None:
+            job = self._look(run)
+            job.wait()
+            if job.error is not None:
+                raise job.error
+        return run.attention
+
+    # -- what a user sees ---------------------------------------------------------------
+
+    @property
+    def history(self) -> list[LookRun]:
+        """The last runs, oldest first, each with `picture`, `prompt`, `settings` and `text`."""
+        return list(self._history)
+
+    @property
+    def regions(self) -> list[Region]:
+        """What the answer marks in the picture, as fractions of it."""
+        return self._run.regions if self._run is not None else []
+
+    def annotated(self) -> Image.Image:
+        """The picture with the answer's boxes, masks and labels drawn on it.
+
+        Raises:
+            PromptError: The panel has no picture.
+        """
+        if self._picture is None:
+            raise PromptError("the panel has no picture: drop one on it, or set panel.image")
+        if self._run is None:
+            return self._picture.image.copy()
+        return draw_answer(self._picture.image, self._run.answer, self._decoder)
+
+    def describe(self) -> list[str]:
+        """Heading, picture, question and answer, as lines of text."""
+        heading = " · ".join(value for value in self.heading.values() if value)
+        lines = [f"{heading} ({self.status})"]
+        if self._picture is not None:
+            lines.append(f"Picture: {self._picture.name}, {self._picture.size_text}")
+        lines.append(f"Prompt: {self.prompt}")
+        if self._run is not None:
+            lines += [f"Answer: {self.text}", self._run.summary]
+        return lines
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        if self._picture is not None:
+            kind, content = encoded(smaller(self.annotated(), PRINTED_SIDE))
+            source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+            data["text/html"] += f'<img alt="{html.escape(self._picture.name)}" src="{source}">'
+        return data, metadata
+
+    # -- how it works -------------------------------------------------------------------
+
+    def adopt(self, lm: Any) -> None:
+        """The model is there."""
+        super().adopt(lm)
+        self._count_prompt()
+        self._write_code()
+
+    def ended(self, run: LookRun) -> None:
+        """The history has one more."""
+        self.runs = [past.entry for past in self._history if past.job.done]
+        self._write_code()
+
+    def find(self, number: object) -> LookRun:
+        """A run of the history."""
+        for run in self._history:
+            if type(number) is int and run.number == number:
+                return run
+        return super().find(number)
+
+    def _adopt_model(self, lm: Any) -> None:
+        super()._adopt_model(check_reads_pictures(lm))
+
+    def _new_run(self, picture: Picture) -> LookRun:
+        return LookRun(
+            self._number + 1,
+            self._lm,
+            picture,
+            self.prompt,
+            self.settings,
+            self.on_event,
+            self._decoder,
+        )
+
+    def _show_picture(self, picture: Picture | None) -> None:
+        """Another picture, or none: an answer about the one before goes from the page."""
+        with self._lock, self.hold_sync():
+            self.refuse_when_busy()
+            self._picture = picture
+            if picture is not None:
+                self._pictures = max(self._pictures, picture.number)
+            self.picture = {} if picture is None else picture.shown()
+            if self._lm is not None:
+                self.put(None)
+            self._write_code()
+
+    def _look(self, run: LookRun) -> GenerationJob:
+        """The job that reads the attention of a run, started at most once at a time."""
+        with self._lock:
+            job = self._looking.get(run.number)
+            if job is not None and not job.done:
+                return job
+            job = run.looking(functools.partial(self._on_look, run))
+            self._looking[run.number] = job
+        job.start()
+        return job
+
+    def _on_look(self, run: LookRun, event: JobState | Token | Done) -> None:
+        if not isinstance(event, JobState):
+            return
+        job = self._looking[run.number]
+        if event.status == "done":
+            self._tell_attention(run)
+        elif job.done:
+            self.tell({"type": "attention", "run": run.number, "tokens": 0})
+        if job.error is not None:
+            self.show_exception(job.error, job.traceback)
+
+    def _tell_attention(self, run: LookRun) -> None:
+        message, content = run.attention_message()
+        self.send(message, buffers=[content])
+
+    # -- what the page asks for ---------------------------------------------------------
+
+    def _on_start(self, prompt: object, settings: object) -> None:
+        text = setting.check_text("prompt", prompt)
+        checked = setting.check_page_settings(settings)
+        if self.busy or self.status == "loading":
+            return
+        if self._picture is None:
+            raise SettingError("there is no picture to ask about")
+        with self.hold_sync():
+            self.prompt, self.settings = text, checked
+        self.start()
+
+    def _on_picture(self, name: object, part: object, parts: object) -> None:
+        """A part of a file. One that is no picture is refused in a sentence of its own."""
+        label = check_name(name)
+        self.refuse_when_busy()
+        try:
+            content = self._upload.take(label, part, parts, self._buffers)
+            if content is None:
+                return
+            image = open_image(content, label)
+            self._show_picture(Picture(self._pictures + 1, image, label))
+        except ImageError as error:
+            self.show_error(str(error))
+        self.tell({"type": "opened"})
+
+    def _on_remove(self) -> None:
+        self.image = None
+
+    def _on_attend(self, run: object) -> None:
+        found = self.find(run)
+        if not found.job.done or not found.job.tokens:
+            raise SettingError("there is no answer to read the attention of")
+        if found.attention is None:
+            self._look(found)
+        else:
+            self._tell_attention(found)
+
+    def _on_reset(self) -> None:
+        self.reset()
+
+    def _on_restore(self, run: object) -> None:
+        self.restore(run)
+
+    # -- traits -------------------------------------------------------------------------
+
+    @traitlets.validate("prompt", "show", *setting.DEFAULTS)
+    def _check_trait(self, proposal: traitlets.Bunch) -> Any:
+        return self.page_writes[proposal["trait"].name](proposal["value"])
+
+    @traitlets.observe("prompt")
+    def _count_prompt(self, change: traitlets.Bunch | None = None) -> None:
+        known = self._lm is not None
+        self.prompt_tokens = len(self._lm.preprocessor.prompt_ids(self.prompt)) if known else None
+
+    @traitlets.observe("prompt", *setting.DEFAULTS)
+    def _write_code(self, change: traitlets.Bunch | None = None) -> None:
+        preset = self._lm.preset if self._lm is not None else self._handle
+        picture, shown = self._picture, self._run or self
+        path = UNSAVED if picture is None else picture.path or picture.name
+        self.code = setting.look_code(preset, path, shown.prompt, shown.settings)
+
+
+def check_reads_pictures(lm: Any) -> Any:
+    """The model itself, or a SettingError when it reads text alone."""
+    if lm.preprocessor.converter("image_converter") is None:
+        raise SettingError(
+            f"{lm.name} reads no pictures: load an image-text preset, or use wb.generate(lm)"
+        )
+    return lm
+
+
+def look(
+    lm: Any,
+    image: ImageSource | None = None,
+    prompt: str = "",
+    *,
+    decoder: MaskDecoder | None = None,
+    **settings: Any,
+) -> LookPanel:
+    """A panel that answers about a picture; see `LookPanel` for the arguments.
+
+    ```python
+    wb.look("shapes_tiny", image="shapes.png", prompt="detect red circle")
+    ```
+    """
+    return LookPanel(lm, image, prompt, decoder=decoder, **settings)
