@@ -64,9 +64,12 @@ def _muon(v, g, m, rate):  # noqa: ANN001
 
 
 def _as_matrix(kernel: jax.Array) -> jax.Array:
-    """(D, H, K) as (D, H K), and (H, K, D) as (H K, D): D is the wide end."""
+    """(D, H, K) as (D, H K), and (H, K, D) as (H K, D): D is the wide end. The kernel of patches,
+    (D, height, width, channels), as D rows."""
     if kernel.ndim == 2:
         return kernel
+    if kernel.ndim == 4:
+        return kernel.reshape(len(kernel), -1)
     out_of_heads = kernel.shape[0] > kernel.shape[2]
     return (
         kernel.reshape(kernel.shape[0], -1) if out_of_heads else kernel.reshape(-1, kernel.shape[2])

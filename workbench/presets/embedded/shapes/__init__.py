@@ -1,0 +1,1 @@
+"""The recipe of `shapes_tiny`: pictures of shapes, what is said of them, and the training on it."""
