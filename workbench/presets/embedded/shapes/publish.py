@@ -52,7 +52,7 @@ def converter() -> PaliGemmaImageConverter:
 
 def _describe(metadata: Path) -> None:
     content = json.loads(metadata.read_text(encoding="utf-8"))
-    content = {"description": DESCRIPTION, **content}
+    content = {"description": DESCRIPTION, "modality": "image+text", **content}
     metadata.write_text(json.dumps(content, indent=4), encoding="utf-8")
 
 
