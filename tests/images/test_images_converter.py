@@ -197,8 +197,36 @@ def test_impossible_settings_are_named(key, value):
 
 
 def test_unknown_keys_of_a_config_are_named():
-    with pytest.raises(PresetError, match="fill_mode"):
+    with pytest.raises(SettingError, match="fill_mode"):
         ImageConverter.from_config({"image_size": [4, 4], "fill_mode": "wrap"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("height", None),
+        ("width", "4"),
+        ("mean", 0.5),
+        ("mean", None),
+        ("variance", [1, 0, 1]),
+        ("variance", ["1", 1, 1]),
+        ("scale", None),
+    ],
+)
+def test_impossible_values_of_first_presets_are_named(key, value):
+    old = {"height": 4, "width": 6, "scale": 1 / 255, "mean": [0.5] * 3, "variance": [0.25] * 3}
+    name = "image_size" if key in ("height", "width") else key
+    with pytest.raises(SettingError, match=name):
+        ImageConverter(**(old | {key: value}))
+
+
+def test_the_converter_of_a_preset():
+    folder = DATA.parent / "goldens" / "keras_hub"
+    converter = ImageConverter.from_preset(folder / "pali_gemma")
+    assert type(converter).__name__ == "PaliGemmaImageConverter"
+    assert converter.image_size == (16, 16)
+    with pytest.raises(PresetError, match=r"image_converter: expected ImageConverter, got none"):
+        ImageConverter.from_preset(folder / "gpt2")
 
 
 @pytest.mark.parametrize("images", [[], (), np.zeros((0, 4, 4, 3), np.uint8)])

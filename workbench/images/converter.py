@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Self
 
 import jax
@@ -47,9 +47,11 @@ class ImageConverter:
             Transformers prepares them.
         bounding_box_format: kept for the preset's file; the converter takes no boxes.
         data_format: "channels_last" or None.
+        first_names: `height` and `width`, `mean` and `variance` (with `scale`), as KerasHub's
+            first presets name the size and the statistics of the channels.
 
     Raises:
-        SettingError: an impossible value.
+        SettingError: an impossible value, or an argument of another name.
 
     Example, a picture of 30 x 40 for a tower that reads 16 x 16:
 
@@ -68,7 +70,10 @@ class ImageConverter:
         antialias: bool = False,
         bounding_box_format: str = "yxyx",
         data_format: str | None = None,
+        **first_names: Any,
     ) -> None:
+        if first_names:
+            image_size, scale, offset = _from_first_presets(first_names, image_size, scale, offset)
         self.image_size = _size(image_size)
         self.scale = _channels("scale", scale)
         self.offset = _channels("offset", offset)
@@ -125,19 +130,23 @@ class ImageConverter:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """A converter of `get_config()`, or of what KerasHub wrote, today or in its first presets
-        (`height`, `width`, `mean`, `variance`).
+        """A converter of `get_config()`, or of what KerasHub wrote. Raises as the constructor."""
+        return cls(**{key: item for key, item in config.items() if key not in _IGNORED})
+
+    @classmethod
+    def from_preset(cls, preset: str | Path) -> Self:
+        """The image converter of a preset, named as for a task's `from_preset`.
 
         Raises:
-            PresetError: an unknown key.
-            SettingError: an impossible value.
+            PresetError: there is no such preset, or it has no image converter of this class.
         """
-        arguments = {key: item for key, item in config.items() if key not in _IGNORED}
-        arguments = _from_first_presets(arguments)
-        unknown = sorted(arguments.keys() - inspect.signature(ImageConverter).parameters.keys())
-        if unknown:
-            raise PresetError(f"config of {cls.__name__}: unknown keys {unknown}")
-        return cls(**arguments)
+        from workbench.presets.load import open_preset
+
+        found = open_preset(preset, cls).preprocessor_arguments().get("image_converter")
+        if not isinstance(found, cls):
+            got = "none" if found is None else type(found).__name__
+            raise PresetError.at(preset, "image_converter", cls.__name__, got)
+        return found
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
@@ -224,21 +233,25 @@ def _plain(value: float | tuple[float, ...] | None) -> float | list[float] | Non
     return list(value) if isinstance(value, tuple) else value
 
 
-def _from_first_presets(config: dict[str, Any]) -> dict[str, Any]:
-    """KerasHub's first names of the size and of the channels' statistics, as today's."""
-    config = dict(config)
-    if "height" in config and "width" in config:
-        config["image_size"] = (config.pop("height"), config.pop("width"))
-    if "mean" in config and "variance" in config:
-        scale = _number("scale", config.get("scale"))
-        means = [_number("mean", mean) for mean in config.pop("mean")]
-        deviations = [math.sqrt(_positive("variance", item)) for item in config.pop("variance")]
-        config["scale"] = [scale / deviation for deviation in deviations]
-        config["offset"] = [-m / d for m, d in zip(means, deviations, strict=True)]
-    return config
+def _from_first_presets(
+    names: dict[str, Any], image_size: object, scale: object, offset: object
+) -> tuple[Any, Any, Any]:
+    """Size, scale and offset where KerasHub's first names of them are given too."""
+    if not names.keys() <= {"height", "width", "mean", "variance"}:
+        raise SettingError(f"ImageConverter: unknown arguments {sorted(names)!r:.200}")
+    if "height" in names or "width" in names:
+        image_size = (names.get("height"), names.get("width"))
+    if "mean" in names or "variance" in names:
+        means = _three_numbers("mean", names.get("mean"))
+        deviations = [math.sqrt(v) for v in _three_numbers("variance", names.get("variance"), True)]
+        scale = [_number("scale", scale) / deviation for deviation in deviations]
+        offset = [-m / d for m, d in zip(means, deviations, strict=True)]
+    return image_size, scale, offset
 
 
-def _positive(name: str, value: object) -> float:
-    if _number(name, value) <= 0:
-        raise SettingError(f"{name}: expected a number above 0, got {value!r:.80}")
-    return float(value)
+def _three_numbers(name: str, values: object, positive: bool = False) -> list[float]:
+    found = _channels(name, values)
+    if not isinstance(found, tuple) or (positive and min(found) <= 0):
+        expected = "three numbers above 0" if positive else "three numbers"
+        raise SettingError(f"{name}: expected {expected}, got {values!r:.80}")
+    return list(found)
