@@ -169,7 +169,8 @@ class AudioToText(Seq2SeqLM):
         self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
     ) -> Arrays | str | list[str]:
         """Texts for a dict of recordings, ids for a dict of arrays."""
-        if AUDIO in inputs:
+        reads_sound = self.preprocessor is not None and AUDIO_INPUTS[0] not in inputs
+        if AUDIO in inputs or reads_sound:
             recordings, single = recordings_of(inputs)
             made = self._generate_texts(recordings, strip_prompt, **settings)
             return made[0] if single else made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -182,7 +182,8 @@ def recordings_of(x: Any) -> tuple[list[Recording], bool]:
         )
     sounds, single = _sounds(given[AUDIO])
     text = given.get(TEXT) if given.get(TEXT) is not None else ""
-    texts = texts_of([text] * len(sounds) if isinstance(text, str | bytes) else text)
+    one_for_all = isinstance(text, str | bytes) or not isinstance(text, Iterable)
+    texts = texts_of([text] * len(sounds) if one_for_all else text)
     if len(texts) != len(sounds):
         raise PromptError(
             f"inputs: expected as many texts as recordings, got {len(texts)} and {len(sounds)}"
