@@ -176,13 +176,24 @@ def test_detections_of_all_kinds_agree_with_the_scene(shown):
 
 def test_lessons_of_patches_name_what_the_picture_shows(shown):
     taught = patches.lessons(shown[:50], side=64, patch=8)
-    assert taught.words.shape == taught.edges.shape == (50, 64, 4)
+    assert taught.words.shape == (50, 64, 5)
+    assert taught.edges.shape == (50, 64, 4)
     for scene, lesson, edges in zip(shown, taught.words, taught.edges, strict=False):
-        seen = {tuple(row) for row in lesson} - {(0, 0, 0, 0)}
-        parts = [[getattr(t, part) for part in patches.WORDS] for t in scene.things]
-        names = list(patches.WORDS.values())
-        assert seen == {tuple(n.index(w) + 1 for w, n in zip(p, names, strict=True)) for p in parts}
-        place = int(np.flatnonzero(lesson[:, 0])[0])
-        middle = np.array([place // 8, place % 8] * 2) + 0.5
-        boxes = np.array([thing.box for thing in scene.things])
-        assert np.abs(boxes - (edges[place] + middle) / 8).max(-1).min() < 1e-5
+        seen = {tuple(row) for row in lesson} - {(0,) * 5}
+        assert {row[-1] for row in seen} == set(range(1, len(scene.things) + 1))
+        for *words, place in seen:
+            thing = scene.things[place - 1]
+            for word, (part, names) in zip(words, patches.WORDS.items(), strict=True):
+                assert names[word - 1] == getattr(thing, part)
+            (found,) = {tuple(row) for row in edges[lesson[:, -1] == place]}
+            np.testing.assert_allclose((np.array(found) + 4) / 8, thing.box, atol=1e-6)
+
+
+def test_the_loss_of_a_perfect_head_is_about_zero(shown):
+    taught = patches.lessons(shown[:3], side=64, patch=8)
+    sharp = [30.0 * np.eye(n)[taught.words[..., i]] for i, n in enumerate(patches.CLASSES)]
+    outputs = np.concatenate([*sharp, taught.edges], axis=-1)
+    assert outputs.shape[-1] == patches.OUTPUTS
+    assert float(patches.lesson_loss(outputs, taught)) < 1e-4
+    worse = np.concatenate([*sharp, taught.edges + 2], axis=-1)
+    assert float(patches.lesson_loss(worse, taught)) == pytest.approx(2, abs=1e-3)

@@ -14,18 +14,27 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw
 
-from workbench.presets.embedded.shapes.scene import COLOURS, SHAPES, SIZES, TEXTURES, Scene
+from workbench.presets.embedded.shapes.scene import (
+    COLOURS,
+    MOST_THINGS,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+    Scene,
+)
 
 WORDS = {"shape": SHAPES, "colour": COLOURS, "size": SIZES, "texture": TEXTURES}
-CLASSES = tuple(len(words) + 1 for words in WORDS.values())  # 0: nothing there
+# The words, and which thing from the left it is. 0: nothing there.
+CLASSES = (*(len(words) + 1 for words in WORDS.values()), MOST_THINGS + 1)
 OUTPUTS = sum(CLASSES) + 4
 _LEAST = 6  # pixels of a patch that a thing covers, to be named
 _EMPTY_WEIGHT, _EDGE_WEIGHT = 0.2, 1.0
 
 
 class Patches(NamedTuple):
-    """Lessons of N pictures of P patches: words, int32 (N, P, 4), as places in `WORDS` from 1 on
-    or 0; edges of the box, float32 (N, P, 4), as patches from the middle of the patch."""
+    """Lessons of N pictures of P patches: words, int32 (N, P, 5), as places in `WORDS` from 1 on
+    or 0, and the place of the thing from left to right; edges of its box, float32 (N, P, 4), as
+    patches from the middle of the picture."""
 
     words: np.ndarray
     edges: np.ndarray
@@ -40,15 +49,12 @@ def _lesson(scene: Scene, side: int, patch: int) -> tuple[np.ndarray, np.ndarray
     count = side // patch
     cover = np.stack([_cover(scene, number, side, patch) for number in range(len(scene.things))])
     most = np.where(cover.max(0) >= _LEAST, cover.argmax(0) + 1, 0)  # 0: the ground
-    words = [(0, 0, 0, 0)] + [
-        tuple(names.index(getattr(thing, part)) + 1 for part, names in WORDS.items())
-        for thing in scene.things
+    words = [(0,) * len(CLASSES)] + [
+        (*(names.index(getattr(thing, part)) + 1 for part, names in WORDS.items()), place + 1)
+        for place, thing in enumerate(scene.things)
     ]
-    boxes = np.array([(0.0,) * 4] + [thing.box for thing in scene.things], np.float32)
-    middles = np.arange(count, dtype=np.float32) + 0.5
-    down, right = (axis.ravel() for axis in np.meshgrid(middles, middles, indexing="ij"))
-    edges = boxes[most] * count - np.stack([down, right, down, right], -1)
-    return np.array(words, np.int32)[most], edges.astype(np.float32)
+    boxes = np.array([(0.5,) * 4] + [thing.box for thing in scene.things], np.float32)
+    return np.array(words, np.int32)[most], (boxes[most] - 0.5) * count
 
 
 def _cover(scene: Scene, number: int, side: int, patch: int) -> np.ndarray:

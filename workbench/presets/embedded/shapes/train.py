@@ -52,9 +52,9 @@ SHAPE = {
     "vit_intermediate_dim": 384,
 }
 PICTURES, LOOKS = 40, 80  # a batch of all lessons, and of the image encoder's alone
-LOOKING = 0.22  # of the time, for the image encoder alone
+LOOKING = 0.35  # of the time, for the image encoder alone
 COUNTS = (3, 5, 4, 4)  # weights of one to four things in a picture
-WARMUP, DECAY = 60, 0.7
+WARMUP, DECAY = 60, 0.62
 PATCH_WEIGHT = 0.5
 CHECKPOINT_SECONDS = 120
 TOKENIZER_FILE = "vocabulary.spm"
