@@ -12,10 +12,14 @@ from tiny import GOLDENS, whole_logits
 
 import workbench as wb
 
+OTHER_INPUTS = (  # not text alone: tests of their own have these
+    *("bart", "bert_classifier", "t5gemma", "moonshine"),
+    *("gemma3_vision", "paligemma", "paligemma2"),
+)
 FOLDERS = sorted(
     path.name
     for path in (GOLDENS / "hf").iterdir()
-    if path.is_dir() and path.name not in ("bart", "bert_classifier", "t5gemma")
+    if path.is_dir() and path.name not in OTHER_INPUTS
 )
 LENGTH = 24  # beyond every window
 PADDED = 64  # what `whole_logits` pads to, which chooses the factors of longrope

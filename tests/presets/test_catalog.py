@@ -118,7 +118,7 @@ def test_classes_list_the_presets_they_load():
     gemma = wb.models.GemmaCausalLM.presets
     assert {"stories_tiny_en", "gemma2_2b_en", "gpt2_base_en"} <= set(causal)
     assert set(gemma) < set(causal) and "gpt2_base_en" not in gemma
-    assert "gemma3_4b" not in causal, "there is no class that reads its images"
+    assert "gemma3_4b" in causal
     assert gemma["gemma_2b_en"]["kaggle_handle"].startswith("kaggle://keras/gemma/")
     assert gemma["gemma_2b_en"]["metadata"]["params"] == 2_506_172_416
     assert set(wb.models.GemmaBackbone.presets) == set(gemma)

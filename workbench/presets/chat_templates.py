@@ -11,7 +11,7 @@ _OF_FAMILY = {
     "CodeGemma": "gemma",
     "Gemma": "gemma",
     "Gemma 2": "gemma",
-    "Gemma 3": "gemma",
+    "Gemma 3": "gemma3",
     "Llama 2": "llama2",
     "Llama 3": "llama3",
     "Llama 3.1": "llama3",

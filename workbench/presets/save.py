@@ -81,7 +81,7 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
         return
     values = weight_values(plan.backbone)
     size = sum(math.prod(v.shape) * jnp.dtype(v.dtype).itemsize for v in plan.backbone.weights)
-    arguments = plan.objects[CONFIG]["config"]
+    arguments = plan.backbone.arguments
     family = family_of(type(plan.backbone))
     rules = expand(rules_for(family.keras_hub_rules, arguments), repeats(arguments))
     rules |= _rules_of_integers(rules, plan.backbone)

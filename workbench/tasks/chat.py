@@ -11,11 +11,12 @@ from workbench.errors import PromptError, WorkbenchError
 from workbench.generation.events import Done, Event, Token
 from workbench.generation.jobs import Turn
 from workbench.generation.prefix import Prefix
+from workbench.tasks.image_chat import Content, check_content, content_text
 
 if TYPE_CHECKING:
     from workbench.tasks.causal_lm import CausalLM
 
-Message = dict[str, str]
+Message = dict[str, Any]
 End = Literal["cancelled", "failed"]
 
 
@@ -53,11 +54,12 @@ class Chat:
         self._prefix = Prefix()
         self._writing = threading.Lock()
 
-    def send(self, text: str, **settings: Any) -> str:
+    def send(self, text: Content, **settings: Any) -> str:
         """Say something and wait for the reply.
 
         Args:
-            text: the user's message.
+            text: the user's message; parts of text and pictures for a model that reads pictures,
+                as `lm.chat` takes them. Such a conversation is read from its start every time.
             settings: those of `lm.stream_chat`.
 
         Returns:
@@ -69,7 +71,7 @@ class Chat:
         """
         return self.turn(text).run(**settings)
 
-    def stream(self, text: str, **settings: Any) -> Iterator[Event]:
+    def stream(self, text: Content, **settings: Any) -> Iterator[Event]:
         """Say something and yield the events of the reply, as `lm.stream` does.
 
         Closing the iterator cancels: what has been written is kept as a message marked
@@ -85,7 +87,7 @@ class Chat:
         """
         return self.turn().run(**settings)
 
-    def edit(self, index: int, text: str, **settings: Any) -> str:
+    def edit(self, index: int, text: Content, **settings: Any) -> str:
         """Change a message of the user; it is answered anew, and all later turns are dropped.
 
         Args:
@@ -98,7 +100,7 @@ class Chat:
         """
         return self.turn(text, at=index).run(**settings)
 
-    def turn(self, text: str | None = None, at: int | None = None) -> ChatTurn:
+    def turn(self, text: Content | None = None, at: int | None = None) -> ChatTurn:
         """A reply to be written, by itself or by a `GenerationJob`. Nothing changes until it runs.
 
         Args:
@@ -107,10 +109,9 @@ class Chat:
             at: the place in `messages` of the message that changes.
 
         Raises:
-            PromptError: there is no such message, or `text` is not a string.
+            PromptError: there is no such message, or `text` is neither a string nor parts.
         """
-        if text is not None and not isinstance(text, str):
-            raise PromptError(f"message: expected a string, got {type(text).__name__}")
+        text = None if text is None else check_content(text)
         users = [i for i, message in enumerate(self.messages) if message["role"] == "user"]
         if at is None and text is not None:
             return ChatTurn(self, text, len(self.messages))
@@ -123,7 +124,7 @@ class Chat:
         return ChatTurn(self, said, place)
 
     def __repr__(self) -> str:
-        lines = [f"{m['role']}: {m['content']}" for m in _prompt(self)]
+        lines = [f"{m['role']}: {content_text(m['content'])}" for m in _prompt(self)]
         return "\n".join(["Chat", *lines])
 
     def clear(self) -> None:
@@ -156,7 +157,7 @@ class Chat:
 class ChatTurn(Turn):
     """One reply of a `Chat`, to be written once. Made by `Chat.turn`."""
 
-    def __init__(self, chat: Chat, text: str, place: int) -> None:
+    def __init__(self, chat: Chat, text: Content, place: int) -> None:
         self._chat, self._text, self._place = chat, text, place
         self._prompt: list[Message] = []
         self._arguments: Mapping[str, Any] | None = None
@@ -225,8 +226,8 @@ class _Reply:
         return {**_message("assistant", text), "end": self.end} if text else None
 
 
-def _message(role: str, text: str) -> Message:
-    return {"role": role, "content": text}
+def _message(role: str, content: Content) -> Message:
+    return {"role": role, "content": content}
 
 
 def _prompt(chat: Chat) -> list[Message]:

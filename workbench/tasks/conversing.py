@@ -49,7 +49,9 @@ class Converses:
         tokens stay words. `workbench.Chat` keeps a conversation and reads only what is new.
 
         Args:
-            messages: a string, or a list of `{"role": ..., "content": ...}`.
+            messages: a string, or a list of `{"role": ..., "content": ...}`. Of a model that reads
+                pictures the content may come in parts, `{"type": "text", "text": ...}` and
+                `{"type": "image", "image": ...}`.
             max_length: tokens that prompt and reply may have together.
             stop_token_ids: as `generate`; "auto" ends at the end of the model's turn.
             max_new_tokens: tokens to add at most; 512 where neither limit is given.
@@ -134,8 +136,17 @@ class Converses:
         max_new_tokens: int | None,
         **settings: Any,
     ) -> Request:
-        ids = self._reader().chat_ids(messages, template_arguments)
         if max_length is None and max_new_tokens is None:
             max_new_tokens = USUAL_REPLY
         lengths = {"max_length": max_length, "max_new_tokens": max_new_tokens}
-        return self._prompt_request([ids], **lengths, **settings)
+        return self._messages_request(messages, template_arguments, **lengths, **settings)
+
+    def _messages_request(
+        self,
+        messages: str | Sequence[Mapping[str, Any]],
+        template_arguments: Mapping[str, Any] | None,
+        **settings: Any,
+    ) -> Request:
+        """The request for a conversation."""
+        ids = self._reader().chat_ids(messages, template_arguments)
+        return self._prompt_request([ids], **settings)

@@ -112,7 +112,7 @@ class ImageTextLM(CausalLM):
             return made[0] if single else made
         ids, mask = check_arrays(inputs)
         places = self._image_places(inputs, np.atleast_2d(ids).shape)
-        pictures = self._image_arrays(inputs.get(IMAGES), len(places))
+        pictures = self._image_arrays(inputs.get(IMAGES), places)
 
         def request(rows: list[int], prompts: list[np.ndarray]) -> Request:
             readings = [
@@ -133,8 +133,10 @@ class ImageTextLM(CausalLM):
         """Where pictures stand in given ids, bool (B, L)."""
         return np.zeros(shape, bool)
 
-    def _image_arrays(self, images: Any, rows: int) -> list[list[np.ndarray]]:
-        """The pictures of each row, given as (B, height, width, 3) or as one for all rows."""
+    def _image_arrays(self, images: Any, places: np.ndarray) -> list[list[np.ndarray]]:
+        """The pictures of each row, given as (B, height, width, 3) or as one for all rows; they
+        stand at `places` (B, L) of the ids."""
+        rows = len(places)
         size = (*self.backbone.images.vision.image_size, 3)
         array = np.asarray([] if images is None else images, np.float32)
         if array.shape == size:
@@ -166,6 +168,15 @@ class ImageTextLM(CausalLM):
         reader = self._reader()
         readings = [reader.reading(prompt, row) for row, prompt in enumerate(texts)]
         return self._readings_request(readings, max_length=self._length(max_length), **settings)
+
+    def _messages_request(
+        self,
+        messages: str | Sequence[Mapping[str, Any]],
+        template_arguments: Mapping[str, Any] | None,
+        **settings: Any,
+    ) -> Request:
+        reading = self._reader().chat_reading(messages, template_arguments)
+        return self._readings_request([reading], **settings)
 
     def _length(self, max_length: int | None) -> int:
         return self.max_length if max_length is None else max_length

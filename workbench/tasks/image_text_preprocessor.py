@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.errors import PromptError, SettingError
 from workbench.images import ImageConverter
+from workbench.tasks.image_chat import image_messages
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
 
@@ -78,6 +79,22 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
             PromptError: its pictures do not go with its text.
             ImageError: a picture cannot be read.
         """
+
+    def chat_reading(
+        self,
+        messages: str | Sequence[Mapping[str, Any]],
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> Reading:
+        """What the decoder reads of a conversation; here, one without pictures.
+
+        Raises:
+            PromptError, ChatTemplateError: as `chat_ids`, or the messages hold pictures.
+        """
+        plain, pictures = image_messages(messages)
+        if pictures:
+            raise PromptError("messages: expected no pictures, which this model knows no chat for")
+        ids = self.chat_ids(plain, template_arguments)
+        return Reading(ids, [False] * len(ids), [])
 
     def prompts_of(self, x: Any) -> tuple[list[ImagePrompt], bool]:
         """The prompts of a dict of `images`, `prompts` (or `text`) and `responses`, and whether

@@ -11,7 +11,7 @@ text puts one at the cut.) For messages without such words the ids are those of 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -139,15 +139,22 @@ class ChatTemplate:
         messages: str | Sequence[Message],
         tokenizer: Tokenizer,
         arguments: Mapping[str, Any] | None = None,
+        marks: frozenset[str] = frozenset(),
+        expand: Callable[[str], str] = str,
     ) -> list[int]:
         """The token ids of `text`, with no word of a message read as a control token.
+
+        Args:
+            messages, tokenizer, arguments: as `text`.
+            marks: more control tokens, such as what stands for a picture.
+            expand: makes of the text what is tokenised; a mark in it is the template's.
 
         Raises:
             PromptError, ChatTemplateError: as `text`.
         """
-        control = tokenizer.control_tokens(self.source)
+        control = tokenizer.control_tokens(self.source) | marks
         safe = cut_tokens(check_messages(messages), control)
-        rendered = self._render(safe, tokenizer, arguments)
+        rendered = expand(self._render(safe, tokenizer, arguments))
         parts = (part for part in rendered.split(CUT) if part)
         return [token for part in parts for token in tokenizer.tokenize_marked(part, control)]
 

@@ -32,6 +32,31 @@ GEMMA = (
 """
 )
 
+# Gemma 3's messages may come in parts, a picture being a mark among the words.
+GEMMA3 = (
+    """\
+{%- macro said(content) -%}
+{%- if content is string -%}
+{{- content | trim -}}
+{%- else -%}
+{%- for part in content -%}
+{{- '<start_of_image>' if part.type == 'image' else part.text | trim -}}
+{%- endfor -%}
+{%- endif -%}
+{%- endmacro -%}
+"""
+    + _SYSTEM_APART.replace("messages[0].content | trim", "said(messages[0].content)")
+    + "{{ bos_token }}{% for message in turns %}"
+    + _ALTERNATE
+    + """\
+{{- '<start_of_turn>' + ('model' if message.role == 'assistant' else 'user') + '\\n' -}}
+{{- system + '\\n\\n' if loop.first and system -}}
+{{- said(message.content) + '<end_of_turn>\\n' -}}
+{% endfor %}
+{{- '<start_of_turn>model\\n' if add_generation_prompt -}}
+"""
+)
+
 LLAMA2 = (
     _SYSTEM_APART
     + "{% for message in turns %}"
@@ -153,6 +178,7 @@ QWEN3 = """\
 
 BUILT_IN = {
     "gemma": GEMMA,
+    "gemma3": GEMMA3,
     "llama2": LLAMA2,
     "llama3": LLAMA3,
     "mistral": MISTRAL,
@@ -170,8 +196,8 @@ def built_in_chat_template(name: str) -> str:
     """The text of a chat template that comes with the workbench.
 
     Args:
-        name: "gemma", "llama2", "llama3", "mistral" (0.1 and 0.2, and Mixtral), "mistral_v3",
-            "vicuna", "phi3", "chatml", "qwen1.5", "qwen2.5" or "qwen3".
+        name: "gemma", "gemma3" (with pictures), "llama2", "llama3", "mistral" (0.1 and 0.2, and
+            Mixtral), "mistral_v3", "vicuna", "phi3", "chatml", "qwen1.5", "qwen2.5" or "qwen3".
 
     Raises:
         SettingError: there is none of that name.

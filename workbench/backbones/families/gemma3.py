@@ -1,37 +1,48 @@
-"""Gemma 3, text: Gemma 2 without caps, with a norm on every head of queries and keys, five
-windowed layers to each full one, and a rotary base for either kind.
+"""Gemma 3: Gemma 2 without caps, with a norm on every head of queries and keys, five windowed
+layers to each full one, a rotary base for either kind, and in the larger models pictures anywhere
+in the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
-from workbench.backbones.decoder import Decoder
-from workbench.backbones.families import gemma
-from workbench.backbones.families.qwen3 import HEAD_NORMS
-from workbench.backbones.families.shared_rules import OURS
-from workbench.backbones.weights import Rule
-from workbench.errors import PresetError, SettingError
+from workbench.backbones.families import gemma, gemma3_files
+from workbench.backbones.families.gemma3_files import GLOBAL_WAVELENGTH, LOCAL_WAVELENGTH
+from workbench.backbones.families.gemma3_preprocessor import (
+    Gemma3CausalLMPreprocessor,
+    Gemma3Tokenizer,
+)
+from workbench.backbones.families.gemma3_vision import (
+    Gemma3ImageConverter,
+    Gemma3VisionEncoder,
+    image_prefix,
+)
+from workbench.backbones.image_text import ImageTextDecoder
+from workbench.errors import PromptError, SettingError
 from workbench.presets.formats import gguf_configs
-from workbench.presets.formats.settings import Settings
 from workbench.presets.registry import Family
-from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
-from workbench.tokenizers import SentencePieceTokenizer, Tokenizer
-
-LOCAL_WAVELENGTH, GLOBAL_WAVELENGTH = 10_000.0, 1_000_000.0
+from workbench.tasks.image_text import ImageTextLM
 
 
-class Gemma3Backbone(Decoder):
-    """A Gemma 3 text decoder (Gemma Team 2025), with KerasHub's arguments.
+class Gemma3Backbone(ImageTextDecoder):
+    """A Gemma 3 decoder (Gemma Team 2025), with KerasHub's arguments.
+
+    Inputs: `token_ids` int32 (B, T) and `padding_mask` (B, T), true or nonzero at real tokens; with
+    a vision encoder also `images` (B, pictures, image_size, image_size, 3) in [-1, 1] and
+    `vision_mask` (B, T), true or nonzero where the vectors of a row's pictures stand, in order.
+    Rows with fewer pictures are filled up with any. KerasHub's `vision_indices`, the same places as
+    numbers, may be there too. Output: hidden states (B, T, hidden_dim).
 
     Args:
         vocabulary_size: rows of the token table.
-        image_size: kept for KerasHub's files; a text model has no images.
+        image_size: height and width of a picture, in pixels; a text model has none.
         num_layers: number of blocks.
         num_query_heads: attention heads.
         num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
@@ -50,7 +61,7 @@ class Gemma3Backbone(Decoder):
         sliding_window_size: keys a query sees there, itself included.
         local_rope_scaling_factor: positions of windowed layers are divided by it.
         global_rope_scaling_factor: positions of the other layers are divided by it.
-        vision_encoder: None; models with one are not supported yet.
+        vision_encoder: settings of the image encoder; None for a model that reads text only.
         layer_norm_epsilon: epsilon of every norm.
         use_bidirectional_attention: False; embedding models are not supported.
         dropout: rate after each branch in training.
@@ -59,12 +70,17 @@ class Gemma3Backbone(Decoder):
         dtype: Keras dtype policy.
         query_pre_attn_scalar: scale scores by this ** -0.5, whatever query_head_dim_normalize
             says. Not an argument of KerasHub's.
+        image_token_ids: the ids before, after and in the places of a picture, which Transformers'
+            files say; None for those of all releases. Not an argument of KerasHub's.
 
     Raises:
         SettingError: an argument is impossible or not supported.
     """
 
-    own_arguments: ClassVar[dict[str, Any]] = {"query_pre_attn_scalar": None}
+    own_arguments: ClassVar[dict[str, Any]] = {
+        "query_pre_attn_scalar": None,
+        "image_token_ids": None,
+    }
 
     @keeps_arguments
     def __init__(
@@ -87,7 +103,7 @@ class Gemma3Backbone(Decoder):
         sliding_window_size: int = 1024,
         local_rope_scaling_factor: float = 1.0,
         global_rope_scaling_factor: float = 1.0,
-        vision_encoder: None = None,
+        vision_encoder: Gemma3VisionEncoder | None = None,
         layer_norm_epsilon: float = 1e-6,
         use_bidirectional_attention: bool = False,
         dropout: float = 0,
@@ -96,10 +112,10 @@ class Gemma3Backbone(Decoder):
         embedding_dim: None = None,
         dtype: Any = None,
         query_pre_attn_scalar: float | None = None,
+        image_token_ids: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         _refuse(
-            vision_encoder=vision_encoder,
             use_bidirectional_attention=use_bidirectional_attention,
             is_embedding_model=is_embedding_model,
             pooling_intermediate_dim=pooling_intermediate_dim,
@@ -140,182 +156,114 @@ class Gemma3Backbone(Decoder):
                 final_soft_cap=final_logit_soft_cap,
                 dropout=dropout,
             ),
+            image_prefix(vision_encoder, image_size, hidden_dim),
             dtype=dtype,
             **kwargs,
         )
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The hidden states; `vision_indices` may be among the inputs."""
+        return super().__call__(without_indices(inputs), *args, **kwargs)
 
 
 def _refuse(**settings: Any) -> None:
     for name, value in settings.items():
         if value:
             raise SettingError(
-                f"Gemma 3: {name}: only text decoders are supported: expected None or "
+                f"Gemma 3: {name}: embedding models are not supported: expected None or "
                 f"False, got {type(value).__name__}"
             )
 
 
-class Gemma3Tokenizer(SentencePieceTokenizer):
-    """Gemma 3's SentencePiece tokenizer; a chat's turn ends with `<end_of_turn>`.
+def without_indices(inputs: Any) -> Any:
+    """Inputs without KerasHub's `vision_indices`, which say what `vision_mask` says.
 
-    `has_vision_tokens` is kept for KerasHub's files: whether the vocabulary has those of images.
+    Raises:
+        PromptError: they say something else.
     """
-
-    start_token = "<bos>"
-    end_token = "<eos>"
-    pad_token = "<pad>"
-    extra_stop_tokens = ("<end_of_turn>",)
-
-    def __init__(self, *args: Any, has_vision_tokens: bool = True, **kwargs: Any) -> None:
-        self.has_vision_tokens = has_vision_tokens
-        super().__init__(*args, **kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "has_vision_tokens": self.has_vision_tokens}
+    if not isinstance(inputs, Mapping) or "vision_indices" not in inputs:
+        return inputs
+    rest = {name: value for name, value in inputs.items() if name != "vision_indices"}
+    places = rest.get("vision_mask")
+    if isinstance(places, np.ndarray):
+        _check_indices(np.atleast_2d(np.asarray(inputs["vision_indices"])), np.atleast_2d(places))
+    return rest
 
 
-class Gemma3CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Gemma 3's ids and back.
+def _check_indices(indices: np.ndarray, places: np.ndarray) -> None:
+    for row, (given, mask) in enumerate(zip(indices, places, strict=True)):
+        expected = np.flatnonzero(mask)
+        fits = np.array_equal(given[: len(expected)], expected)
+        if not fits or np.any(given[len(expected) :]):
+            raise PromptError(
+                f"inputs: row {row}: vision_indices: expected the places of vision_mask, then 0"
+            )
 
-    `image_converter` is None; it and the two numbers about images are kept for KerasHub's files.
+
+class Gemma3CausalLM(ImageTextLM):
+    """Gemma 3 as a language model of text and, with an image encoder, pictures; samples greedily
+    unless told otherwise.
+
+    Prompts are strings, or `{"images": ..., "prompts": ...}`: a picture goes where its prompt says
+    `<start_of_image>`, and in front of a prompt that says it nowhere. Several pictures of a prompt
+    are a list. Without a preprocessor `generate` takes `images` (B, pictures, height, width, 3),
+    scaled as the model reads them, `vision_mask`, `token_ids` and `padding_mask` (B, L).
+
+    Example:
+        >>> lm = workbench.models.CausalLM.from_preset("gemma3_instruct_4b")
+        >>> lm.chat([{"role": "user", "content": [
+        ...     {"type": "image", "image": "cat.jpg"}, {"type": "text", "text": "What is this?"}]}])
     """
-
-    tokenizer_cls = Gemma3Tokenizer
-
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        image_converter: None = None,
-        sequence_length: int = 1024,
-        add_start_token: bool = True,
-        add_end_token: bool = True,
-        max_images_per_prompt: int = 2,
-        num_vision_tokens_per_image: int = 256,
-        **kwargs: Any,
-    ) -> None:
-        _refuse(image_converter=image_converter)
-        super().__init__(tokenizer, sequence_length, add_start_token, add_end_token, **kwargs)
-        self.max_images_per_prompt = max_images_per_prompt
-        self.num_vision_tokens_per_image = num_vision_tokens_per_image
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments without the tokenizer."""
-        return {
-            **super().get_config(),
-            "image_converter": None,
-            "max_images_per_prompt": self.max_images_per_prompt,
-            "num_vision_tokens_per_image": self.num_vision_tokens_per_image,
-        }
-
-
-class Gemma3CausalLM(CausalLM):
-    """Gemma 3 as a causal language model; samples greedily unless told otherwise."""
 
     backbone_cls = Gemma3Backbone
     preprocessor_cls = Gemma3CausalLMPreprocessor
     default_sampler = "greedy"
 
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logits; `vision_indices` may be among the inputs."""
+        return super().__call__(without_indices(inputs), *args, **kwargs)
 
-_HUB = "layers/gemma3_decoder_block{_i}/"
+    def _image_places(self, inputs: Mapping[str, Any], shape: tuple[int, int]) -> np.ndarray:
+        places = np.zeros(shape, bool)
+        if "vision_mask" in inputs:
+            places = np.atleast_2d(np.asarray(inputs["vision_mask"])).astype(bool)
+            without_indices({**inputs, "vision_mask": places})
+        if places.shape != shape:
+            raise PromptError(
+                f"generate: inputs: vision_mask: expected shape {shape}, got {places.shape}"
+            )
+        return places
 
-KERAS_HUB_RULES = (
-    *(
-        Rule(rule.ours, rule.names[0].replace("gemma_decoder", "gemma3_decoder"), rule.layout)
-        for rule in gemma.KERAS_HUB_RULES
-    ),
-    *(
-        Rule(f"{OURS}attention/{kind}_norm/scale", f"{_HUB}attention/{kind}_norm/vars/0")
-        for kind in ("query", "key")
-    ),
-)
-
-
-def _kinds(num_layers: Any) -> list[str]:
-    count = config.layer_count("config.json", num_layers)
-    return ["full_attention" if (i + 1) % 6 == 0 else "sliding_attention" for i in range(count)]
-
-
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
-    settings.expect("layer_types", _kinds(arguments["num_layers"]))
-    local, everywhere = _ropes(settings)
-    return {
-        **gemma.scale_arguments(settings.take("query_pre_attn_scalar"), arguments),
-        **{ours: settings.take(theirs, None) for theirs, ours in gemma.CAPPED.items()},
-        "image_size": None,
-        "use_post_ffw_norm": True,
-        "use_post_attention_norm": True,
-        "use_sliding_window_attention": True,
-        "local_rope_scaling_factor": local.get("factor", 1.0),
-        "global_rope_scaling_factor": everywhere.get("factor", 1.0),
-    }
+    def _image_arrays(self, images: Any, places: np.ndarray) -> list[list[np.ndarray]]:
+        """As many pictures of each row as its places are for, of (B, pictures, height, width, 3),
+        or (pictures, height, width, 3) for one row."""
+        if images is None or self.backbone.images is None:
+            return [[] for _ in places]
+        prefix = self.backbone.images
+        array = np.asarray(images, np.float32)
+        array = array[None] if array.ndim == 4 else array
+        size = (*prefix.vision.image_size, 3)
+        if array.ndim != 5 or len(array) != len(places) or array.shape[2:] != size:
+            raise PromptError(
+                f"generate: inputs: images: expected shape {(len(places), 'pictures', *size)}, "
+                f"got {array.shape}"
+            )
+        counts = places.sum(axis=1) // prefix.tokens
+        return [list(row[:count]) for row, count in zip(array, counts, strict=True)]
 
 
-def _ropes(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Rotary settings of windowed and of full layers, from files of either generation."""
-    both = settings.take("rope_parameters", {})
-    if both:
-        local, everywhere = (
-            Settings({"rope_parameters": both.get(kind)})
-            for kind in ("sliding_attention", "full_attention")
-        )
-    else:
-        local = Settings({"rope_theta": settings.take("rope_local_base_freq", None)})
-        everywhere = settings
-    found = local.rope(LOCAL_WAVELENGTH), everywhere.rope(GLOBAL_WAVELENGTH)
-    for rope, theta in zip(found, (LOCAL_WAVELENGTH, GLOBAL_WAVELENGTH), strict=True):
-        if rope["rope_theta"] != theta:
-            raise PresetError.at("config.json", "rope_theta", theta, rope["rope_theta"])
-    return found
-
-
-def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    factor = arguments["global_rope_scaling_factor"]
-    scaling = None if factor == 1 else {"rope_type": "linear", "factor": factor}
-    return {
-        "layer_types": _kinds(arguments["num_layers"]),
-        "query_pre_attn_scalar": gemma.scores_width(arguments),
-        **{theirs: arguments[ours] for theirs, ours in gemma.CAPPED.items()},
-        "rope_local_base_freq": LOCAL_WAVELENGTH,
-        "rope_theta": GLOBAL_WAVELENGTH,
-        "rope_scaling": scaling,
-    }
-
-
-def _is_release(arguments: Mapping[str, Any]) -> bool:
-    """Whether a backbone has what all releases have, which Transformers takes for granted."""
-    switches = ("query_key_norm", "post_ffw_norm", "post_attention_norm")
-    normed = all(arguments[f"use_{name}"] for name in switches)
-    return normed and arguments["use_sliding_window_attention"]
-
+_SHARED = {
+    "name": "gemma3",
+    "backbone": Gemma3Backbone,
+    "tokenizer": Gemma3Tokenizer,
+    "preprocessor": Gemma3CausalLMPreprocessor,
+    "causal_lm": Gemma3CausalLM,
+    "parts": {"vision_encoder": Gemma3VisionEncoder},
+    "converters": {"image_converter": Gemma3ImageConverter},
+    "keras_hub_rules": gemma3_files.keras_hub_rules,
+}
 
 FAMILIES = (
-    Family(
-        name="gemma3",
-        backbone=Gemma3Backbone,
-        tokenizer=Gemma3Tokenizer,
-        preprocessor=Gemma3CausalLMPreprocessor,
-        causal_lm=Gemma3CausalLM,
-        keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.GEMMA3,
-        transformers=replace(
-            gemma.FORMAT_2,
-            model_type="gemma3_text",
-            architecture="Gemma3ForCausalLM",
-            rules=(*gemma.TRANSFORMERS_RULES_2, *HEAD_NORMS),
-            keys={
-                **gemma.KEYS,
-                "intermediate_size": "intermediate_dim",
-                "sliding_window": "sliding_window_size",
-            },
-            fixed={**gemma.FORMAT_2.fixed, "attention_bias": (False,)},
-            read=_read,
-            write=_write,
-            writes=_is_release,
-            harmless=(
-                *gemma.FORMAT_2.harmless,
-                "_sliding_window_pattern",
-                "sliding_window_pattern",
-            ),
-        ),
-    ),
+    Family(transformers=gemma3_files.TEXT, gguf=gguf_configs.GEMMA3, **_SHARED),
+    Family(transformers=gemma3_files.VISION, **_SHARED),
 )

@@ -1,0 +1,75 @@
+"""Messages with pictures: `{"type": "image", "image": ...}` among the parts of their content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.errors import PromptError
+from workbench.tokenizers.chat import check_messages
+
+Content = str | Sequence[Mapping[str, Any]]
+"""What a message says: a text, or parts of text and pictures in their order."""
+
+
+def image_messages(
+    messages: str | Sequence[Mapping[str, Any]],
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Messages for a template, with `{"type": "image"}` for each picture, and the pictures in
+    their order.
+
+    Raises:
+        PromptError: the messages are no messages, or a part holds no picture.
+    """
+    pictures: list[Any] = []
+    plain = [
+        {**message, "content": _without_pictures(message.get("content"), index, pictures)}
+        for index, message in enumerate(check_messages(messages))
+    ]
+    return plain, pictures
+
+
+def check_content(content: Content) -> Content:
+    """What a user says in a turn, as given.
+
+    Raises:
+        PromptError: it is neither a text nor parts of texts and pictures.
+    """
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Sequence) or isinstance(content, bytes) or not content:
+        raise PromptError(
+            f"message: expected a string or parts of content, got {type(content).__name__}"
+        )
+    image_messages([{"role": "user", "content": content}])
+    return [dict(part) for part in content]
+
+
+def content_text(content: Content) -> str:
+    """A message's text, `[picture]` standing for each picture."""
+    if isinstance(content, str):
+        return content
+    return " ".join("[picture]" if _is_image(part) else str(part.get("text")) for part in content)
+
+
+def _without_pictures(content: Any, index: int, pictures: list[Any]) -> Any:
+    if not isinstance(content, list | tuple):
+        return content
+    return [_without_picture(part, f"messages[{index}]", pictures) for part in content]
+
+
+def _without_picture(part: Any, where: str, pictures: list[Any]) -> Any:
+    if not isinstance(part, Mapping):
+        raise PromptError(f"{where}: content: expected parts with a type, got {str(part)[:80]!r}")
+    if not _is_image(part):
+        if part.get("type") == "text" and not isinstance(part.get("text"), str):
+            raise PromptError(f"{where}: content: expected a string as the text of a part")
+        return dict(part)
+    if part.get("image") is None:
+        raise PromptError(f"{where}: content: expected a picture under 'image', got none")
+    pictures.append(part["image"])
+    return {"type": "image"}
+
+
+def _is_image(part: Mapping[str, Any]) -> bool:
+    return part.get("type") == "image"
