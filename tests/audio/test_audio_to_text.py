@@ -235,8 +235,6 @@ def test_every_weight_of_the_encoder_learns(lm):
 
 def test_the_layout_map_covers_every_matrix(lm):
     mesh = keras.distribution.DeviceMesh((1, 1), ("batch", "model"), devices=jax.devices())
-        (1, 1), ("batch", "model"), keras.distribution.list_devices()[:1]
-    )
     layout = wb.models.MoonshineBackbone.get_layout_map(mesh)
     for weight in lm.backbone.weights:
         if weight.ndim > 1:
