@@ -13,7 +13,7 @@ from workbench.generation.jobs import needs_foreground
 from workbench.presets.load_job import LoadJob
 
 from .cells import owned
-from .conversation import refusal_of
+from .opening import open_panel
 from .pace import Throttle
 from .panel import Panel, page_source
 from .preset_rows import (
@@ -209,11 +209,10 @@ class BrowsePanel(Panel):
         if self.comm is None:  # closed while it loaded
             return
         with owned():
-            from .generate import GeneratePanel
-
-            self.below = GeneratePanel(model, chat=info.instruct and not refusal_of(model))
+            self.below = open_panel(model, info)
         with self.hold_sync():
-            self.loaded, self.opened = self.loading, self.below.model_id
+            self.loaded = self.loading
+            self.opened = "" if self.below is None else self.below.model_id
 
     def _close_below(self) -> None:
         if self.below is not None:

@@ -89,9 +89,7 @@ def needs_of(info: PresetInfo) -> dict[str, int]:
 
 def absence_of(info: PresetInfo) -> str:
     """Why a preset cannot be loaded by this version."""
-    if info.modality == "text":
-        return f"The family {info.family} is not here yet."
-    return f"{info.family} for {info.modality} is not here yet: this version loads text models."
+    return f"The family {info.family} is not here yet."
 
 
 def gate_of(info: PresetInfo) -> str:
