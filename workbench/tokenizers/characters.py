@@ -131,13 +131,17 @@ class CharacterTokenizer(Tokenizer):
         self.set_vocabulary(Path(dir_path) / VOCABULARY)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor, without the vocabulary: that is in the assets."""
+        """The arguments of the constructor, without the vocabulary: that is in the assets.
+
+        KerasHub's class has no `sequence_length`, so it is written only where it is used.
+        """
         own = {
             "remove_whitespace": self.remove_whitespace,
             "normalize_unicode": self.normalize_unicode,
             "max_label_length": self.max_label_length,
         }
-        return super().get_config() | own
+        config = super().get_config() | own
+        return {k: v for k, v in config.items() if k != "sequence_length" or v is not None}
 
 
 def _lines(path: str | Path) -> list[str]:

@@ -1,0 +1,1 @@
+"""The makers of `words_tiny`: pictures of words, training, measuring, publishing."""
