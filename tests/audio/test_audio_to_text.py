@@ -47,9 +47,11 @@ def wav(samples):
 def test_every_way_to_give_a_recording(lm, texts, tmp_path):
     path = tmp_path / "one.wav"
     path.write_bytes(wav(ONE))
-    given = (ONE, path, str(path), wav(ONE), {"audio": path}, {"audio": ONE, "rate": 16_000})
+    given = (ONE, path, str(path), wav(ONE), io.BytesIO(wav(ONE)), ONE.tolist())
     for audio in given:
-        assert lm.generate(audio, max_new_tokens=8) == texts[0]
+        assert lm.generate({"audio": audio}, max_new_tokens=8) == texts[0]
+    for alone in (ONE, path, {"audio": ONE, "rate": 16_000}):
+        assert lm.generate(alone, max_new_tokens=8) == texts[0]
 
 
 def test_several_recordings_are_each_as_alone(lm, texts):

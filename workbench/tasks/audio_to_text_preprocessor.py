@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -193,13 +194,11 @@ def recordings_of(x: Any) -> tuple[list[Recording], bool]:
 
 
 def _sounds(audio: Any) -> tuple[list[Any], bool]:
-    if isinstance(audio, str | Path | bytes | bytearray | memoryview):
+    if isinstance(audio, str | Path | bytes | bytearray | memoryview | io.IOBase):
         return [audio], True
     if isinstance(audio, list | tuple):
         if len(audio) and isinstance(audio[0], int | float | np.number):
             return [np.asarray(audio)], True
         return list(audio), False
-    if callable(getattr(type(audio), "read", None)):
-        return [audio], True
     array = np.asarray(audio)
     return ([array], True) if array.ndim < 2 else (list(array), False)

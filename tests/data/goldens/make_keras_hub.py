@@ -15,7 +15,8 @@ from pathlib import Path
 import keras_hub
 import numpy as np
 
-ELSEWHERE = ("bart", "bert_classifier", "t5gemma")  # `make_encoders.py` makes these
+# `make_encoders.py`, `make_moonshine.py` and `make_pali_gemma.py` make these.
+ELSEWHERE = ("bart", "bert_classifier", "moonshine", "pali_gemma", "pali_gemma2", "t5gemma")
 HERE = Path(__file__).parent / "keras_hub"
 TEXTS = [
     "the quick brown fox",
