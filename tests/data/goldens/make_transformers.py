@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-ELSEWHERE = ("bart", "bert_classifier", "t5gemma")  # `make_encoders.py` makes these
+# `make_encoders.py`, `make_moonshine.py` and `make_pali_gemma.py` make these.
+ELSEWHERE = ("bart", "bert_classifier", "moonshine", "paligemma", "paligemma2", "t5gemma")
 HERE = Path(__file__).parent / "hf"
 NEW_TOKENS = 12
 
