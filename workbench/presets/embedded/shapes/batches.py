@@ -19,7 +19,7 @@ from workbench.presets.embedded.shapes.scene import Scene, scenes
 
 IMAGE_SIDE, PATCH = 64, 8  # pixels of the picture the network sees, and of its patches
 # A caption and a detection are long, an answer is short: two lengths waste less padding.
-LONG, SHORT = 34, 14
+LONG, SHORT = 28, 14
 BILINEAR, SHRUNK = Image.Resampling.BILINEAR, 0.7
 
 
@@ -56,12 +56,11 @@ def batches(
     model: sentencepiece.SentencePieceProcessor,
     seed: int,
     size: int,
-    counts: tuple[int, ...],
     answers: int = 1,
 ) -> Iterator[Batch]:
     """Endless batches of a seed: `size` pictures, and of each a caption, a detection and
     `answers` answers."""
-    source, rng = scenes(seed, counts), Random(seed)
+    source, rng = scenes(seed), Random(seed)
     while True:
         shown = list(islice(source, size))
         asked = [language.question_turn(scene, rng) for _ in range(answers) for scene in shown]
@@ -73,11 +72,9 @@ def batches(
         )
 
 
-def picture_batches(
-    seed: int, size: int, counts: tuple[int, ...]
-) -> Iterator[tuple[np.ndarray, Patches]]:
+def picture_batches(seed: int, size: int) -> Iterator[tuple[np.ndarray, Patches]]:
     """Endless batches of pictures and what their patches show."""
-    source, rng = scenes(seed, counts), Random(seed)
+    source, rng = scenes(seed), Random(seed)
     while True:
         shown = list(islice(source, size))
         yield np.stack([pixels(s, rng) for s in shown]), lessons(shown, IMAGE_SIDE, PATCH)

@@ -1,4 +1,4 @@
-"""Scenes of one to four flat shapes: what is where, before it is drawn or spoken of.
+"""Scenes of one to three flat shapes: what is where, before it is drawn or spoken of.
 
 Lengths are shares of the picture's side; x grows to the right and y downwards.
 """
@@ -16,7 +16,7 @@ SHAPES = ("circle", "square", "triangle", "star", "heart")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "black")
 SIZES = ("small", "large")
 TEXTURES = ("plain", "striped", "dotted")
-MOST_THINGS = 4
+MOST_THINGS = 3
 
 # Ranges of hue (degrees), saturation and value that everybody calls by the name.
 _PAINT = {
@@ -31,7 +31,7 @@ _PAINT = {
 _RADII = {"small": (0.12, 0.14), "large": (0.185, 0.215)}
 _MARGIN = 0.015
 _APART = 0.96  # of the sum of two radii, at the least
-_COUNTS = (3, 5, 4, 4)  # weights of one to four things
+COUNTS = (3, 5, 5)  # weights of one, two and three things
 _TRIES = 40
 
 Colour = tuple[int, int, int]
@@ -128,8 +128,8 @@ _OUTLINES = {
 }
 
 
-def scenes(seed: int, counts: tuple[int, ...] = _COUNTS) -> Iterator[Scene]:
-    """Endless scenes of a seed; `counts` are the weights of one, two, three and four things."""
+def scenes(seed: int, counts: tuple[int, ...] = COUNTS) -> Iterator[Scene]:
+    """Endless scenes of a seed; `counts` are the weights of one, two and three things."""
     rng = Random(seed)
     while True:
         scene = random_scene(rng, rng.choices(range(1, MOST_THINGS + 1), counts)[0])

@@ -53,7 +53,6 @@ SHAPE = {
 }
 PICTURES, LOOKS = 40, 80  # a batch of all lessons, and of the image encoder's alone
 LOOKING = 0.35  # of the time, for the image encoder alone
-COUNTS = (3, 5, 4, 4)  # weights of one to four things in a picture
 WARMUP, DECAY = 60, 0.62
 PATCH_WEIGHT = 0.5
 CHECKPOINT_SECONDS = 120
@@ -178,10 +177,10 @@ class Training:
         """One step, of the image encoder alone or of everything; returns its loss."""
         seed, rate = TRAINING_SEED + step, rate_at(step, time_used)
         if time_used < LOOKING:
-            pictures, patches = next(picture_batches(seed, LOOKS, COUNTS))
+            pictures, patches = next(picture_batches(seed, LOOKS))
             done = self._look(self.variables, self.state, pictures, patches, rate)
         else:
-            batch = next(batches(self.tokenizer, seed, PICTURES, COUNTS))
+            batch = next(batches(self.tokenizer, seed, PICTURES))
             done = self._step(self.variables, self.state, batch, rate)
         self.variables, self.state, loss = done
         return float(loss)
