@@ -70,7 +70,8 @@ def export_to_transformers(
     with replacing(Path(folder).expanduser(), size + _ROOM) as new:
         ids = token_ids(None if preprocessor is None else preprocessor.tokenizer)
         ids |= {} if preprocessor is None else preprocessor.generation_ids()
-        _write_json(new / CONFIG, config | ids)
+        pictures = {} if preprocessor is None else preprocessor.picture_ids()
+        _write_json(new / CONFIG, config | ids | pictures)
         if preprocessor is not None:
             write_tokenizer(new, preprocessor, files.tokenizer_class)
             converted = files.write_preprocessor(preprocessor)

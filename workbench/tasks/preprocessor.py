@@ -62,6 +62,10 @@ class Preprocessor:
         """What Transformers' configs say of how a generated text begins, beside its start token."""
         return {}
 
+    def picture_ids(self) -> dict[str, int]:
+        """What Transformers' `config.json` calls the tokens of pictures, with their ids."""
+        return {}
+
     def save_to_preset(self, preset_dir: str) -> None:
         """Write the preprocessor and its tokenizer as a preset folder, all or nothing."""
         from workbench.presets.save import save_preset

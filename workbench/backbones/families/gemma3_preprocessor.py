@@ -119,6 +119,11 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
             return None
         return tuple(map(self.tokenizer.token_to_id, (START_OF_IMAGE, END_OF_IMAGE, self._place)))
 
+    def picture_ids(self) -> dict[str, int]:
+        """`image_token_ids` under Transformers' names."""
+        names = ("boi_token_index", "eoi_token_index", "image_token_index")
+        return dict(zip(names, self.image_token_ids or (), strict=False))
+
     def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
         """What the decoder reads of a prompt.
 
