@@ -2,6 +2,16 @@
 
 from .browse import BrowsePanel, browse
 from .generate import GeneratePanel, generate
+from .listen import ListenPanel, listen
 from .look import LookPanel, look
 
-__all__ = ["BrowsePanel", "GeneratePanel", "LookPanel", "browse", "generate", "look"]
+__all__ = [
+    "BrowsePanel",
+    "GeneratePanel",
+    "ListenPanel",
+    "LookPanel",
+    "browse",
+    "generate",
+    "listen",
+    "look",
+]

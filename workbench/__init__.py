@@ -18,6 +18,7 @@ _NAMES = {
     "GenerationJob": "workbench.generation.jobs",
     "browse": "workbench.widgets",
     "generate": "workbench.widgets",
+    "listen": "workbench.widgets",
     "look": "workbench.widgets",
 }
 

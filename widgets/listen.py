@@ -1,0 +1,333 @@
+"""The listen panel: a recording comes in, its text streams out, and both can be played together."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import traitlets
+
+from workbench.audio import AudioSource
+from workbench.errors import AudioError, PromptError, SettingError
+from workbench.tasks.transcription import Segment
+
+from . import settings as setting
+from .buffers import Parts, floats
+from .listen_runs import ListenRun, code_of
+from .model import check_model
+from .panel import page_source
+from .recordings import (
+    HIGHEST_PAGE_RATE,
+    MAX_UPLOAD_SECONDS,
+    Recording,
+    check_name,
+    clock_text,
+    from_page,
+    peaks,
+    read_recording,
+)
+from .run_panel import RunPanel
+
+HISTORY = 20  # runs
+DEFAULTS: setting.Settings = {**setting.DEFAULTS, "sampler": "greedy", "max_new_tokens": None}
+UNSAVED = "recording.wav"  # what the code calls a recording that has no file
+LOWEST_PAGE_RATE = 8_000
+_PRINTED_PEAKS = 200
+_SCRIPTS = (
+    *("dom", "chrome", "tokens", "status", "parts"),
+    *("clock", "wave", "player", "microphone", "sound_intake", "passages"),
+)
+
+
+class ListenPanel(RunPanel):
+    """Record, drop or choose a recording, read what the model hears, and play it along.
+
+    Args:
+        lm: A model that hears (`AudioToText`), or the handle of a preset, which is loaded in the
+            background.
+        audio: The recording: a path, bytes or an array, as for `audio.open_audio`, or a pair
+            `(array, rate)`.
+        **settings: `sampler` ("greedy", "random", "top_k", "top_p"), `temperature`, `top_k`,
+            `top_p`, `min_p`, `repetition_penalty`, `max_new_tokens`, `seed`. Without
+            `max_new_tokens` the length of the recording bounds the text.
+
+    Raises:
+        AudioError: The recording cannot be read.
+        SettingError: A setting is unknown or out of its range, or the model hears nothing.
+
+    All that a person does on the page can be done from Python, on the same object:
+
+    ```python
+    panel = wb.listen("digits_tiny", audio="three_one_four.wav")
+    panel.start()
+    panel.wait()
+    print(panel.text, panel.segments)
+    ```
+    """
+
+    _esm = page_source(*(f"{name}.js" for name in _SCRIPTS), "listen.js")
+    _css = page_source("panel.css", "generate.css", "listen.css")
+
+    max_new_tokens = traitlets.Any(None).tag(sync=True)
+    recording = traitlets.Dict().tag(sync=True)
+    page_rate = traitlets.Int(16_000).tag(sync=True)
+    longest = traitlets.Int(MAX_UPLOAD_SECONDS).tag(sync=True)
+    runs = traitlets.List().tag(sync=True)
+    code = traitlets.Unicode().tag(sync=True)
+
+    page_writes: ClassVar = {"show": setting.check_view}
+    commands: ClassVar = {
+        **RunPanel.commands,
+        "start": (),
+        "restore": ("run",),
+        "reset": (),
+        "audio": ("name", "rate", "part", "parts"),
+        "sound": ("recording",),
+        "remove": (),
+    }
+
+    def __init__(self, lm: Any, audio: Any = None, **settings: Any) -> None:
+        self._initial = {**DEFAULTS, **setting.check_all(settings)}
+        self._history: list[ListenRun] = []
+        self._upload = Parts(4 * MAX_UPLOAD_SECONDS * HIGHEST_PAGE_RATE)
+        self._recordings = 0
+        self._recording: Recording | None = None
+        if not isinstance(lm, str | Path):
+            check_hears(check_model(lm))
+        recording = None if audio is None else _read(1, audio)
+        super().__init__(lm, show="plain", **self._initial)
+        if recording is not None:
+            self._show_recording(recording)
+
+    # -- what a user does ---------------------------------------------------------------
+
+    @property
+    def audio(self) -> tuple[np.ndarray, int] | None:
+        """The recording, samples float32 (samples,) and how many a second; None while there is
+        none. Assign `(array, rate)`, or whatever `open_audio` takes."""
+        heard = self._recording
+        return None if heard is None else (heard.samples, heard.rate)
+
+    @audio.setter
+    def audio(self, source: tuple[Any, int] | AudioSource | None) -> None:
+        self._show_recording(None if source is None else _read(self._recordings + 1, source))
+
+    def start(self) -> None:
+        """Write down what is said, in the background.
+
+        While the model is loading this is done once it is there.
+
+        Raises:
+            PromptError: The panel has no recording.
+            WorkbenchError: A run is under way.
+        """
+        with self._lock:
+            heard = self._recording
+            if heard is None:
+                raise PromptError("the panel has no recording: drop one on it, or set panel.audio")
+            if self.when_loaded(self.start):
+                return
+            self.refuse_when_busy()
+            run = ListenRun(self._number + 1, self._lm, heard, self.settings, self.on_event)
+            self._history = [*self._history, run][-HISTORY:]
+            self.begin(run)
+            self._write_code()
+        run.job.start()
+
+    def restore(self, number: int) -> None:
+        """Bring back run `number`: its recording, its settings and its text.
+
+        Raises:
+            SettingError: There is no such run.
+            WorkbenchError: A run is under way.
+        """
+        with self._lock, self.hold_sync():
+            self.refuse_when_busy()
+            run = self.find(number)
+            for name, value in run.settings.items():
+                self.set_trait(name, value)
+            if run.recording is not self._recording:
+                self._show_recording(run.recording)
+            self.put(run)
+            self._write_code()
+
+    def reset(self) -> None:
+        """Forget recording and runs, and put the settings back to where they were at first.
+
+        Raises:
+            WorkbenchError: A run is under way.
+        """
+        with self._lock, self.hold_sync():
+            self.audio = None
+            self._history, self._number, self.runs = [], 0, []
+            for name, value in self._initial.items():
+                self.set_trait(name, value)
+
+    # -- what a user sees ---------------------------------------------------------------
+
+    @property
+    def history(self) -> list[ListenRun]:
+        """The last runs, oldest first, each with `recording`, `settings`, `text`, `segments`."""
+        return list(self._history)
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The pieces heard so far: seconds, and the index of the first token of each."""
+        return self._run.segments if self._run is not None else []
+
+    def describe(self) -> list[str]:
+        """Heading, recording and transcript, as lines of text."""
+        heading = " · ".join(value for value in self.heading.values() if value)
+        lines = [f"{heading} ({self.status})"]
+        if self._recording is not None:
+            lines.append(f"Recording: {self._recording.name}, {_facts(self._recording)}")
+        if self._run is not None:
+            lines += [
+                f"{clock_text(segment.start_seconds)}  {text}"
+                for segment, text in self._run.passages
+            ]
+            lines.append(self._run.summary)
+        return lines
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        if self._recording is not None:
+            data["text/html"] += _drawn(self._recording)
+        return data, metadata
+
+    # -- how it works -------------------------------------------------------------------
+
+    def adopt(self, lm: Any) -> None:
+        """The model is there."""
+        super().adopt(lm)
+        self.page_rate = lm.preprocessor.converter("audio_converter").sampling_rate
+        self._write_code()
+
+    def ended(self, run: ListenRun) -> None:
+        """The history has one more."""
+        self.runs = [past.entry for past in self._history if past.job.done]
+        self._write_code()
+
+    def find(self, number: object) -> ListenRun:
+        """A run of the history."""
+        for run in self._history:
+            if type(number) is int and run.number == number:
+                return run
+        return super().find(number)
+
+    def _adopt_model(self, lm: Any) -> None:
+        super()._adopt_model(check_hears(lm))
+
+    def _show_recording(self, recording: Recording | None) -> None:
+        """Another recording, or none: the text of the one before goes from the page."""
+        with self._lock, self.hold_sync():
+            self.refuse_when_busy()
+            self._recording = recording
+            if recording is not None:
+                self._recordings = max(self._recordings, recording.number)
+            self.recording = {} if recording is None else recording.shown()
+            if self._lm is not None:
+                self.put(None)
+            self._write_code()
+
+    # -- what the page asks for ---------------------------------------------------------
+
+    def _on_start(self) -> None:
+        if self.busy or self.status == "loading":
+            return
+        if self._recording is None:
+            raise SettingError("there is no recording to listen to")
+        self.start()
+
+    def _on_audio(self, name: object, rate: object, part: object, parts: object) -> None:
+        """Samples that the page has decoded. What is no recording is refused in a sentence."""
+        label = check_name(name)
+        if type(rate) is not int or not LOWEST_PAGE_RATE <= rate <= HIGHEST_PAGE_RATE:
+            raise SettingError(f"rate: expected {LOWEST_PAGE_RATE} to {HIGHEST_PAGE_RATE}")
+        self.refuse_when_busy()
+        content = self._upload.take(part, parts, self._buffers)
+        if content is None:
+            return
+        try:
+            self._show_recording(from_page(self._recordings + 1, label, floats(content), rate))
+            self.error = None
+        except AudioError as error:
+            self.show_error(str(error))
+        self.tell({"type": "opened"})
+
+    def _on_sound(self, recording: object) -> None:
+        heard = self._recording
+        if heard is None or type(recording) is not int or recording != heard.number:
+            raise SettingError(f"there is no recording {str(recording)[:20]}")
+        if heard.playable:
+            self.send({"type": "sound", "recording": recording}, buffers=[heard.sound()])
+
+    def _on_remove(self) -> None:
+        self.audio = None
+
+    def _on_reset(self) -> None:
+        self.reset()
+
+    def _on_restore(self, run: object) -> None:
+        self.restore(run)
+
+    # -- traits -------------------------------------------------------------------------
+
+    @traitlets.validate("show", *setting.DEFAULTS)
+    def _check_trait(self, proposal: traitlets.Bunch) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        if name == "show":
+            return setting.check_view(value)
+        unbounded = name == "max_new_tokens" and value is None
+        return None if unbounded else setting.check(name, value)
+
+    @traitlets.observe(*setting.DEFAULTS)
+    def _write_code(self, change: traitlets.Bunch | None = None) -> None:
+        preset = self._lm.preset if self._lm is not None else self._handle
+        heard, shown = self._recording, self._run or self
+        path = UNSAVED if heard is None else heard.path or UNSAVED
+        self.code = code_of(preset, path, shown.settings)
+
+
+def check_hears(lm: Any) -> Any:
+    """The model itself, or a SettingError when it reads text alone."""
+    if lm.preprocessor.converter("audio_converter") is None:
+        raise SettingError(
+            f"{lm.name} hears nothing: load a preset of recordings to text, or use wb.generate(lm)"
+        )
+    return lm
+
+
+def _read(number: int, source: Any) -> Recording:
+    if isinstance(source, tuple) and len(source) == 2:
+        return read_recording(number, *source)
+    return read_recording(number, source)
+
+
+def _facts(recording: Recording) -> str:
+    return f"{clock_text(recording.seconds)}, {recording.rate / 1000:g} kHz"
+
+
+def _drawn(recording: Recording) -> str:
+    """The waveform as a small drawing, for where no page shows the panel."""
+    ends = peaks(recording.samples, _PRINTED_PEAKS)
+    bars = "".join(
+        f"M{3 * i + 1} {32 - high / 4:.1f}V{33 - low / 4:.1f}" for i, (low, high) in enumerate(ends)
+    )
+    label = html.escape(f"{recording.name}, {_facts(recording)}")
+    return (
+        f'<svg role="img" aria-label="{label}" width="{3 * len(ends)}" height="65" '
+        f'viewBox="0 0 {3 * len(ends)} 65"><path d="{bars}" stroke="#888" stroke-width="2"/></svg>'
+    )
+
+
+def listen(lm: Any, audio: Any = None, **settings: Any) -> ListenPanel:
+    """A panel that writes down what is said; see `ListenPanel` for the arguments.
+
+    ```python
+    wb.listen("digits_tiny", audio="three_one_four.wav")
+    ```
+    """
+    return ListenPanel(lm, audio, **settings)

@@ -1,0 +1,111 @@
+"""A recording as the listen panel keeps it: what the page draws of it, and what it plays."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from workbench.audio import AudioSource, open_audio
+from workbench.errors import AudioError
+
+MAX_NAME = 120  # characters
+MAX_UPLOAD_SECONDS = 600
+HIGHEST_PAGE_RATE = 48_000
+PEAKS = 1_000
+PLAYED_BYTES = 20_000_000  # of a sound that goes to the page
+_USUAL_RATE = 16_000
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Recording:
+    """Samples float32 (samples,), `rate` a second. `number` counts those of a panel; `path` is
+    where it was read from."""
+
+    number: int
+    samples: np.ndarray
+    rate: int
+    name: str
+    path: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.samples) / self.rate
+
+    @property
+    def playable(self) -> bool:
+        """Whether its sound goes to the page."""
+        return 2 * len(self.samples) <= PLAYED_BYTES
+
+    def shown(self) -> dict[str, Any]:
+        """What the page draws."""
+        return {
+            "number": self.number,
+            "name": self.name,
+            "seconds": round(self.seconds, 3),
+            "rate": self.rate,
+            "playable": self.playable,
+            "peaks": peaks(self.samples).tobytes(),
+        }
+
+    def sound(self) -> bytes:
+        """A WAV file of 16 bits for the page to play."""
+        file = io.BytesIO()
+        soundfile.write(file, np.clip(self.samples, -1, 1), self.rate, "PCM_16", format="WAV")
+        return file.getvalue()
+
+
+def read_recording(number: int, source: AudioSource, rate: int | None = None) -> Recording:
+    """The recording in whatever `open_audio` takes; arrays keep their rate, files become 16 kHz.
+
+    Raises:
+        AudioError: It cannot be read.
+        SettingError: The rate is impossible.
+    """
+    kept = rate or _USUAL_RATE
+    if isinstance(source, str | Path):
+        samples = open_audio(source, sampling_rate=kept)
+        return Recording(number, samples, kept, Path(source).name[:MAX_NAME], str(source))
+    return Recording(number, open_audio(source, rate, kept), kept, "recording")
+
+
+def from_page(number: int, name: str, samples: np.ndarray, rate: int) -> Recording:
+    """What the page has decoded or recorded.
+
+    Raises:
+        AudioError: It is too short or too long, or holds what is no sound.
+    """
+    if len(samples) > MAX_UPLOAD_SECONDS * rate:
+        raise AudioError(
+            f"{name}: a recording from the page may last {MAX_UPLOAD_SECONDS // 60} minutes; "
+            "set panel.audio to its path"
+        )
+    return Recording(number, open_audio(samples, rate, rate), rate, name)
+
+
+def peaks(samples: np.ndarray, count: int = PEAKS) -> np.ndarray:
+    """Lowest and highest sample of at most `count` stretches, int8 (stretches, 2), in shares of
+    the largest."""
+    count = min(count, len(samples))
+    starts = np.linspace(0, len(samples), count, endpoint=False).astype(int)
+    ends = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+    largest = max(float(np.abs(samples).max()), 1e-6)
+    return np.rint(np.stack(ends, axis=1) * (127 / largest)).astype(np.int8)
+
+
+def check_name(value: object) -> str:
+    """A file's name, as it is shown: without control characters, and not long."""
+    text = value[:10_000] if isinstance(value, str) else ""
+    name = "".join(character for character in text if character.isprintable()).strip()
+    return name[:MAX_NAME] or "recording"
+
+
+def clock_text(seconds: float) -> str:
+    """A time as minutes and seconds: 0:07.4."""
+    tenths = round(10 * seconds)
+    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
