@@ -1,0 +1,1 @@
+"""The makers of `digits_tiny`: a synthesiser of spoken digits, training, measuring, publishing."""
