@@ -223,6 +223,12 @@ class Gemma3CausalLM(ImageTextLM):
         """The logits; `vision_indices` may be among the inputs."""
         return super().__call__(without_indices(inputs), *args, **kwargs)
 
+    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+        """Arrays for training from a dict of pictures and texts, or from strings; arrays pass
+        through, `vision_indices` dropped."""
+        x, y, sample_weight = super().preprocess(x, y, sample_weight)
+        return without_indices(x), y, sample_weight
+
     def _image_places(self, inputs: Mapping[str, Any], shape: tuple[int, int]) -> np.ndarray:
         places = np.zeros(shape, bool)
         if "vision_mask" in inputs:
