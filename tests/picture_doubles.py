@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import threading
 import time
 
 import numpy as np
@@ -49,14 +50,24 @@ class FakeLookLM(FakeLM):
     """Gives each task its answer, a location or a word a token, whatever the picture.
 
     `answers` replaces some; `looks` counts how often the attention was asked for, `look_seconds`
-    is how long that takes, `look_error` what it raises.
+    is how long that takes, `look_error` what it raises. At token `hold_at` the answer waits until
+    `go_on` is set.
     """
 
-    def __init__(self, answers=None, converter=None, look_seconds=0.0, look_error=None, **options):
+    def __init__(
+        self,
+        answers=None,
+        converter=None,
+        look_seconds=0.0,
+        look_error=None,
+        hold_at=None,
+        **options,
+    ):
         super().__init__(**options)
         converter = converter or ImageConverter((64, 64), crop_to_aspect_ratio=False)
         self.preprocessor = FakeImagePreprocessor(converter)
         self.answers = {**ANSWERS, **(answers or {})}
+        self.hold_at, self.go_on = hold_at, threading.Event()
         self.look_seconds, self.look_error, self.looks = look_seconds, look_error, 0
 
     def prompt_tokens(self, inputs):
@@ -90,6 +101,8 @@ class FakeLookLM(FakeLM):
             self.stop_at = stop
 
     def _token(self, choose, alternatives):
+        if self._place == self.hold_at:
+            self.go_on.wait(60)
         piece, self._place = self._pieces[self._place], self._place + 1
         best = [Alternative(7, piece, math.log(0.9)), Alternative(8, " other", math.log(0.1))]
         return Token(7, piece, best[0].logprob, tuple(best))

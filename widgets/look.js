@@ -10,13 +10,6 @@ const LOOK_HELP = [
   "Attention shows how much the token at the scrubber looked at each part of the picture.",
   "From Python: panel.image, panel.prompt, panel.start(), panel.wait(), panel.text, panel.regions, panel.annotated().",
 ];
-const TASKS = [
-  ["caption", "caption en"],
-  ["answer", "answer en "],
-  ["detect", "detect "],
-  ["segment", "segment "],
-  ["read", "ocr"],
-];
 const IDLE = new Set(["idle"]);
 const ANSWER = {
   class: "wb-output",
@@ -24,33 +17,6 @@ const ANSWER = {
   "aria-live": "off",
   "aria-label": "Answer. The left and right arrows walk through the tokens.",
 };
-
-/** One chip a task; the one whose words the prompt begins with is pressed. */
-function createTasks(field) {
-  const chips = TASKS.map(([name, prefix]) => {
-    const words = prefix.trim();
-    const chip = button(name, () => write(prefix), { class: "wb-button wb-quiet wb-look-task", title: `“${words} …”` });
-    return { chip, words, prefix };
-  });
-  const fits = ({ words }) => field.value === words || field.value.startsWith(`${words} `) || field.value.startsWith(`${words}\n`);
-  /** The words after another task's prefix stay, where this one takes words. */
-  const write = (prefix) => {
-    const before = chips.find(fits);
-    const words = before ? field.value.slice(before.words.length).trim() : "";
-    field.value = prefix.endsWith(" ") ? prefix + words : prefix;
-    field.dispatchEvent(new Event("input"));
-    field.focus();
-    field.setSelectionRange(prefix.length, field.value.length);
-  };
-  const refresh = () => {
-    for (const entry of chips) entry.chip.setAttribute("aria-pressed", String(fits(entry)));
-  };
-  field.addEventListener("input", refresh);
-  return {
-    node: make("div", { class: "wb-look-tasks", role: "group", "aria-label": "Tasks" }, ...chips.map(({ chip }) => chip)),
-    refresh,
-  };
-}
 
 function lookEmptyText(status, position, name, hasPicture) {
   if (!IDLE.has(status)) return emptyText(status, position, name);
@@ -175,6 +141,7 @@ function render({ model, el }) {
     frame: right,
     attributes: ANSWER,
     trim: true,
+    anchor: (span) => (span.getClientRects().length ? span : span.chip),
     moved: (index) => {
       scrub.go(index);
       light(wording.regionOf(output.tokens[index].span));

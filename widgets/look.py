@@ -12,10 +12,10 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from workbench import images
 from workbench.errors import ImageError, PromptError, SettingError
 from workbench.generation.events import Done, Token
 from workbench.generation.jobs import GenerationJob, JobState
-from workbench.images import ImageSource, MaskDecoder, Region, draw_answer, open_image
 
 from . import settings as setting
 from .look_runs import LookRun, bounded
@@ -29,7 +29,7 @@ DEFAULTS: setting.Settings = {**setting.DEFAULTS, "sampler": "greedy"}
 UNSAVED = "picture.png"  # what the code calls a picture that has no file
 _SCRIPTS = (
     *("dom", "chrome", "units", "tokens", "controls", "status", "parts"),
-    *("viewer", "camera", "regions", "heat", "annotate", "intake"),
+    *("viewer", "camera", "regions", "heat", "annotate", "intake", "tasks"),
 )
 
 
@@ -81,10 +81,10 @@ class LookPanel(RunPanel):
     def __init__(
         self,
         lm: Any,
-        image: ImageSource | None = None,
+        image: images.ImageSource | None = None,
         prompt: str = "",
         *,
-        decoder: MaskDecoder | None = None,
+        decoder: images.MaskDecoder | None = None,
         **settings: Any,
     ) -> None:
         self._initial = {**DEFAULTS, **setting.check_all(settings)}
@@ -111,7 +111,7 @@ class LookPanel(RunPanel):
         return self._picture.image if self._picture is not None else None
 
     @image.setter
-    def image(self, source: ImageSource | None) -> None:
+    def image(self, source: images.ImageSource | None) -> None:
         picture = None if source is None else read_picture(self._pictures + 1, source)
         self._show_picture(picture)
 
@@ -191,7 +191,7 @@ class LookPanel(RunPanel):
         return list(self._history)
 
     @property
-    def regions(self) -> list[Region]:
+    def regions(self) -> list[images.Region]:
         """What the answer marks in the picture, as fractions of it."""
         return self._run.regions if self._run is not None else []
 
@@ -205,7 +205,7 @@ class LookPanel(RunPanel):
             raise PromptError("the panel has no picture: drop one on it, or set panel.image")
         if self._run is None:
             return self._picture.image.copy()
-        return draw_answer(self._picture.image, self._run.answer, self._decoder)
+        return images.draw_answer(self._picture.image, self._run.answer, self._decoder)
 
     def describe(self) -> list[str]:
         """Heading, picture, question and answer, as lines of text."""
@@ -238,6 +238,11 @@ class LookPanel(RunPanel):
         """The history has one more."""
         self.runs = [past.entry for past in self._history if past.job.done]
         self._write_code()
+
+    def on_event(self, run: LookRun, event: JobState | Token | Done) -> None:
+        """Masks take a while: they are made before the panel is locked."""
+        run.trace()
+        super().on_event(run, event)
 
     def find(self, number: object) -> LookRun:
         """A run of the history."""
@@ -319,7 +324,7 @@ class LookPanel(RunPanel):
             content = self._upload.take(label, part, parts, self._buffers)
             if content is None:
                 return
-            image = open_image(content, label)
+            image = images.open_image(content, label)
             self._show_picture(Picture(self._pictures + 1, image, label))
         except ImageError as error:
             self.show_error(str(error))
@@ -373,10 +378,10 @@ def check_reads_pictures(lm: Any) -> Any:
 
 def look(
     lm: Any,
-    image: ImageSource | None = None,
+    image: images.ImageSource | None = None,
     prompt: str = "",
     *,
-    decoder: MaskDecoder | None = None,
+    decoder: images.MaskDecoder | None = None,
     **settings: Any,
 ) -> LookPanel:
     """A panel that answers about a picture; see `LookPanel` for the arguments.

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from workbench import images
 from workbench.generation.events import Done, Event, Stats, Status, Token
 from workbench.generation.jobs import GenerationJob, JobState, Turn
-from workbench.images import Answer, MaskDecoder, Region, polygons, read_answer
 
 from .pictures import Picture, smaller
 from .runs import Run
@@ -45,7 +45,7 @@ class LookRun(Run):
         prompt: str,
         settings: Settings,
         on_event: Callable[[Run, JobState | Token | Done], None],
-        decoder: MaskDecoder | None = None,
+        decoder: images.MaskDecoder | None = None,
     ) -> None:
         self.picture = picture
         self.attention: np.ndarray | None = None
@@ -57,12 +57,12 @@ class LookRun(Run):
         super().__init__(number, lm, prompt, settings, on_event, turn=self.inputs)
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> images.Answer:
         """The text so far, with its regions as fractions of the whole picture."""
-        return read_answer(self.text).within(self.window)
+        return images.read_answer(self.text).within(self.window)
 
     @property
-    def regions(self) -> list[Region]:
+    def regions(self) -> list[images.Region]:
         """What the text so far marks in the picture."""
         return list(self.answer.regions)
 
@@ -77,6 +77,12 @@ class LookRun(Run):
             "picture": self.picture.number,
             "regions": self._regions(),
         }
+
+    def trace(self) -> None:
+        """Make the masks of all regions so far."""
+        if self._decoder is not None:
+            for region in self.regions:
+                self._outline(region)
 
     def looking(self, on_event: Callable[[JobState | Token | Done], None]) -> GenerationJob:
         """A job that finds where each token looked, and keeps it as `attention`."""
@@ -102,7 +108,7 @@ class LookRun(Run):
         ends = list(itertools.accumulate(map(len, list(self._pieces))))
         return [self._region(region, ends) for region in self.regions]
 
-    def _region(self, region: Region, ends: list[int]) -> dict[str, Any]:
+    def _region(self, region: images.Region, ends: list[int]) -> dict[str, Any]:
         """A region for the page; `tokens` are those that name it: the first, and the one after."""
         first = bisect.bisect_right(ends, region.start)
         after = bisect.bisect_left(ends, region.stop) + 1
@@ -113,7 +119,7 @@ class LookRun(Run):
             "mask": self._outline(region),
         }
 
-    def _outline(self, region: Region) -> list[list[list[float]]]:
+    def _outline(self, region: images.Region) -> list[list[list[float]]]:
         """The mask's outline, rings of [x, y] as fractions of the picture. A mask costs a pass
         through its decoder, so it is made once."""
         if self._decoder is None or not region.codes:
@@ -122,7 +128,7 @@ class LookRun(Run):
         if key not in self._drawn:
             size = smaller(self.picture.image, MASK_SIDE).size
             mask = region.mask(self._decoder, *size[::-1])
-            self._drawn[key] = [np.round(ring / size, 5).tolist() for ring in polygons(mask)]
+            self._drawn[key] = [np.round(ring / size, 5).tolist() for ring in images.polygons(mask)]
         return self._drawn[key]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from workbench import images
 from workbench.errors import ImageError, SettingError
-from workbench.images import ImageSource, open_image
 
 MAX_UPLOAD = 20_000_000  # bytes
 MAX_PARTS = 1_000
@@ -47,15 +47,15 @@ class Picture:
         }
 
 
-def read_picture(number: int, source: ImageSource) -> Picture:
+def read_picture(number: int, source: images.ImageSource) -> Picture:
     """The picture in whatever `open_image` takes.
 
     Raises:
         ImageError: It cannot be read.
     """
     if isinstance(source, str | Path):
-        return Picture(number, open_image(source), Path(source).name[:MAX_NAME], str(source))
-    return Picture(number, open_image(source), "picture")
+        return Picture(number, images.open_image(source), Path(source).name[:MAX_NAME], str(source))
+    return Picture(number, images.open_image(source), "picture")
 
 
 def smaller(image: Image.Image, side: int) -> Image.Image:

@@ -165,7 +165,7 @@ function createWording(output) {
       }
     },
     regionOf: (node) => {
-      const marked = node.closest?.("[data-region]");
+      const marked = (node.chip ?? node).closest("[data-region]");
       return marked ? Number(marked.dataset.region) : -1;
     },
   };

@@ -78,10 +78,12 @@ function createTip() {
  * `ask(run, index)` requests the alternatives of a token, `gap()` a fresh snapshot,
  * `announce(text)` says something to a screen reader; `frame` is what the tip must stay in.
  * `attributes` are those of the text, `scroller` is what it scrolls in, if not itself, and `trim`
- * leaves out white space at its beginning. `moved(index)` is told which token was opened.
+ * leaves out white space at its beginning. `moved(index)` is told which token was opened,
+ * `anchor(span)` says what the tip of a token stands at, if not the token.
  */
 function createOutput({
-  ask, gap, announce, frame, attributes = OUTPUT, scroller, trim = false, moved = () => {},
+  ask, gap, announce, frame, attributes = OUTPUT, scroller, trim = false,
+  moved = () => {}, anchor = (span) => span,
 }) {
   const echo = make("span", { class: "wb-echo" });
   const completion = make("span", { class: "wb-completion" });
@@ -138,7 +140,7 @@ function createOutput({
     const { span, piece, percent } = tokens[current];
     const items = known.get(current) ?? [];
     tip.fill(piece, percent, items, note);
-    tip.place(span, frame);
+    tip.place(anchor(span), frame);
     if (aloud && items.length) announce(spoken(tokens[current], items));
   };
 
