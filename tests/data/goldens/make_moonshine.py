@@ -37,7 +37,7 @@ def transformers_outputs(folder: Path) -> None:
 def keras_hub_outputs(folder: Path) -> None:
     golden = dict(np.load(folder / "golden.npz"))
     known = json.loads((folder / "golden.json").read_text())
-    lm = keras_hub.models.AudioToText.from_preset(str(folder))
+    lm = keras_hub.models.MoonshineAudioToText.from_preset(str(folder))
     lm.compile(sampler="greedy")
     texts = {"audio": golden["raw_audio"], "text": known["prompts"]}
     known["generated"] = list(lm.generate(texts, max_length=known["max_length"]))
