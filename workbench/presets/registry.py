@@ -69,6 +69,7 @@ class Family:
         keras_hub_ignored: names of tensors that may be present there and are not used.
         keras_hub_constants: tensors that are written there, by name, for arguments: what KerasHub
             keeps among the weights though it follows from the arguments.
+        keras_hub_dtype_by_name: KerasHub's backbone takes its dtype as a plain name only.
         transformers: its files in Transformers' layout.
         gguf: its GGUF files.
     """
@@ -85,6 +86,7 @@ class Family:
     keras_hub_head_rules: Rules = ()
     keras_hub_ignored: tuple[str, ...] = ()
     keras_hub_constants: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]] = _no_constants
+    keras_hub_dtype_by_name: bool = False
     transformers: Transformers | None = None
     gguf: Gguf | None = None
 

@@ -155,6 +155,8 @@ class _Plan:
             dtype=backbone.quantization or dtype,
             parts=parts,
         )
+        if family.keras_hub_dtype_by_name and backbone.quantization is None:
+            self.objects[CONFIG]["config"]["dtype"] = dtype
         self.replaced += _OF_BACKBONE
 
     def _add_preprocessor(self, preprocessor: Any, family: Family) -> None:

@@ -209,6 +209,7 @@ FAMILIES = (
         keras_hub_rules=keras_hub_rules,
         keras_hub_ignored=FREQUENCIES,
         keras_hub_constants=keras_hub_constants,
+        keras_hub_dtype_by_name=True,
         transformers=replace(
             TRANSFORMERS,
             read_preprocessor=_read_preprocessor,
