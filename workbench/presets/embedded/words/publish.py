@@ -49,7 +49,7 @@ def publish(work: Path, preset: Path) -> None:
 
 def _describe(metadata: Path) -> None:
     content = json.loads(metadata.read_text(encoding="utf-8"))
-    content = {"description": DESCRIPTION, **content}
+    content = {"description": DESCRIPTION, "modality": "image", **content}
     metadata.write_text(json.dumps(content, indent=4), encoding="utf-8")
 
 
