@@ -198,6 +198,69 @@ model = keras_hub.models.TextClassifier.from_preset(
 assert model.predict(["What an amazing movie!"]).shape == (1, 2)
 """
 
+PALI_GEMMA = r"""
+image = np.random.rand(224, 224, 3)
+pali_gemma_lm = keras_hub.models.PaliGemmaCausalLM.from_preset(
+    "pali_gemma_3b_mix_224"
+)
+made = pali_gemma_lm.generate(
+  {
+    "images": image,
+    "text": ["answer en where is the cow standing?\n"]
+  }
+)
+assert len(made) == 1
+
+# Generate with batched prompts.
+made = pali_gemma_lm.generate(
+  {
+    "images": [image, image],
+    "text": ["answer en where is the cow standing?\n", "caption en\n"]
+  }
+)
+assert len(made) == 2
+
+image = np.random.rand(224, 224, 3)
+inputs = {
+    "images": [image, image],
+    # Token ids for "<bos> Keras is".
+    "token_ids": np.array([[2, 214064, 603, 0, 0, 0, 0]] * 2),
+    # Use `"padding_mask"` to indicate values that should not be overridden.
+    "padding_mask": np.array([[1, 1, 1, 0, 0, 0, 0]] * 2),
+}
+
+pali_gemma_lm = keras_hub.models.PaliGemmaCausalLM.from_preset(
+    "pali_gemma_3b_mix_224",
+    preprocessor=None,
+)
+out = pali_gemma_lm.generate(inputs)
+assert out["token_ids"].shape == (2, 7), out
+assert (out["token_ids"][:, :3] == inputs["token_ids"][:, :3]).all(), out
+
+# The defaults are 2.9 billion parameters.
+from functools import partial
+keras_hub.models.PaliGemmaBackbone = partial(
+    keras_hub.models.PaliGemmaBackbone,
+    vocabulary_size=290, num_layers=1, hidden_dim=16, intermediate_dim=32, head_dim=4,
+    vit_patch_size=56, vit_num_heads=2, vit_hidden_dim=16, vit_num_layers=1,
+)
+
+tokenizer = keras_hub.models.PaliGemmaTokenizer(
+    proto="proto.spm",
+)
+preprocessor = keras_hub.models.PaliGemmaCausalLMPreprocessor(
+    tokenizer=tokenizer,
+    sequence_length=128,
+)
+backbone = keras_hub.models.PaliGemmaBackbone()
+pali_gemma_lm = keras_hub.models.PaliGemmaCausalLM(
+    backbone=backbone,
+    preprocessor=preprocessor,
+)
+made = pali_gemma_lm.generate({"images": image, "prompts": "caption en"}, max_new_tokens=3)
+assert made.startswith("caption en")
+"""
+
 HEADER = """
 import warnings
 import numpy as np
@@ -222,6 +285,7 @@ def cache(tmp_path_factory):
         stand_in("gemma_2b_en", gemma())
         stand_in("mistral_instruct_7b_en", GOLDENS / "keras_hub" / "mistral")
         stand_in("bloom_560m_multi", bloom())
+        stand_in("pali_gemma_3b_mix_224", pali_gemma())
         stand_in("bert_base_en", GOLDENS / "keras_hub" / "bert_classifier")
     return folder
 
@@ -270,6 +334,30 @@ def gemma():
     return models.GemmaCausalLM(backbone, preprocessor)
 
 
+def pali_gemma():
+    """As many token ids as the page uses, and no more than that of anything else."""
+    models = wb.models
+    backbone = models.PaliGemmaBackbone(
+        vocabulary_size=257_152,
+        num_layers=1,
+        num_query_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        head_dim=4,
+        vit_patch_size=56,
+        vit_num_heads=2,
+        vit_hidden_dim=8,
+        vit_num_layers=1,
+        vit_intermediate_dim=8,
+    )
+    preprocessor = models.PaliGemmaCausalLMPreprocessor(
+        models.PaliGemmaTokenizer(PROTO),
+        models.PaliGemmaImageConverter((224, 224), scale=1 / 127.5, offset=-1.0),
+        sequence_length=64,
+    )
+    return models.PaliGemmaCausalLM(backbone, preprocessor)
+
+
 def bloom():
     """As many token ids as the page uses, and no more than that of anything else."""
     assets = GOLDENS / "keras_hub" / "bloom" / "assets" / "tokenizer"
@@ -282,14 +370,17 @@ def bloom():
 
 
 ALONE = 'alone = causal_lm.generate("Keras is a", max_length=40)\n'
+PROTO = GOLDENS / "keras_hub" / "pali_gemma" / "assets" / "tokenizer" / "vocabulary.spm"
 PAGES = {
     "causal_lm_and_gemma": CAUSAL_LM + ALONE + GEMMA_BACKBONE + LAYOUT_MAP,
+    "pali_gemma": PALI_GEMMA,
     "bloom_and_phi3": BLOOM + BLOOM_VOCABULARY + PHI3,
 }
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_pages_run_as_written(page, cache, tmp_path):
+    shutil.copy(PROTO, tmp_path / "proto.spm")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", HEADER + PAGES[page]],
         cwd=tmp_path,

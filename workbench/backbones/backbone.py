@@ -199,4 +199,6 @@ class Backbone(OwnQuantize, SavesPresets, keras.Model):
         layout[".*mlp/shared/down/kernel"] = (data, model)
         layout[".*mlp/(router|shared_gate)/kernel"] = (None, data)
         layout["audio/conv[0-9]/kernel"] = (None, data, model)
+        layout["image_encoder/patch_embedding/kernel"] = (data, None, None, None)
+        layout["image_connector/projection/kernel"] = (data, model)
         return layout

@@ -153,8 +153,7 @@ class ImageTextLM(CausalLM):
         prompts = self._texts(texts)
         if not prompts:
             return []
-        reader = self._reader()
-        readings = [reader.reading(prompt, row) for row, prompt in enumerate(prompts)]
+        reader, readings = self._reader(), self._readings(prompts)
         settings["max_length"] = self._length(settings.get("max_length"))
         request = self._readings_request(readings, alternatives=DEFAULT_ALTERNATIVES, **settings)
         made = zip(readings, collect_ids(self.programs, request), strict=True)
@@ -165,9 +164,16 @@ class ImageTextLM(CausalLM):
     def _text_request(
         self, texts: Sequence[ImagePrompt], *, max_length: int | None, **settings: Any
     ) -> Request:
+        return self._readings_request(
+            self._readings(texts), max_length=self._length(max_length), **settings
+        )
+
+    def _readings(self, prompts: Sequence[ImagePrompt]) -> list[Reading]:
+        """What the decoder reads of prompts that are to be answered."""
+        if any(prompt.response is not None for prompt in prompts):
+            raise PromptError("inputs: responses: expected none, which only training takes")
         reader = self._reader()
-        readings = [reader.reading(prompt, row) for row, prompt in enumerate(texts)]
-        return self._readings_request(readings, max_length=self._length(max_length), **settings)
+        return [reader.reading(prompt, row) for row, prompt in enumerate(prompts)]
 
     def _messages_request(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 
 from workbench.backbones.backbone import keeps_arguments
@@ -289,8 +290,8 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         """The picture of each of `count` prompts, as the dict gives them."""
         if images is None:
             raise PromptError("inputs: images: expected a picture, got none")
-        several = isinstance(images, list | tuple) or np.ndim(images) == 4
-        if not several:
+        arrays = isinstance(images, np.ndarray | jax.Array) and images.ndim == 4
+        if not arrays and not isinstance(images, list | tuple):
             return [(images,)] * count
         if len(images) != count:
             raise PromptError(
