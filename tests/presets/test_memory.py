@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import ClassVar
 
 import jax
@@ -21,7 +22,7 @@ from workbench.errors import MemoryTooSmallError, PresetError, SettingError
 from workbench.models import Backbone, BartBackbone, CausalLM
 from workbench.presets import catalog, free_memory, memory
 from workbench.presets.memory import estimate_config, estimate_preset
-from workbench.presets.sizes import Sizes
+from workbench.presets.sizes import ImageSizes, Sizes
 
 GB = 10**9
 
@@ -54,6 +55,38 @@ def test_an_encoder_counts_too():
     assert found.weights == pytest.approx(weights, rel=0.05)
     layers, keys_and_values, own_and_read = 2, 2, 2
     assert found.cache == layers * keys_and_values * own_and_read * 16 * 32 * 4
+
+
+def test_pictures_take_places_beside_the_text():
+    folder = GOLDENS / "keras_hub" / "pali_gemma"
+    backbone = Backbone.from_preset(str(folder), dtype="float32")
+    own = estimate_config(backbone.config, "float32", length=9, batch=2, images=backbone.images)
+    saved = estimate_preset(folder, "float32", length=9, batch=2)
+    assert own.cache == saved.cache == real_bytes(backbone.init_cache(2, 9 + 16))
+    weights = real_bytes([variable.value for variable in backbone.variables])
+    assert saved.weights == weights
+    assert own.weights == pytest.approx(weights, rel=0.05)
+
+
+def test_large_pictures_need_room_while_they_are_encoded():
+    def found(name):
+        return estimate_preset(name, "bfloat16", length=64)
+
+    small, large = found("pali_gemma_3b_mix_224"), found("pali_gemma_3b_896")
+    grown = large.cache / small.cache
+    assert grown == (4096 + 64) / (256 + 64)
+    encoder = {"vit_patch_size": 14, "vit_num_heads": 16, "vit_hidden_dim": 8}
+    arguments = {"image_size": 896, **encoder}
+    images = ImageSizes.of_arguments(arguments)
+    assert (images.ahead, images.patches, images.heads) == (4096, 4096, 16)
+    assert ImageSizes.of_arguments({"image_size": 896}) is None
+    scores = 2 * 16 * 4096**2 * 4
+    blind = Sizes(parameters=10**6, largest=10**5)
+    for training in (False, True):
+        seeing = replace(blind, images=replace(images, layers=1))
+        works = {"length": 64, "training": training}
+        more = memory._estimate(seeing, "float32", **works).activations
+        assert more > scores > memory._estimate(blind, "float32", **works).activations
 
 
 @pytest.mark.parametrize("rank", [None, 2])

@@ -38,6 +38,8 @@ class PresetInfo:
             several.
         window: how many tokens the layers with a sliding window see; None where all see all.
         encoder: an encoder stands beside the decoder, whose layers read it.
+        image_prefix: tokens of the decoder that a picture takes beside those of the text; None
+            where it takes none of its own.
         modality: what it takes and makes.
         instruct: tuned to follow instructions or to chat; otherwise a base model.
         context_length: the longest sequence it is made for, in tokens.
@@ -64,6 +66,7 @@ class PresetInfo:
     vocabulary_size: int | None = None
     window: int | None = None
     encoder: bool = False
+    image_prefix: int | None = None
     modality: Modality = "text"
     instruct: bool = False
     context_length: int | None = None
@@ -141,6 +144,7 @@ def _embedded(folder: Path) -> PresetInfo:
         head_dim=sizes.get("head_dim", width // heads),
         vocabulary_size=sizes["vocabulary_size"],
         encoder="encoder_num_layers" in sizes,
+        image_prefix=_image_prefix(sizes),
         modality=about.get("modality", "text"),
         context_length=preprocessor.get("sequence_length"),
         stored_dtype=_dtype_name(sizes["dtype"]),
@@ -148,6 +152,12 @@ def _embedded(folder: Path) -> PresetInfo:
         licence="Apache-2.0",
         embedded=True,
     )
+
+
+def _image_prefix(sizes: dict[str, Any]) -> int | None:
+    """One token a patch, in the family whose text follows a picture."""
+    patch = sizes.get("vit_patch_size")
+    return None if patch is None else (sizes["image_size"] // patch) ** 2
 
 
 def _dtype_name(policy: Any) -> str:

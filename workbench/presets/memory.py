@@ -14,11 +14,12 @@ from typing import Any
 
 from workbench.backbones.config import DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
+from workbench.backbones.vision_config import ImagePrefix
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
 from workbench.presets.catalog import PresetInfo, find, presets
 from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.free_memory import free_memory, limit, resident
-from workbench.presets.sizes import Sizes
+from workbench.presets.sizes import ImageSizes, Sizes
 
 __all__ = ["Estimate", "check", "estimate_config", "estimate_preset", "free_memory", "limit"]
 
@@ -70,6 +71,7 @@ def estimate_config(
     batch: int = 1,
     training: bool = False,
     lora_rank: int | None = None,
+    images: ImagePrefix | None = None,
 ) -> Estimate:
     """What a model of this configuration takes.
 
@@ -81,11 +83,14 @@ def estimate_config(
         batch: sequences at a time.
         training: with the gradients and the state of Adam; otherwise for generation.
         lora_rank: only low-rank updates of this rank, on queries and values, are trained.
+        images: how the decoder reads pictures, one with each sequence. Where the text follows a
+            picture, `length` counts the text alone.
 
     Raises:
         SettingError: the dtype is not known.
     """
-    return _estimate(Sizes.of_config(config), dtype, length, batch, training, lora_rank)
+    sizes = Sizes.of_config(config, images)
+    return _estimate(sizes, dtype, length, batch, training, lora_rank)
 
 
 def estimate_preset(
@@ -220,6 +225,8 @@ def _estimate(
 ) -> Estimate:
     stored, computed = _bytes(dtype)
     trained = sizes.parameters
+    if sizes.images is not None and length:
+        length += sizes.images.ahead
     if lora_rank is not None:
         ends = 2 * sizes.width + (sizes.heads + sizes.kv_heads) * sizes.head_dim
         trained = sizes.layers * lora_rank * ends
@@ -266,7 +273,16 @@ def _generating(sizes: Sizes, computed: int, length: int, batch: int) -> float:
     stream = 3 * tokens * sizes.width * computed
     logits = 6 * batch * sizes.vocabulary * 4
     copies = 2 * _cache(sizes, computed, length, batch)
-    return scores + attention + network + stream + logits + copies
+    decoder = scores + attention + network + stream + logits + copies
+    return max(decoder, _seeing(sizes.images, computed, batch))
+
+
+def _seeing(images: ImageSizes | None, computed: int, batch: int) -> float:
+    """One layer's numbers of the image encoder, which runs before the decoder."""
+    if images is None:
+        return 0
+    scores = 2 * batch * images.heads * images.patches**2 * 4
+    return scores + batch * images.patches * (3 * images.inner + 6 * images.width) * computed
 
 
 def _cache(sizes: Sizes, computed: int, length: int, batch: int) -> int:
@@ -283,7 +299,9 @@ def _training(sizes: Sizes, computed: int, length: int, batch: int) -> float:
     network = 4 * tokens * sizes.inner * computed
     stream = 6 * tokens * sizes.width * computed
     logits = 4 * tokens * sizes.vocabulary * 4
-    return sizes.layers * (scores + attention + network + stream) + logits
+    images = sizes.images
+    pictures = 0 if images is None else images.layers * _seeing(images, computed, batch)
+    return sizes.layers * (scores + attention + network + stream) + logits + pictures
 
 
 def dtype_name(dtype: Any) -> str:

@@ -9,15 +9,66 @@ from typing import Any, Self
 
 from workbench.backbones.config import MAX_SIZE, DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
+from workbench.backbones.vision_config import ImagePrefix
 from workbench.presets.catalog import PresetInfo
 from workbench.presets.formats.tensors import FLOATS, TensorSource
+
+
+@dataclass(frozen=True)
+class ImageSizes:
+    """The numbers of what reads pictures. `ahead`: places of the decoder that a picture takes
+    beside those of the text. Zeros where a size is not known."""
+
+    ahead: int
+    layers: int = 0
+    patches: int = 0
+    width: int = 0
+    inner: int = 0
+    heads: int = 0
+
+    @classmethod
+    def of_prefix(cls, images: ImagePrefix) -> Self:
+        """A backbone's own."""
+        stack = images.vision.stack
+        return cls(
+            ahead=images.tokens if images.whole_prompt else 0,
+            layers=len(stack.layers),
+            patches=images.vision.patches,
+            width=stack.width,
+            inner=stack.mlp.width,
+            heads=stack.attention.heads,
+        )
+
+    @classmethod
+    def of_arguments(cls, arguments: Mapping[str, Any]) -> Self | None:
+        """A backbone's arguments, by KerasHub's names for them; None where it reads no pictures."""
+        encoder = arguments.get("vision_encoder")
+        prefix = "" if encoder is not None else "vit_"  # PaliGemma's are arguments of its own
+        given = arguments if encoder is None else encoder.get_config()
+
+        def named(name: str) -> int:
+            return _size(given.get(name))
+
+        patch = named(f"{prefix}patch_size")
+        if not patch:
+            return None
+        patches = (named("image_size") // patch) ** 2
+        return cls(
+            ahead=patches if encoder is None else 0,
+            layers=named(f"{prefix}num_layers"),
+            patches=patches,
+            width=named(f"{prefix}hidden_dim"),
+            inner=named(f"{prefix}intermediate_dim"),
+            heads=named(f"{prefix}num_heads"),
+        )
 
 
 @dataclass(frozen=True)
 class Sizes:
     """The numbers an estimate is made of. `largest` is that of the largest tensor; `codes` are
     the bytes of quantized weights, which stay as they are stored and are not among the
-    `parameters`; `encoder`: the layers read an encoder too. Zeros where a size is not known."""
+    `parameters`; `encoder`: the layers read an encoder too; `images`: what reads pictures, if
+    anything does. Zeros where a size is not known."""
 
     parameters: int
     largest: int
@@ -30,6 +81,7 @@ class Sizes:
     vocabulary: int = 0
     codes: int = 0
     encoder: bool = False
+    images: ImageSizes | None = None
 
     @classmethod
     def of_preset(cls, info: PresetInfo) -> Self:
@@ -46,11 +98,19 @@ class Sizes:
             head_dim=info.head_dim or 0,
             vocabulary=vocabulary,
             encoder=info.encoder,
+            images=None if info.image_prefix is None else ImageSizes(info.image_prefix),
         )
 
     @classmethod
-    def of_config(cls, config: DecoderConfig | EncoderDecoderConfig) -> Self:
+    def of_config(
+        cls, config: DecoderConfig | EncoderDecoderConfig, images: ImagePrefix | None = None
+    ) -> Self:
         """A backbone's configuration; norms and biases are left out."""
+        if images is not None:
+            text, width = cls.of_config(config), images.vision.stack.width
+            more = images.vision.matrix_parameters + width * config.width
+            own = ImageSizes.of_prefix(images)
+            return replace(text, parameters=text.parameters + more, images=own)
         if isinstance(config, EncoderDecoderConfig):
             decoder = cls.of_config(config.decoder)
             return replace(decoder, parameters=config.matrix_parameters, encoder=True)
@@ -73,8 +133,7 @@ class Sizes:
 
         def named(*names: str) -> int:
             found = (arguments.get(prefix + name) for name in names for prefix in ("", "decoder_"))
-            # What is impossible the backbone refuses, when it is built.
-            return next((n for n in found if type(n) is int and 0 < n <= MAX_SIZE), 0)
+            return next((size for size in map(_size, found) if size), 0)
 
         floats = _numbers(source, floats=True)
         width = named("hidden_dim")
@@ -91,7 +150,13 @@ class Sizes:
             head_dim=named("head_dim") or (width // heads if heads else 0),
             vocabulary=named("vocabulary_size"),
             encoder="encoder_num_layers" in arguments,
+            images=ImageSizes.of_arguments(arguments),
         )
+
+
+def _size(value: Any) -> int:
+    """A size of a file, 0 where it is impossible: that the backbone refuses, when it is built."""
+    return value if type(value) is int and 0 < value <= MAX_SIZE else 0
 
 
 def _numbers(source: TensorSource, floats: bool) -> list[int]:

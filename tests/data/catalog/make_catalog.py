@@ -58,6 +58,7 @@ def entry(row: Row, listed: dict[str, Any]) -> dict[str, Any]:
         "parameters": parameters,
         **SHAPES[row.shape].facts(),
         "encoder": row.backbone in ("BartBackbone", "T5GemmaBackbone", "MoonshineBackbone"),
+        **({} if row.image_prefix is None else {"image_prefix": row.image_prefix}),
         "modality": row.modality,
         "instruct": row.instruct,
         "context_length": row.context,

@@ -29,6 +29,7 @@ class Row:
     description: str
     instruct: bool = False
     modality: str = "text"
+    image_prefix: int | None = None  # tokens of a picture beside those of the text
     stored: str = "bfloat16"
 
 
@@ -278,7 +279,8 @@ def _pali_gemma() -> Iterator[Row]:
     for kind, size in (("mix", 224), ("pt", 224), ("mix", 448), ("pt", 448), ("pt", 896)):
         name = f"pali_gemma_3b_{'mix_' if kind == 'mix' else ''}{size}"
         yield Row(name, "pali_gemma_2b", "PaliGemma", "PaliGemmaBackbone", GEMMA, 8192,
-                  f"google/paligemma-3b-{kind}-{size}", _sight(kind, size), modality="image+text")  # fmt: skip
+                  f"google/paligemma-3b-{kind}-{size}", _sight(kind, size), modality="image+text",
+                  image_prefix=(size // 14) ** 2)  # fmt: skip
 
 
 def _pali_gemma2() -> Iterator[Row]:
@@ -299,7 +301,8 @@ def _pali_gemma2() -> Iterator[Row]:
                 name = f"pali_gemma{'_2' if size == '3b' else '2'}_ft_docci_{size}_448"
             origin = f"google/paligemma2-{size}-{'ft-docci' if kind == 'docci' else kind}-{pixels}"
             yield Row(name, f"pali_gemma2_{text}", "PaliGemma 2", "PaliGemmaBackbone", GEMMA, 8192,
-                      origin, _sight(kind, pixels), modality="image+text")  # fmt: skip
+                      origin, _sight(kind, pixels), modality="image+text",
+                      image_prefix=(pixels // 14) ** 2)  # fmt: skip
 
 
 def _parseq() -> Iterator[Row]:
