@@ -1,8 +1,9 @@
-"""Measures the preset on pictures it was never trained on, and prints the figures of its card.
+"""Measures the preset on pictures it was never trained on, and writes the figures of its card.
 
     python -m workbench.presets.embedded.shapes.evaluate
 
 Everything goes through the same calls as a person's: pictures of 224 x 224 pixels, `generate`.
+The figures go to `figures.json` beside this file and from there into the card.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,14 +21,16 @@ import numpy as np
 from PIL import Image
 
 from workbench.models import CausalLM
-from workbench.presets.embedded.shapes import language
+from workbench.presets.embedded.shapes import card, language
 from workbench.presets.embedded.shapes.drawing import draw
 from workbench.presets.embedded.shapes.language import CODES, QUESTIONS, Turn
 from workbench.presets.embedded.shapes.scene import Scene, scenes
 from workbench.presets.embedded.shapes.train import HELD_OUT_SEED
+from workbench.presets.handles import EMBEDDED
 
 PRESET = "shapes_tiny"
-HELD_OUT, PER_KIND, ROWS = 500, 100, 25
+FIGURES = Path(__file__).with_name("figures.json")
+HELD_OUT, PER_KIND, ROWS = 400, 100, 25
 MAX_LENGTH = 160  # the picture's 64 places included
 _BOX = re.compile(r"((?:<loc\d{4}>){4}) ([^;<]+)")
 ROUGH_SIDE = 150
@@ -153,13 +157,15 @@ def _rounded(figures: Any) -> Any:
 
 
 def main() -> None:
-    """Print all figures as JSON."""
+    """Measure, print the figures as JSON, and write them where they belong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("preset", nargs="?", default=PRESET)
     parser.add_argument("--pictures", type=int, default=HELD_OUT)
     arguments = parser.parse_args()
-    lm = CausalLM.from_preset(arguments.preset)
-    print(json.dumps(_rounded(all_figures(lm, held_out(arguments.pictures))), indent=2))
+    lm = CausalLM.from_preset(PRESET)
+    figures = _rounded(all_figures(lm, held_out(arguments.pictures)))
+    print(json.dumps(figures, indent=2))
+    FIGURES.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    card.renew(EMBEDDED / PRESET / "README.md", figures)
 
 
 if __name__ == "__main__":
