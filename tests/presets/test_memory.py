@@ -119,7 +119,7 @@ def test_every_preset_has_an_estimate_that_its_weights_dominate():
         assert found.weights == 4 * info.parameters
         assert found.total > found.weights
         if info.parameters > 5e9:
-            assert found.total < 1.4 * found.weights, info.name
+            assert found.total < 1.45 * found.weights, info.name
 
 
 PEAKS = json.loads((GOLDENS.parent / "memory" / "peaks.json").read_text())
