@@ -1,9 +1,12 @@
 """Take the README's pictures in JupyterLab, in light and in dark: the generate panel streaming, the
-preset browser with a card open; or, with an instruct model, a conversation.
+preset browser with a card open; or, with an instruct model, a conversation; or, with a model that
+hears, digits as they are played.
 
 python tests/browser/take_screenshots.py widgets/screenshots "A shy lighthouse stood by the sea." 1
 python tests/browser/take_screenshots.py widgets/screenshots \
     "What is the capital of France?" 2 --chat SmolLM2-135M-Instruct.Q4_1.gguf
+python tests/browser/take_screenshots.py widgets/screenshots "three one four one five" 7 \
+    --listen digits_tiny
 """
 
 import argparse
@@ -31,6 +34,12 @@ CHAT = """import workbench as wb
 
 lm = wb.models.CausalLM.from_preset("{preset}")
 panel = wb.generate(lm, chat=True, system="You answer in one or two short sentences.", seed={seed})
+panel"""
+LISTEN = """import workbench as wb
+from workbench.presets.embedded.digits.generator import say
+
+spoken = say("{words}", seed={seed})
+panel = wb.listen("{preset}", audio=(spoken.samples, 16_000))
 panel"""
 FOLLOW_UPS = ("And what is it known for?", "Which river runs through it?")
 CARD = "gemma3_instruct_270m"
@@ -96,6 +105,19 @@ def take_chat(page, lab, folder, prompt):
         shoot(page, folder / f"chat_{theme.lower()}.png")
 
 
+def take_listen(page, lab, folder):
+    """A transcript, and the playhead two thirds through."""
+    page.set_viewport_size({"width": 1180, "height": 900})
+    notebook = open_notebook(page, lab, "listen.ipynb")
+    notebook.value("(panel.start(), panel.wait())")
+    for theme in ("Light", "Dark"):
+        notebook.theme(f"JupyterLab {theme}")
+        page.wait_for_timeout(1500)  # the theme's own curtain
+        wave = page.get_by_role("slider").bounding_box()
+        page.mouse.click(wave["x"] + 0.64 * wave["width"], wave["y"] + 40)
+        shoot(page, folder / f"listen_{theme.lower()}.png")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -103,6 +125,7 @@ def main():
     parser.add_argument("seed", type=int)
     parser.add_argument("--tokens", type=int, default=45, help="how far the text has come")
     parser.add_argument("--chat", help="an instruct model: draw a conversation with it instead")
+    parser.add_argument("--listen", help="a model that hears digits: draw it hearing the prompt")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, Lab(Path(temporary) / "lab") as lab:
@@ -120,6 +143,10 @@ def main():
                 preset = Path(asked.chat).name
                 lab.write("chat.ipynb", [CHAT.format(preset=preset, seed=asked.seed), SLOW])
                 take_chat(page, lab, asked.folder, asked.prompt)
+            elif asked.listen:
+                cell = LISTEN.format(words=asked.prompt, seed=asked.seed, preset=asked.listen)
+                lab.write("listen.ipynb", [cell])
+                take_listen(page, lab, asked.folder)
             else:
                 take_browser(page, lab, asked.folder)
                 take(page, lab, asked.folder, asked.tokens)

@@ -25,6 +25,7 @@ _BANDWIDTHS = (70.0, 95.0, 140.0)
 _HIGHER = ((3450.0, 250.0), (4500.0, 350.0))
 _NOSE_POLE, _NOSE_ZERO = 270.0, 950.0
 _VOICE, _BREATH, _HISS = 0.55, 0.05, 0.11
+_STEADY = 0.98  # what is below 50 Hz is no sound
 
 
 def synthesise(rng: np.random.Generator, speaker: Voice, tracks: Tracks) -> np.ndarray:
@@ -62,7 +63,9 @@ def _pulses(rng: np.random.Generator, pitch: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _glottis(pulses: np.ndarray, speaker: Voice) -> np.ndarray:
-    """Pulses as the air carries them: 6 dB less an octave, and more above the voice's tilt."""
+    """Pulses as the air carries them: no steady flow, 6 dB less an octave, and more above the
+    voice's tilt."""
+    pulses = lfilter([1, -1], [1, -_STEADY], pulses)
     for corner in (250.0, speaker.tilt):
         keep = np.exp(-2 * np.pi * corner / RATE)
         pulses = lfilter([1 - keep], [1, -keep], pulses)
