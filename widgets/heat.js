@@ -8,6 +8,12 @@ const HEAT_RAMP = Array.from({ length: 256 }, (_, level) => {
   return HEAT_STOPS[low].map((from, i) => Math.round(from + (HEAT_STOPS[low + 1][i] - from) * (place - low)));
 });
 
+/** A buffer of a message as bytes: some front ends give the buffer itself, some a view of it. */
+function bytesOf(buffer) {
+  const view = ArrayBuffer.isView(buffer);
+  return view ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength) : new Uint8Array(buffer);
+}
+
 /** The map of one token as a canvas of rows x columns pixels, which the browser smooths. */
 function createHeat() {
   const canvas = make("canvas", { class: "wb-look-heat", "aria-hidden": "true" });
@@ -48,7 +54,7 @@ function createScrubber({ moved, toggled, opacity }) {
   const [tokenId, opacityId] = [uniqueId("token"), uniqueId("opacity")];
   const range = make("input", { type: "range", id: tokenId, min: 0, max: 0, step: 1, oninput: () => go(Number(range.value)) });
   const shown = make("output", { class: "wb-value wb-look-token", for: tokenId });
-  const piece = make("span", { class: "wb-look-piece", "aria-hidden": "true" });
+  const shownPiece = make("span", { class: "wb-look-piece", "aria-hidden": "true" });
   const check = make("input", { type: "checkbox", onchange: () => toggled(check.checked) });
   const peak = make("span", { class: "wb-note wb-look-peak" });
   const cover = make("input", {
@@ -81,7 +87,7 @@ function createScrubber({ moved, toggled, opacity }) {
     make("label", { for: tokenId }, "Token"),
     range,
     shown,
-    piece,
+    shownPiece,
     make("label", { class: "wb-radio wb-look-attend" }, check, "Attention"),
   );
   let tokens = [];
@@ -95,9 +101,10 @@ function createScrubber({ moved, toggled, opacity }) {
   /** "3 of 12", and the token itself, which may be folded away in the answer. */
   const read = () => {
     const place = tokens.length ? `${Math.max(0, at) + 1} of ${tokens.length}` : "";
-    const text = visible(tokens[at]?.piece.trim() ?? "");
+    const piece = tokens[at]?.piece.trim() ?? "";
+    const text = piece || at + 1 < tokens.length || at < 0 ? visible(piece) : "end";
     setText(shown, place);
-    setText(piece, text);
+    setText(shownPiece, text);
     range.setAttribute("aria-valuetext", `${place}, ${text}`);
   };
   covered();

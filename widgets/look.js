@@ -173,7 +173,7 @@ function render({ model, el }) {
     root,
     stage: viewer.node,
     send: (fields, buffers) => send("picture", fields, buffers),
-    may: () => !isBusy() && !gone,
+    may: () => !isBusy(),
     began: (name) => {
       [opening, problem] = [name, null];
       camera.node.hidden || camera.close();
@@ -288,7 +288,7 @@ function render({ model, el }) {
     if (!message.tokens) {
       scrub.on = false;
       maps = null;
-    } else maps = { ...message, levels: new Uint8Array(levels.buffer, levels.byteOffset, levels.byteLength) };
+    } else maps = { ...message, levels: bytesOf(levels) };
     drawHeat();
   };
   const opened = () => {

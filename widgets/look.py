@@ -363,7 +363,7 @@ class LookPanel(RunPanel):
     def _write_code(self, change: traitlets.Bunch | None = None) -> None:
         preset = self._lm.preset if self._lm is not None else self._handle
         picture, shown = self._picture, self._run or self
-        path = UNSAVED if picture is None else picture.path or picture.name
+        path = UNSAVED if picture is None else picture.path or picture.file_name
         self.code = setting.look_code(preset, path, shown.prompt, shown.settings)
 
 

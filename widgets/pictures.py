@@ -30,6 +30,11 @@ class Picture:
     path: str | None = None
 
     @property
+    def file_name(self) -> str:
+        """The name of its file; one that never had a file has to be saved under some name."""
+        return self.name if Path(self.name).suffix else f"{self.name}.png"
+
+    @property
     def size_text(self) -> str:
         """Width and height in pixels, as a person reads them."""
         return f"{self.image.width} × {self.image.height}"

@@ -71,7 +71,8 @@ async ({ state, width }) => {
   };
   window.fromKernel = (messages) => messages.forEach((data) => {
     if (data.method === "custom") {
-      call("msg:custom", data.content, (data.buffers ?? []).map(view));
+      // As in JupyterLab: those of messages are buffers, those of the state are views.
+      call("msg:custom", data.content, (data.buffers ?? []).map((text) => view(text).buffer));
     } else Object.entries(place(data)).forEach(([name, value]) => set(name, value, false));
   });
   const style = document.createElement("style");

@@ -10,10 +10,10 @@ from axe_playwright_python.sync_playwright import Axe
 from lab import Lab, Notebook
 from PIL import Image, ImageDraw
 
-BOX = (0.2, 0.15, 0.58, 0.53)  # of the red circle: y0, x0, y1, x1
+BOX = (0.15, 0.11, 0.54, 0.5)  # of the red circle: y0, x0, y1, x1
 CELLS = [
-    "import workbench as wb\nfrom picture_doubles import FakeLookLM\n"
-    "panel = wb.look(FakeLookLM(delay=0.1))\npanel",
+    'import workbench as wb\npanel = wb.look("shapes_tiny")\npanel',
+    "from doubles import slow_down\npanel.wait()\npace = slow_down(panel.lm, 0.1)",
 ]
 DROP = """
 (stage, { name, type, content }) => {
@@ -39,19 +39,19 @@ def notebook(browser, tmp_path_factory):
         notebook = Notebook(page, lab, "look.ipynb")
         notebook.open()
         notebook.run_all()
-        page.locator(".wb-status", has_text="idle").wait_for(timeout=120_000)
+        page.locator(".wb-status", has_text="idle").wait_for(timeout=180_000)
         notebook.ready()
         yield notebook
         page.close()
 
 
 def picture_file(kind="PNG", side=224):
-    """A red circle and a blue square on white."""
-    image = Image.new("RGB", (side, side), "white")
+    """A red circle and a blue square on a light ground."""
+    image = Image.new("RGB", (side, side), (246, 243, 236))
     draw = ImageDraw.Draw(image)
     y0, x0, y1, x1 = (round(side * edge) for edge in BOX)
-    draw.ellipse((x0, y0, x1, y1), fill=(222, 40, 40))
-    draw.rectangle([round(side * edge) for edge in (0.6, 0.55, 0.94, 0.89)], fill=(40, 80, 220))
+    draw.ellipse((x0, y0, x1, y1), fill=(214, 40, 40))
+    draw.rectangle([round(side * edge) for edge in (0.54, 0.52, 0.88, 0.86)], fill=(40, 90, 220))
     file = io.BytesIO()
     image.save(file, kind)
     return file.getvalue()
@@ -101,7 +101,7 @@ def test_the_heat_map_follows_the_scrubber(notebook):
     page = notebook.page
     page.get_by_role("checkbox", name="Attention").check()
     heat = page.locator(".wb-look-heat")
-    heat.wait_for(timeout=120_000)
+    heat.wait_for(timeout=180_000)
     page.get_by_label("Token", exact=True).focus()
     page.keyboard.press("Home")
     shape = ast.literal_eval(notebook.value("panel.attention().shape"))
