@@ -5,6 +5,7 @@ hears, digits as they are played.
 python tests/browser/take_screenshots.py widgets/screenshots "A shy lighthouse stood by the sea." 1
 python tests/browser/take_screenshots.py widgets/screenshots \
     "What is the capital of France?" 2 --chat SmolLM2-135M-Instruct.Q4_1.gguf
+python tests/browser/take_screenshots.py widgets/screenshots "detect red circle" 0 --look
 python tests/browser/take_screenshots.py widgets/screenshots "three one four one five" 7 \
     --listen digits_tiny
 """
@@ -40,6 +41,15 @@ from workbench.presets.embedded.digits.generator import say
 
 spoken = say("{words}", seed={seed})
 panel = wb.listen("{preset}", audio=(spoken.samples, 16_000))
+panel"""
+LOOK = """from PIL import Image, ImageDraw
+import workbench as wb
+
+picture = Image.new("RGB", (336, 252), (246, 243, 236))
+draw = ImageDraw.Draw(picture)
+draw.ellipse((40, 36, 160, 132), fill=(214, 40, 40))
+draw.rectangle((184, 132, 300, 222), fill=(40, 90, 220))
+panel = wb.look("shapes_tiny", picture, "{prompt}")
 panel"""
 FOLLOW_UPS = ("And what is it known for?", "Which river runs through it?")
 CARD = "gemma3_instruct_270m"
@@ -118,6 +128,22 @@ def take_listen(page, lab, folder):
         shoot(page, folder / f"listen_{theme.lower()}.png")
 
 
+def take_look(page, lab, folder):
+    """The answer to the prompt, and where its last word but one looked."""
+    page.set_viewport_size({"width": 1180, "height": 1100})
+    notebook = open_notebook(page, lab, "look.ipynb")
+    page.get_by_role("button", name="Generate").click()
+    page.locator(".wb-status", has_text="done").wait_for(timeout=180_000)
+    page.get_by_role("checkbox", name="Attention").check()
+    page.locator(".wb-look-heat").wait_for(timeout=180_000)
+    page.get_by_label("Token", exact=True).fill("4")
+    page.get_by_label("Opacity").fill("60")
+    for theme in ("Light", "Dark"):
+        notebook.theme(f"JupyterLab {theme}")
+        page.wait_for_timeout(1500)  # the theme's own curtain
+        shoot(page, folder / f"look_{theme.lower()}.png")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -126,6 +152,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=45, help="how far the text has come")
     parser.add_argument("--chat", help="an instruct model: draw a conversation with it instead")
     parser.add_argument("--listen", help="a model that hears digits: draw it hearing the prompt")
+    parser.add_argument("--look", action="store_true", help="ask the prompt of a picture instead")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, Lab(Path(temporary) / "lab") as lab:
@@ -138,7 +165,10 @@ def main():
             page = browser.new_page(
                 viewport={"width": 1180, "height": 960}, device_scale_factor=1.5
             )
-            if asked.chat:
+            if asked.look:
+                lab.write("look.ipynb", [LOOK.format(prompt=asked.prompt)])
+                take_look(page, lab, asked.folder)
+            elif asked.chat:
                 shutil.copy(asked.chat, lab.notebooks)
                 preset = Path(asked.chat).name
                 lab.write("chat.ipynb", [CHAT.format(preset=preset, seed=asked.seed), SLOW])
