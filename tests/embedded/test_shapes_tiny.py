@@ -17,6 +17,7 @@ from workbench.presets.catalog import find
 from workbench.presets.embedded.shapes import batches, card, evaluate, language, tokens, train
 from workbench.presets.embedded.shapes.drawing import draw
 from workbench.presets.embedded.shapes.scene import scenes
+from workbench.presets.embedded.training import TOKENIZER_FILE
 from workbench.presets.handles import EMBEDDED
 
 PRESET = EMBEDDED / "shapes_tiny"
@@ -174,7 +175,7 @@ def test_nothing_is_cut_off_a_turn(model):
 
 
 def test_a_checkpoint_brings_everything_back(tmp_path):
-    shutil.copy(VOCABULARY, tmp_path / train.TOKENIZER_FILE)
+    shutil.copy(VOCABULARY, tmp_path / TOKENIZER_FILE)
     first = train.Training(tmp_path)
     first.state = first.state._replace(step=first.state.step + 7)
     first.seconds = 3.5

@@ -10,8 +10,9 @@ import pytest
 import sentencepiece
 
 import workbench as wb
-from workbench.presets.embedded.stories import muon, tokens, train
+from workbench.presets.embedded.stories import tokens, train
 from workbench.presets.embedded.stories.evaluate import SLIPS, held_out_loss
+from workbench.presets.embedded.training import TOKENIZER_FILE
 from workbench.presets.handles import EMBEDDED
 
 PRESET = EMBEDDED / "stories_tiny_en"
@@ -81,23 +82,8 @@ def test_rows_start_with_a_story():
     assert story[-1] == tokens.END
 
 
-def test_the_learning_rate_rises_stays_and_falls():
-    rates = [train.rate_at(step, step / 900) for step in range(900)]
-    assert rates[0] == pytest.approx(0.01)
-    assert rates[100:450] == [1.0] * 350
-    assert rates[675] == pytest.approx(0.5)
-    assert rates[-1] == pytest.approx(1 / 450)
-
-
-def test_muon_steps_have_singular_values_near_one():
-    matrix = np.random.default_rng(0).normal(size=(24, 8)).astype("float32")
-    values = np.linalg.svd(np.asarray(muon.orthogonalized(matrix)), compute_uv=False)
-    assert values.min() > 0.5
-    assert values.max() < 1.4
-
-
 def test_a_checkpoint_brings_everything_back(tmp_path):
-    shutil.copy(VOCABULARY, tmp_path / train.TOKENIZER_FILE)
+    shutil.copy(VOCABULARY, tmp_path / TOKENIZER_FILE)
     first = train.Training(tmp_path)
     first.state = first.state._replace(step=first.state.step + 7)
     first.seconds = 3.5

@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from workbench.presets.embedded.muon import rows_by_name
 from workbench.presets.embedded.words.drawing import (
     FONTS,
     HEIGHT,
@@ -17,7 +18,6 @@ from workbench.presets.embedded.words.drawing import (
     fitted,
     font,
 )
-from workbench.presets.embedded.words.optimizer import rows
 from workbench.presets.embedded.words.texts import (
     CHARACTERS,
     KINDS,
@@ -33,7 +33,6 @@ from workbench.presets.embedded.words.train import (
     START,
     batch,
     build_backbone,
-    rate_at,
     token_ids,
 )
 
@@ -121,7 +120,8 @@ def test_token_ids_are_the_tokenizers():
 
 
 def test_muon_steps_the_matrices_alone():
-    sizes = {v.path: (rows(v.path, tuple(v.shape)), v.shape) for v in build_backbone().variables}
+    variables = build_backbone().variables
+    sizes = {v.path: (rows_by_name(v.path, tuple(v.shape)), v.shape) for v in variables}
     matrices = {path: found for path, found in sizes.items() if found[0] is not None}
     assert "head/kernel" not in matrices
     assert not any("embedding/embeddings" in path or "bias" in path for path in matrices)
@@ -129,9 +129,3 @@ def test_muon_steps_the_matrices_alone():
         width = 192 if "up" in path else 96
         assert outputs == width, path
         assert np.prod(shape) % outputs == 0
-
-
-def test_the_rate_rises_and_falls():
-    assert rate_at(0, 0.0) < 0.05
-    assert rate_at(1000, 0.3) == 1.0
-    assert rate_at(1000, 1.0) == 0.0

@@ -15,7 +15,8 @@ from workbench.models import (
     MoonshineAudioToTextPreprocessor,
     MoonshineTokenizer,
 )
-from workbench.presets.embedded.digits.train import TOKENIZER_FILE, Training, build_backbone
+from workbench.presets.embedded.digits.train import Training, build_backbone
+from workbench.presets.embedded.training import TOKENIZER_FILE
 
 LONGEST_TEXT = 64
 DESCRIPTION = (

@@ -12,18 +12,15 @@ learning rate falls to zero over the last part of `--minutes`. No recording is h
 
 from __future__ import annotations
 
-import argparse
-import os
-import time
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-import sentencepiece
 
 from workbench.models import MoonshineBackbone
+from workbench.presets.embedded import training
 from workbench.presets.embedded.digits.batches import (
     SILENT_PLACE,
     SILENT_WORD,
@@ -32,8 +29,8 @@ from workbench.presets.embedded.digits.batches import (
 )
 from workbench.presets.embedded.digits.synthesis import RATE
 from workbench.presets.embedded.digits.tokens import PIECES, train_tokenizer
-from workbench.presets.embedded.words import optimizer
-from workbench.presets.embedded.words.optimizer import Arrays
+from workbench.presets.embedded.muon import Arrays, Muon, rows_by_name
+from workbench.presets.embedded.training import load_tokenizer, main, rate_at
 
 WIDTH = 96
 SHAPE = {
@@ -50,11 +47,10 @@ SHAPE = {
     "max_position_embeddings": 64,
 }
 ROWS, EASY_STEPS = 16, 200
+MATRIX_RATE, OTHER_RATE = 0.02, 0.002
 WARMUP, DECAY = 30, 0.4
 FRAMES_WEIGHT = 0.3  # of what the frames teach, beside the text
-CHECKPOINT_SECONDS = 90
 TRAINING_SEED = 1
-TOKENIZER_FILE = "vocabulary.spm"
 _CONVOLUTION = "audio/conv"
 
 
@@ -129,100 +125,35 @@ def _mean_nats(logits: jax.Array, targets: jax.Array, counted: jax.Array) -> jax
     return jnp.where(counted, nats, 0).sum() / counted.sum()
 
 
-def rate_at(step: int, time_used: float) -> float:
-    """The share of the full learning rate at a step, when this share of the time is used."""
-    return min(1.0, (step + 1) / WARMUP, max(0.0, (1 - time_used) / DECAY))
+class Training(training.Training):
+    """The run: recordings that grow harder over the first steps."""
 
-
-class Training:
-    """Variables, optimizer state and step count, kept in one checkpoint file."""
+    checkpoint_seconds = 90
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tokenizer = load_tokenizer(folder)
         self.parts = Parts()
-        self.variables = self.parts.initial()
-        self.state = optimizer.initial(self.variables)
-        self.seconds = 0.0
-        if self.path.exists():
-            self.restore()
-        self._step = jax.jit(self._one_step, donate_argnums=(0, 1))
-
-    @property
-    def path(self) -> Path:
-        return self.folder / "checkpoint.npz"
-
-    def _one_step(self, variables, state, batch, rate):  # noqa: ANN001
-        def total(variables):  # noqa: ANN001
-            text, frames = losses(self.parts, variables, batch)
-            return text + FRAMES_WEIGHT * frames, (text, frames)
-
-        (_, told), grads = jax.value_and_grad(total, has_aux=True)(variables)
-        return *optimizer.update(self.parts.paths, variables, grads, state, rate), told
-
-    def run(self, seconds: float) -> None:
-        """Train until `seconds` have been used in all, logging and keeping checkpoints."""
-        saved, told = time.monotonic(), []
+        variables = self.parts.initial()
+        shapes = [v.shape for v in variables]
+        rows = tuple(map(rows_by_name, self.parts.paths, shapes))
+        super().__init__(folder, variables, Muon(rows, MATRIX_RATE, OTHER_RATE, rate_first=True))
+        self.tokenizer = load_tokenizer(folder, train_tokenizer)
         first = int(self.state.step)
-        source = batches(self.tokenizer, TRAINING_SEED, ROWS, first, EASY_STEPS)
-        while self.seconds < seconds:
-            started, step = time.monotonic(), int(self.state.step)
-            rate = rate_at(step, self.seconds / seconds)
-            self.variables, self.state, loss = self._step(
-                self.variables, self.state, next(source), rate
-            )
-            told.append([float(part) for part in loss])
-            self.seconds += time.monotonic() - started
-            if (step + 1) % 20 == 0:
-                self.log(step + 1, *np.mean(told, axis=0))
-                told = []
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                self.save()
-                saved = time.monotonic()
-        self.save()
+        self.source = batches(self.tokenizer, TRAINING_SEED, ROWS, first, EASY_STEPS)
+        self._step = self.compiled(self._losses)
 
-    def log(self, step: int, text: float, frames: float) -> None:
-        """One line: step, recordings heard, mean losses since the last line, seconds."""
-        line = f"{step} recordings {step * ROWS} text {text:.4f} frames {frames:.4f}"
-        print(f"{line} seconds {self.seconds:.0f}", flush=True)
+    def _losses(self, variables, batch):  # noqa: ANN001
+        text, frames = losses(self.parts, variables, batch)
+        return text + FRAMES_WEIGHT * frames, (text, frames)
 
-    def save(self) -> None:
-        """Write the checkpoint beside the old one and then take its place."""
-        kept = {f"variable_{i}": v for i, v in enumerate(self.variables)}
-        kept |= {f"first_{i}": v for i, v in enumerate(self.state.first)}
-        kept |= {f"second_{i}": v for i, v in enumerate(self.state.second)}
-        beside = self.folder / "checkpoint.part.npz"
-        np.savez(beside, **kept, step=self.state.step, seconds=self.seconds)
-        os.replace(beside, self.path)
+    def advance(self, step: int, time_used: float) -> tuple[float, ...]:
+        """A step on the next recordings."""
+        rate = rate_at(step, time_used, WARMUP, DECAY)
+        return self.descend(self._step, rate, next(self.source))
 
-    def restore(self) -> None:
-        """Go on where the checkpoint was written."""
-        with np.load(self.path) as kept:
-            count = range(len(self.variables))
-            self.variables = [jnp.asarray(kept[f"variable_{i}"]) for i in count]
-            first = [jnp.asarray(kept[f"first_{i}"]) for i in count]
-            second = [jnp.asarray(kept[f"second_{i}"]) for i in count]
-            self.state = optimizer.State(first, second, jnp.asarray(kept["step"]))
-            self.seconds = float(kept["seconds"])
-
-
-def load_tokenizer(folder: Path) -> sentencepiece.SentencePieceProcessor:
-    """The folder's tokenizer, trained first where there is none yet."""
-    path = folder / TOKENIZER_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(train_tokenizer())
-    return sentencepiece.SentencePieceProcessor(model_file=str(path))
-
-
-def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--minutes", type=float, default=40)
-    arguments = parser.parse_args()
-    Training(arguments.folder).run(60 * arguments.minutes)
+    def progress(self, step: int, text: float, frames: float) -> str:
+        """Recordings heard and both losses."""
+        return f"recordings {step * ROWS} text {text:.4f} frames {frames:.4f}"
 
 
 if __name__ == "__main__":
-    main()
+    main(Training, __doc__, minutes=40)

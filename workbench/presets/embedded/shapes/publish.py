@@ -17,7 +17,8 @@ from workbench.models import (
     PaliGemmaTokenizer,
 )
 from workbench.presets.embedded.shapes.batches import IMAGE_SIDE
-from workbench.presets.embedded.shapes.train import SHAPE, TOKENIZER_FILE, Training
+from workbench.presets.embedded.shapes.train import SHAPE, Training
+from workbench.presets.embedded.training import TOKENIZER_FILE
 
 TEXT_LENGTH = 64
 DESCRIPTION = (

@@ -11,18 +11,17 @@ never repeated: each batch has its own seed.
 
 from __future__ import annotations
 
-import argparse
-import os
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
-import numpy as np
-import sentencepiece
 
 from workbench.backbones.families.pali_gemma import PaliGemmaBackbone
+from workbench.presets.embedded import training
+from workbench.presets.embedded.muon import Arrays, Muon, State, rows_by_shape
 from workbench.presets.embedded.shapes import tokens
 from workbench.presets.embedded.shapes.batches import (
     IMAGE_SIDE,
@@ -33,8 +32,7 @@ from workbench.presets.embedded.shapes.batches import (
     picture_batches,
 )
 from workbench.presets.embedded.shapes.patches import OUTPUTS, Patches, lesson_loss
-from workbench.presets.embedded.stories import muon
-from workbench.presets.embedded.stories.muon import Arrays
+from workbench.presets.embedded.training import load_tokenizer, main, rate_at
 
 SHAPE = {
     "vocabulary_size": tokens.PIECES,
@@ -53,10 +51,9 @@ SHAPE = {
 }
 PICTURES, LOOKS = 40, 80  # a batch of all lessons, and of the image encoder's alone
 LOOKING = 0.35  # of the time, for the image encoder alone
+MATRIX_RATE, OTHER_RATE = 0.015, 0.003
 WARMUP, DECAY = 60, 0.62
 PATCH_WEIGHT = 0.5
-CHECKPOINT_SECONDS = 120
-TOKENIZER_FILE = "vocabulary.spm"
 TOKENIZER_SEED, TRAINING_SEED, HELD_OUT_SEED = 1, 1_000_000, 2
 
 
@@ -107,125 +104,59 @@ def _mean_loss(backbone: PaliGemmaBackbone, vectors: jax.Array, rows: Rows) -> j
     return jnp.where(counted, jax.nn.logsumexp(logits, -1) - chosen, 0).sum() / counted.sum()
 
 
-def rate_at(step: int, time_used: float) -> float:
-    """The share of the full learning rate at a step, when this share of the time is used."""
-    return min(1.0, (step + 1) / WARMUP, max(0.0, (1 - time_used) / DECAY))
-
-
-class Training:
-    """Variables, optimizer state and step count, kept in one checkpoint file."""
+class Training(training.Training):
+    """The run: pictures by their seeds, first for the image encoder alone."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.backbone = build_backbone()
+        network = self.backbone.trainable_variables
         head = jnp.zeros((SHAPE["vit_hidden_dim"], OUTPUTS))
-        self.variables: Arrays = [*(v.value for v in self.backbone.trainable_variables), head]
+        variables = [*(v.value for v in network), head]
         seeing = {id(v) for v in self.backbone.image_encoder.trainable_variables}
-        numbered = enumerate(self.backbone.trainable_variables)
-        self.seeing = [*(i for i, v in numbered if id(v) in seeing), len(self.variables) - 1]
-        self.state = muon.initial(self.variables)
-        self.tokenizer = load_tokenizer(folder)
-        self.seconds = 0.0
-        if self.path.exists():
-            self.restore()
-        self._step = jax.jit(self._one_step, donate_argnums=(0, 1))
+        self.seeing = [*(i for i, v in enumerate(network) if id(v) in seeing), len(network)]
+        rows = tuple(rows_by_shape(v.shape) for v in variables)
+        super().__init__(folder, variables, Muon(rows, MATRIX_RATE, OTHER_RATE))
+        self.tokenizer = load_tokenizer(folder, lambda: tokens.train_tokenizer(TOKENIZER_SEED))
+        self._step = self.compiled(self._losses)
         self._look = jax.jit(self._one_look, donate_argnums=(0, 1))
 
-    @property
-    def path(self) -> Path:
-        return self.folder / "checkpoint.npz"
+    def _losses(self, variables, batch):  # noqa: ANN001
+        loss = loss_of(self.backbone, variables, batch)
+        return loss, (loss,)
 
-    def _one_step(self, variables, state, batch, rate):  # noqa: ANN001
-        loss, grads = jax.value_and_grad(lambda v: loss_of(self.backbone, v, batch))(variables)
-        return *muon.update(variables, grads, state, rate), loss
-
-    def _one_look(self, variables, state, pictures, patches, rate):  # noqa: ANN001
+    def _one_look(self, variables, state, rate, pictures, patches):  # noqa: ANN001
         """A step of the image encoder and the head alone."""
-        chosen = [variables[i] for i in self.seeing]
 
         def loss_of_chosen(chosen):  # noqa: ANN001
-            whole = list(variables)
-            for i, value in zip(self.seeing, chosen, strict=True):
-                whole[i] = value
-            return look_loss(self.backbone, whole, pictures, patches)
+            return look_loss(self.backbone, self._put(variables, chosen), pictures, patches)
 
+        chosen, first, second = map(self._chosen, (variables, state.first, state.second))
+        optimizer = Muon(tuple(self._chosen(self.optimizer.rows)), MATRIX_RATE, OTHER_RATE)
         loss, grads = jax.value_and_grad(loss_of_chosen)(chosen)
-        first, second = ([part[i] for i in self.seeing] for part in (state.first, state.second))
-        stepped = muon.update(chosen, grads, muon.State(first, second, state.step), rate)
-        whole = [list(variables), list(state.first), list(state.second)]
-        for old, new in zip(whole, (stepped[0], stepped[1].first, stepped[1].second), strict=True):
-            for i, value in zip(self.seeing, new, strict=True):
-                old[i] = value
-        return whole[0], muon.State(whole[1], whole[2], stepped[1].step), loss
+        made, new = optimizer.update(chosen, grads, State(first, second, state.step), rate)
+        first, second = self._put(state.first, new.first), self._put(state.second, new.second)
+        return self._put(variables, made), State(first, second, new.step), (loss,)
 
-    def run(self, seconds: float) -> None:
-        """Train for `seconds` in all, logging and keeping checkpoints on the way."""
-        saved, losses = time.monotonic(), []
-        while self.seconds < seconds:
-            started, step = time.monotonic(), int(self.state.step)
-            losses.append(self.advance(step, self.seconds / seconds))
-            self.seconds += time.monotonic() - started
-            if (step + 1) % 20 == 0:
-                self.log(step + 1, np.mean(losses))
-                losses = []
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                self.save()
-                saved = time.monotonic()
-        self.save()
+    def _chosen(self, whole: Sequence[Any]) -> list[Any]:
+        """What belongs to the image encoder and the head, of something per variable."""
+        return [whole[i] for i in self.seeing]
 
-    def advance(self, step: int, time_used: float) -> float:
-        """One step, of the image encoder alone or of everything; returns its loss."""
-        seed, rate = TRAINING_SEED + step, rate_at(step, time_used)
+    def _put(self, whole: Arrays, chosen: Arrays) -> Arrays:
+        """Everything, with `chosen` in the places of the image encoder and the head."""
+        known = dict(zip(self.seeing, chosen, strict=True))
+        return [known.get(i, value) for i, value in enumerate(whole)]
+
+    def advance(self, step: int, time_used: float) -> tuple[float, ...]:
+        """One step, of the image encoder alone or of everything."""
+        seed, rate = TRAINING_SEED + step, rate_at(step, time_used, WARMUP, DECAY)
         if time_used < LOOKING:
-            pictures, patches = next(picture_batches(seed, LOOKS))
-            done = self._look(self.variables, self.state, pictures, patches, rate)
-        else:
-            batch = next(batches(self.tokenizer, seed, PICTURES))
-            done = self._step(self.variables, self.state, batch, rate)
-        self.variables, self.state, loss = done
-        return float(loss)
+            return self.descend(self._look, rate, *next(picture_batches(seed, LOOKS)))
+        return self.descend(self._step, rate, next(batches(self.tokenizer, seed, PICTURES)))
 
-    def log(self, step: int, loss: float) -> None:
-        """One line: step, mean loss since the last line, seconds of training."""
-        print(f"{step} loss {loss:.4f} seconds {self.seconds:.0f}", flush=True)
-
-    def save(self) -> None:
-        """Write the checkpoint beside the old one and then take its place."""
-        kept = {f"variable_{i}": v for i, v in enumerate(self.variables)}
-        kept |= {f"first_{i}": v for i, v in enumerate(self.state.first)}
-        kept |= {f"second_{i}": v for i, v in enumerate(self.state.second)}
-        beside = self.folder / "checkpoint.part.npz"
-        np.savez(beside, **kept, step=self.state.step, seconds=self.seconds)
-        os.replace(beside, self.path)
-
-    def restore(self) -> None:
-        """Go on where the checkpoint was written."""
-        with np.load(self.path) as kept:
-            count = range(len(self.variables))
-            self.variables = [jnp.asarray(kept[f"variable_{i}"]) for i in count]
-            first = [jnp.asarray(kept[f"first_{i}"]) for i in count]
-            second = [jnp.asarray(kept[f"second_{i}"]) for i in count]
-            self.state = muon.State(first, second, jnp.asarray(kept["step"]))
-            self.seconds = float(kept["seconds"])
-
-
-def load_tokenizer(folder: Path) -> sentencepiece.SentencePieceProcessor:
-    """The folder's tokenizer, trained first where there is none yet."""
-    path = folder / TOKENIZER_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(tokens.train_tokenizer(TOKENIZER_SEED))
-    return sentencepiece.SentencePieceProcessor(model_file=str(path))
-
-
-def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--minutes", type=float, default=50)
-    arguments = parser.parse_args()
-    Training(arguments.folder).run(60 * arguments.minutes)
+    def progress(self, step: int, loss: float) -> str:
+        """The loss of what is learned at this time."""
+        return f"loss {loss:.4f}"
 
 
 if __name__ == "__main__":
-    main()
+    main(Training, __doc__, minutes=50)

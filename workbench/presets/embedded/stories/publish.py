@@ -15,7 +15,8 @@ from workbench.models import (
     LlamaCausalLMPreprocessor,
     LlamaTokenizer,
 )
-from workbench.presets.embedded.stories.train import SHAPE, TOKENIZER_FILE, Training
+from workbench.presets.embedded.stories.train import SHAPE, Training
+from workbench.presets.embedded.training import TOKENIZER_FILE
 
 CONTEXT = 512
 DESCRIPTION = (

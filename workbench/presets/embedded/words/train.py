@@ -9,9 +9,6 @@ half of `--minutes`. No picture is shown twice: each batch has its own seed.
 
 from __future__ import annotations
 
-import argparse
-import os
-import time
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -23,9 +20,10 @@ import numpy as np
 
 from workbench.backbones.families.parseq import PARSeqBackbone, ViTBackbone
 from workbench.backbones.parseq_orders import order_masks, training_orders
-from workbench.presets.embedded.words import optimizer
+from workbench.presets.embedded import training
+from workbench.presets.embedded.muon import Arrays, Muon, rows_by_name
+from workbench.presets.embedded.training import main, rate_at
 from workbench.presets.embedded.words.drawing import HEIGHT, WIDTH, draw_with_places, fitted
-from workbench.presets.embedded.words.optimizer import Arrays
 from workbench.presets.embedded.words.texts import CHARACTERS, LONGEST, cased, text
 
 STRIP = 4  # pixels; the pictures are cut into strips, each of the whole height
@@ -49,12 +47,12 @@ DECODER = {
 }
 END, START, PADDING = 0, len(CHARACTERS) + 1, len(CHARACTERS) + 2
 ROWS, ORDERS = 48, 2  # left to right, and another order in every step
+MATRIX_RATE, OTHER_RATE = 0.02, 0.002
 WARMUP, DECAY, EASY_LONGEST = 50, 0.5, 3
 # The pictures grow harder by a step whenever the loss, averaged over some, is below this.
 GOOD_LOSS, HARDER, MEMORY = 0.9, 1 / 250, 0.9
 STRIP_WEIGHT = 0.5
 PLACES = 10  # how much larger position vectors begin than the other weights
-CHECKPOINT_SECONDS = 120
 TRAINING_SEED = 1_000_000
 
 
@@ -127,102 +125,47 @@ def _nats(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return jax.nn.logsumexp(logits, -1) - chosen
 
 
-def rate_at(step: int, time_used: float) -> float:
-    """The share of the full learning rate at a step, when this share of the time is used."""
-    return min(1.0, (step + 1) / WARMUP, max(0.0, (1 - time_used) / DECAY))
+class Training(training.Training):
+    """The run: words that grow harder as the loss falls.
 
+    Attributes:
+        strength: how hard the pictures are, from 0 to 1.
+        loss: a moving average.
+    """
 
-class Training:
-    """Variables, optimizer state and step count, kept in one checkpoint file."""
+    numbers = ("seconds", "strength", "loss")
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
         self.backbone = build_backbone()
-        self.paths = [v.path for v in self.backbone.variables]
-        network = [
-            v.value * (PLACES if "position" in v.path else 1) for v in self.backbone.variables
-        ]
+        network = self.backbone.variables
         # Only training needs it: which character, and the how manieth, a strip's vector tells.
         strips = jnp.zeros((ENCODER["hidden_dim"], START + LONGEST + 1))
-        self.variables: Arrays = [*network, strips]
-        self.paths.append("head/strips")
-        self.state = optimizer.initial(self.variables)
-        self.seconds, self.strength, self.loss = 0.0, 0.0, 4.0
-        if self.path.exists():
-            self.restore()
-        self._step = jax.jit(self._one_step, donate_argnums=(0, 1))
+        begun = [v.value * (PLACES if "position" in v.path else 1) for v in network]
+        paths = [*(v.path for v in network), "head/strips"]
+        variables = [*begun, strips]
+        rows = tuple(rows_by_name(p, v.shape) for p, v in zip(paths, variables, strict=True))
+        self.strength, self.loss = 0.0, 4.0
+        super().__init__(folder, variables, Muon(rows, MATRIX_RATE, OTHER_RATE, rate_first=True))
+        self._step = self.compiled(self._losses)
 
-    @property
-    def path(self) -> Path:
-        return self.folder / "checkpoint.npz"
+    def _losses(self, variables, data, step):  # noqa: ANN001
+        parts = Variables(variables[:-1], variables[-1])
+        total, loss = mean_loss(self.backbone, parts, data, jax.random.key(step))
+        return total, (loss,)
 
-    def _one_step(self, variables, state, data, rate):  # noqa: ANN001
-        key = jax.random.key(state.step)
+    def advance(self, step: int, time_used: float) -> tuple[float, ...]:
+        """A step on the words of its seed, as hard as they are by now."""
+        made = batch(TRAINING_SEED + step, self.strength)
+        rate = rate_at(step, time_used, WARMUP, DECAY)
+        (loss,) = self.descend(self._step, rate, made, step)
+        self.loss = MEMORY * self.loss + (1 - MEMORY) * loss
+        self.strength = min(1.0, self.strength + HARDER * (self.loss < GOOD_LOSS))
+        return (loss,)
 
-        def aim(values: Arrays) -> tuple[jax.Array, jax.Array]:
-            return mean_loss(self.backbone, Variables(values[:-1], values[-1]), data, key)
-
-        (_, loss), grads = jax.value_and_grad(aim, has_aux=True)(variables)
-        return *optimizer.update(self.paths, variables, grads, state, rate), loss
-
-    def run(self, seconds: float) -> None:
-        """Train until `seconds` have been used in all, logging and keeping checkpoints."""
-        saved, losses = time.monotonic(), []
-        while self.seconds < seconds:
-            started, step = time.monotonic(), int(self.state.step)
-            made = batch(TRAINING_SEED + step, self.strength)
-            rate = rate_at(step, self.seconds / seconds)
-            self.variables, self.state, loss = self._step(self.variables, self.state, made, rate)
-            losses.append(float(loss))
-            self.loss = MEMORY * self.loss + (1 - MEMORY) * losses[-1]
-            self.strength = min(1.0, self.strength + HARDER * (self.loss < GOOD_LOSS))
-            self.seconds += time.monotonic() - started
-            if (step + 1) % 20 == 0:
-                self.log(step + 1, float(np.mean(losses)))
-                losses = []
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                self.save()
-                saved = time.monotonic()
-        self.save()
-
-    def log(self, step: int, loss: float) -> None:
-        """One line: step, pictures seen, mean loss since the last line, seconds of training."""
-        seen = step * ROWS
-        head = f"{step} pictures {seen} strength {self.strength:.3f}"
-        print(f"{head} loss {loss:.4f} seconds {self.seconds:.0f}", flush=True)
-
-    def save(self) -> None:
-        """Write the checkpoint beside the old one and then take its place."""
-        kept = {f"variable_{i}": v for i, v in enumerate(self.variables)}
-        kept |= {f"first_{i}": v for i, v in enumerate(self.state.first)}
-        kept |= {f"second_{i}": v for i, v in enumerate(self.state.second)}
-        beside = self.folder / "checkpoint.part.npz"
-        clock = {"seconds": self.seconds, "strength": self.strength, "loss": self.loss}
-        np.savez(beside, **kept, **clock, step=self.state.step)
-        os.replace(beside, self.path)
-
-    def restore(self) -> None:
-        """Go on where the checkpoint was written."""
-        with np.load(self.path) as kept:
-            count = range(len(self.variables))
-            self.variables = [jnp.asarray(kept[f"variable_{i}"]) for i in count]
-            first = [jnp.asarray(kept[f"first_{i}"]) for i in count]
-            second = [jnp.asarray(kept[f"second_{i}"]) for i in count]
-            self.state = optimizer.State(first, second, jnp.asarray(kept["step"]))
-            self.seconds, self.strength, self.loss = (
-                float(kept[name]) for name in ("seconds", "strength", "loss")
-            )
-
-
-def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--minutes", type=float, default=40)
-    arguments = parser.parse_args()
-    Training(arguments.folder).run(60 * arguments.minutes)
+    def progress(self, step: int, loss: float) -> str:
+        """Pictures seen, how hard they are, and nats a character."""
+        return f"pictures {step * ROWS} strength {self.strength:.3f} loss {loss:.4f}"
 
 
 if __name__ == "__main__":
-    main()
+    main(Training, __doc__, minutes=40)
