@@ -8,9 +8,15 @@ function uniqueId(name) {
   return `wb-${name}-${made}-${Math.random().toString(36).slice(2, 8)}`;
 }
 
+// JupyterLab's shortcuts look at the element that has the focus before they look at what it is in,
+// so an arrow on a slider, or a letter on a button, would be theirs: each of these says it is not.
+const FOCUSABLE = new Set(["button", "input", "select", "summary", "textarea"]);
+const OWN_KEYS = "data-lm-suppress-shortcuts";
+
 /** An element: `on…` options are listeners, `class` its classes, the others its attributes. */
 function make(tag, options = {}, ...children) {
   const node = document.createElement(tag);
+  if (FOCUSABLE.has(tag) || "tabindex" in options) node.setAttribute(OWN_KEYS, "true");
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -21,14 +27,14 @@ function make(tag, options = {}, ...children) {
 }
 
 /**
- * The root of a panel. The attribute keeps JupyterLab's shortcuts out; besides, Lab forbids line
+ * The root of a panel. It keeps JupyterLab's shortcuts out; besides, Lab forbids line
  * breaks in every text area inside a cell (`beforeinput`), so its listener must not hear of them.
  */
 function makeRoot(name, label) {
   const root = make("section", {
     class: `wb-panel ${name}`,
     "aria-label": label,
-    "data-lm-suppress-shortcuts": "true",
+    [OWN_KEYS]: "true",
   });
   const guard = (event) => event.inputType === "insertLineBreak" && event.stopPropagation();
   root.addEventListener("beforeinput", guard, { capture: true });

@@ -18,10 +18,19 @@ from workbench.generation.events import Done, Token
 from workbench.generation.jobs import GenerationJob, JobState
 
 from . import settings as setting
+from .buffers import Parts
 from .look_runs import LookRun, bounded
 from .model import check_model
 from .panel import page_source
-from .pictures import PRINTED_SIDE, Picture, Upload, check_name, encoded, read_picture, smaller
+from .pictures import (
+    MAX_UPLOAD,
+    PRINTED_SIDE,
+    Picture,
+    check_name,
+    encoded,
+    read_picture,
+    smaller,
+)
 from .run_panel import RunPanel
 
 HISTORY = 20  # runs
@@ -90,7 +99,7 @@ class LookPanel(RunPanel):
         self._initial = {**DEFAULTS, **setting.check_all(settings)}
         self._history: list[LookRun] = []
         self._decoder = decoder
-        self._upload = Upload()
+        self._upload = Parts(MAX_UPLOAD)
         self._pictures = 0
         self._picture: Picture | None = None
         self._looking: dict[int, GenerationJob] = {}
@@ -321,7 +330,7 @@ class LookPanel(RunPanel):
         label = check_name(name)
         self.refuse_when_busy()
         try:
-            content = self._upload.take(label, part, parts, self._buffers)
+            content = self._upload.take(part, parts, self._buffers)
             if content is None:
                 return
             image = images.open_image(content, label)

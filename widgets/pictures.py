@@ -10,10 +10,9 @@ from typing import Any
 from PIL import Image
 
 from workbench import images
-from workbench.errors import ImageError, SettingError
+from workbench.errors import SettingError
 
 MAX_UPLOAD = 20_000_000  # bytes
-MAX_PARTS = 1_000
 MAX_NAME = 120  # characters
 SHOWN_SIDE = 1024  # pixels of the longer side
 PRINTED_SIDE = 480
@@ -88,41 +87,3 @@ def check_name(value: object) -> str:
         raise SettingError("name must be the name of a file")
     name = "".join(character for character in value if character.isprintable()).strip()
     return name[:MAX_NAME] or "picture"
-
-
-class Upload:
-    """A file on its way from the page. It comes in parts: a server refuses large messages."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def take(self, name: str, part: object, parts: object, buffers: list[Any]) -> bytes | None:
-        """The whole file once its last part is here; None before.
-
-        Raises:
-            SettingError: It is not the part that comes next.
-            ImageError: The file is larger than a picture may be.
-        """
-        self._check(part, parts, buffers)
-        if part == 0:
-            self._parts = []
-        self._parts.append(bytes(buffers[0]))
-        size = sum(map(len, self._parts))
-        if size > MAX_UPLOAD:
-            self._parts = []
-            raise ImageError(
-                f"{name}: a picture from the page may have {MAX_UPLOAD // 10**6} MB; make it "
-                "smaller, or set panel.image to its path"
-            )
-        if len(self._parts) < parts:
-            return None
-        content, self._parts = b"".join(self._parts), []
-        return content
-
-    def _check(self, part: object, parts: object, buffers: list[Any]) -> None:
-        if type(part) is not int or type(parts) is not int or not 0 < parts <= MAX_PARTS:
-            raise SettingError("part and parts must be whole numbers")
-        if not (part == 0 or part == len(self._parts)) or part >= parts:
-            raise SettingError(f"part {str(part)[:20]} of a file is not the one that comes next")
-        if len(buffers) != 1:
-            raise SettingError(f"a part of a file is one buffer, got {len(buffers)}")
