@@ -11,6 +11,10 @@ from workbench.errors import SettingError
 MAX_PARTS = 1_000
 
 
+class TooLarge(SettingError):
+    """What comes from the page has more bytes than it may."""
+
+
 class Parts:
     """Something large on its way from the page, in parts: a server refuses large messages.
 
@@ -26,7 +30,8 @@ class Parts:
         """Everything once its last part is here; None before.
 
         Raises:
-            SettingError: It is not the part that comes next, or it is too large by now.
+            SettingError: It is not the part that comes next.
+            TooLarge: It is too large by now.
         """
         self._check(part, parts, buffers)
         if part == 0:
@@ -35,7 +40,7 @@ class Parts:
         size = sum(map(len, self._parts))
         if size > self.most_bytes:
             self._parts = []
-            raise SettingError(f"it may have {self.most_bytes:,} bytes, got {size:,}")
+            raise TooLarge(f"what comes from the page may have {self.most_bytes // 10**6} MB")
         if len(self._parts) < parts:
             return None
         content, self._parts = b"".join(self._parts), []

@@ -18,7 +18,7 @@ from workbench.generation.events import Done, Token
 from workbench.generation.jobs import GenerationJob, JobState
 
 from . import settings as setting
-from .buffers import Parts
+from .buffers import Parts, TooLarge
 from .look_runs import LookRun, bounded
 from .model import check_model
 from .panel import page_source
@@ -337,6 +337,8 @@ class LookPanel(RunPanel):
             self._show_picture(Picture(self._pictures + 1, image, label))
         except ImageError as error:
             self.show_error(str(error))
+        except TooLarge as error:
+            self.show_error(f"{label}: {error}; make it smaller, or set panel.image to its path")
         self.tell({"type": "opened"})
 
     def _on_remove(self) -> None:
