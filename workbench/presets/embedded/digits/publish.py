@@ -48,7 +48,7 @@ def build(work: Path) -> MoonshineAudioToText:
 
 def _describe(metadata: Path) -> None:
     content = json.loads(metadata.read_text(encoding="utf-8"))
-    content = {"description": DESCRIPTION, **content}
+    content = {"description": DESCRIPTION, "modality": "speech", **content}
     metadata.write_text(json.dumps(content, indent=4), encoding="utf-8")
 
 
