@@ -141,6 +141,7 @@ def test_filters_narrow_the_table():
     assert names == ["gemma3_instruct_270m", "gemma3_instruct_1b", "gemma3_instruct_4b_text"]
     assert [p.name for p in wb.presets(search="CNN bart")] == ["bart_large_en_cnn"]
     assert {p.name for p in wb.presets(modality="speech")} == {
+        "digits_tiny",
         "moonshine_tiny_en",
         "moonshine_base_en",
     }

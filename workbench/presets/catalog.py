@@ -88,9 +88,11 @@ class PresetInfo:
 
 @functools.cache
 def presets() -> tuple[PresetInfo, ...]:
-    """All presets that write text: the embedded ones first, then the hubs', family by family."""
-    folders = sorted(path.parent for path in EMBEDDED.glob(f"*/{CONFIG}"))
-    return (*map(_embedded, folders), *_listed(CATALOG))
+    """All presets that write text: the embedded ones first, of them those that read text, then
+    the hubs', family by family."""
+    embedded = (_embedded(path.parent) for path in EMBEDDED.glob(f"*/{CONFIG}"))
+    first = sorted(embedded, key=lambda preset: (preset.modality != "text", preset.name))
+    return (*first, *_listed(CATALOG))
 
 
 @functools.cache
