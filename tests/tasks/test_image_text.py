@@ -275,13 +275,11 @@ def test_an_exported_model_says_the_same(lm, pictures, tmp_path):
 
 
 NAMES = {
-    "version 4": ("vision_tower.", "vision_tower.vision_model.", "", ""),
-    "in memory": (
-        "language_model.model.",
-        "model.language_model.",
-        "multi_modal",
-        "model.multi_modal",
-    ),
+    "version 4": {"vision_tower.": "vision_tower.vision_model."},
+    "in memory": {
+        "language_model.model.": "model.language_model.",
+        "multi_modal": "model.multi_modal",
+    },
 }
 
 
