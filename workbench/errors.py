@@ -56,3 +56,7 @@ class ImageError(WorkbenchError):
 
 class AudioError(WorkbenchError):
     """A recording cannot be used: unreadable, of a kind that is not read, too short or too long."""
+
+
+class AdapterError(WorkbenchError):
+    """An adapter does not fit the model, or its file is missing, malformed or of another kind."""

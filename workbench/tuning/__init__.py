@@ -1,0 +1,1 @@
+"""Fine-tuning: adapters, training data, and training as a job."""

@@ -1,0 +1,99 @@
+"""An adapter as a value: low-rank updates of projections, by the projections' names.
+
+Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685): a frozen matrix W of a model is read as
+W + scale * B A, and only the small matrices A and B are trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from workbench.errors import SettingError
+
+QUERY_AND_VALUE = ("query", "value")
+
+
+class LowRank(NamedTuple):
+    """The update of one projection, float32: a (rank, inputs), b (outputs, rank). The axes of the
+    projection's kernel, outputs first, are merged in their order."""
+
+    a: np.ndarray | jax.Array
+    b: np.ndarray | jax.Array
+    scale: float = 1.0
+
+    @property
+    def rank(self) -> int:
+        """How many rows `a` has."""
+        return self.a.shape[0]
+
+    @property
+    def delta(self) -> np.ndarray:
+        """What is added to the matrix, float32 (outputs, inputs)."""
+        return np.float32(self.scale) * (np.asarray(self.b) @ np.asarray(self.a))
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """How an adapter is made.
+
+    Attributes:
+        rank: rows of A, at least 1.
+        alpha: the update is scaled by alpha / rank; None takes the rank, and scales by 1.
+        dropout: the share of a projection's inputs that its update does not see in training.
+        targets: names of the projections that get an update, in every layer that has them.
+
+    Raises:
+        SettingError: a value is of the wrong kind or out of range.
+    """
+
+    rank: int = 8
+    alpha: float | None = None
+    dropout: float = 0.0
+    targets: tuple[str, ...] = QUERY_AND_VALUE
+
+    def __post_init__(self) -> None:
+        if type(self.rank) is not int or self.rank < 1:
+            raise SettingError(f"rank: expected an integer of at least 1, got {self.rank!r}")
+        if self.alpha is not None and not _is_number(self.alpha):
+            raise SettingError(f"alpha: expected a number or None, got {self.alpha!r}")
+        if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
+            raise SettingError(f"dropout: expected a share of 0 to below 1, got {self.dropout!r}")
+        if isinstance(self.targets, str) or not self.targets:
+            raise SettingError(f"targets: expected names of projections, got {self.targets!r}")
+        object.__setattr__(self, "targets", tuple(self.targets))
+
+    @property
+    def scale(self) -> float:
+        """alpha / rank."""
+        return 1.0 if self.alpha is None else self.alpha / self.rank
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Low-rank updates for some projections of a backbone.
+
+    Attributes:
+        config: how it was made.
+        updates: by the path of the projection in the backbone, such as
+            `decoder_block_0/attention/query`, whose kernel is the variable `<path>/kernel`.
+        base: the handle of the preset that it was trained on, where known.
+    """
+
+    config: AdapterConfig
+    updates: Mapping[str, LowRank] = field(repr=False)
+    base: str | None = None
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(math.prod(u.a.shape) + math.prod(u.b.shape) for u in self.updates.values())
