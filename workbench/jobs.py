@@ -1,0 +1,274 @@
+"""What every job on a model has: a place in the model's line, a thread, waiting, cancelling.
+
+A model serves one job at a time, first come first served, whether it writes or trains. A job works
+in a thread of its own, so that a notebook cell returns at once. Where background work cannot reach
+the page (Colab) it works in the calling thread, and the kernel's interrupt cancels it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import logging
+import threading
+import time
+import traceback
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from workbench.errors import WorkbenchError
+
+JobStatus = Literal[
+    "idle", "queued", "compiling", "running", "stopping", "paused", "done", "cancelled", "error"
+]
+FINAL: frozenset[str] = frozenset({"done", "cancelled", "error"})
+POLL_SECONDS = 0.1
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job has changed its status. `position` counts the jobs ahead of one that is queued."""
+
+    status: JobStatus
+    position: int = 0
+
+
+def needs_foreground() -> bool:
+    """True on Colab, where updates from background threads do not reach the page."""
+    try:
+        return importlib.util.find_spec("google.colab") is not None
+    except ModuleNotFoundError:  # there is no package `google` at all
+        return False
+
+
+class _Line:
+    """The jobs of one model, first come first served: a model serves one at a time."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._jobs: deque[Job] = deque()
+
+    def join(self, job: Job) -> None:
+        with self._changed:
+            self._jobs.append(job)
+
+    def leave(self, job: Job) -> None:
+        with self._changed:
+            self._jobs.remove(job)
+            self._changed.notify_all()
+
+    def position(self, job: Job) -> int:
+        with self._changed:
+            return self._jobs.index(job)
+
+    def wait(self) -> None:
+        """Returns when somebody leaves, is cancelled, or after a moment."""
+        with self._changed:
+            self._changed.wait(POLL_SECONDS)
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+_lines: weakref.WeakKeyDictionary[Any, _Line] = weakref.WeakKeyDictionary()
+_lines_lock = threading.Lock()
+_working: weakref.WeakSet[Job] = weakref.WeakSet()
+
+
+def _line_of(lm: Any) -> _Line:
+    with _lines_lock:
+        return _lines.setdefault(lm, _Line())
+
+
+class Job(ABC):
+    """One piece of work of one model. A kind of job says what `_do` does.
+
+    Args:
+        lm: The model. Two jobs on it run one after the other, in the order they were started.
+        on_event: Called with every event, one at a time, in order, from the thread that works.
+            What it raises is logged once and never stops the job.
+    """
+
+    thread_name = "workbench-job"
+
+    def __init__(self, lm: Any, on_event: Callable[[Any], None] | None) -> None:
+        self.error: BaseException | None = None
+        self.traceback = ""
+        self._lm = lm
+        self._observer = on_event
+        self._status: JobStatus = "idle"
+        self._observer_failed = False
+        self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+        self._at_rest = threading.Event()  # set once it has ended, or is paused
+        self._line = _line_of(lm)
+
+    # -- what a user does ---------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins, and returns at once; where threads cannot update the page it runs to the end.
+
+        Raises:
+            WorkbenchError: The job was started before.
+        """
+        self._claim()
+        self._begin()
+
+    def cancel(self) -> None:
+        """Stops after the step at work, at once when still queued. Never blocks."""
+        with self._lock:
+            nobody_works = self._status in ("idle", "paused")
+            if nobody_works:
+                self._status = "cancelled"
+            self._cancelled.set()
+        self._line.wake()
+        if nobody_works:
+            self._finish("cancelled")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until the job has ended or `timeout` seconds have passed; True if it has ended.
+
+        An interrupt (Ctrl-C, the kernel's stop button) cancels the job, keeps what it has made
+        and returns; a second one gets through.
+        """
+        if self._status == "idle":
+            raise WorkbenchError("the job was never started: call start() before wait()")
+        try:
+            return self._wait(timeout)
+        except KeyboardInterrupt:
+            self.cancel()
+            return self._wait(None)
+
+    # -- what a user sees ---------------------------------------------------------------
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job is; see `JobStatus`."""
+        if self._cancelled.is_set() and self._status not in FINAL:
+            return "stopping"
+        return self._status
+
+    @property
+    def done(self) -> bool:
+        """True once the job is done, cancelled or ended by an error."""
+        return self._status in FINAL
+
+    @property
+    def position(self) -> int:
+        """How many jobs of this model are ahead of this one; 0 when none, or when it has ended."""
+        return self._line.position(self) if self._status == "queued" else 0
+
+    # -- how it works -------------------------------------------------------------------
+
+    @abstractmethod
+    def _do(self) -> JobStatus:
+        """The work, once the model is free, and how it came to rest. It calls `_enter` first."""
+
+    @staticmethod
+    def _in_foreground() -> bool:
+        """Whether to work in the calling thread."""
+        return needs_foreground()
+
+    def _stop_asked(self) -> bool:
+        """Whether the work is to end after the step under way."""
+        return self._cancelled.is_set()
+
+    def _stopped(self) -> JobStatus:
+        """The status of a job whose work ends because it was asked to."""
+        return "cancelled"
+
+    def _claim(self) -> None:
+        with self._lock:
+            if self._status != "idle":
+                raise WorkbenchError(f"a job runs once, and this one is {self._status}: make anew")
+            self._status = "queued"
+        self._join()
+
+    def _join(self) -> None:
+        self._line.join(self)
+        _working.add(self)
+
+    def _begin(self) -> None:
+        if self._in_foreground():
+            self._work()
+        else:
+            threading.Thread(target=self._work, name=self.thread_name, daemon=True).start()
+
+    def _wait(self, timeout: float | None) -> bool:
+        # Short waits of our own: an interrupt gets in between, which Thread.join() forbids.
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._at_rest.wait(POLL_SECONDS):
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+        return self._at_rest.is_set() and self.done
+
+    def _work(self) -> None:
+        try:
+            status = self._do() if self._await_turn() else self._stopped()
+        except KeyboardInterrupt:
+            self._cancelled.set()
+            status = "cancelled"
+        except BaseException as error:
+            self._keep(error)
+            status = "error"
+        finally:
+            self._line.leave(self)
+        self._finish(status)
+
+    def _await_turn(self) -> bool:
+        """False when asked to stop in the queue."""
+        told = 0
+        while not self._stop_asked():
+            position = self._line.position(self)
+            if position == 0:
+                return True
+            if position != told:
+                self._enter("queued", position)
+                told = position
+            self._line.wait()
+        return False
+
+    def _enter(self, status: JobStatus, position: int = 0) -> None:
+        if self._status == status != "queued":
+            return
+        self._status = status
+        self._tell(JobState(status, position))
+
+    def _keep(self, error: BaseException) -> None:
+        self.error = error
+        self.traceback = "".join(traceback.format_exception(error))
+        # The frames hold the model's arrays; the text of the traceback is enough.
+        traceback.clear_frames(error.__traceback__)
+
+    def _finish(self, status: JobStatus) -> None:
+        self._status = status
+        self._tell(JobState(status))
+        _working.discard(self)
+        self._at_rest.set()
+
+    def _tell(self, event: Any) -> None:
+        if self._observer is None:
+            return
+        try:
+            self._observer(event)
+        except Exception:
+            if not self._observer_failed:
+                _logger.exception("the observer of a job failed; the job goes on")
+            self._observer_failed = True
+
+
+@atexit.register
+def _stop_all() -> None:
+    """The interpreter must not be taken down under a thread that is inside XLA."""
+    working = list(_working)
+    for job in working:
+        job.cancel()
+    for job in working:
+        job.wait(5)
