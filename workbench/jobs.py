@@ -107,7 +107,7 @@ class Job(ABC):
         self._observer_failed = False
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
-        self._at_rest = threading.Event()  # set once it has ended, or is paused
+        self._finished = threading.Event()  # set once it has ended, or is paused
         self._line = _line_of(lm)
 
     # -- what a user does ---------------------------------------------------------------
@@ -204,10 +204,10 @@ class Job(ABC):
     def _wait(self, timeout: float | None) -> bool:
         # Short waits of our own: an interrupt gets in between, which Thread.join() forbids.
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._at_rest.wait(POLL_SECONDS):
+        while not self._finished.wait(POLL_SECONDS):
             if deadline is not None and time.monotonic() >= deadline:
-                break
-        return self._at_rest.is_set() and self.done
+                return False
+        return self.done
 
     def _work(self) -> None:
         try:
@@ -251,7 +251,7 @@ class Job(ABC):
         self._status = status
         self._tell(JobState(status))
         _working.discard(self)
-        self._at_rest.set()
+        self._finished.set()
 
     def _tell(self, event: Any) -> None:
         if self._observer is None:
