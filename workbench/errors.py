@@ -60,3 +60,27 @@ class AudioError(WorkbenchError):
 
 class AdapterError(WorkbenchError):
     """An adapter does not fit the model, or its file is missing, malformed or of another kind."""
+
+
+class DataError(WorkbenchError):
+    """Training data cannot be used: a file is missing, empty or malformed, or a record has not
+    what the model learns from. The message names the file and line, or the record."""
+
+
+class CheckpointError(WorkbenchError):
+    """A training run cannot be resumed: its checkpoint is missing or damaged, or the data or the
+    model are others; or its folder is in use."""
+
+
+class TrainingDiverged(WorkbenchError):
+    """Training was stopped because the loss or its gradient was no finite number, or exploded.
+
+    Attributes:
+        step: the step that met it, counted from 1.
+        loss: of that step, per token.
+        examples: which examples its batch held.
+    """
+
+    def __init__(self, message: str, step: int, loss: float, examples: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.step, self.loss, self.examples = step, loss, examples

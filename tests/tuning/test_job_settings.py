@@ -61,6 +61,7 @@ def test_values_become_plain_python():
     )
     assert (settings.rank, settings.learning_rate) == (4, 0.5)
     assert type(settings.rank) is int and type(settings.learning_rate) is float
+    assert TuneSettings(targets="all").targets == "all"
     assert settings.targets == ("query",) and settings.sample_prompts == ("Once",)
 
 

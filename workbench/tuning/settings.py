@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, Self
 from workbench.errors import SettingError
 
 Schedule = Literal["cosine", "linear", "constant"]
+EVERY = "all"
 SCHEDULES = ("cosine", "linear", "constant")
 LARGEST = 3.4e38  # numbers travel as float32
 MOST = 2**31 - 1
@@ -32,8 +33,8 @@ class TuneSettings:
         rank: of the low-rank updates.
         alpha: the updates are scaled by alpha / rank; None for alpha = rank.
         dropout: share of the inputs of an update that is dropped in training, 0 to below 1.
-        targets: names of the projections that are adapted, such as "query"; None for the model's
-            own choice.
+        targets: names of the projections that are adapted, such as "query", or "all"; None for
+            query and value.
         learning_rate: of AdamW, at its highest.
         schedule: "cosine", "linear" or "constant".
         warmup_steps: None for 5 % of the steps.
@@ -63,7 +64,7 @@ class TuneSettings:
     rank: int = 8
     alpha: float | None = None
     dropout: float = 0.0
-    targets: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | str | None = None
     learning_rate: float = 1e-3
     schedule: Schedule = "cosine"
     warmup_steps: int | None = None
@@ -205,7 +206,9 @@ def _schedule(value: Any) -> str:
     return value
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: Any) -> tuple[str, ...] | str:
+    if value == EVERY:
+        return EVERY
     names = tuple(value)
     if isinstance(value, str) or not names:
         raise TypeError
@@ -229,7 +232,7 @@ _RULES: Mapping[str, _Rule] = {
     "rank": _whole(1),
     "alpha": _number(_POSITIVE, lambda value: value > 0, optional=True),
     "dropout": _number("a number from 0 to below 1", lambda value: 0 <= value < 1),
-    "targets": _Rule("different names in a list or tuple", _names, optional=True),
+    "targets": _Rule(f"different names in a list or tuple, or {EVERY!r}", _names, optional=True),
     "learning_rate": _number(_POSITIVE, lambda value: value > 0),
     "schedule": _Rule(f"one of {', '.join(SCHEDULES)}", _schedule),
     "warmup_steps": _whole(0, optional=True),
