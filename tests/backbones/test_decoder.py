@@ -154,21 +154,6 @@ def test_unknown_arguments_are_errors():
         small_gemma(use_slidding_window=True)
 
 
-def test_lora_starts_as_the_same_function_and_trains_only_itself():
-    backbone = small_gemma()
-    before = whole_logits(backbone, IDS)
-    backbone.enable_lora(4)
-    whole.cache_clear()
-    np.testing.assert_allclose(whole_logits(backbone, IDS), before, atol=1e-6)
-    paths = {variable.path.rsplit("/", 1)[1] for variable in backbone.trainable_variables}
-    assert paths == {"lora_kernel_a", "lora_kernel_b"}
-    assert {v.path.split("/")[2] for v in backbone.trainable_variables} == {"query", "value"}
-    with pytest.raises(SettingError, match="already"):
-        backbone.enable_lora(4)
-    with pytest.raises(SettingError, match="rank"):
-        small_gemma().enable_lora(0)
-
-
 def test_the_layout_map_covers_every_matrix():
     import keras
 

@@ -183,12 +183,3 @@ def test_impossible_calls_are_refused():
     backbone.quantize("int4")
     with pytest.raises(SettingError, match="quantized already"):
         backbone.quantize("int4")
-    with pytest.raises(SettingError, match="LoRA works on floats only"):
-        backbone.enable_lora(2)
-
-
-def test_adapted_models_are_not_quantized():
-    backbone = tiny_backbone("gpt2")
-    backbone.enable_lora(2)
-    with pytest.raises(SettingError, match="LoRA enabled: save it"):
-        backbone.quantize("int8")

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from workbench.errors import SettingError
@@ -23,8 +22,8 @@ class LowRank(NamedTuple):
     """The update of one projection, float32: a (rank, inputs), b (outputs, rank). The axes of the
     projection's kernel, outputs first, are merged in their order."""
 
-    a: np.ndarray | jax.Array
-    b: np.ndarray | jax.Array
+    a: np.ndarray
+    b: np.ndarray
     scale: float = 1.0
 
     @property
@@ -35,7 +34,7 @@ class LowRank(NamedTuple):
     @property
     def delta(self) -> np.ndarray:
         """What is added to the matrix, float32 (outputs, inputs)."""
-        return np.float32(self.scale) * (np.asarray(self.b) @ np.asarray(self.a))
+        return np.float32(self.scale) * (self.b @ self.a)
 
 
 @dataclass(frozen=True)

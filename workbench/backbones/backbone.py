@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
 
+from workbench.backbones.adapters import Adapters
 from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
-from workbench.errors import SettingError
+from workbench.errors import AdapterError, SettingError
 from workbench.presets.named import NamedPresets, SavesPresets
 
 
@@ -44,10 +46,13 @@ class Backbone(OwnQuantize, SavesPresets, keras.Model):
     """Base of all backbones: a functional Keras model without a task head.
 
     `token_embedding` is the layer that embeds token ids and projects hidden states to logits.
-    `presets` maps the names of the built-in presets of the class to their metadata.
+    `presets` maps the names of the built-in presets of the class to their metadata; `preset` is
+    the handle that the backbone was loaded from, None for one built from arguments.
     """
 
     presets = NamedPresets()
+    preset: str | None = None
+    _adapters: Adapters | None = None
     # Arguments that KerasHub's class lacks, with their defaults.
     own_arguments: ClassVar[dict[str, Any]] = {}
 
@@ -124,45 +129,55 @@ class Backbone(OwnQuantize, SavesPresets, keras.Model):
         """
         quantize_layers(self, mode)
 
-    def enable_lora(self, rank: int, target_layer_names: list[str] | None = None) -> None:
-        """Freeze every weight and add trainable low-rank updates (Hu et al. 2021).
+    @property
+    def adapters(self) -> Adapters:
+        """The low-rank adapters of this backbone, by name."""
+        if self._adapters is None:
+            object.__setattr__(self, "_adapters", Adapters(self))  # Keras would track its parts
+        return self._adapters
+
+    def enable_lora(
+        self,
+        rank: int,
+        target_layer_names: list[str] | str | None = None,
+        *,
+        alpha: float | None = None,
+        dropout: float = 0.0,
+        name: str = "default",
+    ) -> None:
+        """Freeze every weight and train low-rank updates (Hu et al. 2021): `adapters.add`.
 
         Args:
             rank: rank of the update, at least 1.
-            target_layer_names: names of the projections to adapt; by default the query and the
-                value projection of every attention layer.
+            target_layer_names: names of the projections to adapt, "all" for every one; by default
+                the query and the value projection of every attention layer.
+            alpha: the update is scaled by alpha / rank; None takes the rank.
+            dropout: the share of a projection's inputs that its update does not see in training.
+            name: of the adapter.
 
         Raises:
-            SettingError: the rank is not a positive integer, LoRA is on already, no projection
-                has one of the names, or a layer has that takes no update, such as experts.
+            SettingError: a setting is impossible, or no projection has one of the names.
+            AdapterError: there is an adapter of that name already.
         """
-        if type(rank) is not int or rank < 1:
-            raise SettingError(
-                f"enable_lora: rank: expected an integer of at least 1, got {rank!r}"
-            )
-        if self.quantization is not None:
-            raise SettingError(
-                f"enable_lora: {self.name} is quantized to {self.quantization}, and LoRA works on "
-                "floats only: load the model in a float dtype"
-            )
-        names = ["query", "value"] if target_layer_names is None else target_layer_names
-        layers = list(self._flatten_layers(include_self=False))
-        targets = [layer for layer in layers if layer.name in names and layer.weights]
-        if not targets:
-            raise SettingError(f"enable_lora: no layer of {self.name} has a name in {names}")
-        for layer in targets:
-            if not isinstance(layer, keras.layers.EinsumDense | keras.layers.Embedding):
-                raise SettingError(
-                    f"enable_lora: expected names of projections, got {layer.name!r}: "
-                    f"{layer.path} takes no low-rank update"
-                )
-        if any(layer.lora_enabled for layer in targets):
-            raise SettingError(f"enable_lora: {self.name} has LoRA enabled already")
-        for layer in layers:
-            layer.trainable = False
-        for layer in targets:
-            layer.trainable = True
-            layer.enable_lora(rank)
+        self.adapters.add(name, rank, alpha, dropout, target_layer_names)
+
+    def save_lora_weights(self, filepath: str | Path) -> None:
+        """Write the active adapter: `adapters.save`, to a file of KerasHub's (`*.lora.h5`).
+
+        Raises:
+            AdapterError: no adapter is active, or the format cannot hold it.
+            PresetError: the file cannot be written.
+        """
+        self.adapters.save(_lora_file(filepath))
+
+    def load_lora_weights(self, filepath: str | Path) -> None:
+        """Read a file of KerasHub's (`*.lora.h5`) into the active adapter, or into one called
+        "default": `adapters.load`.
+
+        Raises:
+            AdapterError: the file is missing or malformed, or does not fit this model.
+        """
+        self.adapters.load(_lora_file(filepath), self.adapters.active or "default")
 
     @staticmethod
     def get_layout_map(
@@ -202,3 +217,9 @@ class Backbone(OwnQuantize, SavesPresets, keras.Model):
         layout["image_encoder/patch_embedding/kernel"] = (data, None, None, None)
         layout["image_connector/projection/kernel"] = (data, model)
         return layout
+
+
+def _lora_file(path: str | Path) -> Path:
+    if not str(path).endswith(".lora.h5"):
+        raise AdapterError(f"filepath: expected a name that ends in .lora.h5, got {str(path)!r}")
+    return Path(path)

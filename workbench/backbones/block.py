@@ -80,7 +80,8 @@ class DecoderBlock(keras.layers.Layer):
     ) -> jax.Array:
         """The full forward pass over x (B, T, width): every position at once, nothing cached.
 
-        Positions of the same group, int32 (B, T) with -1 for none, see each other both ways.
+        `padding_mask` (B, T) is as a decoder's. Positions of the same group, int32 (B, T) with -1
+        for none, see each other both ways.
         """
         length = x.shape[1]
         positions = jnp.broadcast_to(jnp.arange(length), (x.shape[0], length))

@@ -59,9 +59,9 @@ class DecoderLayers:
         ]
         self.final_norm = make_norm(config.norm, dtype=dtype, name="final_norm")
 
-    def vectors(self, token_ids: jax.Array) -> jax.Array:
-        """What the first block reads, (B, T, width), of ids (B, T)."""
-        return placed(self.prepare, self.token_embedding(token_ids))
+    def vectors(self, token_ids: jax.Array, padding_mask: jax.Array | None = None) -> jax.Array:
+        """What the first block reads, (B, T, width), of ids (B, T) and a mask (B, T)."""
+        return placed(self.prepare, self.token_embedding(token_ids), padding_mask=padding_mask)
 
     def run(
         self, x: jax.Array, padding_mask: jax.Array, groups: jax.Array | None = None
@@ -76,6 +76,8 @@ class Decoder(Backbone):
     """A decoder-only backbone built from a `DecoderConfig`.
 
     Inputs: `token_ids` int32 (B, T) and `padding_mask` (B, T), true or nonzero at real tokens.
+    Several texts may share a row: the mask then numbers them 1, 2, 3 ..., none sees another, and
+    each is read as if it stood alone.
     Output: hidden states after the final norm, (B, T, width), in the compute dtype.
     """
 
@@ -83,7 +85,7 @@ class Decoder(Backbone):
         refuse_unknown(type(self).__name__, kwargs)
         layers = DecoderLayers(config, dtype)
         inputs = text_inputs()
-        hidden = layers.run(layers.vectors(inputs["token_ids"]), inputs["padding_mask"])
+        hidden = layers.run(layers.vectors(**inputs), inputs["padding_mask"])
         self._assemble(config, layers, inputs, hidden, **kwargs)
 
     def _assemble(
@@ -200,10 +202,14 @@ def input_layers(
 
 
 def placed(
-    layers: list[keras.layers.Layer], x: jax.Array, positions: jax.Array | None = None
+    layers: list[keras.layers.Layer],
+    x: jax.Array,
+    positions: jax.Array | None = None,
+    padding_mask: jax.Array | None = None,
 ) -> jax.Array:
-    """Token vectors (B, T, width) at positions (B, T), by default 0 to T - 1, through the layers
-    of `input_layers`."""
+    """Token vectors (B, T, width) through the layers of `input_layers`; at positions (B, T), or
+    those a padding mask (B, T) gives, or 0 to T - 1."""
     for layer in layers:
-        x = layer(x, positions) if isinstance(layer, PositionEmbedding) else layer(x)
+        where = (positions, padding_mask) if isinstance(layer, PositionEmbedding) else ()
+        x = layer(x, *where)
     return x

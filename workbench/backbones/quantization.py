@@ -45,10 +45,5 @@ def quantize_layers(model: keras.Model, mode: str) -> None:
     layers = quantizable_layers(model)
     if any(layer.quantization_mode is not None for layer in layers):
         raise SettingError(f"quantize: {model.name} is quantized already")
-    if any(layer.lora_enabled for layer in layers):
-        raise SettingError(
-            f"quantize: {model.name} has LoRA enabled: save it, which merges the updates into the "
-            "weights, and load what was saved"
-        )
     for layer in layers:
         layer.quantize(mode)

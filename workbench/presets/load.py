@@ -69,7 +69,9 @@ def load_backbone(
     """
     preset = open_preset(handle, cls)
     target = _fitting(preset, preset.family.backbone, cls)
-    return _build_backbone(handle, preset, target, load_weights, dtype, overrides)
+    backbone = _build_backbone(handle, preset, target, load_weights, dtype, overrides)
+    backbone.preset = str(handle)
+    return backbone
 
 
 def load_task(
@@ -110,6 +112,7 @@ def load_task(
         _check_arguments(target, overrides | own | {"backbone": backbone})
     else:
         backbone = _build_backbone(handle, preset, family.backbone, load_weights, dtype, overrides)
+        backbone.preset = str(handle)
     parts = {"backbone": backbone, "preprocessor": preprocessor}
     if target.head_arguments:
         task = _build_with_head(preset, target, parts, own, load_weights)

@@ -17,7 +17,9 @@ import keras
 import numpy as np
 
 import workbench
+from workbench.backbones.adapters import merged_kernel
 from workbench.backbones.backbone import Backbone
+from workbench.backbones.layers.named import Projection
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.atomic import replacing
@@ -215,15 +217,28 @@ def _written(part: Any, dtype: str) -> dict[str, Any] | None:
 
 
 def weight_values(backbone: Any) -> Values:
-    """The weights by name, as numpy arrays when called, LoRA updates merged in."""
+    """The weights by name, as numpy arrays when called, the active adapter merged in.
+
+    Raises:
+        PresetError: an adapter is active and the weights are integers.
+    """
     values = {v.path: functools.partial(np.asarray, v) for v in backbone.weights}
-    for layer in backbone._flatten_layers(include_self=False):
-        kinds = keras.layers.Dense | keras.layers.EinsumDense
-        if isinstance(layer, kinds) and layer.lora_enabled:
-            values[layer._kernel.path] = functools.partial(_merged_kernel, layer)
-            for update in (layer.lora_kernel_a, layer.lora_kernel_b):
-                del values[update.path]
+    live = backbone.adapters.live
+    if live and backbone.quantization is not None:
+        raise PresetError(
+            f"{backbone.name}: expected no active adapter, which {backbone.quantization} weights "
+            "cannot take in: keep it with adapters.save(), and save the preset after "
+            "adapters.use(None)"
+        )
+    for path, layer in live.items():
+        values[f"{path}/kernel"] = functools.partial(_merged_kernel, layer)
+        for update in (layer.lora_a, layer.lora_b, layer.lora_scale):
+            del values[update.path]
     return values
+
+
+def _merged_kernel(layer: Projection) -> np.ndarray:
+    return np.asarray(merged_kernel(layer))
 
 
 def head_values(task: Any) -> Values:
@@ -233,15 +248,11 @@ def head_values(task: Any) -> Values:
     return {variable.path: functools.partial(np.asarray, variable) for variable in weights}
 
 
-def _merged_kernel(layer: Any) -> np.ndarray:
-    return np.asarray(layer.kernel).astype(np.asarray(layer._kernel).dtype, copy=False)
-
-
 def _metadata(backbone: Any, folder: Path) -> dict[str, Any]:
     return {
         "keras_version": keras.__version__,
         "workbench_version": workbench.__version__,
-        "parameter_count": backbone.count_params(),
+        "parameter_count": backbone.count_params() - backbone.adapters.live_parameters,
         "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
         "tasks": ["CausalLM"],
         KEY: checksums(sorted(folder.glob("*.weights.h5"))),

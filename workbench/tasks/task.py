@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import keras
 
+from workbench.backbones.adapters import Adapters
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.quantization import OwnQuantize
 from workbench.presets.named import NamedPresets, SavesPresets
@@ -60,6 +61,11 @@ class Task(OwnQuantize, SavesPresets, keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Backbone and preprocessor objects beside the name, as Keras serialises them."""
         return {"backbone": self.backbone, "preprocessor": self.preprocessor, "name": self.name}
+
+    @property
+    def adapters(self) -> Adapters:
+        """The low-rank adapters of the backbone, by name."""
+        return self.backbone.adapters
 
     def quantize(self, mode: str) -> None:
         """`backbone.quantize(mode)`. A task that has been trained is compiled with defaults again:

@@ -18,6 +18,7 @@ from workbench.backbones import config
 from workbench.backbones.layers.alibi import slopes
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.layers.norms import make_norm
+from workbench.backbones.layers.packing import same_text
 from workbench.backbones.layers.rotary import rotate, rotation
 from workbench.backbones.observing import show
 
@@ -107,7 +108,7 @@ class Attention(keras.layers.Layer):
         groups: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
         """Positions are int32 (B, T), consecutive in each row. Without a cache the keys are x's
-        own, and `padding_mask` (B, T) hides the false ones. `stretched` takes the long factors of
+        own, and `padding_mask` (B, T) hides padding and other texts. `stretched` takes the long factors of
         longrope. Positions of the same group, int32 (B, T) with -1 for none, see each other
         whatever their order and distance; with a cache they are its first T slots."""
         query, key, value = self.query(x), self.key(x), self.value(x)
@@ -137,7 +138,7 @@ class Attention(keras.layers.Layer):
         if groups is not None:
             visible |= _same_group(groups, distance.shape[-1])
         if padding_mask is not None:
-            visible &= padding_mask[:, None, :].astype(bool)
+            visible &= same_text(padding_mask)
         return visible
 
     def _attend(

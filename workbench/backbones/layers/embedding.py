@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import keras
 
 from workbench.backbones.layers.named import Named
+from workbench.backbones.layers.packing import text_positions
 
 
 class PositionEmbedding(Named, keras.layers.Layer):
@@ -18,12 +19,20 @@ class PositionEmbedding(Named, keras.layers.Layer):
         super().__init__(**kwargs)
         self.length, self.init = length, init
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[int | None, ...], **others: Any) -> None:
         shape = (self.length, input_shape[-1])
         self.embeddings = self.add_weight(shape, self.init, name="embeddings")
 
-    def call(self, x: jax.Array, positions: jax.Array | None = None) -> jax.Array:
-        if positions is None:
+    def call(
+        self,
+        x: jax.Array,
+        positions: jax.Array | None = None,
+        padding_mask: jax.Array | None = None,
+    ) -> jax.Array:
+        """At positions (B, T), or where a row of one or several texts is, given its mask."""
+        if padding_mask is not None:
+            positions = text_positions(padding_mask)
+        elif positions is None:
             positions = jnp.arange(x.shape[1])[None]
         return x + self.embeddings.value[positions]
 

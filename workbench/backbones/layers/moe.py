@@ -123,7 +123,7 @@ def balance_loss(
         padding_mask: (B, T) with B * T = N, false or zero at tokens to leave out.
     """
     count = odds.shape[-1]
-    real = jnp.ones(len(odds)) if padding_mask is None else padding_mask.reshape(-1)
+    real = jnp.ones(len(odds)) if padding_mask is None else padding_mask.reshape(-1) != 0
     real = real.astype("float32") / real.sum()
     shares = (jax.nn.one_hot(chosen, count).sum(1) * real[:, None]).sum(0)
     return count * (shares * (odds * real[:, None]).sum(0)).sum()

@@ -13,9 +13,11 @@ import numpy as np
 from keras.src.backend.common.name_scope import current_path
 
 from workbench.backbones.layers.integers import Shape
+from workbench.backbones.layers.low_rank import Adaptable
 from workbench.backbones.layers.quantizable import Held, Matrix, Quantizable
 from workbench.backbones.layout import making
 from workbench.backbones.weights import initializer as named_initializer
+from workbench.errors import SettingError
 
 
 class Named:
@@ -39,11 +41,11 @@ class Named:
             return super().add_weight(shape, source, *args, name=name, **kwargs)
 
 
-class Projection(Quantizable, Named, keras.layers.EinsumDense):
+class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
     """A linear map given as an einsum such as `"btd,hkd->bthk"`: input axes last in the kernel.
 
     A row of the kernel makes one number of the output, so decoding reads memory in order, which
-    is faster on CPU. LoRA is Keras's.
+    is faster on CPU.
     """
 
     first_matrix = "kernel"
@@ -53,12 +55,17 @@ class Projection(Quantizable, Named, keras.layers.EinsumDense):
         kernel = keras.ops.convert_to_tensor(self.kernel)
         rows = inputs.reshape(math.prod(inputs.shape[:2]), -1)
         matrix = kernel.reshape(-1, rows.shape[-1])
-        made = matrix @ rows[0] if len(rows) == 1 else jnp.einsum("nd,od->no", rows, matrix)
-        return self._finished(made, inputs)
+        made = (matrix @ rows[0])[None] if len(rows) == 1 else jnp.einsum("nd,od->no", rows, matrix)
+        return self._finished(self._updated(made, rows, training), inputs)
 
     def quantized_call(self, inputs: jax.Array, training: bool | None = None) -> jax.Array:
         rows = inputs.reshape(math.prod(inputs.shape[:2]), -1)
-        return self._finished(self._integers.value.product(rows), inputs)
+        made = self._integers.value.product(rows)
+        return self._finished(self._updated(made, rows, training), inputs)
+
+    def enable_lora(self, rank: int, *args: Any, **kwargs: Any) -> None:
+        """Keras's form of an update is not this layer's."""
+        raise SettingError(f"{self.path}: enable_lora: expected a call of the whole backbone's")
 
     def _finished(self, made: jax.Array, inputs: jax.Array) -> jax.Array:
         made = made.reshape(*inputs.shape[:2], *self.partial_output_shape[1:])
@@ -66,10 +73,18 @@ class Projection(Quantizable, Named, keras.layers.EinsumDense):
 
     @property
     def kernel(self) -> Any:
-        """The kernel: a variable, or the floats that integers and LoRA updates stand for."""
+        """The kernel without an update: a variable, or the floats that integers stand for."""
         if self.quantization_mode is None:
             return super().kernel
         return self._integers.floats.reshape(self._integers.matrix.shape)
+
+    @property
+    def matrix_shape(self) -> Shape:
+        """(outputs, inputs) of the kernel, its axes merged."""
+        outputs = len(self.partial_output_shape) - 1
+        held = self.quantization_mode is not None
+        shape = self._integers.matrix.shape if held else self._kernel.shape
+        return math.prod(shape[:outputs]), math.prod(shape[outputs:])
 
     def quantized_build(self, kernel_shape: Sequence[int], mode: str, config: Any = None) -> None:
         self._hold(mode, self._matrix(tuple(kernel_shape)))

@@ -1,0 +1,403 @@
+"""The adapters of a backbone: several by name, at most one at work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from workbench.backbones.adapter import QUERY_AND_VALUE, Adapter, AdapterConfig, LowRank
+from workbench.backbones.layers.named import Projection
+from workbench.errors import AdapterError, SettingError
+
+EVERY = "all"
+# Other libraries' names of the projections.
+_ALIASES = {
+    "q_proj": "query",
+    "k_proj": "key",
+    "v_proj": "value",
+    "o_proj": "output",
+    "query_proj": "query",
+    "key_proj": "key",
+    "value_proj": "value",
+    "query_dense": "query",
+    "key_dense": "key",
+    "value_dense": "value",
+    "output_dense": "output",
+    "attention_output": "output",
+    "gate_proj": "gate",
+    "up_proj": "up",
+    "down_proj": "down",
+}
+
+
+class Adapters(Mapping[str, Adapter]):
+    """What `lm.adapters` is: a mapping from names to adapters, as they are now.
+
+    The active one is at work in every call of the model and is what training changes; the weights
+    of the model itself are frozen from the first adapter to the last. Switching changes the
+    numbers that the compiled programs are given; adapters of one rank share all programs.
+
+    Example:
+        >>> lm.adapters.add("pirate", rank=8, alpha=16)
+        >>> lm.fit(stories)
+        >>> with lm.adapters.using(None):
+        ...     print(lm.generate("Once upon a time"))
+        >>> lm.adapters.save("pirate_adapter")
+    """
+
+    def __init__(self, backbone: Any) -> None:
+        self._backbone = backbone
+        self._kept: dict[str, Adapter] = {}
+        self._active: str | None = None
+        self._merged: dict[str, np.ndarray] = {}
+        self._trained: list[keras.Variable] = []
+
+    # -- reading --------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Adapter:
+        if name not in self._kept:
+            raise AdapterError(f"adapters: expected one of {list(self._kept)}, got {name!r}")
+        kept = self._kept[name]
+        return self._live(kept) if name == self._active else kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._kept
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{name}: rank {adapter.config.rank} on {', '.join(adapter.config.targets)}, "
+            f"{adapter.parameters:,} parameters" + (" (active)" if name == self._active else "")
+            for name, adapter in self._kept.items()
+        ]
+        return "\n".join(lines) or "no adapters"
+
+    @property
+    def active(self) -> str | None:
+        """The name of the adapter at work; None for the model as it is."""
+        return self._active
+
+    @property
+    def merged(self) -> bool:
+        """Whether the active adapter is part of the weights."""
+        return bool(self._merged)
+
+    @property
+    def live(self) -> dict[str, Projection]:
+        """The projections that hold the active adapter's updates, by their paths; none while it
+        is merged."""
+        return {path: layer for path, layer in self._projections().items() if layer.adapted}
+
+    @property
+    def live_parameters(self) -> int:
+        """How many numbers the variables of the active adapter hold."""
+        return sum(layer.lora_size for layer in self.live.values())
+
+    # -- changing -------------------------------------------------------------------------
+
+    def add(
+        self,
+        name: str,
+        rank: int = 8,
+        alpha: float | None = None,
+        dropout: float = 0.0,
+        targets: tuple[str, ...] | list[str] | str | None = None,
+        seed: int | None = None,
+    ) -> Adapter:
+        """Make an adapter that changes nothing yet, and use it.
+
+        A begins uniform within 1 / sqrt(inputs), B with zeros.
+
+        Args:
+            name: of the new adapter.
+            rank, alpha, dropout: as `AdapterConfig` has them.
+            targets: names of projections: `query`, `key`, `value`, `output` of attention, `gate`,
+                `up`, `down` of feed-forward networks, or as other libraries call them (`q_proj`,
+                `query_dense`, ...); "all" for all of these; by default query and value.
+            seed: of the numbers it begins with; None draws one.
+
+        Raises:
+            AdapterError: the name is taken, or an adapter is merged.
+            SettingError: a setting is impossible, or no projection has one of the names.
+        """
+        self._check_free(name)
+        names = self._target_names(QUERY_AND_VALUE if targets is None else targets)
+        config = AdapterConfig(rank, alpha, dropout, names)
+        random = np.random.default_rng(seed)
+        updates = {
+            path: _fresh(layer.matrix_shape, config, random)
+            for path, layer in self._projections().items()
+            if layer.name in names
+        }
+        self[name] = Adapter(config, updates, self._backbone.preset)
+        self.use(name)
+        return self[name]
+
+    def __setitem__(self, name: str, adapter: Adapter) -> None:
+        """Keep an adapter under a name, in place of one that has it. It is used only if that one
+        was."""
+        if not isinstance(name, str) or not name:
+            raise AdapterError(f"adapters: expected a name, got {name!r}")
+        self._check(adapter)
+        if name == self._active:
+            self._refuse_merged()
+        if not self._kept:
+            self._trained = self._backbone.trainable_variables
+        self._kept[name] = adapter
+        if name == self._active:
+            self._put(adapter)
+
+    def __delitem__(self, name: str) -> None:
+        self.remove(name)
+
+    def use(self, name: str | None) -> None:
+        """Put an adapter to work, or none.
+
+        Raises:
+            AdapterError: there is none of that name, or the one at work is merged.
+        """
+        if name == self._active:
+            return
+        self._refuse_merged()
+        adapter = None if name is None else self[name]
+        if self._active is not None:
+            self._kept[self._active] = self[self._active]
+        self._active = name
+        self._put(adapter)
+
+    @contextmanager
+    def using(self, name: str | None) -> Iterator[None]:
+        """`use(name)` while the block runs, and what was used before after it."""
+        before = self._active
+        self.use(name)
+        try:
+            yield
+        finally:
+            self.use(before)
+
+    def remove(self, name: str) -> None:
+        """Forget an adapter. Without any, the model's own weights can be trained again.
+
+        Raises:
+            AdapterError: there is none of that name, or it is merged.
+        """
+        self[name]
+        if name == self._active:
+            self.use(None)
+        del self._kept[name]
+        if not self._kept:
+            self._thaw()
+
+    def merge(self) -> None:
+        """Add the active adapter to the weights, so that it costs nothing in use.
+
+        The weights it changes are kept in memory until `unmerge` puts them back, bit by bit.
+
+        Raises:
+            AdapterError: none is active, one is merged already, or the weights are integers,
+                which take no update without loss.
+        """
+        self._refuse_merged()
+        if self._active is None:
+            raise AdapterError("merge: expected an active adapter, got none: call use(name)")
+        if self._backbone.quantization is not None:
+            raise AdapterError(
+                f"merge: the weights are {self._backbone.quantization}: expected floats. Use the "
+                "adapter beside them, or load the model in a float dtype to merge it"
+            )
+        self._kept[self._active] = adapter = self[self._active]
+        layers = self._projections()
+        for path in adapter.updates:
+            self._merged[path] = np.array(layers[path].kernel.value)
+            layers[path].kernel.assign(merged_kernel(layers[path]))
+        self._put(None)
+
+    def unmerge(self) -> None:
+        """Put back the weights as they were before `merge`; the adapter is active again.
+
+        Raises:
+            AdapterError: none is merged.
+        """
+        if not self._merged:
+            raise AdapterError("unmerge: expected a merged adapter, got none")
+        layers = self._projections()
+        for path, kernel in self._merged.items():
+            layers[path].kernel.assign(kernel)
+        self._merged = {}
+        self._put(self._kept[self._active])
+
+    # -- files ----------------------------------------------------------------------------
+
+    def save(self, path: str | Path, name: str | None = None) -> None:
+        """Write an adapter: a file of KerasHub's where the path ends in `.lora.h5`, else a folder
+        of PEFT's, which Transformers reads.
+
+        Args:
+            path: the file or folder to make or replace.
+            name: of the adapter; by default the active one.
+
+        Raises:
+            AdapterError: there is no such adapter, or the format cannot hold it.
+            PresetError: the path cannot be written; what was there before is unchanged.
+        """
+        name = self._active if name is None else name
+        if name is None:
+            raise AdapterError("save: expected an active adapter or a name, got none")
+        _writer(path)(self[name], Path(path).expanduser(), self._backbone)
+
+    def load(self, path: str | Path, name: str | None = None) -> str:
+        """Read an adapter from a `.lora.h5` file or a PEFT folder, and use it.
+
+        Args:
+            path: the file or folder.
+            name: to keep it under, in place of one that has it; by default the path's own.
+
+        Returns:
+            The name.
+
+        Raises:
+            AdapterError: the file is missing or malformed, or does not fit this model; the model
+                is as it was.
+        """
+        path = Path(path).expanduser()
+        name = path.name.removesuffix(".lora.h5") if name is None else name
+        self[name] = _reader(path)(path, self._backbone)
+        self.use(name)
+        return name
+
+    # -- the layers -----------------------------------------------------------------------
+
+    def _projections(self) -> dict[str, Projection]:
+        layers = self._backbone._flatten_layers(include_self=False)
+        return {layer.path: layer for layer in layers if isinstance(layer, Projection)}
+
+    def _target_names(self, targets: tuple[str, ...] | list[str] | str) -> tuple[str, ...]:
+        there = {layer.name for layer in self._projections().values()}
+        if targets == EVERY:
+            return tuple(sorted(there))
+        if isinstance(targets, str):
+            raise SettingError(
+                f"targets: expected names of projections or {EVERY!r}, got {targets!r}"
+            )
+        names = tuple(dict.fromkeys(_ALIASES.get(name, name) for name in targets))
+        unknown = [name for name in names if name not in there]
+        if unknown or not names:
+            raise SettingError(
+                f"targets: expected names of projections of {self._backbone.name}, some of "
+                f"{sorted(there)}, got {list(targets)}"
+            )
+        return names
+
+    def _check_free(self, name: str) -> None:
+        self._refuse_merged()
+        if name in self._kept:
+            raise AdapterError(f"adapters: there is one called {name!r} already: remove it first")
+
+    def _refuse_merged(self) -> None:
+        if self._merged:
+            raise AdapterError(f"adapters: {self._active!r} is merged: call unmerge() first")
+
+    def _check(self, adapter: Adapter) -> None:
+        """Refuse an adapter that does not fit, naming every mismatch."""
+        layers = self._projections()
+        wrong = []
+        for path, update in adapter.updates.items():
+            if path not in layers:
+                wrong.append(f"{path}: no such projection")
+                continue
+            outputs, inputs = layers[path].matrix_shape
+            shapes = (update.rank, inputs), (outputs, update.rank)
+            got = tuple(update.a.shape), tuple(update.b.shape)
+            if got != shapes:
+                wrong.append(f"{path}: expected A and B of shapes {shapes}, got {got}")
+            elif not all(np.isfinite(np.asarray(part)).all() for part in update):
+                wrong.append(f"{path}: expected finite numbers")
+        if wrong or not adapter.updates:
+            listed = "; ".join(wrong[:20]) or "it has no updates"
+            raise AdapterError(f"the adapter does not fit {self._backbone.name}: {listed}")
+
+    def _live(self, adapter: Adapter) -> Adapter:
+        """The adapter with the numbers its variables have."""
+        if self._merged:
+            return adapter
+        layers = self._projections()
+        return replace(adapter, updates={path: layers[path].update for path in adapter.updates})
+
+    def _put(self, adapter: Adapter | None) -> None:
+        """Make the layers hold this adapter, alone."""
+        updates = {} if adapter is None else adapter.updates
+        layers = self._projections()
+        for path, layer in layers.items():
+            if path not in updates:
+                layer.release()
+        self._freeze()
+        for path, update in updates.items():
+            layers[path].adapt(update, adapter.config.dropout)
+        for path in updates:
+            _train_update(layers[path])
+
+    def _freeze(self) -> None:
+        for layer in self._backbone._flatten_layers(include_self=False):
+            layer.trainable = False
+
+    def _thaw(self) -> None:
+        for layer in self._backbone._flatten_layers(include_self=False):
+            layer.trainable = True
+        trained = {id(variable) for variable in self._trained}
+        for variable in self._backbone.variables:
+            variable.trainable = id(variable) in trained
+
+
+def _train_update(layer: Projection) -> None:
+    layer.trainable = True
+    for variable in layer.variables:
+        variable.trainable = variable is layer.lora_a or variable is layer.lora_b
+
+
+def _fresh(shape: tuple[int, int], config: AdapterConfig, random: np.random.Generator) -> LowRank:
+    outputs, inputs = shape
+    bound = 1 / math.sqrt(inputs)
+    a = random.uniform(-bound, bound, (config.rank, inputs)).astype(np.float32)
+    return LowRank(a, np.zeros((outputs, config.rank), np.float32), config.scale)
+
+
+def merged_kernel(layer: Projection) -> jax.Array:
+    """A projection's kernel with its update added, in the kernel's dtype."""
+    kernel = keras.ops.convert_to_tensor(layer.kernel)
+    if not layer.adapted:
+        return kernel
+    delta = layer.update.delta.reshape(kernel.shape)
+    return (kernel.astype("float32") + delta).astype(kernel.dtype)
+
+
+def _writer(path: str | Path) -> Any:
+    if str(path).endswith(".lora.h5"):
+        from workbench.presets.formats.keras_hub_lora import write_lora
+
+        return write_lora
+    from workbench.presets.formats.peft import write_peft
+
+    return write_peft
+
+
+def _reader(path: Path) -> Any:
+    if path.name.endswith(".lora.h5"):
+        from workbench.presets.formats.keras_hub_lora import read_lora
+
+        return read_lora
+    from workbench.presets.formats.peft import read_peft
+
+    return read_peft
