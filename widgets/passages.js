@@ -5,10 +5,12 @@
 function createPassages(output, seek) {
   let segments = [];
   let stamps = [];
+  let at = -1; // seconds; nothing is lit before the playhead has moved
   let now = -1;
 
   const stopOf = (index) => segments[index + 1]?.[2] ?? Infinity;
   const indexOf = (token) => segments.findLastIndex(([, , first]) => token >= first);
+  const playing = () => segments.findLastIndex(([start, stop]) => at >= start && at < stop);
   const stampOf = ([start]) =>
     button(clockText(start, false), () => seek(start), {
       class: "wb-stamp",
@@ -39,17 +41,18 @@ function createPassages(output, seek) {
         stamps[index] = stampOf(segment);
         first.before(...(index ? [make("br")] : []), stamps[index]);
       });
+      now = playing();
       paint();
     },
     /** The playhead is here. */
     move(seconds) {
-      const index = segments.findLastIndex(([start, stop]) => seconds >= start && seconds < stop);
-      if (index === now) return;
-      now = index;
+      at = seconds;
+      if (playing() === now) return;
+      now = playing();
       paint();
     },
     reset() {
-      [segments, stamps, now] = [[], [], -1];
+      [segments, stamps, at, now] = [[], [], -1, -1];
     },
     /** Start, stop and text of each segment. */
     list: () =>

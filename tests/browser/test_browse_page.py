@@ -360,7 +360,7 @@ def test_the_card_has_the_facts_and_the_line_to_copy(stage):
 def test_a_family_that_is_not_here_cannot_be_loaded(stage):
     on = stage()
     open_card(on, "elsewhere")
-    assert "Elsewhere for speech is not here yet" in card(on).text_content()
+    assert "The family Elsewhere is not here yet." in card(on).text_content()
     assert on.page.get_by_role("button", name="Load", exact=True).is_disabled()
 
 

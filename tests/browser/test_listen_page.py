@@ -168,6 +168,19 @@ def test_it_plays_and_the_segment_lights(stage):
     assert on.page.locator(".wb-wave-lane > .wb-now").count() == 1
 
 
+def test_a_segment_that_is_lit_may_go(stage):
+    on = stage()
+    finish(on)
+    on.page.locator(".wb-stamp").nth(1).click()
+    assert on.page.locator(".wb-heard-now").count() > 0
+    # The traits of a reset come in any order: here the recording goes before its text.
+    on.page.evaluate("fromKernel([{ method: 'update', state: { recording: {} } }])")
+    assert on.page.locator(".wb-heard-now").count() == 0
+    on.panel.reset()
+    on.run(0.1)
+    assert words(on) == [] and on.page.locator(".wb-stamp").count() == 0
+
+
 def test_the_playhead_goes_where_one_clicks_and_by_keys(stage):
     on = stage()
     slider = on.page.get_by_role("slider")

@@ -274,8 +274,8 @@ def test_tasks_write_their_prefix_and_keep_the_words(stage):
 def test_boxes_come_while_the_answer_streams(stage):
     on = stage(FakeLookLM(delay=0.07, hold_at=7))
     generate(on)
-    on.until(lambda: labels(on) == ["red circle"], 20)
-    assert len(on.panel.tokens) == 7 and on.panel.status == "streaming"
+    on.until(lambda: labels(on) == ["red circle"] and len(on.panel.tokens) == 7, 20)
+    assert on.panel.status == "streaming"
     box = on.page.locator(".wb-look-box").first.bounding_box()
     world = on.page.locator(".wb-look-world").bounding_box()
     inside = [(box["x"] - world["x"]) / world["width"], (box["y"] - world["y"]) / world["height"]]

@@ -276,8 +276,10 @@ def test_the_page_selects_and_loads(hub):
     panel = BrowsePanel(PRESETS)
     update(panel, selected="llama_7b", dtype="int8")
     assert panel.selected == "llama_7b" and panel.dtype == "int8"
+    hub.hold()
     for _ in range(3):
         command(panel, "load", name="stories_tiny_en", dtype="float32")
+    hub.go_on()
     assert panel.wait(5) and panel.status == "done" and panel.error is None
     assert hub.calls == [("stories_tiny_en", "float32")] and panel.selected == "stories_tiny_en"
     update(panel, selected="")
