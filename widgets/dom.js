@@ -12,6 +12,7 @@ function uniqueId(name) {
 // so an arrow on a slider, or a letter on a button, would be theirs: each of these says it is not.
 const FOCUSABLE = new Set(["button", "input", "select", "summary", "textarea"]);
 const OWN_KEYS = "data-lm-suppress-shortcuts";
+const SVG_NAMES = "http://www.w3.org/2000/svg"; // a name, nothing is fetched
 
 /** An element: `on…` options are listeners, `class` its classes, the others its attributes. */
 function make(tag, options = {}, ...children) {
@@ -22,6 +23,14 @@ function make(tag, options = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : value);
   }
+  node.append(...children);
+  return node;
+}
+
+/** An element of a drawing. */
+function makeSvg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG_NAMES, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   node.append(...children);
   return node;
 }

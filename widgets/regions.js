@@ -4,14 +4,6 @@
 const REGION_COLOURS = 7;
 const WHITE_ON = 4; // the colour on which white reads better than black
 const LOCATION = /^\s*<(loc|seg)\d+>\s*$/;
-const SVG = "http://www.w3.org/2000/svg"; // a name, nothing is fetched
-
-function makeSvg(tag, attributes = {}, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 
 /** The same label has the same colour; colours come in the order of the labels. */
 function coloursOf(regions) {

@@ -1,18 +1,11 @@
 // The waveform: bars from peaks, the segments below them, a playhead that can be moved.
 
-const SVG = "http://www.w3.org/2000/svg";
 const WAVE_HEIGHT = 96;
 const BAR_STEP = 4; // pixels from one bar to the next
 const LEAST_BAR = 1.5;
 const STEP_SECONDS = 1;
 const LABEL_PIXELS = 72; // at least so much room for a label of the ruler
 const RULER_STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
-
-function makeSvg(tag, attributes = {}) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
 
 /** A path of bars for peaks (pairs of int8), so many of them, around the middle. */
 function barsPath(peaks, count) {
