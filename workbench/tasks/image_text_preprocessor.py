@@ -72,6 +72,14 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         return self.image_converter
 
     @abstractmethod
+    def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
+        """The ids of `reading`, without opening the pictures.
+
+        Raises:
+            PromptError: its pictures do not go with its text.
+        """
+
+    @abstractmethod
     def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
         """What the decoder reads of a prompt; `row` names it in errors.
 
@@ -109,7 +117,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         if not isinstance(x, Mapping):
             single = isinstance(x, str | bytes)
             items = [x] if single else list(x)
-            if all(isinstance(item, ImagePrompt) for item in items):
+            if are_prompts(items):
                 return items, False
             return [ImagePrompt(text) for text in texts_of(items)], single
         texts, single = self._texts(x)
@@ -167,7 +175,8 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
             raise PromptError(f"inputs: expected {RESPONSES} to train on, got none")
         return prompts, single
 
-    def _response_ids(self, response: str) -> list[int]:
+    def response_ids(self, response: str) -> list[int]:
+        """The ids of an answer in training."""
         ids = self.tokenizer.tokenize(response)
         end = self.tokenizer.end_token_id
         return [*ids, end] if self.add_end_token and end is not None else ids
@@ -187,3 +196,8 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
             "response_mask": response[:, :-1],
         }
         return inputs, ids[:, 1:], response[:, 1:]
+
+
+def are_prompts(x: Any) -> bool:
+    """Whether it is a list of `ImagePrompt`s."""
+    return isinstance(x, list | tuple) and all(isinstance(item, ImagePrompt) for item in x)

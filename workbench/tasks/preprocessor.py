@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from workbench.errors import PromptError, SettingError
 from workbench.presets.named import NamedPresets
+from workbench.tasks.supervision import Supervised, of_messages, of_response
 from workbench.tokenizers import ChatTemplate, Tokenizer
 
 Arrays = dict[str, np.ndarray]
+Sample = str | tuple[str, str] | Sequence[Mapping[str, Any]]
+"""A text, a prompt with its response, or messages."""
+
+PROMPTS, RESPONSES, MESSAGES = "prompts", "responses", "messages"
 
 
 class Preprocessor:
@@ -95,6 +100,9 @@ class CausalLMPreprocessor(Preprocessor):
         self.add_start_token = add_start_token
         self.add_end_token = add_end_token
 
+    pair_names: ClassVar[tuple[str, str]] = (PROMPTS, RESPONSES)
+    """What the two of a pair are in a dict of columns."""
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, the tokenizer left out."""
         return {
@@ -112,18 +120,22 @@ class CausalLMPreprocessor(Preprocessor):
 
     def __call__(
         self,
-        x: str | Sequence[str],
+        x: str | Sequence[str] | Mapping[str, Any],
         y: Any = None,
         sample_weight: Any = None,
         sequence_length: int | None = None,
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Training arrays: inputs, labels and weights, all (B, L), or (L,) for one string.
+        """Training arrays: inputs, labels and weights, all (B, L), or (L,) for one sample.
 
-        Labels are the inputs shifted by one; weights are 0 where the label is padding. Texts
-        longer than `sequence_length` are cut.
+        Labels are the inputs shifted by one. Of texts every label weighs 1 that is not padding.
+        Of a dict of `prompts` and `responses` only the responses weigh anything, and of one of
+        `messages`, a conversation or a list of them, only the assistant's replies; `supervision`
+        says what they are. What is longer than `sequence_length` is cut.
 
         Raises:
             SettingError: labels or weights are given, which this preprocessor makes itself.
+            PromptError: a text is no string, a key is missing or unknown, or the numbers differ.
+            ChatTemplateError: there are messages and no chat template, or it fails.
         """
         if y is not None or sample_weight is not None:
             raise SettingError(
@@ -131,13 +143,14 @@ class CausalLMPreprocessor(Preprocessor):
                 "expected none, got some. Pass only x, or preprocess beforehand."
             )
         length = (sequence_length or self.sequence_length) + 1
-        single = isinstance(x, str)
-        rows = [self._training_ids(text, length) for text in ([x] if single else texts_of(x))]
-        ids, mask = pack(rows, length, self.tokenizer.pad_token_id or 0)
+        samples, single = samples_of(x)
+        rows = [self._supervised(sample, length) for sample in samples]
+        ids, mask = pack([row.ids for row in rows], length, self.tokenizer.pad_token_id or 0)
+        loss = pack([row.loss for row in rows], length, 0)[0].astype(bool)
         inputs = {"token_ids": ids[:, :-1], "padding_mask": mask[:, :-1]}
         if single:
-            return {k: v[0] for k, v in inputs.items()}, ids[0, 1:], mask[0, 1:]
-        return inputs, ids[:, 1:], mask[:, 1:]
+            return {k: v[0] for k, v in inputs.items()}, ids[0, 1:], loss[0, 1:]
+        return inputs, ids[:, 1:], loss[:, 1:]
 
     @property
     def prompt_frame(self) -> tuple[str | None, str | None]:
@@ -197,12 +210,50 @@ class CausalLMPreprocessor(Preprocessor):
         decoder = self.tokenizer.decoder(after)
         return "".join([decoder.push(int(token)) for token in ids]) + decoder.flush()
 
+    def _supervised(self, sample: Sample, length: int) -> Supervised:
+        """The ids of a sample, at most `length`, and which are learnt."""
+        if isinstance(sample, str):
+            ids = self._training_ids(sample, length)
+            return Supervised(ids, [True] * len(ids))
+        if isinstance(sample, tuple):
+            ids, loss = of_response(self, *sample)
+        else:
+            ids, loss = of_messages(self, sample)
+        return Supervised(ids[:length], loss[:length])
+
     def _training_ids(self, text: str, length: int) -> list[int]:
         ids = self.prompt_ids(text)
         end = self.tokenizer.end_token_id
         if self.add_end_token and end is not None:
             ids = [*ids[: length - 1], end]
         return ids[:length]
+
+
+def samples_of(x: str | bytes | Iterable[Any] | Mapping[str, Any]) -> tuple[list[Sample], bool]:
+    """What `CausalLMPreprocessor` takes as a list of samples, and whether it was one alone.
+
+    Raises:
+        PromptError: a key is missing or unknown, the numbers differ, or a text is no string.
+    """
+    if not isinstance(x, Mapping):
+        single = isinstance(x, str | bytes)
+        return list(texts_of([x] if single else x)), single
+    if set(x) == {MESSAGES}:
+        single = all(isinstance(message, Mapping) for message in x[MESSAGES])
+        return ([x[MESSAGES]] if single else list(x[MESSAGES])), single
+    if set(x) != {PROMPTS, RESPONSES}:
+        raise PromptError(
+            f"inputs: expected texts, or a dict of {PROMPTS} and {RESPONSES}, or of {MESSAGES}, "
+            f"got a dict of {sorted(map(str, x))}"
+        )
+    single = isinstance(x[PROMPTS], str | bytes)
+    prompts, responses = (texts_of([x[k]] if single else x[k]) for k in (PROMPTS, RESPONSES))
+    if len(prompts) != len(responses):
+        raise PromptError(
+            f"inputs: expected as many {RESPONSES} as {PROMPTS}, got {len(responses)} and "
+            f"{len(prompts)}"
+        )
+    return list(zip(prompts, responses, strict=True)), single
 
 
 def texts_of(x: Iterable[Any]) -> list[str]:

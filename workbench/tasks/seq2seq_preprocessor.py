@@ -131,6 +131,11 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         """The ids the decoder continues: what begins every text, and the beginning of this one."""
         return [*self.decoder_start_ids, *self.tokenizer.tokenize(text)]
 
+    def training_target_ids(self, text: str) -> list[int]:
+        """The ids the decoder learns: those it continues, and the end token."""
+        ids = self.target_ids(text)
+        return [*ids, self._end] if self.add_end_token else ids
+
     @property
     def decoder_start_ids(self) -> list[int]:
         """What every text of the decoder begins with."""
@@ -193,8 +198,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         return ids if len(ids) <= length else [*ids[: length - len(ends)], *ends]
 
     def _target(self, text: str, length: int) -> list[int]:
-        ids = self.target_ids(text)
-        return self._cut([*ids, self._end] if self.add_end_token else ids, length)
+        return self._cut(self.training_target_ids(text), length)
 
     def _packed(
         self, sources: list[list[int]], room: int, targets: list[list[int]], length: int

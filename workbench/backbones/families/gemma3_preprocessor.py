@@ -11,7 +11,12 @@ from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError
 from workbench.images import ImageConverter
 from workbench.tasks.image_chat import image_messages
-from workbench.tasks.image_text_preprocessor import ImagePrompt, ImageTextPreprocessor, Reading
+from workbench.tasks.image_text_preprocessor import (
+    ImagePrompt,
+    ImageTextPreprocessor,
+    Reading,
+    are_prompts,
+)
 from workbench.tasks.preprocessor import Arrays, pack
 from workbench.tokenizers import ChatTemplate, SentencePieceTokenizer, Tokenizer
 
@@ -124,23 +129,32 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         names = ("boi_token_index", "eoi_token_index", "image_token_index")
         return dict(zip(names, self.image_token_ids or (), strict=False))
 
-    def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
-        """What the decoder reads of a prompt.
+    def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
+        """The ids of a prompt, the places of its pictures among them.
 
         Raises:
             PromptError: it has more pictures than max_images_per_prompt, or another number of
-                them than of `<start_of_image>`; or the model reads none.
-            ImageError: a picture cannot be read.
+                them than of `<start_of_image>`.
         """
         if self.image_converter is None:
-            ids = self.prompt_ids(prompt.text)
-            return Reading(ids, [False] * len(ids), self.convert(prompt, row))
+            return self.prompt_ids(prompt.text)
         text = prompt.text
         if prompt.images and START_OF_IMAGE not in text:
             text = START_OF_IMAGE * len(prompt.images) + text
         self._check_count(text.count(START_OF_IMAGE), len(prompt.images), f"prompt {row}")
-        ids = self.prompt_ids(self._expanded(text))
-        return Reading(ids, self._image_mask(ids), self.convert(prompt, row))
+        return self.prompt_ids(self._expanded(text))
+
+    def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
+        """What the decoder reads of a prompt.
+
+        Raises:
+            PromptError: as `reading_ids`, or the model reads no pictures.
+            ImageError: a picture cannot be read.
+        """
+        ids = self.reading_ids(prompt, row)
+        sees = self.image_converter is not None
+        mask = self._image_mask(ids) if sees else [False] * len(ids)
+        return Reading(ids, mask, self.convert(prompt, row))
 
     def chat_reading(
         self,
@@ -189,7 +203,8 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         """Training arrays: inputs, labels and weights.
 
         Strings are texts to continue, every token of which weighs 1. A dict of `prompts`,
-        `responses` and perhaps `images` weighs the tokens of responses alone. With an
+        `responses` and perhaps `images`, or such `ImagePrompt`s, weighs the tokens of responses
+        alone. With an
         image_converter the inputs are `images` float32 (B, pictures, height, width, 3), blank where
         a row has fewer, `vision_indices` int32 (B, pictures * places), `vision_mask`, `token_ids`
         and `padding_mask` (B, L); without, the last two. One sample has no axis B.
@@ -199,7 +214,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
             PromptError, ImageError: as `reading`.
         """
         length = sequence_length or self.sequence_length
-        if not isinstance(x, Mapping):
+        if not isinstance(x, Mapping) and not are_prompts(x):
             single = isinstance(x, str)
             made = super().__call__([x] if single else x, y, sample_weight, length)
             places = np.zeros_like(made[0]["padding_mask"])
@@ -207,7 +222,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
             return _alone(*made) if single else made
         prompts, single = self._training_rows(x, y, sample_weight)
         readings = [self.reading(prompt, row) for row, prompt in enumerate(prompts)]
-        answers = [self._response_ids(prompt.response) for prompt in prompts]
+        answers = [self.response_ids(prompt.response) for prompt in prompts]
         made, labels, weights = self._packed_answers(
             [reading.ids for reading in readings], answers, length
         )

@@ -222,7 +222,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         prompts, single = self._training_rows(x, y, sample_weight)
         readings = [self.reading(prompt, row) for row, prompt in enumerate(prompts)]
         ids = [reading.ids for reading in readings]
-        answers = [self._response_ids(prompt.response) for prompt in prompts]
+        answers = [self.response_ids(prompt.response) for prompt in prompts]
         length = sequence_length or self.sequence_length
         inputs, labels, weights = self._packed_answers(ids, answers, length)
         inputs |= {"images": _stacked(readings)}
@@ -260,19 +260,27 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         """The ids an answer follows: start token, prompt, line feed."""
         return super().prompt_ids(text if text.endswith("\n") else text + "\n")
 
-    def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
-        """The ids of the text, and its picture; the model puts the places of that before them.
+    def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
+        """The ids of the text; the model puts the places of the picture before them.
 
         Raises:
             PromptError: there is no picture, or more than one.
-            ImageError: the picture cannot be read.
         """
         if len(prompt.images) != 1:
             raise PromptError(
                 f"prompt {row}: expected one picture, which this model reads with every prompt, "
                 f"got {len(prompt.images) or 'none'}"
             )
-        ids = self.prompt_ids(prompt.text)
+        return self.prompt_ids(prompt.text)
+
+    def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
+        """The ids of the text, and its picture.
+
+        Raises:
+            PromptError: as `reading_ids`.
+            ImageError: the picture cannot be read.
+        """
+        ids = self.reading_ids(prompt, row)
         return Reading(ids, [False] * len(ids), self.convert(prompt, row))
 
     def convert(self, prompt: ImagePrompt, row: int = 0) -> list[np.ndarray]:
