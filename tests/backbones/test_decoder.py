@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import FAMILIES, tiny_backbone, whole, whole_logits
+from tiny import FAMILIES, tiny_backbone, whole_logits
 
 import workbench as wb
 from workbench.errors import SettingError

@@ -106,6 +106,23 @@ class Adapters(Mapping[str, Adapter]):
         """How many numbers the variables of the active adapter hold."""
         return sum(layer.lora_size for layer in self.live.values())
 
+    def shapes_of(
+        self, targets: tuple[str, ...] | list[str] | str | None = None
+    ) -> dict[str, tuple[int, int]]:
+        """The projections that an adapter of these targets would update, by their paths, with the
+        shapes (outputs, inputs) of their matrices. An adapter of rank r trains r numbers for each
+        output and input.
+
+        Raises:
+            SettingError: no projection has one of the names.
+        """
+        names = self._target_names(QUERY_AND_VALUE if targets is None else targets)
+        return {
+            path: layer.matrix_shape
+            for path, layer in self._projections().items()
+            if layer.name in names
+        }
+
     # -- changing -------------------------------------------------------------------------
 
     def add(
@@ -138,9 +155,7 @@ class Adapters(Mapping[str, Adapter]):
         config = AdapterConfig(rank, alpha, dropout, names)
         random = np.random.default_rng(seed)
         updates = {
-            path: _fresh(layer.matrix_shape, config, random)
-            for path, layer in self._projections().items()
-            if layer.name in names
+            path: _fresh(shape, config, random) for path, shape in self.shapes_of(names).items()
         }
         self[name] = Adapter(config, updates, self._backbone.preset)
         self.use(name)

@@ -37,6 +37,7 @@ from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.bidirectional import make_attention
 from workbench.backbones.layers.feed_forward import make_mlp
 from workbench.backbones.layers.norms import make_norm
+from workbench.backbones.remat import recomputed
 
 
 class DecoderBlock(keras.layers.Layer):
@@ -87,7 +88,7 @@ class DecoderBlock(keras.layers.Layer):
         positions = jnp.broadcast_to(jnp.arange(length), (x.shape[0], length))
         stretched = self._stretches(length)
         where = {"positions": positions, "padding_mask": padding_mask, "groups": groups}
-        return self._run(x, stretched=stretched, **where)[0]
+        return recomputed(self, lambda x: self._run(x, stretched=stretched, **where)[0], x)
 
     def extend(
         self,

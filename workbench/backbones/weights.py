@@ -35,40 +35,41 @@ class Layout:
     pattern: str
 
     @property
-    def _ours(self) -> str:
+    def ours(self) -> str:
+        """Our axes, a letter each; none where both are the same."""
         return self.pattern.partition(" -> ")[0]
 
     @property
-    def _theirs(self) -> list[str]:
+    def theirs(self) -> tuple[str, ...]:
         """The axes of theirs, each as the letters merged in it."""
         found = re.findall(r"\((\w+)\)|(\w)", self.pattern.partition(" -> ")[2])
-        return [merged or single for merged, single in found]
+        return tuple(merged or single for merged, single in found)
 
     @property
     def _order(self) -> str:
         """The axes of theirs that are ours too."""
-        return "".join(self._theirs).replace("1", "")
+        return "".join(self.theirs).replace("1", "")
 
     def file_shape(self, ours: Shape) -> Shape:
         """The shape in the file of a weight of shape `ours`."""
         if not self.pattern:
             return ours
-        sizes = {"1": 1, **dict(zip(self._ours, ours, strict=True))}
-        return tuple(math.prod(sizes[axis] for axis in group) for group in self._theirs)
+        sizes = {"1": 1, **dict(zip(self.ours, ours, strict=True))}
+        return tuple(math.prod(sizes[axis] for axis in group) for group in self.theirs)
 
     def load(self, theirs: np.ndarray, ours: Shape) -> np.ndarray:
         """The file's tensor as ours, a view where numpy can."""
         if not self.pattern:
             return theirs
-        sizes, order = dict(zip(self._ours, ours, strict=True)), self._order
+        sizes, order = dict(zip(self.ours, ours, strict=True)), self._order
         split = theirs.reshape([sizes[axis] for axis in order])
-        return split.transpose([order.index(axis) for axis in self._ours])
+        return split.transpose([order.index(axis) for axis in self.ours])
 
     def store(self, ours: np.ndarray) -> np.ndarray:
         """Our tensor as the file's, a view where numpy can."""
         if not self.pattern:
             return ours
-        order = [self._ours.index(axis) for axis in self._order]
+        order = [self.ours.index(axis) for axis in self._order]
         return ours.transpose(order).reshape(self.file_shape(ours.shape))
 
 

@@ -306,10 +306,10 @@ class CausalLM(Converses, Task):
     @classmethod
     def _predictions(cls, backbone: Decoder) -> Any:
         """The model's output, of the backbone's inputs."""
-        return backbone.logits(cls._hidden(backbone, backbone(backbone.input)))
+        return backbone.logits(cls.hidden_states(backbone, backbone(backbone.input)))
 
     @staticmethod
-    def _hidden(backbone: Decoder, outputs: Any) -> Any:
+    def hidden_states(backbone: Decoder, outputs: Any) -> Any:
         """What the logits are made of, among the backbone's outputs."""
         return outputs
 

@@ -95,7 +95,7 @@ class ImageTextLM(CausalLM):
         return self.preprocessor(x, y, sample_weight)
 
     @staticmethod
-    def _hidden(backbone: ImageTextDecoder, outputs: Any) -> Any:
+    def hidden_states(backbone: ImageTextDecoder, outputs: Any) -> Any:
         """The places of the text alone."""
         return outputs[:, _leading(backbone) :]
 

@@ -52,7 +52,7 @@ class Seq2SeqLM(CausalLM):
         return len(self._reader().prompt_ids(self._texts(inputs)[0].source))
 
     @staticmethod
-    def _hidden(backbone: EncoderDecoder, outputs: Any) -> Any:
+    def hidden_states(backbone: EncoderDecoder, outputs: Any) -> Any:
         return outputs["decoder_sequence_output"]
 
     def _texts(self, inputs: Any) -> list[Any]:

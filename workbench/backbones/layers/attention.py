@@ -108,9 +108,9 @@ class Attention(keras.layers.Layer):
         groups: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
         """Positions are int32 (B, T), consecutive in each row. Without a cache the keys are x's
-        own, and `padding_mask` (B, T) hides padding and other texts. `stretched` takes the long factors of
-        longrope. Positions of the same group, int32 (B, T) with -1 for none, see each other
-        whatever their order and distance; with a cache they are its first T slots."""
+        own, and `padding_mask` (B, T) hides padding and other texts. `stretched` takes the long
+        factors of longrope. Positions of the same group, int32 (B, T) with -1 for none, see each
+        other whatever their order and distance; with a cache they are its first T slots."""
         query, key, value = self.query(x), self.key(x), self.value(x)
         if self.query_norm is not None:
             query, key = self.query_norm(query), self.key_norm(key)

@@ -81,10 +81,16 @@ class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
     @property
     def matrix_shape(self) -> Shape:
         """(outputs, inputs) of the kernel, its axes merged."""
+        outputs, inputs = self.kernel_axes
+        return math.prod(outputs), math.prod(inputs)
+
+    @property
+    def kernel_axes(self) -> tuple[Shape, Shape]:
+        """The kernel's axes that are outputs, and those that are inputs."""
         outputs = len(self.partial_output_shape) - 1
         held = self.quantization_mode is not None
-        shape = self._integers.matrix.shape if held else self._kernel.shape
-        return math.prod(shape[:outputs]), math.prod(shape[outputs:])
+        shape = tuple(self._integers.matrix.shape if held else self._kernel.shape)
+        return shape[:outputs], shape[outputs:]
 
     def quantized_build(self, kernel_shape: Sequence[int], mode: str, config: Any = None) -> None:
         self._hold(mode, self._matrix(tuple(kernel_shape)))

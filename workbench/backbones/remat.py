@@ -1,0 +1,53 @@
+"""Computing a block's numbers again in the backward pass, where keeping them would take memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import jax
+import keras
+from keras.src.backend.common.stateless_scope import get_stateless_scope
+
+_on: ContextVar[bool] = ContextVar("rematerialising", default=False)
+
+
+@contextmanager
+def rematerialising(on: bool = True) -> Iterator[None]:
+    """While the block runs, layers that call `recomputed` keep only what they read."""
+    token = _on.set(on)
+    try:
+        yield
+    finally:
+        _on.reset(token)
+
+
+def recomputed(
+    layer: keras.layers.Layer, forward: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> jax.Array:
+    """`forward(x)` of a layer; under `rematerialising` its backward pass runs it again.
+
+    Within `keras.StatelessScope` alone, where gradients are taken.
+    """
+    if not _on.get():
+        return forward(x)
+    outer = get_stateless_scope()
+    variables = layer.variables
+
+    # What is written inside, such as random states, must come out as values of the outer trace.
+    def run(x: jax.Array, values: list[jax.Array]) -> tuple[jax.Array, list, list]:
+        held = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(held, collect_losses=True) as scope:
+            made = forward(x)
+        return made, [scope.get_current_value(v) for v in variables], list(scope.losses)
+
+    values = [outer.get_current_value(variable) for variable in variables]
+    values = [v.value if new is None else new for v, new in zip(variables, values, strict=True)]
+    made, after, losses = jax.checkpoint(run)(x, values)
+    for variable, before, new in zip(variables, values, after, strict=True):
+        if not variable.trainable and new is not None and new is not before:
+            outer.add_update((variable, new))
+    for loss in losses:
+        outer.add_loss(loss)
+    return made

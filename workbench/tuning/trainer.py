@@ -1,0 +1,240 @@
+"""Steps of training an adapter: gradients of batches, and what AdamW makes of them.
+
+Everything that changes is in `state`: a run that is restored from it goes on bit by bit as if it
+had never stopped. Between two steps the model's variables hold the last finished step's values, so
+it can write, and be saved, at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from workbench.backbones.adapter import Adapter
+from workbench.backbones.remat import rematerialising
+from workbench.errors import AdapterError, SettingError
+from workbench.generation.compilation import compiler_options, keep_compiled_programs
+from workbench.tasks.causal_lm import CausalLM
+from workbench.tuning.batches import Batch
+from workbench.tuning.head import loss_in_pieces
+from workbench.tuning.settings import TuneSettings
+
+STEP = "step"
+
+Arrays = list[jax.Array]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a step was: the mean loss over the tokens that are learnt, in nats, before the step;
+    the norm of its gradient before clipping; its learning rate; how many tokens were learnt."""
+
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    tokens: int
+
+
+class Trainer:
+    """Trains the active adapter of a model with AdamW (Loshchilov & Hutter 2019).
+
+    Args:
+        lm: a task whose active adapter is to be trained.
+        settings: planned, as `TuneSettings.planned` gives them.
+
+    Raises:
+        AdapterError: no adapter is active, or it is merged.
+        SettingError: the model learns in a way of its own, so only `fit` trains it.
+    """
+
+    def __init__(self, lm: CausalLM, settings: TuneSettings) -> None:
+        if not lm.adapters.live:
+            raise AdapterError("training: expected an active adapter that is not merged, got none")
+        if type(lm)._predictions.__func__ is not CausalLM._predictions.__func__:
+            raise SettingError(f"training: {type(lm).__name__} is trained with fit() alone")
+        keep_compiled_programs()
+        self.settings = settings
+        self.step_number = 0
+        self._lm, self._backbone = lm, lm.backbone
+        self._trained = self._backbone.trainable_variables
+        weights = {id(variable) for variable in self._backbone.weights}
+        self._seeds = [v for v in self._backbone.variables if id(v) not in weights]
+        changing = {id(variable) for variable in (*self._trained, *self._seeds)}
+        self._frozen = [v for v in self._backbone.variables if id(v) not in changing]
+        for number, state in enumerate(self._seeds):
+            drawn = np.random.SeedSequence([settings.seed, number]).generate_state(1)[0]
+            state.assign(np.array([drawn, 0], np.uint32))
+        self._seen: set[object] = set()
+        self._optimizer = keras.optimizers.AdamW(
+            0.0, weight_decay=settings.weight_decay, epsilon=1e-8, name="adamw"
+        )
+        self._optimizer.build(self._trained)
+        options = compiler_options()
+        self._gradients = jax.jit(self._make_gradients, compiler_options=options)
+        self._update = jax.jit(self._make_update, compiler_options=options)
+        self._loss = jax.jit(self._make_loss, compiler_options=options)
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter as the last finished step has left it."""
+        return self._backbone.adapters[self._backbone.adapters.active]
+
+    def step(self, batches: Sequence[Batch]) -> Measured:
+        """One step of the optimizer, down the gradient of the mean loss over all tokens that the
+        batches are learnt from.
+
+        Raises:
+            SettingError: the batches hold nothing to learn.
+        """
+        tokens = sum(float(batch.weights.sum()) for batch in batches)
+        if not tokens:
+            raise SettingError("training: expected tokens to learn in the batches, got none")
+        trained, seeds = _values(self._trained), _values(self._seeds)
+        frozen, total = _values(self._frozen), None
+        for batch in batches:
+            self._seen.add(_shape(batch))
+            made, seeds = self._gradients(trained, frozen, seeds, _arrays(batch), tokens)
+            total = made if total is None else jax.tree.map(jnp.add, total, made)
+        loss, gradients = total
+        rate = self.settings.learning_rate_at(self.step_number)
+        state = _values(self._optimizer.variables)
+        trained, state, norm = self._update(trained, state, gradients, rate)
+        measured = Measured(float(loss), float(norm), rate, round(tokens))
+        self._commit(trained, state, seeds)
+        return measured
+
+    def loss(self, batches: Iterable[Batch]) -> float:
+        """The mean loss over the tokens that are learnt, in nats, as it is without dropout.
+
+        Raises:
+            SettingError: the batches hold nothing to learn.
+        """
+        values = [_values(part) for part in (self._trained, self._frozen, self._seeds)]
+        total = tokens = 0.0
+        for batch in batches:
+            total += float(self._loss(*values, _arrays(batch)))
+            tokens += float(batch.weights.sum())
+        if not tokens:
+            raise SettingError("training: expected tokens to learn in the batches, got none")
+        return total / tokens
+
+    def compiles(self, batches: Sequence[Batch]) -> bool:
+        """Whether a step with these batches has to compile first."""
+        return any(_shape(batch) not in self._seen for batch in batches)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that steps change, by name: the adapter, the optimizer, the random state and
+        the number of the next step."""
+        held = self._held()
+        return {name: np.array(v.value) for name, v in held.items()} | {
+            STEP: np.array(self.step_number)
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state()` of this model and these settings.
+
+        Raises:
+            SettingError: the names, shapes or dtypes are others; nothing has changed.
+        """
+        held = self._held()
+        expected = {name: (tuple(v.shape), v.dtype) for name, v in held.items()}
+        got = {n: (a.shape, a.dtype.name) for n, a in state.items() if n != STEP}
+        if got != expected or STEP not in state:
+            differ = sorted(set(expected.items()) ^ set(got.items()))[:5]
+            raise SettingError(f"training: the state is of another run: it differs in {differ}")
+        for name, variable in held.items():
+            variable.assign(state[name])
+        self.step_number = int(state[STEP])
+
+    def _held(self) -> dict[str, keras.Variable]:
+        """What changes, by names that do not depend on what else this process has made: Keras
+        numbers its random states."""
+        held = {f"adapter/{variable.path}": variable for variable in self._trained}
+        held |= {f"random/{number}": variable for number, variable in enumerate(self._seeds)}
+        return held | {
+            f"optimizer/{number}/{variable.path}": variable
+            for number, variable in enumerate(self._optimizer.variables)
+        }
+
+    def _commit(self, trained: Arrays, state: Arrays, seeds: Arrays) -> None:
+        parts = (self._trained, self._optimizer.variables, self._seeds)
+        for variables, values in zip(parts, (trained, state, seeds), strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self.step_number += 1
+
+    # -- compiled ---------------------------------------------------------------------------
+
+    def _make_gradients(
+        self, trained: Arrays, frozen: Arrays, seeds: Arrays, batch: tuple, tokens: jax.Array
+    ) -> tuple[tuple[jax.Array, Arrays], Arrays]:
+        """The batch's part of the mean loss over `tokens` tokens and of its gradients, and the
+        random states afterwards."""
+        inputs, labels, weights = batch
+
+        def forward(trained: Arrays) -> tuple[tuple[jax.Array, jax.Array], Arrays]:
+            with self._holding(trained, frozen, seeds) as scope, self._remat():
+                hidden = self._hidden(inputs, training=True)
+            return (hidden, _sum(scope.losses)), [scope.get_current_value(v) for v in self._seeds]
+
+        (hidden, other), back, seeds = jax.vjp(forward, trained, has_aux=True)
+        with self._holding(trained, frozen, seeds):
+            loss, change = self._head(hidden, labels, weights / tokens)
+        share = weights.sum() / tokens  # losses of the layers' own are a batch's, not a token's
+        (gradients,) = back((change, share))
+        return (loss + share * other, gradients), seeds
+
+    def _make_update(
+        self, trained: Arrays, state: Arrays, gradients: Arrays, rate: jax.Array
+    ) -> tuple[Arrays, Arrays, jax.Array]:
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
+        if self.settings.clip_norm is not None:
+            scale = jnp.minimum(1.0, self.settings.clip_norm / (norm + 1e-6))
+            gradients = [gradient * scale for gradient in gradients]
+        place = [v is self._optimizer.learning_rate for v in self._optimizer.variables].index(True)
+        state = [*state[:place], jnp.asarray(rate, state[place].dtype), *state[place + 1 :]]
+        trained, state = self._optimizer.stateless_apply(state, gradients, trained)
+        return trained, state, norm
+
+    def _make_loss(self, trained: Arrays, frozen: Arrays, seeds: Arrays, batch: tuple) -> jax.Array:
+        inputs, labels, weights = batch
+        with self._holding(trained, frozen, seeds):
+            hidden = self._hidden(inputs, training=False)
+            return self._head(hidden, labels, weights, gradient=False)[0]
+
+    def _holding(self, trained: Arrays, frozen: Arrays, seeds: Arrays) -> keras.StatelessScope:
+        variables = (*self._trained, *self._frozen, *self._seeds)
+        held = list(zip(variables, (*trained, *frozen, *seeds), strict=True))
+        return keras.StatelessScope(held, collect_losses=True)
+
+    def _remat(self) -> Any:
+        return rematerialising(self.settings.remat)
+
+    def _hidden(self, inputs: Mapping[str, jax.Array], training: bool) -> jax.Array:
+        return self._lm.hidden_states(self._backbone, self._backbone(inputs, training=training))
+
+    def _head(self, hidden: jax.Array, labels: jax.Array, weights: jax.Array, **how: bool) -> Any:
+        vocabulary = self._backbone.config.vocabulary_size
+        return loss_in_pieces(self._backbone.logits, hidden, labels, weights, vocabulary, **how)
+
+
+def _values(variables: Sequence[keras.Variable]) -> Arrays:
+    return [variable.value for variable in variables]
+
+
+def _arrays(batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:
+    return dict(batch.inputs), batch.labels, batch.weights
+
+
+def _shape(batch: Batch) -> object:
+    return batch.labels.shape, *((name, part.shape) for name, part in batch.inputs.items())
+
+
+def _sum(losses: Sequence[jax.Array]) -> jax.Array:
+    return sum(losses, jnp.float32(0))
