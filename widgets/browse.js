@@ -188,19 +188,7 @@ function render({ model, el }) {
     ["error", refreshStatus],
     ["opened", below.refresh],
   ];
-  const heard = ([name, action]) => [
-    `change:${name}`,
-    () => {
-      watch.heard();
-      action();
-    },
-  ];
-  for (const action of new Set([...kernels, ...ours].map(([, action]) => action))) action();
-  const unfollow = follow(model, [
-    ...ours.map(([name, action]) => [`change:${name}`, action]),
-    ...kernels.map(heard),
-    ["msg:custom", watch.heard],
-  ]);
+  const unfollow = followTraits(model, watch, ours, kernels);
   if (isBusy()) send("sync");
 
   return () => {

@@ -149,3 +149,21 @@ function follow(model, listeners) {
     for (const [event, listener] of listeners) model.off(event, listener);
   };
 }
+
+/**
+ * Keeps the page in step with its traits, given as [name, action] pairs; the result ends it. `ours`
+ * are what the page itself may set, `kernels` what only the kernel sets: the latter, like its
+ * messages, are a sign of life for `watch`. Each action is called once at the beginning, too.
+ */
+function followTraits(model, watch, ours, kernels, onMessage = () => {}) {
+  for (const action of new Set([...kernels, ...ours].map(([, action]) => action))) action();
+  const heard = (action) => (...given) => {
+    watch.heard();
+    action(...given);
+  };
+  return follow(model, [
+    ...ours.map(([name, action]) => [`change:${name}`, action]),
+    ...kernels.map(([name, action]) => [`change:${name}`, heard(() => action())]),
+    ["msg:custom", heard(onMessage)],
+  ]);
+}

@@ -138,10 +138,7 @@ function render({ model, el }) {
     talk.answer(found);
   };
   const answers = { tokens: extend, alternatives: answered, synced: refreshOutput };
-  const onMessage = (message) => {
-    watch.heard();
-    answers[message.type]?.(message);
-  };
+  const onMessage = (message) => answers[message.type]?.(message);
   const onKey = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) isChat() ? say() : generate();
     else if (event.key === "Escape") {
@@ -164,7 +161,6 @@ function render({ model, el }) {
   root.addEventListener("keydown", onKey);
   el.append(root);
 
-  // What the page itself may set, and what only the kernel sets: the latter is a sign of life.
   const ours = [
     ["prompt", prompt.refresh],
     ["message", talk.message.refresh],
@@ -187,19 +183,7 @@ function render({ model, el }) {
     ["position", refreshStatus],
     ["error", refreshStatus],
   ];
-  const heard = ([name, action]) => [
-    `change:${name}`,
-    () => {
-      watch.heard();
-      action();
-    },
-  ];
-  for (const action of new Set([...ours, ...kernels].map(([, action]) => action))) action();
-  const unfollow = follow(model, [
-    ...ours.map(([name, action]) => [`change:${name}`, action]),
-    ...kernels.map(heard),
-    ["msg:custom", onMessage],
-  ]);
+  const unfollow = followTraits(model, watch, ours, kernels, onMessage);
   if (isBusy()) send("sync");
 
   return () => {

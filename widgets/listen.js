@@ -260,10 +260,7 @@ function render({ model, el }) {
     synced: refreshOutput,
     opened,
   };
-  const onMessage = (message, buffers) => {
-    watch.heard();
-    answers[message.type]?.(message, buffers ?? []);
-  };
+  const onMessage = (message, buffers) => answers[message.type]?.(message, buffers ?? []);
   const onKey = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) transcribe();
     else if (event.key === "Escape") {
@@ -287,7 +284,6 @@ function render({ model, el }) {
   root.addEventListener("keydown", onKey);
   el.append(root);
 
-  // What the page itself may set, and what only the kernel sets: the latter is a sign of life.
   const ours = [["show", refreshView]];
   const kernels = [
     ["heading", heading.refresh],
@@ -300,19 +296,7 @@ function render({ model, el }) {
     ["position", refreshStatus],
     ["error", refreshError],
   ];
-  const heard = ([event, action]) => [
-    `change:${event}`,
-    () => {
-      watch.heard();
-      action();
-    },
-  ];
-  for (const action of new Set([...ours, ...kernels].map(([, action]) => action))) action();
-  const unfollow = follow(model, [
-    ...ours.map(([event, action]) => [`change:${event}`, action]),
-    ...kernels.map(heard),
-    ["msg:custom", onMessage],
-  ]);
+  const unfollow = followTraits(model, watch, ours, kernels, onMessage);
   if (isBusy()) send("sync");
 
   return () => {

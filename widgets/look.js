@@ -302,10 +302,7 @@ function render({ model, el }) {
     attention: attended,
     opened,
   };
-  const onMessage = (message, buffers) => {
-    watch.heard();
-    answers[message.type]?.(message, buffers);
-  };
+  const onMessage = (message, buffers) => answers[message.type]?.(message, buffers);
   const onKey = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
     else if (event.key === "Escape") {
@@ -358,7 +355,6 @@ function render({ model, el }) {
   root.addEventListener("keydown", onKey);
   el.append(root);
 
-  // What the page itself may set, and what only the kernel sets: the latter is a sign of life.
   const ours = [
     ["prompt", refreshPrompt],
     ["show", refreshControls],
@@ -377,19 +373,7 @@ function render({ model, el }) {
     ["position", refreshStatus],
     ["error", refreshError],
   ];
-  const heard = ([name, action]) => [
-    `change:${name}`,
-    () => {
-      watch.heard();
-      action();
-    },
-  ];
-  for (const action of new Set([...ours, ...kernels].map(([, action]) => action))) action();
-  const unfollow = follow(model, [
-    ...ours.map(([name, action]) => [`change:${name}`, action]),
-    ...kernels.map(heard),
-    ["msg:custom", onMessage],
-  ]);
+  const unfollow = followTraits(model, watch, ours, kernels, onMessage);
   if (isBusy()) send("sync");
 
   return () => {
