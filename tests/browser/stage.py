@@ -39,15 +39,17 @@ async ({ state, width }) => {
   const listeners = new Map();
   const call = (event, ...values) => [...(listeners.get(event) ?? [])].forEach((f) => f(...values));
   const changed = new Set();
-  const set = (name, value, mine) => {
-    if (JSON.stringify(state[name]) === JSON.stringify(value)) return;
-    state[name] = value;
-    if (mine) changed.add(name);
-    call(`change:${name}`);
+  /** As Backbone does: nobody hears of a change before all of them are there. */
+  const set = (values) => {
+    const differs = (name) => JSON.stringify(state[name]) !== JSON.stringify(values[name]);
+    const names = Object.keys(values).filter(differs);
+    Object.assign(state, Object.fromEntries(names.map((name) => [name, values[name]])));
+    names.forEach((name) => call(`change:${name}`));
+    return names;
   };
   const model = {
     get: (name) => state[name],
-    set: (name, value) => set(name, value, true),
+    set: (name, value) => set({ [name]: value }).forEach((mine) => changed.add(mine)),
     save_changes() {
       const update = Object.fromEntries([...changed].map((name) => [name, state[name]]));
       changed.clear();
@@ -73,7 +75,7 @@ async ({ state, width }) => {
     if (data.method === "custom") {
       // As in JupyterLab: those of messages are buffers, those of the state are views.
       call("msg:custom", data.content, (data.buffers ?? []).map((text) => view(text).buffer));
-    } else Object.entries(place(data)).forEach(([name, value]) => set(name, value, false));
+    } else set(place(data));
   });
   const style = document.createElement("style");
   style.textContent = state._css;

@@ -118,8 +118,8 @@ def test_text_streams_under_the_waveform_by_segments(stage):
     on = stage(FakeHearingLM(delay=0.3))
     press(on, "Transcribe")
     on.until(lambda: len(words(on)) > 0)
-    on.panel.lm.delay = 0.01
     assert on.panel.busy and on.page.get_by_role("button", name="Transcribe").is_disabled()
+    on.panel.lm.delay = 0.01
     on.until(lambda: on.panel.status == "done")
     on.run(0.1)
     assert words(on) == on.panel.text.split() and len(words(on)) == 16
@@ -173,7 +173,7 @@ def test_a_segment_that_is_lit_may_go(stage):
     finish(on)
     on.page.locator(".wb-stamp").nth(1).click()
     assert on.page.locator(".wb-heard-now").count() > 0
-    # The traits of a reset come in any order: here the recording goes before its text.
+    # A recording may go before its text does.
     on.page.evaluate("fromKernel([{ method: 'update', state: { recording: {} } }])")
     assert on.page.locator(".wb-heard-now").count() == 0
     on.panel.reset()
