@@ -12,14 +12,16 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("errors", "models", "presets", "samplers", "tokenizers", "widgets")
+_MODULES = ("errors", "models", "presets", "samplers", "tokenizers", "tuning", "widgets")
 _NAMES = {
     "Chat": "workbench.tasks.chat",
     "GenerationJob": "workbench.generation.jobs",
+    "TrainingJob": "workbench.tuning.job",
     "browse": "workbench.widgets",
     "generate": "workbench.widgets",
     "listen": "workbench.widgets",
     "look": "workbench.widgets",
+    "tune": "workbench.widgets",
 }
 
 __all__ = sorted((*_MODULES, *_NAMES, "__version__"))

@@ -250,6 +250,9 @@ class Job(ABC):
     def _finish(self, status: JobStatus) -> None:
         self._status = status
         self._tell(JobState(status))
+        self._leave_work()
+
+    def _leave_work(self) -> None:
         _working.discard(self)
         self._finished.set()
 

@@ -274,10 +274,10 @@ def _generating(sizes: Sizes, computed: int, length: int, batch: int) -> float:
     logits = 6 * batch * sizes.vocabulary * 4
     copies = 2 * _cache(sizes, computed, length, batch)
     decoder = scores + attention + network + stream + logits + copies
-    return max(decoder, _seeing(sizes.images, computed, batch))
+    return max(decoder, seeing(sizes.images, computed, batch))
 
 
-def _seeing(images: ImageSizes | None, computed: int, batch: int) -> float:
+def seeing(images: ImageSizes | None, computed: int, batch: int) -> float:
     """One layer's numbers of the image encoder, which runs before the decoder."""
     if images is None:
         return 0
@@ -300,7 +300,7 @@ def _training(sizes: Sizes, computed: int, length: int, batch: int) -> float:
     stream = 6 * tokens * sizes.width * computed
     logits = 4 * tokens * sizes.vocabulary * 4
     images = sizes.images
-    pictures = 0 if images is None else images.layers * _seeing(images, computed, batch)
+    pictures = 0 if images is None else images.layers * seeing(images, computed, batch)
     return sizes.layers * (scores + attention + network + stream) + logits + pictures
 
 

@@ -1,0 +1,53 @@
+"""What a run has told so far, kept for who looks later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from workbench.backbones.adapter import Adapter
+from workbench.tuning.events import Event, Problem, Sample, Step, Validation
+
+
+@dataclass(frozen=True)
+class Best:
+    """The adapter after the step whose held-out loss was the lowest."""
+
+    step: int
+    loss: float
+    adapter: Adapter
+
+
+@dataclass
+class History:
+    """The steps, validations, samples and problems of a run, oldest first. The lists only grow,
+    so that another thread may copy them at any time."""
+
+    steps: list[Step] = field(default_factory=list)
+    validations: list[Validation] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        """Keep an event, if it is of a kind that is kept."""
+        kept = {
+            Step: self.steps,
+            Validation: self.validations,
+            Sample: self.samples,
+            Problem: self.problems,
+        }
+        if type(event) in kept:
+            kept[type(event)].append(event)
+
+    def columns(self) -> dict[str, dict[str, list[Any]]]:
+        """Plain lists by kind of event ("steps", "validations", "samples", "problems") and by
+        field: `columns()["steps"]["loss"]`."""
+        kinds = zip(fields(self), (Step, Validation, Sample, Problem), strict=True)
+        return {kept.name: columns(getattr(self, kept.name), kind) for kept, kind in kinds}
+
+
+def columns(events: Sequence[Event], kind: type) -> dict[str, list[Any]]:
+    """The fields of events of one kind, each as a list."""
+    told = list(events)
+    return {each.name: [getattr(event, each.name) for event in told] for each in fields(kind)}

@@ -1,0 +1,388 @@
+"""Training as a job: started, watched, paused, resumed, cancelled and waited for.
+
+With or without a front end. The adapter is trained in place: between any two steps the model is
+whole, and another job may use it while this one is paused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from workbench.errors import CheckpointError, WorkbenchError
+from workbench.jobs import FINAL, Job, JobState, JobStatus
+from workbench.presets.memory import Estimate
+from workbench.tuning.checkpoint import Checkpoints
+from workbench.tuning.checkpoint_content import Checkpoint
+from workbench.tuning.events import Event
+from workbench.tuning.feed import Feed, differences, read_feed
+from workbench.tuning.history import Best, History
+from workbench.tuning.memory import check_training, estimate_training
+from workbench.tuning.model_facts import model_facts
+from workbench.tuning.run import Moment, Run
+from workbench.tuning.settings import TuneSettings
+
+AS_BEFORE = object()
+Observer = Callable[[Event | JobState], None]
+# What a resumed run may do otherwise than before: nothing of it changes what is learnt.
+_FREE = ("validation_every", "sample_every", "sample_prompts", "sample_tokens", "save_every")
+
+
+class TrainingJob(Job):
+    """Trains one low-rank adapter of a model, in the background.
+
+    Args:
+        lm: The model, with a preprocessor where the data are texts.
+        data: What is learnt, as `read_examples` takes it, or `Examples`.
+        validation: The share of the examples that is held out, or how many of them; or other
+            data; None for no validation.
+        name: Of the adapter. One that the model has is trained further, as it is; else one is made
+            by the settings' rank, alpha, dropout and targets.
+        folder: Where checkpoints are kept; None for none.
+        on_event: Called with every `JobState`, `Step`, `Validation`, `Sample`, `Saved` and
+            `Problem`, one at a time, in order, from the thread that works. What it raises is
+            logged once and never stops the job.
+        settings: Those of `TuneSettings`, by their names.
+
+    Raises:
+        SettingError: A setting is impossible.
+        DataError: The data cannot be used.
+
+    Jobs of one model run one after the other, generations among them. A paused job gives up its
+    place and takes a new one when it is resumed. After a cancel, an interrupt or an error the
+    model has the weights of the last finished step; if the run diverged, those of the last good
+    one.
+
+    ```python
+    job = TrainingJob(lm, "stories.jsonl", name="pirate", epochs=3, sample_prompts="Ahoy")
+    job.start()
+    job.wait()
+    job.keep_best()
+    lm.adapters.save("pirate_adapter")
+    ```
+    """
+
+    thread_name = "workbench-training"
+
+    def __init__(
+        self,
+        lm: Any,
+        data: Any,
+        validation: Any = 0.1,
+        *,
+        name: str = "default",
+        folder: str | Path | None = None,
+        on_event: Observer | None = None,
+        **settings: Any,
+    ) -> None:
+        chosen = TuneSettings.of(settings)
+        for prompt in chosen.sample_prompts:
+            lm.prompt_tokens(prompt)  # refuses what it cannot read, before anything is trained
+        feed = read_feed(lm, data, validation, chosen)
+        self._set_up(lm, feed, name, folder, chosen, _share(validation), on_event)
+
+    def _set_up(
+        self,
+        lm: Any,
+        feed: Feed,
+        name: str,
+        folder: str | Path | None,
+        settings: TuneSettings,
+        validation: float | None,
+        on_event: Observer | None,
+        resumed: Checkpoint | None = None,
+    ) -> None:
+        super().__init__(lm, on_event)
+        self._feed = feed
+        self._resumed = resumed is not None
+        self._checkpoints = None if folder is None else Checkpoints(folder)
+        facts = {} if folder is None else {**feed.facts, "model": model_facts(lm)}
+        self._run = Run(lm, name, feed, settings, self._checkpoints, facts, validation, resumed)
+        self._pausing = threading.Event()
+        self._at_work = threading.RLock()
+
+    @classmethod
+    def resume_from(
+        cls,
+        folder: str | Path,
+        lm: Any,
+        data: Any,
+        validation: Any = AS_BEFORE,
+        *,
+        on_event: Observer | None = None,
+        **settings: Any,
+    ) -> Self:
+        """A job that goes on from the last checkpoint in a folder, and keeps its own there.
+
+        On the same machine it ends with the adapter, the optimizer, the random state and the
+        losses that the run would have had without a break, bit by bit.
+
+        Args:
+            folder: The one the run was given.
+            lm: The same model, loaded anew or still there.
+            data: The same data.
+            validation: The same; left out, the share that the run had.
+            on_event: As for the constructor.
+            settings: May change when it validates, samples and saves, and nothing else; sample
+                prompts that are no strings have to be given again.
+
+        Raises:
+            CheckpointError: There is no checkpoint that is whole, or the data or the model are
+                others; the message lists what differs.
+            SettingError: A setting cannot be changed.
+        """
+        checkpoint, damaged = Checkpoints(folder).latest()
+        chosen = _changed(checkpoint.settings, settings)
+        given = checkpoint.validation if validation is AS_BEFORE else validation
+        feed = read_feed(lm, data, given, chosen)
+        _check_same(folder, {**feed.facts, "model": model_facts(lm)}, checkpoint)
+        job = cls.__new__(cls)
+        job._set_up(
+            lm, feed, checkpoint.name, folder, chosen, checkpoint.validation, on_event, checkpoint
+        )
+        job._run.note(damaged)
+        return job
+
+    # -- what a user does ---------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins, and returns at once; where threads cannot update the page it runs to the end,
+        or until it is paused.
+
+        Raises:
+            WorkbenchError: The job was started before.
+            MemoryTooSmallError: It would not fit into the memory; the message says what would.
+            CheckpointError: The folder holds another run.
+        """
+        if self._status == "idle":
+            check_training(self._lm, self.settings, self._feed.longest)
+            self._check_folder()
+        super().start()
+
+    def pause(self) -> None:
+        """Stops after the step at work and keeps everything; `resume` goes on. Never blocks.
+
+        Until then the model is free for other jobs, such as a generation with what was learnt so
+        far.
+
+        Raises:
+            WorkbenchError: The job was never started.
+        """
+        if self._status == "idle":
+            raise WorkbenchError("the job was never started: call start() before pause()")
+        self._pausing.set()
+        self._line.wake()
+
+    def resume(self) -> None:
+        """Goes on after `pause`, at the end of the model's line; does nothing if it is at work.
+
+        Raises:
+            WorkbenchError: The job was never started, or has ended.
+        """
+        with self._lock:
+            if self._status == "idle" or self._status in FINAL:
+                raise WorkbenchError(
+                    f"resume: expected a job that is paused, got one that is {self._status}"
+                )
+            self._pausing.clear()
+            if self._status != "paused":
+                return
+            self._status = "queued"
+            self._finished.clear()
+        self._join()
+        self._begin()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until the job has ended, is paused, or `timeout` seconds have passed; True if it
+        has ended.
+
+        An interrupt (Ctrl-C, the kernel's stop button) cancels the job after the step at work and
+        returns; a second one gets through.
+        """
+        return super().wait(timeout)
+
+    def keep_best(self) -> Best:
+        """Puts the adapter with the lowest held-out loss in place.
+
+        Raises:
+            WorkbenchError: The job is at work, or nothing was validated yet.
+        """
+        if self._status not in (*FINAL, "paused"):
+            raise WorkbenchError(
+                f"keep_best: expected a job that has ended or is paused, got one that is "
+                f"{self.status}"
+            )
+        if self.best is None:
+            raise WorkbenchError("keep_best: expected a job with a validation, got none")
+        self._lm.adapters[self.name] = self.best.adapter
+        return self.best
+
+    # -- what a user sees ---------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Of the adapter."""
+        return self._run.name
+
+    @property
+    def settings(self) -> TuneSettings:
+        """With the number of steps, and what else follows from the data, written out."""
+        return self._run.settings
+
+    @property
+    def step(self) -> int:
+        """How many steps are finished."""
+        return self._run.step
+
+    @property
+    def history(self) -> History:
+        """Everything told so far."""
+        return self._run.history
+
+    @property
+    def best(self) -> Best | None:
+        """Step, held-out loss and adapter of the best validation; None before there was one."""
+        return self._run.best
+
+    @property
+    def pausing(self) -> bool:
+        """True between a call of `pause` and the pause."""
+        return self._pausing.is_set() and self._status not in (*FINAL, "paused")
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the run takes of the memory at its peak, by arithmetic."""
+        return estimate_training(self._lm, self.settings, self._feed.longest)
+
+    @property
+    def estimate_seconds(self) -> float | None:
+        """Until the last step, as far as measured; None before the second step of a shape."""
+        return self._run.remaining_seconds
+
+    def figure(self) -> Any:
+        """The losses so far as a matplotlib Figure."""
+        from workbench.tuning.figure import loss_figure
+
+        return loss_figure(self.history, self.best)
+
+    # -- how it works -------------------------------------------------------------------
+
+    def _check_folder(self) -> None:
+        if self._checkpoints is None or self._resumed:
+            return
+        steps = self._checkpoints.steps()
+        if steps:
+            raise CheckpointError(
+                f"{self._checkpoints.folder}: expected a folder without checkpoints, got one with "
+                f"those of a run at step {steps[0]}: TrainingJob.resume_from goes on with it"
+            )
+
+    def _stop_asked(self) -> bool:
+        return self._cancelled.is_set() or self._pausing.is_set()
+
+    def _stopped(self) -> JobStatus:
+        return "cancelled" if self._cancelled.is_set() else "paused"
+
+    def _do(self) -> JobStatus:
+        self._enter("running")
+        with _reserved(self._checkpoints), self._interrupts_wait():
+            return self._iterate()
+
+    def _iterate(self) -> JobStatus:
+        with contextlib.closing(self._run.events()) as events:
+            for event in events:
+                if isinstance(event, Moment):
+                    self._enter("compiling" if event.compiling else "running")
+                else:
+                    self._tell(event)
+                if self._stop_asked():
+                    break
+            else:
+                return "done"
+        if not self._run.is_saved:
+            self._tell(self._run.save())
+        self._run.rest()
+        return self._stopped()
+
+    @contextlib.contextmanager
+    def _interrupts_wait(self) -> Iterator[None]:
+        """In the main thread an interrupt would strike in the middle of a step: the first one
+        waits for its end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+
+        def interrupted(number: int, frame: Any) -> None:
+            if self._cancelled.is_set():
+                raise KeyboardInterrupt
+            self._cancelled.set()
+
+        signal.signal(signal.SIGINT, interrupted)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _work(self) -> None:
+        with self._at_work:  # a job that is resumed at once follows on the one that pauses
+            super()._work()
+
+    def _finish(self, status: JobStatus) -> None:
+        if status == "paused":
+            self._rest()
+            return
+        self._run.end()
+        super()._finish(status)
+
+    def _rest(self) -> None:
+        """Be paused, unless the job was cancelled or resumed meanwhile."""
+        with self._lock:
+            outcome = self._stopped() if self._stop_asked() else "queued"
+            if outcome == "paused":
+                self._status = "paused"
+                self._leave_work()
+        if outcome == "paused":
+            self._tell(JobState("paused"))
+        elif outcome == "cancelled":
+            self._finish("cancelled")
+        else:
+            self._join()
+            super()._work()
+
+
+@contextlib.contextmanager
+def _reserved(checkpoints: Checkpoints | None) -> Iterator[None]:
+    if checkpoints is None:
+        yield
+        return
+    with checkpoints.reserved():
+        yield
+
+
+def _share(validation: Any) -> float | None:
+    return validation if isinstance(validation, int | float) else None
+
+
+def _changed(settings: TuneSettings, changes: dict[str, Any]) -> TuneSettings:
+    kept = {name: value for name, value in vars(settings).items() if name not in changes}
+    made = TuneSettings.of({**kept, **changes})
+    wrong = [n for n in changes if n not in _FREE and getattr(made, n) != getattr(settings, n)]
+    if wrong:
+        raise CheckpointError(
+            f"resume_from: {', '.join(wrong)}: expected the settings of the checkpoint, got others:"
+            f" only {', '.join(_FREE)} may change"
+        )
+    return made
+
+
+def _check_same(folder: str | Path, here: dict[str, Any], checkpoint: Checkpoint) -> None:
+    wrong = differences(here, dict(checkpoint.facts))
+    if wrong:
+        raise CheckpointError(
+            f"{folder}: the run cannot go on with other data or another model: {'; '.join(wrong)}"
+        )

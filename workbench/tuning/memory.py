@@ -1,0 +1,160 @@
+"""How much memory training an adapter takes, by arithmetic alone, before it starts.
+
+The weights are there already, so only what comes beside them has to fit. What the layers keep for
+the backward pass was counted in XLA's own accounts of compiled steps on CPU, and the sums compared
+with measured peaks by `tests/bench/tuning_memory.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from workbench.backbones.backbone import Backbone
+from workbench.backbones.image_text import ImageTextDecoder
+from workbench.errors import MemoryTooSmallError
+from workbench.presets.free_memory import free_memory, limit, resident
+from workbench.presets.memory import PROCESS, Estimate, gigabytes, seeing
+from workbench.presets.sizes import Sizes
+from workbench.tuning.batches import bucket
+from workbench.tuning.head import PIECE_NUMBERS
+from workbench.tuning.settings import TuneSettings
+
+# Numbers that are there at once, for each of a layer's own: scores of the attention; queries, keys
+# and values; the feed-forward network's inner vectors; the vectors between the layers.
+SCORES, ATTENTION, NETWORK, STREAM = 2.5, 1.0, 4.33, 2.0
+LOGITS = 2.0  # for each logit of a piece
+UPDATE = 0.85  # for each input and output of an adapted projection beyond queries and values
+DROPPED = 2.0  # for each input of an adapted projection, with dropout
+COPIES = 8  # of the adapter: gradients, new values, the last good, the best, a checkpoint's
+WIDER_ON_CPU = 1.1  # XLA on CPU turns 16-bit numbers into float32 and back
+PROGRAMS = 150e6  # compiling and holding a step, a validation and a generation
+
+
+def memory_in_use() -> int:
+    """Bytes in use now: of the first accelerator, or of this process where there is none."""
+    device = jax.local_devices()[0]
+    stats = None if device.platform == "cpu" else device.memory_stats()
+    return stats["bytes_in_use"] if stats else resident()
+
+
+def estimate_training(lm: Any, settings: TuneSettings, longest: int) -> Estimate:
+    """What the process holds at the peak of a run.
+
+    Args:
+        lm: the model, loaded.
+        settings: of the run.
+        longest: positions of the longest row.
+    """
+    backbone = lm.backbone
+    trained = settings.rank * sum(map(sum, lm.adapters.shapes_of(settings.targets).values()))
+    length = bucket(longest, backbone.max_length or longest)
+    return Estimate(
+        weights=sum(variable.value.nbytes for variable in backbone.variables),
+        cache=0,
+        activations=int(_activations(lm, settings, length)) + COPIES * trained * 4,
+        optimizer=2 * trained * 4,
+        process=int(PROCESS + PROGRAMS),
+    )
+
+
+def check_training(lm: Any, settings: TuneSettings, longest: int, free: int | None = None) -> None:
+    """Refuse a run that would take more than 90 % of the free memory.
+
+    Args:
+        lm, settings, longest: as for `estimate_training`.
+        free: bytes; None for what `free_memory()` says.
+
+    Raises:
+        MemoryTooSmallError: it does not fit; the message says what would.
+    """
+    free = free_memory() if free is None else free
+    needed = estimate_training(lm, settings, longest)
+    if _beside(needed) <= limit(free):
+        return
+    fitting = [
+        f"{said} ({gigabytes(_beside(estimate))})"
+        for said, estimate in _smaller(lm, settings, longest)
+        if _beside(estimate) <= limit(free)
+    ]
+    advice = f"Smaller: {', '.join(fitting[:6])}." if fitting else "No smaller batch or row fits."
+    raise MemoryTooSmallError(
+        f"training with batches of {settings.batch_size} x {longest} tokens needs {needed}, of "
+        f"which {gigabytes(_beside(needed))} are not there yet; free here are {gigabytes(free)}, "
+        f"of which {gigabytes(limit(free))} may be used. {advice} A base in int8 or a smaller "
+        "preset leaves more free."
+    )
+
+
+def _beside(needed: Estimate) -> int:
+    """Bytes beyond those that the process and the weights have taken."""
+    there = resident() if jax.default_backend() == "cpu" else needed.weights + needed.process
+    return needed.activations + needed.optimizer + max(0, needed.weights + needed.process - there)
+
+
+def _smaller(lm: Any, settings: TuneSettings, longest: int) -> Iterator[tuple[str, Estimate]]:
+    """What could be tried, the mildest first, and what it takes."""
+    batch, length = settings.batch_size, longest
+    if not settings.remat:
+        yield "remat=True", estimate_training(lm, replace(settings, remat=True), length)
+    while batch > 1:
+        batch //= 2
+        more = max(1, settings.batch_size // batch) * settings.accumulate
+        said = f"batch_size={batch} with accumulate={more}"
+        yield said, estimate_training(lm, replace(settings, batch_size=batch), length)
+    while length > 64:
+        length //= 2
+        one = replace(settings, batch_size=1)
+        yield f"batch_size=1 with length={length}", estimate_training(lm, one, length)
+
+
+def _activations(lm: Any, settings: TuneSettings, length: int) -> float:
+    """Everything that comes and goes in a step."""
+    sizes, narrow = _sizes(lm.backbone), lm.backbone.compute_dtype != "float32"
+    on_cpu = jax.default_backend() == "cpu"
+    computed = 2 if narrow and not on_cpu else 4
+    if sizes.images is not None:
+        length += sizes.images.ahead
+    tokens = settings.batch_size * length
+    layers = sizes.layers * (2 if sizes.encoder else 1)
+    kept = layers * _layer(sizes, settings.batch_size, length, computed)
+    kept += tokens * computed * _beside_projections(lm, settings)
+    if settings.remat:
+        kept *= _kept_by_remat(layers)
+    piece = min(tokens, PIECE_NUMBERS // sizes.vocabulary) * sizes.vocabulary
+    images = sizes.images
+    pictures = (
+        0 if images is None else images.layers * seeing(images, computed, settings.batch_size)
+    )
+    wider = WIDER_ON_CPU if narrow and on_cpu else 1
+    return wider * (kept + pictures) + LOGITS * piece * 4
+
+
+def _layer(sizes: Sizes, rows: int, length: int, computed: int) -> float:
+    """What one layer keeps for its backward pass."""
+    tokens = rows * length
+    scores = SCORES * rows * sizes.heads * length**2 * 4
+    attention = ATTENTION * (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim
+    return scores + tokens * computed * (attention + NETWORK * sizes.inner + STREAM * sizes.width)
+
+
+def _beside_projections(lm: Any, settings: TuneSettings) -> float:
+    """What the updates of projections add, in numbers for each position, over all layers."""
+    shapes = lm.adapters.shapes_of(settings.targets)
+    usual = ("query", "value")
+    extra = sum(sum(shape) for path, shape in shapes.items() if path.split("/")[-1] not in usual)
+    dropped = sum(inputs for _, inputs in shapes.values()) if settings.dropout else 0
+    return UPDATE * extra + DROPPED * dropped
+
+
+def _kept_by_remat(layers: int) -> float:
+    """XLA on CPU undoes most of it; elsewhere one layer's numbers are there at a time."""
+    return 0.95 if jax.default_backend() == "cpu" else min(1.0, 0.1 + 1 / layers)
+
+
+def _sizes(backbone: Backbone) -> Sizes:
+    images = backbone.images if isinstance(backbone, ImageTextDecoder) else None
+    return Sizes.of_config(backbone.config, images)

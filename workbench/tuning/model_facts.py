@@ -1,0 +1,32 @@
+"""What tells a model from others, so that a run is not resumed on another one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from workbench.tuning.feed import Facts
+
+ADAPTED = ("lora_a", "lora_b", "lora_scale")
+
+
+def model_facts(lm: Any) -> Facts:
+    """The class of a model's backbone, its dtype and size, and a digest (SHA-256) of the first
+    row of each of its weights; adapters do not count."""
+    backbone = lm.backbone
+    digest, numbers = hashlib.sha256(), 0
+    for variable in sorted(backbone.variables, key=lambda each: each.path):
+        if variable.path.rsplit("/", 1)[-1] in ADAPTED:
+            continue
+        value = variable.value
+        numbers += int(np.prod(value.shape))
+        row = np.asarray(value[(0,) * (value.ndim - 1)] if value.ndim > 1 else value)
+        digest.update(f"{variable.path} {row.dtype} {value.shape}".encode() + row.tobytes())
+    return {
+        "class": type(backbone).__name__,
+        "dtype": backbone.dtype_policy.name,
+        "numbers": numbers,
+        "digest": digest.hexdigest(),
+    }

@@ -1,0 +1,395 @@
+"""The steps of a training run, with what comes between them: validation, samples, checkpoints.
+
+A run is iterated: between any two of the things it yields it can be left, and taken up again with
+what it has. Whoever iterates it decides in which thread it works; it knows nothing of jobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.backbones.adapter import Adapter, AdapterConfig
+from workbench.errors import CheckpointError, PresetError, SettingError, WorkbenchError
+from workbench.generation.events import Done, Status
+from workbench.tuning.batches import Batch
+from workbench.tuning.checkpoint import Checkpoints
+from workbench.tuning.checkpoint_content import Checkpoint
+from workbench.tuning.divergence import diverged, is_sound
+from workbench.tuning.events import Event, Problem, Sample, Saved, Step, Validation
+from workbench.tuning.feed import Facts, Feed
+from workbench.tuning.history import Best, History
+from workbench.tuning.memory import memory_in_use
+from workbench.tuning.pace import Pace
+from workbench.tuning.settings import TuneSettings
+
+SECONDS_BETWEEN_SAVES = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Nothing has happened; the run may be left here. `compiling`: a program is about to be."""
+
+    compiling: bool = False
+
+
+class Run:
+    """One run over one model.
+
+    Args:
+        lm: the model.
+        name: of the adapter; it is made when the run begins, if there is none.
+        feed: the batches.
+        settings: of the run.
+        checkpoints: where they are kept; None for none.
+        facts: what tells the model from others, for the checkpoints.
+        validation: the share of examples that is held out, where it is a number.
+        resumed: a checkpoint to go on from.
+
+    Attributes:
+        step: how many steps are finished.
+        history: what was yielded.
+        best: the adapter with the lowest held-out loss.
+    """
+
+    def __init__(
+        self,
+        lm: Any,
+        name: str,
+        feed: Feed,
+        settings: TuneSettings,
+        checkpoints: Checkpoints | None = None,
+        facts: Mapping[str, Facts] | None = None,
+        validation: float | None = None,
+        resumed: Checkpoint | None = None,
+    ) -> None:
+        self.name, self.settings = name, settings.planned(feed.train.per_epoch)
+        self.step, self.history, self.best = 0, History(), None
+        self._lm, self._feed, self._checkpoints = lm, feed, checkpoints
+        self._facts, self._share = dict(facts or {}), validation
+        self._trainer: Any = None
+        self._trained: list[Any] = []
+        self._state: Mapping[str, np.ndarray] | None = None
+        self._config: AdapterConfig | None = None
+        self._good: Adapter | None = None
+        self._pace = Pace()
+        self._shapes: set[Any] = set()
+        self._saved = -1
+        self._problems: list[Problem] = []
+        self._last_save = time.monotonic()
+        if resumed is not None:
+            self._go_on_from(resumed)
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """Until the end, as far as can be told; None before a step was measured."""
+        later = range(self.step + 1, self.settings.steps + 1)
+        others = {
+            kind: sum(self._is_due(every, step) for step in later)
+            for kind, every in self._occasions().items()
+        }
+        return self._pace.remaining(len(later), others)
+
+    def events(self) -> Iterator[Event | Moment]:
+        """What happens from here to the last step.
+
+        Raises:
+            TrainingDiverged: the loss is no finite number, or exploded; the last good adapter is
+                in place.
+            CheckpointError: the checkpoint to go on from does not fit the model.
+            WorkbenchError: of the data, the adapter or the model.
+        """
+        yield Moment()
+        self._take_up()
+        yield from self._notes()
+        while True:
+            yield from self._validate()
+            yield from self._show_samples()
+            if self._is_time_to_save():
+                yield self.save()
+            if self.step >= self.settings.steps:
+                return
+            yield Moment()
+            yield from self._train()
+
+    def note(self, problems: list[str]) -> None:
+        """Tell, once the run goes on, why it does so from an earlier checkpoint."""
+        self._problems += [
+            Problem(self.step, f"{problem}; going on from step {self.step}") for problem in problems
+        ]
+
+    def rest(self) -> None:
+        """Keep what is needed to go on later, whatever becomes of the model meanwhile."""
+        if self._trainer is not None:
+            self._state = {name: np.array(part) for name, part in self._trainer.state().items()}
+
+    def end(self) -> None:
+        """Let go of the optimizer."""
+        self._trainer, self._trained, self._state = None, [], None
+
+    def save(self) -> Event:
+        """Write a checkpoint: `Saved`, or the `Problem` there was."""
+        try:
+            path = self._checkpoints.save(self.checkpoint())
+        except (PresetError, OSError) as error:
+            said = f"the checkpoint of step {self.step} was not written, and the run goes on"
+            return self._told(Problem(self.step, f"{said}: {error}"))
+        finally:
+            self._last_save = time.monotonic()
+        self._saved = self.step
+        return Saved(self.step, path)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether there is nothing to write: no folder, nothing done yet, or written already."""
+        return self._checkpoints is None or self._trainer is None or self._saved == self.step
+
+    def checkpoint(self) -> Checkpoint:
+        """The run as it is between two steps, once it has begun."""
+        return Checkpoint(
+            name=self.name,
+            adapter=self._config,
+            settings=self.settings,
+            step=self.step,
+            state=self._trainer.state(),
+            history=self.history,
+            best=self.best,
+            facts=self._facts,
+            validation=self._share,
+        )
+
+    # -- taking up ------------------------------------------------------------------------
+
+    def _go_on_from(self, checkpoint: Checkpoint) -> None:
+        self.step, self.history, self.best = checkpoint.step, checkpoint.history, checkpoint.best
+        self._state, self._config = checkpoint.state, checkpoint.adapter
+        self._saved = checkpoint.step
+
+    def _take_up(self) -> None:
+        """Put the adapter to work, and the optimizer where it was."""
+        adapters, settings = self._lm.adapters, self.settings
+        if self.name not in adapters:
+            made = self._config or settings
+            adapters.add(
+                self.name, made.rank, made.alpha, made.dropout, made.targets, settings.seed
+            )
+        adapters.use(self.name)
+        here = adapters[self.name].config
+        if self._config not in (None, here):
+            raise CheckpointError(
+                f"training: adapter {self.name!r}: expected {self._config} as in the checkpoint, "
+                f"got {here}: remove it from the model, or resume on a model without it"
+            )
+        self._config = here
+        self._last_save = time.monotonic()
+        self._ready_trainer()
+
+    def _ready_trainer(self) -> None:
+        # Adapters that were switched meanwhile may have been given new variables.
+        trained = self._lm.backbone.trainable_variables
+        same = [id(each) for each in trained] == [id(each) for each in self._trained]
+        if self._trainer is None or not same:
+            self._trainer, self._trained = new_trainer(self._lm, self.settings), trained
+            self._shapes.clear()
+        if self._state is not None:
+            try:
+                self._trainer.restore(self._state)
+            except SettingError as error:
+                raise CheckpointError(f"the checkpoint does not fit this model: {error}") from None
+            self._state = None
+
+    def _notes(self) -> Iterator[Event]:
+        while self._problems:
+            yield self._told(self._problems.pop(0))
+
+    # -- training -------------------------------------------------------------------------
+
+    def _train(self) -> Iterator[Event | Moment]:
+        batches = self._batches(self.step)
+        compiles = self._is_first("step", batches)
+        if compiles:
+            yield Moment(compiling=True)
+        before, began = self._trainer.adapter, time.monotonic()
+        try:
+            measured = self._trainer.step(batches)
+        except BaseException:
+            self._put(before)
+            raise
+        seconds = time.monotonic() - began
+        self._check(measured.loss, measured.gradient_norm, batches, before)
+        self._good, self.step = before, self.step + 1
+        if not compiles:
+            self._pace.step_took(seconds, measured.tokens)
+        yield self._told(self._step(measured))
+        if compiles:
+            yield Moment()
+
+    def _batches(self, step: int) -> list[Batch]:
+        """The batches whose gradients make a step, counted from 0."""
+        count = self.settings.accumulate
+        return [self._feed.train.batch(step * count + each) for each in range(count)]
+
+    def _step(self, measured: Any) -> Step:
+        return Step(
+            step=self.step,
+            loss=measured.loss,
+            learning_rate=measured.learning_rate,
+            gradient_norm=measured.gradient_norm,
+            tokens=measured.tokens,
+            tokens_per_second=self._pace.tokens_per_second,
+            memory_bytes=memory_in_use(),
+            remaining_seconds=self.remaining_seconds,
+        )
+
+    def _check(self, loss: float, norm: float, batches: list[Batch], before: Adapter) -> None:
+        if is_sound(loss, norm, self._first(loss)):
+            return
+        # Is this batch at fault, or were the weights spoilt before? The batch before tells.
+        self._put(before)
+        sound, kept = self._is_fit(), self.step
+        if not sound and self._good is not None:
+            self._put(self._good)
+            kept -= 1
+        self._drop_checkpoints(kept)
+        examples = tuple(index for batch in batches for index in batch.indices)
+        step = self.step + 1
+        raise diverged(self._feed, self.settings, step, loss, norm, examples, sound, kept)
+
+    def _is_fit(self) -> bool:
+        """Whether the weights in place work on the batches of the step before."""
+        if self.step == 0:
+            return False
+        loss = self._trainer.loss(self._batches(self.step - 1))
+        return is_sound(loss, 0.0, self._first(loss))
+
+    def _first(self, otherwise: float) -> float:
+        steps = self.history.steps
+        return steps[0].loss if steps else otherwise
+
+    def _put(self, adapter: Adapter) -> None:
+        self._lm.adapters[self.name] = adapter
+
+    def _drop_checkpoints(self, step: int) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.drop_after(step)
+
+    # -- between the steps ----------------------------------------------------------------
+
+    def _occasions(self) -> dict[str, int]:
+        """Steps between two validations and two rounds of samples, 0 for none."""
+        settings = self.settings
+        return {
+            "validation": settings.validation_every if self._feed.held_out is not None else 0,
+            "samples": settings.sample_every if settings.sample_prompts else 0,
+        }
+
+    def _is_due(self, every: int, step: int) -> bool:
+        return every > 0 and (step % every == 0 or step == self.settings.steps)
+
+    def _validate(self) -> Iterator[Event | Moment]:
+        told = self.history.validations
+        known = bool(told) and told[-1].step == self.step
+        if known or not self._is_due(self._occasions()["validation"], self.step):
+            return
+        total = weight = 0.0
+        compiled, began = False, time.monotonic()
+        for batch in self._feed.held_out.validation():
+            compiles = self._is_first("loss", [batch])
+            compiled = compiled or compiles
+            yield Moment(compiling=compiles)
+            loss, share = self._trainer.loss([batch]), float(np.sum(batch.weights))
+            self._check_held_out(loss, batch)
+            total, weight = total + loss * share, weight + share
+        if not compiled:
+            self._pace.other_took("validation", time.monotonic() - began)
+        yield self._told(self._validation(total / weight))
+
+    def _validation(self, loss: float) -> Validation:
+        better = self.best is None or loss < self.best.loss
+        if better:
+            self.best = Best(self.step, loss, self._trainer.adapter)
+        return Validation(self.step, loss, better)
+
+    def _check_held_out(self, loss: float, batch: Batch) -> None:
+        if math.isfinite(loss):
+            return
+        kept = self.step
+        if self._good is not None:
+            self._put(self._good)
+            kept -= 1
+        self._drop_checkpoints(kept)
+        raise diverged(None, self.settings, self.step, loss, None, batch.indices, False, kept)
+
+    def _show_samples(self) -> Iterator[Event | Moment]:
+        if not self._is_due(self._occasions()["samples"], self.step):
+            return
+        prompts = self.settings.sample_prompts
+        done = sum(sample.step == self.step for sample in self.history.samples)
+        compiled, began = False, time.monotonic()
+        for prompt in prompts[done:]:
+            for event in self._sample(prompt):
+                compiled = compiled or (isinstance(event, Moment) and event.compiling)
+                yield event
+        if not (done or compiled):
+            self._pace.other_took("samples", time.monotonic() - began)
+
+    def _sample(self, prompt: str | Mapping[str, Any]) -> Iterator[Event | Moment]:
+        """What the model makes of a prompt, which fails without harm."""
+        made = ""
+        try:
+            with contextlib.closing(self._stream(prompt)) as events:
+                for event in events:
+                    if isinstance(event, Done):
+                        made = event.text
+                    else:
+                        yield Moment(isinstance(event, Status) and event.stage == "compiling")
+        except WorkbenchError as error:
+            yield self._told(Problem(self.step, f"no sample could be made: {error}"))
+        yield self._told(Sample(self.step, _said(prompt), made))
+
+    def _stream(self, prompt: str | Mapping[str, Any]) -> Any:
+        tokens, seed = self.settings.sample_tokens, self.settings.seed
+        return self._lm.stream(prompt, sampler="greedy", max_new_tokens=tokens, seed=seed)
+
+    def _is_time_to_save(self) -> bool:
+        if self.is_saved:
+            return False
+        every = self.settings.save_every
+        if self.step == self.settings.steps:
+            return True
+        if every is None:
+            return time.monotonic() - self._last_save >= SECONDS_BETWEEN_SAVES
+        return self.step > 0 and self._is_due(every, self.step)
+
+    def _is_first(self, program: str, batches: list[Batch]) -> bool:
+        """Whether a program meets arrays of these shapes for the first time."""
+        shapes = [sorted((n, np.shape(a)) for n, a in batch.inputs.items()) for batch in batches]
+        key = program, repr(shapes)
+        first = key not in self._shapes
+        self._shapes.add(key)
+        return first
+
+    def _told(self, event: Event) -> Event:
+        self.history.add(event)
+        return event
+
+
+def new_trainer(lm: Any, settings: TuneSettings) -> Any:
+    """The trainer of the active adapter."""
+    from workbench.tuning.trainer import Trainer
+
+    return Trainer(lm, settings)
+
+
+def _said(prompt: str | Mapping[str, Any]) -> str:
+    """The words of a prompt."""
+    if isinstance(prompt, str):
+        return prompt
+    words = (prompt.get(key) for key in ("prompts", "text"))
+    return next((word for word in words if isinstance(word, str)), "")
