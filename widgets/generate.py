@@ -18,7 +18,6 @@ from .run_panel import RunPanel
 from .runs import Run
 
 COUNTED_PROMPT = 20_000  # characters; longer prompts are counted when they run
-HISTORY = 20  # runs
 _TEXTS = ("prompt", "message", "system")
 _SCRIPTS = ("dom", "chrome", "tokens", "controls", "status", "parts", "turns", "conversation")
 
@@ -71,16 +70,12 @@ class GeneratePanel(RunPanel):
     system = _text()
     refusal = traitlets.Unicode().tag(sync=True)
     prompt_tokens = traitlets.Int(None, allow_none=True).tag(sync=True)
-    runs = traitlets.List().tag(sync=True)
     turns = traitlets.List().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
 
     resent: ClassVar = ("turns",)
     commands: ClassVar = {
         **RunPanel.commands,
         "start": ("prompt", "settings"),
-        "restore": ("run",),
-        "reset": (),
         "send": ("text", "system", "settings"),
         "regenerate": ("system", "settings"),
         "edit": ("index", "text", "system", "settings"),
@@ -90,8 +85,6 @@ class GeneratePanel(RunPanel):
     def __init__(
         self, lm: Any, prompt: str = "", *, chat: bool = False, system: str = "", **settings: Any
     ) -> None:
-        self._initial = {**setting.DEFAULTS, **setting.check_all(settings)}
-        self._history: list[Run] = []
         self._talk: Conversation | None = None
         self._left: dict[str, Run | None] = {}
         texts = {name: functools.partial(setting.check_text, name) for name in _TEXTS}
@@ -100,10 +93,10 @@ class GeneratePanel(RunPanel):
             lm.chat_template()
         super().__init__(
             lm,
+            settings,
             prompt=setting.check_text("prompt", prompt),
             system=setting.check_text("system", system),
             mode="chat" if chat else "complete",
-            **self._initial,
         )
 
     # -- what a user does: completions --------------------------------------------------
@@ -119,44 +112,8 @@ class GeneratePanel(RunPanel):
         """
         if self.mode == "chat":
             self.send(self.message)
-            return
-        with self._lock:
-            if self.when_loaded(self.start):
-                return
-            self.refuse_when_busy()
-            run = Run(self._number + 1, self._lm, self.prompt, self.settings, self.on_event)
-            self._history = [*self._history, run][-HISTORY:]
-            self.begin(run)
-            self._write_code()
-        run.job.start()
-
-    def restore(self, number: int) -> None:
-        """Bring back run `number`: its prompt, its settings and its text.
-
-        Raises:
-            SettingError: There is no such run.
-            WorkbenchError: A run is under way.
-        """
-        with self._lock, self.hold_sync():
-            self.refuse_when_busy()
-            run = self._completion(number)
-            self.mode = "complete"
-            self.prompt, self.settings = run.prompt, run.settings
-            self.put(run)
-            self._write_code()
-
-    def reset(self) -> None:
-        """Forget runs and turns, and put the settings back to where they were at first.
-
-        Raises:
-            WorkbenchError: A run is under way.
-        """
-        with self._lock, self.hold_sync():
-            self.clear()
-            self._history, self._left, self._number = [], {}, 0
-            self.runs = []
-            self.put(None)
-            self.settings = self._initial
+        else:
+            super().start()
 
     # -- what a user does: a conversation -----------------------------------------------
 
@@ -218,15 +175,9 @@ class GeneratePanel(RunPanel):
         """The conversation as `lm.chat` takes it; `end` marks a reply that is not whole."""
         return self._talk.messages if self._talk is not None else []
 
-    @property
-    def history(self) -> list[Run]:
-        """The last runs, oldest first, each with `prompt`, `settings`, `text` and `summary`."""
-        return list(self._history)
-
     def describe(self) -> list[str]:
         """Heading and what was written, as lines of text."""
-        heading = " · ".join(value for value in self.heading.values() if value)
-        lines = [f"{heading} ({self.status})"]
+        lines = super().describe()
         if self.mode == "chat":
             lines += [f"System: {self.system}"] if self.system.strip() else []
             lines += map(line_of, self.messages)
@@ -247,7 +198,20 @@ class GeneratePanel(RunPanel):
             self.mode = "complete"
             self.show_error(f"{self.heading['name']} has {self.refusal}: it completes a prompt.")
         self._count_prompt()
-        self._write_code()
+
+    def new_run(self, number: int) -> Run:
+        """A completion of the prompt."""
+        return Run(number, self._lm, self.prompt, self.settings, self.on_event)
+
+    def bring_back(self, run: Run) -> None:
+        """Its prompt, and the box for it."""
+        self.mode, self.prompt = "complete", run.prompt
+
+    def forget(self) -> None:
+        """No turns, and nothing to come back to when the mode changes."""
+        self.clear()
+        self._left = {}
+        self.put(None)
 
     def ended(self, run: Run) -> None:
         """Keep what was written; a message that had no answer goes back into its box."""
@@ -255,20 +219,20 @@ class GeneratePanel(RunPanel):
             unanswered = self._talk.settle(run)
             self.message = "\n\n".join(filter(None, [unanswered, self.message]))
             self.turns = self._talk.entries()
-        else:
-            self.runs = [past.entry for past in self._history if past.job.done]
-        self._write_code()
+        super().ended(run)
 
     def find(self, number: object) -> Run:
         """A run of the history, or the reply of a turn."""
         reply = self._talk.find(number) if self._talk and type(number) is int else None
-        return self._completion(number) if reply is None else reply
+        return self.past_run(number) if reply is None else reply
 
-    def _completion(self, number: object) -> Run:
-        for run in self._history:
-            if type(number) is int and run.number == number:
-                return run
-        return super().find(number)
+    def code_now(self, preset: str | None) -> str:
+        """Python that writes the same completion, or the same conversation."""
+        if self.mode == "chat":
+            replies = self._talk.replies if self._talk is not None else []
+            return chat_code(preset, replies, self.message, self.system, self.settings)
+        shown = self._run or self
+        return setting.code_of(preset, shown.prompt, shown.settings)
 
     def _answer(self, again: Callable[[], None], text: str | None, at: object) -> None:
         with self._lock:
@@ -338,12 +302,6 @@ class GeneratePanel(RunPanel):
     def _on_clear(self) -> None:
         self.clear()
 
-    def _on_reset(self) -> None:
-        self.reset()
-
-    def _on_restore(self, run: object) -> None:
-        self.restore(run)
-
     # -- traits -------------------------------------------------------------------------
 
     def _check_mode(self, value: object) -> str:
@@ -354,8 +312,8 @@ class GeneratePanel(RunPanel):
                 self._conversation()
         return mode
 
-    @traitlets.validate("mode", "show", *_TEXTS, *setting.DEFAULTS)
-    def _check_trait(self, proposal: traitlets.Bunch) -> Any:
+    @traitlets.validate("mode", *_TEXTS)
+    def _check_text(self, proposal: traitlets.Bunch) -> Any:
         return self.page_writes[proposal["trait"].name](proposal["value"])
 
     @traitlets.observe("mode")
@@ -370,15 +328,9 @@ class GeneratePanel(RunPanel):
         counted = self._lm is not None and len(self.prompt) <= COUNTED_PROMPT
         self.prompt_tokens = len(self._lm.preprocessor.prompt_ids(self.prompt)) if counted else None
 
-    @traitlets.observe(*_TEXTS, *setting.DEFAULTS)
-    def _write_code(self, change: traitlets.Bunch | None = None) -> None:
-        preset = self._lm.preset if self._lm is not None else self._handle
-        if self.mode == "chat":
-            replies = self._talk.replies if self._talk is not None else []
-            self.code = chat_code(preset, replies, self.message, self.system, self.settings)
-        else:
-            shown = self._run or self
-            self.code = setting.code_of(preset, shown.prompt, shown.settings)
+    @traitlets.observe(*_TEXTS)
+    def _reword(self, change: traitlets.Bunch) -> None:
+        self._write_code()
 
 
 def generate(

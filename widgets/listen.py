@@ -30,8 +30,6 @@ from .recordings import (
 )
 from .run_panel import RunPanel
 
-HISTORY = 20  # runs
-DEFAULTS: setting.Settings = {**setting.DEFAULTS, "sampler": "greedy", "max_new_tokens": None}
 UNSAVED = "recording.wav"  # what the code calls a recording that has no file
 LOWEST_PAGE_RATE = 8_000
 _PRINTED_PEAKS = 200
@@ -74,30 +72,25 @@ class ListenPanel(RunPanel):
     recording = traitlets.Dict().tag(sync=True)
     page_rate = traitlets.Int(16_000).tag(sync=True)
     longest = traitlets.Int(MAX_UPLOAD_SECONDS).tag(sync=True)
-    runs = traitlets.List().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
 
+    defaults: ClassVar = {**setting.DEFAULTS, "sampler": "greedy", "max_new_tokens": None}
     page_writes: ClassVar = {"show": setting.check_view}
     commands: ClassVar = {
         **RunPanel.commands,
         "start": (),
-        "restore": ("run",),
-        "reset": (),
         "audio": ("name", "rate", "part", "parts"),
         "sound": ("recording",),
         "remove": (),
     }
 
     def __init__(self, lm: Any, audio: Any = None, **settings: Any) -> None:
-        self._initial = {**DEFAULTS, **setting.check_all(settings)}
-        self._history: list[ListenRun] = []
         self._upload = Parts(4 * MAX_UPLOAD_SECONDS * HIGHEST_PAGE_RATE)
         self._recordings = 0
         self._recording: Recording | None = None
         if not isinstance(lm, str | Path):
             check_hears(check_model(lm))
         recording = None if audio is None else _read(1, audio)
-        super().__init__(lm, show="plain", **self._initial)
+        super().__init__(lm, settings, show="plain")
         if recording is not None:
             self._show_recording(recording)
 
@@ -114,63 +107,7 @@ class ListenPanel(RunPanel):
     def audio(self, source: tuple[Any, int] | AudioSource | None) -> None:
         self._show_recording(None if source is None else _read(self._recordings + 1, source))
 
-    def start(self) -> None:
-        """Write down what is said, in the background.
-
-        While the model is loading this is done once it is there.
-
-        Raises:
-            PromptError: The panel has no recording.
-            WorkbenchError: A run is under way.
-        """
-        with self._lock:
-            heard = self._recording
-            if heard is None:
-                raise PromptError("the panel has no recording: drop one on it, or set panel.audio")
-            if self.when_loaded(self.start):
-                return
-            self.refuse_when_busy()
-            run = ListenRun(self._number + 1, self._lm, heard, self.settings, self.on_event)
-            self._history = [*self._history, run][-HISTORY:]
-            self.begin(run)
-            self._write_code()
-        run.job.start()
-
-    def restore(self, number: int) -> None:
-        """Bring back run `number`: its recording, its settings and its text.
-
-        Raises:
-            SettingError: There is no such run.
-            WorkbenchError: A run is under way.
-        """
-        with self._lock, self.hold_sync():
-            self.refuse_when_busy()
-            run = self.find(number)
-            for name, value in run.settings.items():
-                self.set_trait(name, value)
-            if run.recording is not self._recording:
-                self._show_recording(run.recording)
-            self.put(run)
-            self._write_code()
-
-    def reset(self) -> None:
-        """Forget recording and runs, and put the settings back to where they were at first.
-
-        Raises:
-            WorkbenchError: A run is under way.
-        """
-        with self._lock, self.hold_sync():
-            self.audio = None
-            self._history, self._number, self.runs = [], 0, []
-            for name, value in self._initial.items():
-                self.set_trait(name, value)
-
     # -- what a user sees ---------------------------------------------------------------
-
-    @property
-    def history(self) -> list[ListenRun]:
-        """The last runs, oldest first, each with `recording`, `settings`, `text`, `segments`."""
-        return list(self._history)
 
     @property
     def segments(self) -> list[Segment]:
@@ -179,8 +116,7 @@ class ListenPanel(RunPanel):
 
     def describe(self) -> list[str]:
         """Heading, recording and transcript, as lines of text."""
-        heading = " · ".join(value for value in self.heading.values() if value)
-        lines = [f"{heading} ({self.status})"]
+        lines = super().describe()
         if self._recording is not None:
             lines.append(f"Recording: {self._recording.name}, {_facts(self._recording)}")
         if self._run is not None:
@@ -203,19 +139,36 @@ class ListenPanel(RunPanel):
         """The model is there."""
         super().adopt(lm)
         self.page_rate = lm.preprocessor.converter("audio_converter").sampling_rate
-        self._write_code()
 
-    def ended(self, run: ListenRun) -> None:
-        """The history has one more."""
-        self.runs = [past.entry for past in self._history if past.job.done]
-        self._write_code()
+    @classmethod
+    def check_setting(cls, name: str, value: object) -> Any:
+        """As everywhere, but a text may be as long as the recording makes it."""
+        unbounded = name == "max_new_tokens" and value is None
+        return None if unbounded else super().check_setting(name, value)
 
-    def find(self, number: object) -> ListenRun:
-        """A run of the history."""
-        for run in self._history:
-            if type(number) is int and run.number == number:
-                return run
-        return super().find(number)
+    def check_ready(self) -> None:
+        """A PromptError where there is no recording."""
+        if self._recording is None:
+            raise PromptError("the panel has no recording: drop one on it, or set panel.audio")
+
+    def new_run(self, number: int) -> ListenRun:
+        """A transcript of the recording."""
+        return ListenRun(number, self._lm, self._recording, self.settings, self.on_event)
+
+    def bring_back(self, run: ListenRun) -> None:
+        """Its recording."""
+        if run.recording is not self._recording:
+            self._show_recording(run.recording)
+
+    def forget(self) -> None:
+        """No recording."""
+        self.audio = None
+
+    def code_now(self, preset: str | None) -> str:
+        """Python that writes down the same recording."""
+        heard, shown = self._recording, self._run or self
+        path = UNSAVED if heard is None else heard.path or UNSAVED
+        return code_of(preset, path, shown.settings)
 
     def _adopt_model(self, lm: Any) -> None:
         super()._adopt_model(check_hears(lm))
@@ -266,29 +219,6 @@ class ListenPanel(RunPanel):
 
     def _on_remove(self) -> None:
         self.audio = None
-
-    def _on_reset(self) -> None:
-        self.reset()
-
-    def _on_restore(self, run: object) -> None:
-        self.restore(run)
-
-    # -- traits -------------------------------------------------------------------------
-
-    @traitlets.validate("show", *setting.DEFAULTS)
-    def _check_trait(self, proposal: traitlets.Bunch) -> Any:
-        name, value = proposal["trait"].name, proposal["value"]
-        if name == "show":
-            return setting.check_view(value)
-        unbounded = name == "max_new_tokens" and value is None
-        return None if unbounded else setting.check(name, value)
-
-    @traitlets.observe(*setting.DEFAULTS)
-    def _write_code(self, change: traitlets.Bunch | None = None) -> None:
-        preset = self._lm.preset if self._lm is not None else self._handle
-        heard, shown = self._recording, self._run or self
-        path = UNSAVED if heard is None else heard.path or UNSAVED
-        self.code = code_of(preset, path, shown.settings)
 
 
 def check_hears(lm: Any) -> Any:

@@ -31,10 +31,8 @@ from .pictures import (
     read_picture,
     smaller,
 )
-from .run_panel import RunPanel
+from .run_panel import HISTORY, RunPanel
 
-HISTORY = 20  # runs
-DEFAULTS: setting.Settings = {**setting.DEFAULTS, "sampler": "greedy"}
 UNSAVED = "picture.png"  # what the code calls a picture that has no file
 _SCRIPTS = (
     *("dom", "chrome", "units", "tokens", "controls", "status", "parts"),
@@ -74,14 +72,11 @@ class LookPanel(RunPanel):
     picture = traitlets.Dict().tag(sync=True)
     prompt = traitlets.Any("").tag(sync=True)
     prompt_tokens = traitlets.Int(None, allow_none=True).tag(sync=True)
-    runs = traitlets.List().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
 
+    defaults: ClassVar = {**setting.DEFAULTS, "sampler": "greedy"}
     commands: ClassVar = {
         **RunPanel.commands,
         "start": ("prompt", "settings"),
-        "restore": ("run",),
-        "reset": (),
         "picture": ("name", "part", "parts"),
         "remove": (),
         "attend": ("run",),
@@ -96,8 +91,6 @@ class LookPanel(RunPanel):
         decoder: images.MaskDecoder | None = None,
         **settings: Any,
     ) -> None:
-        self._initial = {**DEFAULTS, **setting.check_all(settings)}
-        self._history: list[LookRun] = []
         self._decoder = decoder
         self._upload = Parts(MAX_UPLOAD)
         self._pictures = 0
@@ -108,7 +101,7 @@ class LookPanel(RunPanel):
         if not isinstance(lm, str | Path):
             check_reads_pictures(check_model(lm))
         picture = None if image is None else read_picture(1, image)
-        super().__init__(lm, prompt=check_prompt(prompt), show="plain", **self._initial)
+        super().__init__(lm, settings, prompt=check_prompt(prompt), show="plain")
         if picture is not None:
             self._show_picture(picture)
 
@@ -123,55 +116,6 @@ class LookPanel(RunPanel):
     def image(self, source: images.ImageSource | None) -> None:
         picture = None if source is None else read_picture(self._pictures + 1, source)
         self._show_picture(picture)
-
-    def start(self) -> None:
-        """Ask the prompt of the picture, with the settings as they are now, in the background.
-
-        While the model is loading this is done once it is there.
-
-        Raises:
-            PromptError: The panel has no picture.
-            WorkbenchError: A run is under way.
-        """
-        with self._lock:
-            if self._picture is None:
-                raise PromptError("the panel has no picture: drop one on it, or set panel.image")
-            if self.when_loaded(self.start):
-                return
-            self.refuse_when_busy()
-            run = self._new_run(self._picture)
-            self._history = bounded([*self._history, run], HISTORY)
-            self.begin(run)
-            self._write_code()
-        run.job.start()
-
-    def restore(self, number: int) -> None:
-        """Bring back run `number`: its picture, its prompt, its settings and its answer.
-
-        Raises:
-            SettingError: There is no such run.
-            WorkbenchError: A run is under way.
-        """
-        with self._lock, self.hold_sync():
-            self.refuse_when_busy()
-            run = self.find(number)
-            self.prompt, self.settings = run.prompt, run.settings
-            if run.picture is not self._picture:
-                self._show_picture(run.picture)
-            self.put(run)
-            self._write_code()
-
-    def reset(self) -> None:
-        """Forget picture and runs, and put the settings back to where they were at first.
-
-        Raises:
-            WorkbenchError: A run is under way.
-        """
-        with self._lock, self.hold_sync():
-            self.image = None
-            self._history, self._number, self.runs = [], 0, []
-            self._looking = {}
-            self.settings = self._initial
 
     def attention(self) -> np.ndarray:
         """How much each token of the answer shown looks at each patch of the picture.
@@ -195,11 +139,6 @@ class LookPanel(RunPanel):
     # -- what a user sees ---------------------------------------------------------------
 
     @property
-    def history(self) -> list[LookRun]:
-        """The last runs, oldest first, each with `picture`, `prompt`, `settings` and `text`."""
-        return list(self._history)
-
-    @property
     def regions(self) -> list[images.Region]:
         """What the answer marks in the picture, as fractions of it."""
         return self._run.regions if self._run is not None else []
@@ -210,16 +149,14 @@ class LookPanel(RunPanel):
         Raises:
             PromptError: The panel has no picture.
         """
-        if self._picture is None:
-            raise PromptError("the panel has no picture: drop one on it, or set panel.image")
+        self.check_ready()
         if self._run is None:
             return self._picture.image.copy()
         return images.draw_answer(self._picture.image, self._run.answer, self._decoder)
 
     def describe(self) -> list[str]:
         """Heading, picture, question and answer, as lines of text."""
-        heading = " · ".join(value for value in self.heading.values() if value)
-        lines = [f"{heading} ({self.status})"]
+        lines = super().describe()
         if self._picture is not None:
             lines.append(f"Picture: {self._picture.name}, {self._picture.size_text}")
         lines.append(f"Prompt: {self.prompt}")
@@ -241,38 +178,52 @@ class LookPanel(RunPanel):
         """The model is there."""
         super().adopt(lm)
         self._count_prompt()
-        self._write_code()
 
-    def ended(self, run: LookRun) -> None:
-        """The history has one more."""
-        self.runs = [past.entry for past in self._history if past.job.done]
-        self._write_code()
+    def check_ready(self) -> None:
+        """A PromptError where there is no picture."""
+        if self._picture is None:
+            raise PromptError("the panel has no picture: drop one on it, or set panel.image")
+
+    def new_run(self, number: int) -> LookRun:
+        """The prompt, asked of the picture."""
+        return LookRun(
+            number,
+            self._lm,
+            self._picture,
+            self.prompt,
+            self.settings,
+            self.on_event,
+            self._decoder,
+        )
+
+    def kept(self, runs: list[LookRun]) -> list[LookRun]:
+        """The last runs, as far as their pictures stay in memory."""
+        return bounded(runs, HISTORY)
+
+    def bring_back(self, run: LookRun) -> None:
+        """Its prompt and its picture."""
+        self.prompt = run.prompt
+        if run.picture is not self._picture:
+            self._show_picture(run.picture)
+
+    def forget(self) -> None:
+        """No picture, and no attention on its way."""
+        self.image = None
+        self._looking = {}
+
+    def code_now(self, preset: str | None) -> str:
+        """Python that asks the same about the same picture."""
+        picture, shown = self._picture, self._run or self
+        path = UNSAVED if picture is None else picture.path or picture.file_name
+        return setting.look_code(preset, path, shown.prompt, shown.settings)
 
     def on_event(self, run: LookRun, event: JobState | Token | Done) -> None:
         """Masks take a while: they are made before the panel is locked."""
         run.trace()
         super().on_event(run, event)
 
-    def find(self, number: object) -> LookRun:
-        """A run of the history."""
-        for run in self._history:
-            if type(number) is int and run.number == number:
-                return run
-        return super().find(number)
-
     def _adopt_model(self, lm: Any) -> None:
         super()._adopt_model(check_reads_pictures(lm))
-
-    def _new_run(self, picture: Picture) -> LookRun:
-        return LookRun(
-            self._number + 1,
-            self._lm,
-            picture,
-            self.prompt,
-            self.settings,
-            self.on_event,
-            self._decoder,
-        )
 
     def _show_picture(self, picture: Picture | None) -> None:
         """Another picture, or none: an answer about the one before goes from the page."""
@@ -353,29 +304,20 @@ class LookPanel(RunPanel):
         else:
             self._tell_attention(found)
 
-    def _on_reset(self) -> None:
-        self.reset()
-
-    def _on_restore(self, run: object) -> None:
-        self.restore(run)
-
     # -- traits -------------------------------------------------------------------------
 
-    @traitlets.validate("prompt", "show", *setting.DEFAULTS)
-    def _check_trait(self, proposal: traitlets.Bunch) -> Any:
-        return self.page_writes[proposal["trait"].name](proposal["value"])
+    @traitlets.validate("prompt")
+    def _check_prompt(self, proposal: traitlets.Bunch) -> str:
+        return setting.check_text("prompt", proposal["value"])
 
     @traitlets.observe("prompt")
     def _count_prompt(self, change: traitlets.Bunch | None = None) -> None:
         known = self._lm is not None
         self.prompt_tokens = len(self._lm.preprocessor.prompt_ids(self.prompt)) if known else None
 
-    @traitlets.observe("prompt", *setting.DEFAULTS)
-    def _write_code(self, change: traitlets.Bunch | None = None) -> None:
-        preset = self._lm.preset if self._lm is not None else self._handle
-        picture, shown = self._picture, self._run or self
-        path = UNSAVED if picture is None else picture.path or picture.file_name
-        self.code = setting.look_code(preset, path, shown.prompt, shown.settings)
+    @traitlets.observe("prompt")
+    def _reword(self, change: traitlets.Bunch) -> None:
+        self._write_code()
 
 
 def check_reads_pictures(lm: Any) -> Any:

@@ -51,6 +51,11 @@ class ModelPanel(Panel):
         """The model; None while it is loading."""
         return self._lm
 
+    def describe(self) -> list[str]:
+        """Heading and status, as a line of text."""
+        heading = " · ".join(value for value in self.heading.values() if value)
+        return [f"{heading} ({self.status})"]
+
     def adopt(self, lm: Any) -> None:
         """The model is there; called once, with all traits held back until it returns."""
 

@@ -1,9 +1,11 @@
-"""A panel that writes with a model: the sampler's controls, and one run at a time streamed out."""
+"""A panel that writes with a model: the sampler's controls, one run at a time streamed out, and
+those before it to come back to."""
 
 from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import traitlets
@@ -17,6 +19,7 @@ from .model_panel import ModelPanel
 from .pace import Pace, Throttle
 from .runs import Run
 
+HISTORY = 20  # runs
 SYNC_EVERY = 0.2  # seconds
 STATUS = {
     "queued": "queued",
@@ -32,11 +35,23 @@ def _setting(name: str) -> traitlets.Any:
 
 
 class RunPanel(ModelPanel):
-    """The controls, and the run that is shown or under way.
+    """The controls, the run that is shown or under way, and the history of runs.
 
-    A subclass makes a `Run` and gives it to `begin`; `ended` is called with it at its end, and
-    `find` says which runs the page may ask about.
+    A subclass makes a run in `new_run` once `check_ready` has found what it needs, says in
+    `bring_back` and `forget` what it keeps beside runs and settings, and in `code_now` what the
+    panel does as Python. `ended` is called at the end of a run, and `find` says which runs the page
+    may ask about.
+
+    Args:
+        lm: A `CausalLM`, or the handle of a preset.
+        settings: Those that differ from `defaults`.
+        **traits: Those of the subclass.
+
+    Raises:
+        SettingError: A setting is unknown or out of its range.
     """
+
+    defaults: ClassVar[setting.Settings] = setting.DEFAULTS
 
     sampler = _setting("sampler")
     temperature = _setting("temperature")
@@ -50,22 +65,80 @@ class RunPanel(ModelPanel):
     position = traitlets.Int(0).tag(sync=True)
     form = traitlets.Dict().tag(sync=True)
     output = traitlets.Dict().tag(sync=True)
+    runs = traitlets.List().tag(sync=True)
+    code = traitlets.Unicode().tag(sync=True)
 
     page_writes: ClassVar = {
         "show": setting.check_view,
         **{name: functools.partial(setting.check, name) for name in setting.DEFAULTS},
     }
     resent: ClassVar[tuple[str, ...]] = ()  # traits a page that missed something is given again
-    commands: ClassVar = {"cancel": (), "sync": (), "alternatives": ("run", "index")}
+    commands: ClassVar = {
+        "cancel": (),
+        "sync": (),
+        "alternatives": ("run", "index"),
+        "restore": ("run",),
+        "reset": (),
+    }
 
-    def __init__(self, lm: Any, **traits: Any) -> None:
+    def __init__(self, lm: Any, settings: Mapping[str, object], **traits: Any) -> None:
+        self._initial = {**self.defaults, **self._check_settings(settings)}
+        self._history: list[Run] = []
         self._run: Run | None = None
         self._number = self._sent = 0
         self._pace = Pace()
         self._syncs = Throttle(SYNC_EVERY)
-        super().__init__(lm, form=setting.form_of(None), **traits)
+        super().__init__(lm, form=setting.form_of(None), **self._initial, **traits)
 
     # -- what a user does ---------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin a run, in the background, with what the panel holds and the settings of now.
+
+        While the model is loading this is done once it is there.
+
+        Raises:
+            PromptError: What the model is to read is missing.
+            WorkbenchError: A run is under way.
+        """
+        with self._lock:
+            self.check_ready()
+            if self.when_loaded(self.start):
+                return
+            self.refuse_when_busy()
+            run = self.new_run(self._number + 1)
+            self._history = self.kept([*self._history, run])
+            self.begin(run)
+            self._write_code()
+        run.job.start()
+
+    def restore(self, number: int) -> None:
+        """Bring back run `number`: what it read, its settings and its text.
+
+        Raises:
+            SettingError: There is no such run.
+            WorkbenchError: A run is under way.
+        """
+        with self._lock, self.hold_sync():
+            self.refuse_when_busy()
+            run = self.past_run(number)
+            self.settings = run.settings
+            self.bring_back(run)
+            self.put(run)
+            self._write_code()
+
+    def reset(self) -> None:
+        """Forget the runs, and put the settings back to where they were at first.
+
+        Raises:
+            WorkbenchError: A run is under way.
+        """
+        with self._lock, self.hold_sync():
+            self.refuse_when_busy()
+            self.forget()
+            self._history, self._number, self.runs = [], 0, []
+            self.settings = self._initial
+            self._write_code()
 
     def cancel(self) -> None:
         """Stop after the token at work and keep the text. Never blocks."""
@@ -102,10 +175,15 @@ class RunPanel(ModelPanel):
 
     @settings.setter
     def settings(self, values: setting.Settings) -> None:
-        checked = setting.check_all(values)
+        checked = self._check_settings(values)
         with self._lock, self.hold_sync():
             for name, value in checked.items():
                 self.set_trait(name, value)
+
+    @property
+    def history(self) -> list[Run]:
+        """The last runs, oldest first, each with what it read, `settings`, `text` and `summary`."""
+        return list(self._history)
 
     @property
     def text(self) -> str:
@@ -127,6 +205,33 @@ class RunPanel(ModelPanel):
     def adopt(self, lm: Any) -> None:
         """The controls reach as far as the model does."""
         self.form = setting.form_of(lm.max_length)
+        self._write_code()
+
+    @classmethod
+    def check_setting(cls, name: str, value: object) -> Any:
+        """The value of a setting, or a SettingError."""
+        return setting.check(name, value)
+
+    def check_ready(self) -> None:
+        """A PromptError where the panel has nothing to begin a run with."""
+
+    def new_run(self, number: int) -> Run:
+        """A run of what the panel holds now."""
+        raise NotImplementedError
+
+    def kept(self, runs: list[Run]) -> list[Run]:
+        """Those of the runs, oldest first, that stay in the history."""
+        return runs[-HISTORY:]
+
+    def bring_back(self, run: Run) -> None:
+        """The panel holds again what the run has read."""
+
+    def forget(self) -> None:
+        """The panel holds nothing to read, and shows no run."""
+
+    def code_now(self, preset: str | None) -> str:
+        """Python that does what the panel shows, with the model of a preset."""
+        raise NotImplementedError
 
     def begin(self, run: Run) -> None:
         """Show a run that is about to start."""
@@ -136,10 +241,19 @@ class RunPanel(ModelPanel):
             self.output = run.snapshot()
 
     def ended(self, run: Run) -> None:
-        """The run shown has ended; called with all traits held back until it returns."""
+        """The history has one more; called with all traits held back until it returns."""
+        self.runs = [past.entry for past in self._history if past.job.done]
+        self._write_code()
 
     def find(self, number: object) -> Run:
-        """The run of that number, or a SettingError."""
+        """The run of that number which the page may ask about, or a SettingError."""
+        return self.past_run(number)
+
+    def past_run(self, number: object) -> Run:
+        """The run of the history that has that number, or a SettingError."""
+        for run in self._history:
+            if type(number) is int and run.number == number:
+                return run
         raise SettingError(f"there is no run {str(number)[:20]}")
 
     def put(self, run: Run | None) -> None:
@@ -165,6 +279,11 @@ class RunPanel(ModelPanel):
     def tell(self, content: dict[str, Any]) -> None:
         """A message to the page."""
         super().send(content)
+
+    @classmethod
+    def _check_settings(cls, values: Mapping[str, object]) -> setting.Settings:
+        """Every setting checked before any is used."""
+        return {name: cls.check_setting(name, value) for name, value in values.items()}
 
     def _publish(self, run: Run) -> None:
         what = self._pace.due(run.size)
@@ -212,3 +331,20 @@ class RunPanel(ModelPanel):
             raise SettingError("index must be a whole number")
         items = self.find(run).alternatives(index)
         self.tell({"type": "alternatives", "run": run, "index": index, "items": items})
+
+    def _on_reset(self) -> None:
+        self.reset()
+
+    def _on_restore(self, run: object) -> None:
+        self.restore(run)
+
+    # -- traits -------------------------------------------------------------------------
+
+    @traitlets.validate("show", *setting.DEFAULTS)
+    def _check_control(self, proposal: traitlets.Bunch) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        return setting.check_view(value) if name == "show" else self.check_setting(name, value)
+
+    @traitlets.observe(*setting.DEFAULTS)
+    def _write_code(self, change: traitlets.Bunch | None = None) -> None:
+        self.code = self.code_now(self._lm.preset if self._lm is not None else self._handle)
