@@ -1,4 +1,4 @@
-"""Replacing a folder in one step: a kill at any moment leaves the old content or the new.
+"""Replacing a folder or a file in one step: a kill at any moment leaves the old content or the new.
 
 The new content is written into a hidden folder beside the target, brought to the disk, and the
 two change places. What a killed save leaves behind is hidden, ignored, and swept by the next one.
@@ -57,6 +57,36 @@ def replacing(
         raise PresetError(
             f"{target}: not saved: {error.strerror or error}; {_space(target.parent, needed)}. "
             "What was there before is unchanged."
+        ) from error
+
+
+@contextmanager
+def replacing_file(target: Path) -> Iterator[Path]:
+    """A path to write a new file at; when the block ends without error it becomes `target`.
+
+    Args:
+        target: the file to make or replace. Folders above it are made.
+
+    Raises:
+        PresetError: no space, no permission, or the target is a folder. The old file is as it was.
+    """
+    target = Path(os.path.realpath(target))
+    new = _beside(target, "new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(_beside(target, "lock")):
+            new.unlink(missing_ok=True)
+            try:
+                yield new
+                _sync(new)
+                os.replace(new, target)
+                _sync(target.parent)
+            finally:
+                with suppress(OSError):
+                    new.unlink(missing_ok=True)
+    except OSError as error:
+        raise PresetError(
+            f"{target}: not saved: {error.strerror or error}. What was there before is unchanged."
         ) from error
 
 

@@ -63,6 +63,19 @@ class Hdf5File:
                 dataset.read_direct(stored)
         return values
 
+    def integer(self, name: str) -> int:
+        """A single integer.
+
+        Raises:
+            PresetError: there is none of this name.
+        """
+        dataset = self._datasets.get(name)
+        if dataset is None or dataset.shape != () or dataset.dtype.kind not in "iu":
+            got = "none" if dataset is None else f"{dataset.dtype} {dataset.shape}"
+            raise PresetError.at(self.file, name, "one integer", got)
+        with _library_errors(self.file, name):
+            return int(dataset[()])
+
     def close(self) -> None:
         self._h5.close()
 
