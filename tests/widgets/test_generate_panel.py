@@ -235,6 +235,15 @@ def test_reset_goes_back_to_the_beginning():
     assert panel.history == [] and panel.output == {} and panel.status == "idle"
 
 
+def test_after_a_reset_the_code_is_that_of_the_prompt():
+    panel = panel_of()
+    panel.start()
+    panel.wait(5)
+    panel.prompt = "Other words"
+    panel.reset()
+    assert "Other words" in panel.code
+
+
 def test_the_prompt_is_counted_as_it_is_typed():
     panel = panel_of()
     assert panel.prompt_tokens == 4

@@ -156,6 +156,8 @@ def test_the_text_is_bounded_only_where_it_is_asked():
     assert panel.wait(5) and len(panel.tokens) == 3
     with pytest.raises(SettingError, match="max_new_tokens"):
         panel.max_new_tokens = 0
+    panel.settings = {"max_new_tokens": None}
+    assert panel.settings["max_new_tokens"] is None
 
 
 @pytest.mark.parametrize(
