@@ -21,13 +21,12 @@ from workbench.backbones.remat import rematerialising
 from workbench.errors import AdapterError, SettingError
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.tasks.causal_lm import CausalLM
+from workbench.tuning.adamw import Arrays, Moments, clipped, updated
 from workbench.tuning.batches import Batch
 from workbench.tuning.head import loss_in_pieces
 from workbench.tuning.settings import TuneSettings
 
 STEP = "step"
-
-Arrays = list[jax.Array]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Measured:
 
 
 class Trainer:
-    """Trains the active adapter of a model with AdamW (Loshchilov & Hutter 2019).
+    """Trains the active adapter of a model with AdamW.
 
     Args:
         lm: a task whose active adapter is to be trained.
@@ -71,10 +70,7 @@ class Trainer:
             drawn = np.random.SeedSequence([settings.seed, number]).generate_state(1)[0]
             state.assign(np.array([drawn, 0], np.uint32))
         self._seen: set[object] = set()
-        self._optimizer = keras.optimizers.AdamW(
-            0.0, weight_decay=settings.weight_decay, epsilon=1e-8, name="adamw"
-        )
-        self._optimizer.build(self._trained)
+        self._moments = Moments.zeros(_values(self._trained))
         options = compiler_options()
         self._gradients = jax.jit(self._make_gradients, compiler_options=options)
         self._update = jax.jit(self._make_update, compiler_options=options)
@@ -103,10 +99,12 @@ class Trainer:
             total = made if total is None else jax.tree.map(jnp.add, total, made)
         loss, gradients = total
         rate = self.settings.learning_rate_at(self.step_number)
-        state = _values(self._optimizer.variables)
-        trained, state, norm = self._update(trained, state, gradients, rate)
+        number = np.float32(self.step_number + 1)
+        trained, moments, norm = self._update(trained, self._moments, gradients, number, rate)
         measured = Measured(float(loss), float(norm), rate, round(tokens))
-        self._commit(trained, state, seeds)
+        _assign((*self._trained, *self._seeds), (*trained, *seeds))
+        self._moments = moments
+        self.step_number += 1
         return measured
 
     def loss(self, batches: Iterable[Batch]) -> float:
@@ -129,10 +127,11 @@ class Trainer:
         return any(_shape(batch) not in self._seen for batch in batches)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that steps change, by name: the adapter, the optimizer, the random state and
-        the number of the next step."""
-        held = self._held()
-        return {name: np.array(v.value) for name, v in held.items()} | {
+        """Everything that steps change, by name: the adapter, the moments of its gradients, the
+        random state and the number of the next step."""
+        held = {name: variable.value for name, variable in self._variables().items()}
+        held |= self._moments_by_name()
+        return {name: np.array(value) for name, value in held.items()} | {
             STEP: np.array(self.step_number)
         }
 
@@ -142,32 +141,27 @@ class Trainer:
         Raises:
             SettingError: the names, shapes or dtypes are others; nothing has changed.
         """
-        held = self._held()
-        expected = {name: (tuple(v.shape), v.dtype) for name, v in held.items()}
-        got = {n: (a.shape, a.dtype.name) for n, a in state.items() if n != STEP}
-        if got != expected or STEP not in state:
+        expected = {name: (a.shape, a.dtype.name) for name, a in self.state().items()}
+        got = {name: (a.shape, a.dtype.name) for name, a in state.items()}
+        if got != expected:
             differ = sorted(set(expected.items()) ^ set(got.items()))[:5]
             raise SettingError(f"training: the state is of another run: it differs in {differ}")
-        for name, variable in held.items():
-            variable.assign(state[name])
+        variables = self._variables()
+        _assign(variables.values(), [state[name] for name in variables])
+        moments = [jnp.array(state[name]) for name in self._moments_by_name()]
+        self._moments = Moments(moments[: len(self._trained)], moments[len(self._trained) :])
         self.step_number = int(state[STEP])
 
-    def _held(self) -> dict[str, keras.Variable]:
-        """What changes, by names that do not depend on what else this process has made: Keras
-        numbers its random states."""
+    def _variables(self) -> dict[str, keras.Variable]:
         held = {f"adapter/{variable.path}": variable for variable in self._trained}
-        held |= {f"random/{number}": variable for number, variable in enumerate(self._seeds)}
-        return held | {
-            f"optimizer/{number}/{variable.path}": variable
-            for number, variable in enumerate(self._optimizer.variables)
-        }
+        return held | {f"random/{number}": seed for number, seed in enumerate(self._seeds)}
 
-    def _commit(self, trained: Arrays, state: Arrays, seeds: Arrays) -> None:
-        parts = (self._trained, self._optimizer.variables, self._seeds)
-        for variables, values in zip(parts, (trained, state, seeds), strict=True):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
-        self.step_number += 1
+    def _moments_by_name(self) -> dict[str, jax.Array]:
+        return {
+            f"{moment}/{variable.path}": value
+            for moment, values in self._moments._asdict().items()
+            for variable, value in zip(self._trained, values, strict=True)
+        }
 
     # -- compiled ---------------------------------------------------------------------------
 
@@ -191,16 +185,16 @@ class Trainer:
         return (loss + share * other, gradients), seeds
 
     def _make_update(
-        self, trained: Arrays, state: Arrays, gradients: Arrays, rate: jax.Array
-    ) -> tuple[Arrays, Arrays, jax.Array]:
-        norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
-        if self.settings.clip_norm is not None:
-            scale = jnp.minimum(1.0, self.settings.clip_norm / (norm + 1e-6))
-            gradients = [gradient * scale for gradient in gradients]
-        place = [v is self._optimizer.learning_rate for v in self._optimizer.variables].index(True)
-        state = [*state[:place], jnp.asarray(rate, state[place].dtype), *state[place + 1 :]]
-        trained, state = self._optimizer.stateless_apply(state, gradients, trained)
-        return trained, state, norm
+        self,
+        trained: Arrays,
+        moments: Moments,
+        gradients: Arrays,
+        number: jax.Array,
+        rate: jax.Array,
+    ) -> tuple[Arrays, Moments, jax.Array]:
+        gradients, norm = clipped(gradients, self.settings.clip_norm)
+        decay = self.settings.weight_decay
+        return *updated(trained, moments, gradients, number, rate, decay), norm
 
     def _make_loss(self, trained: Arrays, frozen: Arrays, seeds: Arrays, batch: tuple) -> jax.Array:
         inputs, labels, weights = batch
@@ -226,6 +220,11 @@ class Trainer:
 
 def _values(variables: Sequence[keras.Variable]) -> Arrays:
     return [variable.value for variable in variables]
+
+
+def _assign(variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _arrays(batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -118,12 +118,12 @@ class Attention(keras.layers.Layer):
             turn = rotation(self.position, self.spec.head_dim, stretched)
             query, key = (rotate(part, positions, turn) for part in (query, key))
         if cache is None:
-            cache = LayerCache(key, value)
+            attend, cache = self._attend_whole, LayerCache(key, value)
         else:
-            cache = cache.write(key, value, positions[:, 0])
+            attend, cache = self._attend, cache.write(key, value, positions[:, 0])
         distance = positions[:, :, None] - jnp.arange(cache.key.shape[1])
         visible = self._visible(distance, padding_mask, groups)
-        return self.output_projection(self._attend(query, cache, visible, distance)), cache
+        return self.output_projection(attend(query, cache, visible, distance)), cache
 
     def _visible(
         self,
@@ -151,14 +151,7 @@ class Attention(keras.layers.Layer):
         scores = jnp.einsum(
             "btgrk,bsgk->bgrts", grouped, cache.key, preferred_element_type=jnp.float32
         )
-        scores = scores * self.spec.scale
-        if self.spec.soft_cap is not None:
-            scores = self.spec.soft_cap * jnp.tanh(scores / self.spec.soft_cap)
-        if self.slopes is not None:
-            fall = self.slopes.reshape(groups, heads // groups)
-            scores = scores - fall[:, :, None, None] * distance[:, None, None].astype(jnp.float32)
-        scores = jnp.where(visible[:, None, None], scores, HIDDEN)
-        weights = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
+        weights = self._weights(scores * self.spec.scale, visible, distance)
         # Dividing after the values are mixed divides head_dim numbers in place of every slot's.
         mixed = jnp.einsum(
             "bgrts,bsgk->btgrk",
@@ -169,6 +162,40 @@ class Attention(keras.layers.Layer):
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
         show(weights, total)
         return (mixed / total).astype(query.dtype).reshape(query.shape)
+
+    def _attend_whole(
+        self, query: jax.Array, keys: LayerCache, visible: jax.Array, distance: jax.Array
+    ) -> jax.Array:
+        """The same over keys that are no cache, with heads first, as batched products of matrices
+        read them. A cache would have to be copied for it in every step."""
+        batch, length, heads, dim = query.shape
+        groups, slots = self.spec.kv_heads, visible.shape[-1]
+        shape = (batch, groups, heads // groups, length)
+
+        def first(part: jax.Array) -> jax.Array:  # (B, S, heads, K) to (B groups, ..., K)
+            return part.transpose(0, 2, 1, 3).reshape(batch * groups, -1, dim)
+
+        wide = {"preferred_element_type": jnp.float32}
+        scaled = (query * self.spec.scale).astype(query.dtype)
+        scores = jnp.matmul(first(scaled), first(keys.key).transpose(0, 2, 1), **wide)
+        weights = self._weights(scores.reshape(*shape, slots), visible, distance)
+        total = jnp.einsum("bgrts->btgr", weights)[..., None]
+        show(weights, total)
+        weights = weights.astype(query.dtype).reshape(batch * groups, -1, slots)
+        mixed = jnp.matmul(weights, first(keys.value), **wide).reshape(*shape, dim)
+        mixed = mixed.transpose(0, 3, 1, 2, 4) / total
+        return mixed.astype(query.dtype).reshape(query.shape)
+
+    def _weights(self, scores: jax.Array, visible: jax.Array, distance: jax.Array) -> jax.Array:
+        """What each slot weighs, float32 (B, groups, queries a group, T, S), not yet divided by
+        their sum, of scaled scores of that shape."""
+        if self.spec.soft_cap is not None:
+            scores = self.spec.soft_cap * jnp.tanh(scores / self.spec.soft_cap)
+        if self.slopes is not None:
+            fall = self.slopes.reshape(scores.shape[1:3])
+            scores = scores - fall[:, :, None, None] * distance[:, None, None].astype(jnp.float32)
+        scores = scores + jnp.where(visible, 0.0, HIDDEN)[:, None, None]
+        return jnp.exp(scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
 
 
 def _same_group(groups: jax.Array, length: int) -> jax.Array:
