@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from processes import Figures, collect, report
+
 COLUMNS = {
     "load": "load s",
     "first": "first token s",
@@ -80,22 +78,6 @@ def make_model(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(CONFIG))
 
 
-def run(python: str, script: str, folder: Path, cache: Path) -> dict[str, float]:
-    """One process's figures."""
-    cache.mkdir(exist_ok=True)
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "jax",
-        "WORKBENCH_CACHE_DIR": str(cache),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    command = [python, str(HERE / "runners" / script), str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{script} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -105,7 +87,7 @@ def main() -> None:
         folder = Path(scratch) / "llama"
         folder.mkdir()
         make_model(folder)
-        results: dict[str, list[dict[str, float]]] = {}
+        results: dict[str, list[Figures]] = {}
         for number in range(options.rounds):
             fresh = Path(scratch) / f"cold{number}"
             runs = {
@@ -116,17 +98,8 @@ def main() -> None:
                 peers = {"Transformers": "transformers_runner.py", "KerasHub": "kerashub_runner.py"}
                 runs |= {name: (options.peers, script, fresh) for name, script in peers.items()}
             for name, (python, script, cache) in runs.items():
-                results.setdefault(name, []).append(run(python, script, folder, cache))
-                print(name, json.dumps(results[name][-1]), file=sys.stderr, flush=True)
-    report(results)
-
-
-def report(results: dict[str, list[dict[str, float]]]) -> None:
-    """A table of medians."""
-    print(f"{'':26}" + "".join(f"{name:>18}" for name in results))
-    for key, title in COLUMNS.items():
-        medians = [statistics.median(run[key] for run in runs) for runs in results.values()]
-        print(f"{title:26}" + "".join(f"{value:18.2f}" for value in medians))
+                collect(results, name, python, script, folder, cache)
+    report(results, COLUMNS)
 
 
 if __name__ == "__main__":

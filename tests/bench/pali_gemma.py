@@ -12,15 +12,13 @@ workbench runs. The figures are medians over the rounds, and what they are times
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from processes import Figures, collect, report
+
 COLUMNS = {
     "encode": "picture encoded, s",
     "first": "first token, s",
@@ -62,21 +60,6 @@ def make_model(folder: Path, layers: int) -> None:
     lm.export_to_transformers(folder / "transformers")
 
 
-def run(python: str, script: str, folder: Path, cache: Path) -> dict[str, float]:
-    """One process's figures."""
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "jax",
-        "WORKBENCH_CACHE_DIR": str(cache),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    command = [python, str(HERE / "runners" / script), str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{script} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -89,21 +72,11 @@ def main() -> None:
         runs = {"workbench": (sys.executable, "pali_gemma_workbench_runner.py", "keras_hub")}
         if options.peers:
             runs |= {name: (options.peers, file, kind) for name, (kind, file) in RUNNERS.items()}
-        results: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
+        results: dict[str, list[Figures]] = {}
         for _ in range(options.rounds):
             for name, (python, script, kind) in runs.items():
-                results[name].append(run(python, script, folder / kind, folder / "cache"))
-                print(name, json.dumps(results[name][-1]), file=sys.stderr, flush=True)
-    report(results)
-
-
-def report(results: dict[str, list[dict[str, float]]]) -> None:
-    """A table of medians and, in brackets, their ratios to the workbench's."""
-    print(f"{'':24}" + "".join(f"{name:>24}" for name in results))
-    for key, title in COLUMNS.items():
-        medians = [statistics.median(run[key] for run in runs) for runs in results.values()]
-        cells = (f"{value:.3f} ({value / medians[0]:.2f})" for value in medians)
-        print(f"{title:24}" + "".join(f"{cell:>24}" for cell in cells))
+                collect(results, name, python, script, folder / kind, folder / "cache")
+    report(results, COLUMNS)
 
 
 if __name__ == "__main__":
