@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from workbench.errors import WorkbenchError
 from workbench.jobs import Job
-from workbench.tuning.events import Sample, Step, Validation
+from workbench.tuning.events import Problem, Sample, Step, Validation
 from workbench.tuning.settings import TuneSettings
 
 STORIES = [
@@ -26,14 +26,14 @@ LEARNED = (
 )
 
 
-def tiny_lm(length=600):
+def tiny_lm(family="llama", length=600):
     """A real model of two layers over bytes, untrained."""
     from tiny import byte_tokenizer, tiny_backbone
 
     from workbench.tasks.causal_lm import CausalLM
     from workbench.tasks.preprocessor import CausalLMPreprocessor
 
-    backbone = tiny_backbone("llama")
+    backbone = tiny_backbone(family)
     return CausalLM(backbone, CausalLMPreprocessor(byte_tokenizer(), sequence_length=length))
 
 
@@ -42,6 +42,7 @@ class FakeTrainingJob(Job):
 
     `plan.delay`: seconds of a step. `plan.compile_seconds`: before the first one.
     `plan.hold_at`: the steps after which it waits for `plan.go_on`.
+    `plan.problem_at`: the step after which something fails that it can do without.
     `plan.fail_at`: the step that raises `plan.error`.
     """
 
@@ -49,7 +50,13 @@ class FakeTrainingJob(Job):
 
     @classmethod
     def set_up(cls, **plan):
-        usual = {"delay": 0.0, "compile_seconds": 0.0, "hold_at": (), "fail_at": None}
+        usual = {
+            "delay": 0.0,
+            "compile_seconds": 0.0,
+            "hold_at": (),
+            "fail_at": None,
+            "problem_at": None,
+        }
         usual["error"] = WorkbenchError("step 41: the loss is not a number; step 40 is kept")
         cls.plan = SimpleNamespace(**{**usual, "texts": LEARNED, **plan}, go_on=threading.Event())
         return cls
@@ -91,6 +98,8 @@ class FakeTrainingJob(Job):
                 time.sleep(plan.delay)
                 self._tell(self._step(step, random_))
             self._look(step)
+            if step == plan.problem_at:
+                self._tell(Problem(step, "the checkpoint was not written: the disk is full"))
             if step in plan.hold_at:
                 while not (plan.go_on.wait(0.01) or self._cancelled.is_set()):
                     self._pause()

@@ -63,7 +63,7 @@ function createChart({ label, xName, pointed, zoomed }) {
   const [axes, lines, over] = ["wb-chart-axes", "wb-chart-lines", "wb-chart-over"].map((name) =>
     makeSvg("g", { class: name }),
   );
-  const clipBox = makeSvg("rect", { x: EDGE.left, y: 0, height: CHART_HEIGHT - EDGE.bottom + 2 });
+  const clipBox = makeSvg("rect", { x: EDGE.left - 5, y: 0, height: CHART_HEIGHT - EDGE.bottom + 2 });
   const clipPath = makeSvg("clipPath", { id: clip });
   const cross = makeSvg("path", { class: "wb-chart-cross" });
   const picked = makeSvg("rect", { class: "wb-chart-picked", y: EDGE.top, height: CHART_HEIGHT - EDGE.top - EDGE.bottom });
@@ -110,7 +110,7 @@ function createChart({ label, xName, pointed, zoomed }) {
     const width = node.clientWidth;
     if (!width) return;
     svg.setAttribute("width", width);
-    clipBox.setAttribute("width", Math.max(0, width - EDGE.left - EDGE.right + 2));
+    clipBox.setAttribute("width", Math.max(0, width - EDGE.left - EDGE.right + 10));
     const [from, to] = zoom ?? [0, reach];
     x = createScale(from, to, EDGE.left, width - EDGE.right);
     const drawn = curves.map((curve) => ({ curve, indices: visibleIndices(curve.xs, curve.ys, from, to) }));

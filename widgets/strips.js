@@ -16,8 +16,8 @@ function createStrip({ label, text, spoken = label }) {
     "div",
     { class: "wb-strip", role: "group", "aria-label": spoken },
     make("span", { class: "wb-strip-label" }, label),
-    svg,
     value,
+    svg,
   );
   let [xs, ys, reach] = [[], [], 1];
   let at = null;

@@ -80,6 +80,7 @@ function render({ model, el }) {
   const saving = createExport(model, { save: (format, path) => send("export", { format, path }), toggled: () => {} });
   const main = button("Start", act, { class: "wb-button wb-primary" });
   const stopButton = button("Stop", stop);
+  const trouble = make("div", { class: "wb-note wb-tune-trouble" });
   const interrupt = make("span", { class: "wb-note" }, "Stop with the kernel's interrupt button.");
 
   // -- the run
@@ -87,6 +88,7 @@ function render({ model, el }) {
     if (!figures.has(number)) figures.set(number, createFigures(COLUMNS));
     return figures.get(number);
   };
+  const outcome = make("div", { class: "wb-tune-outcome" }, ...best.nodes, make("span", { class: "wb-tune-gap" }), saving.opener);
   const refreshRun = () => {
     const snapshot = model.get("run");
     now = { ...snapshot };
@@ -140,12 +142,16 @@ function render({ model, el }) {
     interrupt.hidden = !(isBusy() && foreground);
     form.enable(!isBusy());
     best.show(now, isBusy());
-    runs.refresh(isBusy());
+    outcome.hidden = !now.run;
+    setText(trouble, now.problem ?? "");
+    trouble.hidden = !now.problem;
+    runs.refresh(isBusy(), now);
     saving.refresh(!isBusy() && Boolean(model.get("exports").formats.length));
     const share = isBusy() && now.steps && now.step ? now.step / now.steps : null;
     progress.classList.toggle("wb-on", !gone && TUNE_PREPARING.has(word));
     progress.classList.toggle("wb-known", share !== null && !TUNE_PREPARING.has(word));
     progress.style.setProperty("--share", `${100 * (share ?? 0)}%`);
+    data.explain(word);
     refreshEmpty();
   };
   const refreshEmpty = () => {
@@ -169,8 +175,7 @@ function render({ model, el }) {
   const onMessage = (message, buffers) => answers[message.type]?.(message, buffers);
 
   const actions = make("div", { class: "wb-actions wb-tune-actions" }, main, stopButton, estimate, interrupt);
-  const outcome = make("div", { class: "wb-tune-outcome" }, ...best.nodes, make("span", { class: "wb-tune-gap" }), saving.opener);
-  const body = make("div", { class: "wb-tune-body" }, make("div", { class: "wb-tune-left" }, chart.node, strips.node), samples.node);
+  const body = make("div", { class: "wb-tune-body" }, make("div", { class: "wb-tune-left" }, chart.node, strips.node, chart.table), samples.node);
   root.append(
     heading.node,
     progress,
@@ -180,6 +185,7 @@ function render({ model, el }) {
     data.node,
     form.node,
     actions,
+    trouble,
     body,
     outcome,
     saving.node,

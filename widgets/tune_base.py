@@ -102,7 +102,8 @@ class TuneBase(ModelPanel):
         """Keep `wish` for when model and data are there; what failed is tried again."""
         if self._lm is None:
             return super().when_loaded(wish)
-        if self._read.is_set() and self._source.examples is not None:
+        if self._source.examples is not None:
+            self.drop_wish()
             return False
         self._wish = wish
         if self._read.is_set():
@@ -133,20 +134,13 @@ class TuneBase(ModelPanel):
                 self.status = "idle"
                 self._suggest_prompts()
                 self._refresh_settings()
+            if self._wish is not None:
+                self._wish()
         except Exception as error:
             self.status = "failed"
             self.show_exception(error, traceback.format_exc())
         finally:
             self._read.set()
-        if self._wish is not None and self._source.examples is not None:
-            self._fulfil(self._wish)
-
-    def _fulfil(self, wish: Callable[[], None]) -> None:
-        self.drop_wish()
-        try:
-            wish()
-        except WorkbenchError as error:
-            self.show_error(str(error))
 
     def _suggest_prompts(self) -> None:
         if self._asked_prompts:

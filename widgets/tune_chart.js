@@ -117,8 +117,8 @@ function createTuneChart(model, pointed) {
       { class: "wb-tune-chart" },
       make("div", { class: "wb-tune-head" }, make("strong", {}, "Loss"), legend, tools),
       chart.node,
-      table.node,
     ),
+    table: table.node,
     explain: chart.explain,
     /** `runs` are [{number, figures}], the run shown first; `reach` is where the axis ends. */
     show(runs, reach) {
@@ -139,6 +139,7 @@ function createTuneChart(model, pointed) {
           .filter((curve) => !several || curve.style !== "faint")
           .map((curve) => make("span", { class: "wb-tune-entry" }, createSwatch(curve), curve.label)),
       );
+      table.node.hidden = !some.length;
       table.refresh();
     },
     dispose() {

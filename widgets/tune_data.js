@@ -145,10 +145,18 @@ function createData(model, { ask, toggled }) {
     ),
     refresh() {
       const data = model.get("data");
-      setText(summary, data.examples ? dataText(data) : (data.note ?? ""));
+      summary.classList.toggle("wb-note", !data.examples);
+      if (data.examples) setText(summary, dataText(data));
       opener.disabled = !data.examples;
       histogram.show(data.histogram ?? {});
       if (!panel.hidden) go(at);
+    },
+    /** What stands there before the data are read. */
+    explain(status) {
+      if (count()) return;
+      const texts = { loading: "read once the model is loaded", reading: "reading …", failed: "not read" };
+      setText(summary, texts[status] ?? "");
+      summary.classList.add("wb-note");
     },
     answer(message) {
       if (message.number === at) example.show(message);

@@ -37,19 +37,20 @@ function createRunList(model, { restore }) {
       "aria-label": `Restore run ${number}`,
       title: "Its settings and curves, and its adapter in the model",
     });
+    const said = make("span", { class: "wb-tune-run-summary" });
     const row = make(
       "div",
       { class: "wb-tune-run" },
       make("label", { class: "wb-tune-check" }, box, swatch, make("span", {}, `Run ${number}`)),
       make("span", { class: "wb-note wb-tune-run-label" }, label),
-      make("span", { class: "wb-tune-run-summary" }, summary),
+      said,
       back,
     );
-    return { row, box, back, number };
+    return { row, box, back, said, summary, number };
   };
   return {
     node,
-    refresh(busy) {
+    refresh(busy, run) {
       const runs = model.get("runs");
       const key = JSON.stringify(runs);
       if (key !== drawn) {
@@ -57,10 +58,11 @@ function createRunList(model, { restore }) {
         rows = runs.map(createRow);
         list.replaceChildren(...rows.map(({ row }) => row));
       }
-      const now = model.get("run").run;
+      const now = run.run;
       const shown = new Set(model.get("shown"));
-      node.hidden = !runs.length;
-      for (const { row, box, back, number } of rows) {
+      node.hidden = runs.length < (busy ? 2 : 1);
+      for (const { row, box, back, said, summary, number } of rows) {
+        setText(said, number === now ? run.summary : summary);
         box.checked = number === now || shown.has(number);
         box.disabled = number === now;
         back.disabled = busy;

@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.tuning.events import Problem, Sample, Step, Validation
 
+from .model import short_count
 from .settings import Settings
 from .tune_settings import summary_of, text_of
 
@@ -36,6 +37,7 @@ class TuneRun:
         self.best: tuple[int, float] | None = None
         self.kept = False
         self.problem = ""
+        self.trained = 0  # how many numbers the adapter has, once it is there
         self.seconds_per_step: float | None = None
         self.job: Any = None
         self._rows = array("f")
@@ -137,7 +139,9 @@ class TuneRun:
     @property
     def entry(self) -> Settings:
         """Its line in the list of runs."""
-        return {"number": self.number, "label": summary_of(self.settings), "summary": self.summary}
+        size = f" · {short_count(self.trained)} trained" if self.trained else ""
+        label = f"{summary_of(self.settings)}{size}"
+        return {"number": self.number, "label": label, "summary": self.summary}
 
     @property
     def summary(self) -> str:

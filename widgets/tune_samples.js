@@ -11,8 +11,7 @@ function roundsOf(items) {
 }
 
 function createSamples() {
-  const id = uniqueId("sample-step");
-  const select = make("select", { id, class: "wb-tune-input", onchange: () => choose(select.value) });
+  const select = make("select", { class: "wb-tune-input", "aria-label": "Samples of step", onchange: () => choose(select.value) });
   const first = make("span", { class: "wb-tune-column-name" });
   const list = make("div", { class: "wb-tune-sample-list", tabindex: "0", role: "group", "aria-label": "Sample completions" });
   const empty = make("div", { class: "wb-empty" });
@@ -20,7 +19,7 @@ function createSamples() {
     "div",
     { class: "wb-tune-columns wb-tune-column-names" },
     first,
-    make("label", { class: "wb-tune-column-name", for: id }, "beside step ", select),
+    make("div", { class: "wb-tune-column-name" }, "step", select),
   );
   const node = make(
     "div",
@@ -38,7 +37,7 @@ function createSamples() {
     draw();
   };
   const cell = (text, name) =>
-    make("div", { class: "wb-tune-text", "aria-label": name, role: "group" }, text ?? "…");
+    make("div", { class: "wb-tune-text", "aria-label": name, role: "group" }, text?.trimStart() || "…");
   const draw = () => {
     const old = rounds[0];
     const now = rounds.find(({ step }) => String(step) === chosen) ?? rounds.at(-1);
@@ -68,7 +67,7 @@ function createSamples() {
   const offer = () => {
     const later = rounds.slice(1).reverse();
     const options = later.map(({ step }, i) =>
-      make("option", { value: i ? String(step) : "newest" }, `${wholeText(step)}${i ? "" : " (newest)"}`),
+      make("option", { value: i ? String(step) : "newest" }, `${wholeText(step)}${i ? "" : " · newest"}`),
     );
     select.replaceChildren(...(options.length ? options : [make("option", { value: "newest" }, "–")]));
     select.disabled = !later.length;

@@ -45,11 +45,10 @@ function tuneSpokenStatus(status, run) {
   return said[status] ?? "";
 }
 
-/** Memory, trained numbers and time of the run that Start would begin. */
-function estimateText({ memory_bytes, trained, parameters, steps, seconds }) {
+/** Steps, memory and time of the run that Start would begin. */
+function estimateText({ memory_bytes, steps, seconds }) {
   const parts = [];
   if (steps) parts.push(plural(steps, "step"));
-  if (trained) parts.push(`trains ${shortCountText(trained)} of ${shortCountText(parameters)} numbers`);
   if (memory_bytes) parts.push(`needs about ${gigabytesText(memory_bytes)}`);
   if (seconds) parts.push(`takes about ${secondsText(seconds)}`);
   return parts.join(" · ");

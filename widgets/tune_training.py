@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HISTORY = 8  # runs
 SYNC_EVERY = 0.2  # seconds
+SAMPLES_EVERY = 0.5
 STATUS = {
     "queued": "queued",
     "compiling": "compiling",
@@ -75,6 +76,8 @@ class TuneTraining(TuneBase):
         self._sent = (0, 0)  # steps and validations the page has been told of
         self._pace = Pace()
         self._syncs = Throttle(SYNC_EVERY)
+        self._rounds = Throttle(SAMPLES_EVERY)
+        self._samples_behind = False
         super().__init__(lm, data, validation, name, settings)
 
     # -- what a user does ---------------------------------------------------------------
@@ -260,10 +263,9 @@ class TuneTraining(TuneBase):
                 return
             if isinstance(event, JobState):
                 self._show_state(run, event)
-            elif isinstance(event, Sample):
-                self.samples = run.shown_samples()
-            else:
-                self._publish(run)
+                return
+            self._samples_behind |= isinstance(event, Sample)
+            self._publish(run)
 
     def _publish(self, run: TuneRun) -> None:
         what = self._pace.due(run.size)
@@ -273,6 +275,9 @@ class TuneTraining(TuneBase):
             self._tell_points(run, *self._sent)
         if what is not None:
             self._sent = (run.count, len(run.validation))
+        if self._samples_behind and self._rounds.ready():
+            self._samples_behind = False
+            self.samples = run.shown_samples()
 
     def _tell_points(self, run: TuneRun, row: int, mark: int) -> None:
         message, rows = run.delta(row, mark)
@@ -287,6 +292,8 @@ class TuneTraining(TuneBase):
                 self.status = STATUS[state.status]
                 return
             self._learn_pace(run)
+            if run.name in self._lm.adapters:
+                run.trained = self._lm.adapters[run.name].parameters
             self._show(run, STATUS[state.status])
             self._refresh_settings()
             if run.job.error is not None:
@@ -333,6 +340,8 @@ class TuneTraining(TuneBase):
         if not self._syncs.ready():
             return
         shown = self._run
+        if shown is not None and self._samples_behind:
+            self.samples = shown.shown_samples()
         if shown is not None and (run != shown.number or rows > shown.count):
             self.run = shown.snapshot()
             self.send_state(("run", "samples", "past"))

@@ -1,6 +1,6 @@
 """Take the README's pictures in JupyterLab, in light and in dark: the generate panel streaming, the
 preset browser with a card open; or, with an instruct model, a conversation; or, with a model that
-hears, digits as they are played.
+hears, digits as they are played; or a fine-tune on the way to tales of the sea.
 
 python tests/browser/take_screenshots.py widgets/screenshots "A shy lighthouse stood by the sea." 1
 python tests/browser/take_screenshots.py widgets/screenshots \
@@ -8,6 +8,7 @@ python tests/browser/take_screenshots.py widgets/screenshots \
 python tests/browser/take_screenshots.py widgets/screenshots "detect red circle" 0 --look
 python tests/browser/take_screenshots.py widgets/screenshots "three one four one five" 7 \
     --listen digits_tiny
+python tests/browser/take_screenshots.py widgets/screenshots "The little girl" 0 --tune
 """
 
 import argparse
@@ -50,6 +51,17 @@ draw = ImageDraw.Draw(picture)
 draw.ellipse((40, 36, 160, 132), fill=(214, 40, 40))
 draw.rectangle((184, 132, 300, 222), fill=(40, 90, 220))
 panel = wb.look("shapes_tiny", picture, "{prompt}")
+panel"""
+TUNE = """import itertools
+import workbench as wb
+
+who = ["The captain", "A pirate", "The cook", "The parrot", "The sailor", "An old mate"]
+what = ["found a map of gold", "sang to the whales", "lost the anchor", "saw a storm"]
+end = ["Ahoy! said the crew, and they sailed on.", "Arr! cried the crew. What a day at sea!"]
+tales = [f"{{a}} {{b}} one windy day. {{c}}" for a, b, c in itertools.product(who, what, end)]
+lm = wb.models.CausalLM.from_preset("stories_tiny_en")
+prompts = ["{prompt}", "Once upon a time"]
+panel = wb.tune(lm, tales, sample_prompts=prompts, sample_tokens=30, seed={seed})
 panel"""
 FOLLOW_UPS = ("And what is it known for?", "Which river runs through it?")
 CARD = "gemma3_instruct_270m"
@@ -144,6 +156,20 @@ def take_look(page, lab, folder):
         shoot(page, folder / f"look_{theme.lower()}.png")
 
 
+def take_tune(page, lab, folder):
+    """A run on its way: curves, strips, and samples beside those of the first step."""
+    page.set_viewport_size({"width": 1180, "height": 1200})
+    notebook = open_notebook(page, lab, "tune.ipynb")
+    for theme in ("Light", "Dark"):
+        notebook.theme(f"JupyterLab {theme}")
+        page.wait_for_timeout(1500)  # the theme's own curtain
+        page.get_by_role("button", name="Start", exact=True).click()
+        script = "Number(document.querySelector('.wb-chart').ariaValueNow) >= 128"
+        page.wait_for_function(script, timeout=600_000)
+        shoot(page, folder / f"tune_{theme.lower()}.png")
+        notebook.value("(panel.cancel(), panel.wait(), panel.reset())")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -153,6 +179,7 @@ def main():
     parser.add_argument("--chat", help="an instruct model: draw a conversation with it instead")
     parser.add_argument("--listen", help="a model that hears digits: draw it hearing the prompt")
     parser.add_argument("--look", action="store_true", help="ask the prompt of a picture instead")
+    parser.add_argument("--tune", action="store_true", help="fine-tune, with the prompt's samples")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, Lab(Path(temporary) / "lab") as lab:
@@ -168,6 +195,10 @@ def main():
             if asked.look:
                 lab.write("look.ipynb", [LOOK.format(prompt=asked.prompt)])
                 take_look(page, lab, asked.folder)
+            elif asked.tune:
+                cell = TUNE.format(prompt=asked.prompt, seed=asked.seed)
+                lab.write("tune.ipynb", [cell])
+                take_tune(page, lab, asked.folder)
             elif asked.chat:
                 shutil.copy(asked.chat, lab.notebooks)
                 preset = Path(asked.chat).name

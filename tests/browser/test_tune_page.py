@@ -207,8 +207,8 @@ def test_samples_stand_beside_those_of_the_first_step(stage):
     texts = on.page.locator(".wb-tune-text")
     assert texts.count() == 4
     assert "quiet" in texts.nth(0).text_content() and "gold" in texts.nth(1).text_content()
-    chooser = on.page.get_by_label("beside step")
-    assert chooser.locator("option").first.text_content() == "60 (newest)"
+    chooser = on.page.get_by_label("Samples of step")
+    assert chooser.locator("option").first.text_content() == "60 · newest"
     chooser.select_option("24")
     assert "windy" in texts.nth(1).text_content() and "quiet" in texts.nth(0).text_content()
 
@@ -299,7 +299,7 @@ def test_runs_are_compared_and_brought_back(stage):
 
 def test_the_best_is_kept_and_adapters_are_written(stage, tmp_path):
     on = stage()
-    assert on.page.get_by_role("button", name="Export").is_disabled()
+    assert on.page.get_by_role("button", name="Export").is_hidden()
     finish(on)
     best = on.page.locator(".wb-tune-best")
     assert re.fullmatch(r"best step \d+, validation [\d.]+", best.text_content())
@@ -327,6 +327,14 @@ def test_the_best_is_kept_and_adapters_are_written(stage, tmp_path):
     result = on.page.locator(".wb-tune-result").text_content()
     assert result.startswith("Written: mine/captain.lora.h5 · ")
     assert on.page.get_by_role("alert").is_hidden()
+
+
+def test_a_problem_that_a_run_can_do_without_is_told(stage):
+    on = stage(plan={"problem_at": 12})
+    finish(on)
+    told = on.page.locator(".wb-tune-trouble").text_content()
+    assert told == "Step 12: the checkpoint was not written: the disk is full"
+    assert status(on) == "done" and on.page.get_by_role("alert").is_hidden()
 
 
 def test_a_page_opened_mid_run_shows_everything(stage):

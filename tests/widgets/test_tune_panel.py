@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("kernel")
 
 @pytest.fixture(scope="module")
 def lm():
-    return tiny_lm(64)
+    return tiny_lm("gpt2", 64)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def panel_of(lm, data=SHORT, **options):
 def trained(lm, **options):
     panel = panel_of(lm, **options)
     panel.start()
-    assert panel.wait(120), panel.status
+    assert panel.wait(300), panel.status
     return panel
 
 
@@ -94,7 +94,7 @@ def until(condition, seconds=10.0):
 def test_a_run_is_driven_from_python_and_its_adapter_is_written_and_read(lm, tmp_path):
     panel = tune(lm, SHORT, **QUICK, sample_prompts=[PROMPT], learning_rate=0.01)
     panel.start()
-    assert panel.wait(120) and panel.status == "done" and panel.error is None
+    assert panel.wait(300) and panel.status == "done" and panel.error is None
     rows = rows_of(panel)
     assert rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6] and np.isfinite(rows[:, :4]).all()
     steps = panel.job.history.steps
@@ -217,7 +217,7 @@ def test_data_that_cannot_be_read_are_told_and_tried_again(lm, tmp_path):
     panel.start()
     assert panel.wait_loaded(time.monotonic() + 30)
     until(lambda: panel.job is not None)
-    assert panel.wait(120) and panel.status == "done", panel.error
+    assert panel.wait(300) and panel.status == "done", panel.error
     assert f'data = "{path}"' in panel.code
 
 
@@ -321,7 +321,8 @@ def test_a_closed_panel_stops_and_frees_everything(lm, fake):
     assert known() is None
 
 
-def test_on_colab_it_works_in_the_calling_thread(lm, monkeypatch):
+def test_on_colab_it_works_in_the_calling_thread(lm, fake, monkeypatch):
+    fake()
     for place in ("workbench.jobs", "workbench.widgets.model_panel"):
         monkeypatch.setattr(f"{place}.needs_foreground", lambda: True)
     threads = threading.active_count()
