@@ -89,12 +89,9 @@ class Run:
     @property
     def remaining_seconds(self) -> float | None:
         """Until the end, as far as can be told; None before a step was measured."""
-        later = range(self.step + 1, self.settings.steps + 1)
-        others = {
-            kind: sum(self._is_due(every, step) for step in later)
-            for kind, every in self._occasions().items()
-        }
-        return self._pace.remaining(len(later), others)
+        left = self.settings.steps - self.step
+        others = {kind: self._times_due(every) for kind, every in self._occasions().items()}
+        return self._pace.remaining(left, others)
 
     def events(self) -> Iterator[Event | Moment]:
         """What happens from here to the last step.
@@ -291,6 +288,13 @@ class Run:
 
     def _is_due(self, every: int, step: int) -> bool:
         return every > 0 and (step % every == 0 or step == self.settings.steps)
+
+    def _times_due(self, every: int) -> int:
+        """How often something is due after this step."""
+        steps = self.settings.steps
+        if every == 0 or self.step == steps:
+            return 0
+        return steps // every - self.step // every + (steps % every > 0)
 
     def _validate(self) -> Iterator[Event | Moment]:
         told = self.history.validations

@@ -69,7 +69,6 @@ class Trainer:
         for number, state in enumerate(self._seeds):
             drawn = np.random.SeedSequence([settings.seed, number]).generate_state(1)[0]
             state.assign(np.array([drawn, 0], np.uint32))
-        self._seen: set[object] = set()
         self._moments = Moments.zeros(_values(self._trained))
         options = compiler_options()
         self._gradients = jax.jit(self._make_gradients, compiler_options=options)
@@ -94,7 +93,6 @@ class Trainer:
         trained, seeds = _values(self._trained), _values(self._seeds)
         frozen, total = _values(self._frozen), None
         for batch in batches:
-            self._seen.add(_shape(batch))
             made, seeds = self._gradients(trained, frozen, seeds, _arrays(batch), tokens)
             total = made if total is None else jax.tree.map(jnp.add, total, made)
         loss, gradients = total
@@ -121,10 +119,6 @@ class Trainer:
         if not tokens:
             raise SettingError("training: expected tokens to learn in the batches, got none")
         return total / tokens
-
-    def compiles(self, batches: Sequence[Batch]) -> bool:
-        """Whether a step with these batches has to compile first."""
-        return any(_shape(batch) not in self._seen for batch in batches)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that steps change, by name: the adapter, the moments of its gradients, the
@@ -229,10 +223,6 @@ def _assign(variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
 
 def _arrays(batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:
     return dict(batch.inputs), batch.labels, batch.weights
-
-
-def _shape(batch: Batch) -> object:
-    return batch.labels.shape, *((name, part.shape) for name, part in batch.inputs.items())
 
 
 def _sum(losses: Sequence[jax.Array]) -> jax.Array:
