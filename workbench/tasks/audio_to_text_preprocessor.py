@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,9 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
             the call does not say: what a model writes beyond is repetition. 6.5 is what
             Moonshine's authors advise.
     """
+
+    pair_names = (AUDIO, TEXT)
+    other_names: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,

@@ -50,6 +50,8 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         add_end_token: put the end token after every training text that leaves room.
     """
 
+    pair_names = (IMAGES, TEXTS[0])
+
     def __init__(
         self,
         image_converter: ImageConverter | None = None,

@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 Sample = str | tuple[str, str] | Sequence[Mapping[str, Any]]
 """A text, a prompt with its response, or messages."""
 
-PROMPTS, RESPONSES, MESSAGES = "prompts", "responses", "messages"
+TEXT, PROMPTS, RESPONSES, MESSAGES = "text", "prompts", "responses", "messages"
 
 
 class Preprocessor:
@@ -29,6 +29,10 @@ class Preprocessor:
 
     tokenizer_cls: type[Tokenizer] = Tokenizer
     presets = NamedPresets()
+    pair_names: tuple[str, str] | None = None
+    """What the two of a pair are in a dict of columns; None for two segments of one text."""
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """What users may call a column, to what `__call__` does."""
 
     def __init__(self, tokenizer: Tokenizer, sequence_length: int, **kwargs: Any) -> None:
         unknown = set(kwargs) - {"name", "trainable", "dtype", "config_file"}
@@ -100,8 +104,13 @@ class CausalLMPreprocessor(Preprocessor):
         self.add_start_token = add_start_token
         self.add_end_token = add_end_token
 
-    pair_names: ClassVar[tuple[str, str]] = (PROMPTS, RESPONSES)
-    """What the two of a pair are in a dict of columns."""
+    pair_names = (PROMPTS, RESPONSES)
+    other_names: ClassVar[Mapping[str, str]] = {
+        "prompt": PROMPTS,
+        "response": RESPONSES,
+        "completion": RESPONSES,
+        "image": "images",
+    }
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, the tokenizer left out."""
@@ -238,6 +247,8 @@ def samples_of(x: str | bytes | Iterable[Any] | Mapping[str, Any]) -> tuple[list
     if not isinstance(x, Mapping):
         single = isinstance(x, str | bytes)
         return list(texts_of([x] if single else x)), single
+    if set(x) == {TEXT}:
+        return samples_of(x[TEXT])
     if set(x) == {MESSAGES}:
         single = all(isinstance(message, Mapping) for message in x[MESSAGES])
         return ([x[MESSAGES]] if single else list(x[MESSAGES])), single

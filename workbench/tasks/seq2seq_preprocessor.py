@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,14 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         encoder_sequence_length: tokens the encoder reads at most.
         decoder_sequence_length: tokens per target; also the default `max_length` of `generate()`.
     """
+
+    pair_names = TEXTS
+    other_names: ClassVar[Mapping[str, str]] = {
+        "prompt": TEXTS[0],
+        "prompts": TEXTS[0],
+        "response": TEXTS[1],
+        "responses": TEXTS[1],
+    }
 
     def __init__(
         self,

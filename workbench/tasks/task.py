@@ -10,9 +10,10 @@ from workbench.backbones.adapters import Adapters
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.quantization import OwnQuantize
 from workbench.presets.named import NamedPresets, SavesPresets
+from workbench.tasks.fitting import FitsRawData
 
 
-class Task(OwnQuantize, SavesPresets, keras.Model):
+class Task(FitsRawData, OwnQuantize, SavesPresets, keras.Model):
     """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
 
     `preset` is the handle the task was loaded from, None for one built from parts.
@@ -78,32 +79,3 @@ class Task(OwnQuantize, SavesPresets, keras.Model):
         self.train_function = self.test_function = self.predict_function = None
         if self.optimizer is not None and self.optimizer.built:
             self.compile()
-
-    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
-        """Arrays for training from what the caller passed; arrays pass through unchanged."""
-        if self.preprocessor is None or isinstance(x, dict):
-            return x, y, sample_weight
-        return self.preprocessor(x, y, sample_weight)
-
-    def fit(self, x: Any = None, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
-        """`keras.Model.fit`, on raw strings too when a preprocessor is attached.
-
-        `validation_data` may hold raw strings as well.
-        """
-        if kwargs.get("validation_data") is not None:
-            held_out = kwargs["validation_data"]
-            parts = held_out if isinstance(held_out, tuple) else (held_out,)
-            kwargs["validation_data"] = self.preprocess(*parts)
-        x, y, sample_weight = self.preprocess(x, y, sample_weight)
-        return super().fit(x, y, sample_weight=sample_weight, **kwargs)
-
-    def evaluate(
-        self, x: Any = None, y: Any = None, sample_weight: Any = None, **kwargs: Any
-    ) -> Any:
-        """`keras.Model.evaluate`, on raw strings too when a preprocessor is attached."""
-        x, y, sample_weight = self.preprocess(x, y, sample_weight)
-        return super().evaluate(x, y, sample_weight=sample_weight, **kwargs)
-
-    def predict(self, x: Any, **kwargs: Any) -> Any:
-        """`keras.Model.predict`, on raw strings too when a preprocessor is attached."""
-        return super().predict(self.preprocess(x)[0], **kwargs)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import jax
 import numpy as np
 
 from workbench.errors import DataError, SettingError
@@ -31,14 +28,6 @@ NAMES = {
 
 ROLES = {"human": "user", "gpt": "assistant", "function": "tool", "observation": "tool"}
 """The roles of conversations whose messages say `from` and `value`."""
-
-
-@runtime_checkable
-class Column(Protocol):
-    """Values by their number: a list, or the column of a table."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: Any) -> Any: ...
 
 
 class Fields:
@@ -119,17 +108,6 @@ class Fields:
                 f"{str(value)[:80]!r}"
             )
         return [_turn(turn) for turn in value]
-
-
-def is_column(name: str, value: Any) -> bool:
-    """Whether a value under a name in a dict of columns is one for each record, and not one for
-    all of them, as a single picture is."""
-    if isinstance(value, str | bytes | bytearray | Mapping | Path | io.IOBase):
-        return False
-    if isinstance(value, np.ndarray | jax.Array):
-        least = {"images": 4, "image": 4, "audio": 2}.get(name, 1)
-        return value.ndim >= (1 if value.dtype.kind in "OUS" else least)
-    return isinstance(value, Column)
 
 
 def _turn(turn: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from workbench.errors import DataError, SettingError, WorkbenchError
+from workbench.tasks.columns import is_column
 from workbench.tasks.preprocessor import Preprocessor
 from workbench.tasks.task import Task
 from workbench.tuning.examples import Example, Examples, Reader, check_length
-from workbench.tuning.fields import AUDIO, IMAGES, NAMES, is_column
+from workbench.tuning.fields import AUDIO, IMAGES, NAMES
 from workbench.tuning.files import records_of_file
 from workbench.tuning.readers import reader_of
 
@@ -208,6 +209,9 @@ class _TableRow(Mapping[str, Any]):
         if name in _MEDIA:
             return table[self._number][name]
         return self._columns[name][self._number]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns.table.column_names  # without decoding what it holds
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns.table.column_names)

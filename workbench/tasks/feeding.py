@@ -1,0 +1,211 @@
+"""From what `fit`, `evaluate` and `predict` are given to batches that Keras reads.
+
+Nothing is preprocessed before its batch is needed, and nothing is kept after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import GeneratorType
+from typing import Any, Protocol, runtime_checkable
+
+import keras
+import numpy as np
+from keras.src.trainers.data_adapters import (
+    is_grain_dataset,
+    is_tf_dataset,
+    is_torch_dataloader,
+)
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+from workbench.errors import SettingError, WorkbenchError
+from workbench.tasks.columns import count, take
+
+Parts = tuple[Any, Any, Any]
+"""Inputs, labels and sample weights, of which the last or the last two may be None."""
+Prepare = Callable[[Any, Any, Any], Parts]
+"""Makes arrays of the parts of a batch."""
+
+
+@runtime_checkable
+class ArrayLike(Protocol):
+    """What NumPy makes an array of: the tensors of all libraries."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray: ...
+
+
+def is_arrays(x: Any) -> bool:
+    """Whether it is arrays already: tokens, alone or in a dict."""
+    if isinstance(x, Mapping):
+        return any(str(name).endswith("token_ids") for name in x)
+    return isinstance(x, np.ndarray) and x.dtype.kind in "iufb" and x.ndim > 0
+
+
+def parts_of(data: Any) -> Parts:
+    """What an element of a dataset, or `validation_data`, holds: a tuple has inputs, labels and
+    weights, anything else is inputs.
+
+    Raises:
+        SettingError: the tuple has more than three parts.
+    """
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise SettingError(
+            f"data: expected (inputs, labels, sample weights) at most, got a tuple of {len(data)}"
+        )
+    return (*data, None, None)[:3]
+
+
+def is_dataset(x: Any) -> bool:
+    """Whether it gives batches, and is not itself samples or arrays."""
+    if isinstance(x, keras.utils.PyDataset):
+        return True
+    return isinstance(x, Iterable) and not isinstance(x, str | Mapping | Sequence | ArrayLike)
+
+
+def keras_reads(x: Any) -> bool:
+    """Whether Keras knows what to do with a dataset as it is."""
+    if isinstance(x, keras.utils.PyDataset | GeneratorType):
+        return True
+    return is_tf_dataset(x) or is_torch_dataloader(x) or is_grain_dataset(x)
+
+
+class Samples(keras.utils.PyDataset):
+    """Samples in memory, in batches; the last may be smaller.
+
+    Args:
+        parts: the samples, as `columns` counts them, their labels and weights.
+        prepare: makes arrays of a batch.
+        batch_size: samples of a batch.
+        shuffle: whether each pass has an order of its own, which `keras.utils.set_random_seed`
+            makes repeatable.
+
+    A mistake in a sample is told with the numbers of its batch.
+
+    Raises:
+        SettingError: there are not as many labels or weights as samples.
+        PromptError: as `columns.count`.
+    """
+
+    def __init__(
+        self, parts: Parts, prepare: Prepare, batch_size: int = 32, shuffle: bool = False
+    ) -> None:
+        super().__init__()
+        self.size = count(parts[0])
+        for name, part in zip(("y", "sample_weight"), parts[1:], strict=True):
+            if part is not None and len(part) != self.size:
+                raise SettingError(f"{name}: expected {self.size}, one a sample, got {len(part)}")
+        if not self.size:
+            raise SettingError("x: expected at least one sample, got none")
+        self.parts = parts
+        self.prepare, self.batch_size, self.shuffle = prepare, batch_size, shuffle
+        self._order = np.arange(self.size)
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches a pass has."""
+        return math.ceil(self.size / self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        if index == 0 and self.shuffle:
+            self._order = np.random.permutation(self.size)
+        first = index * self.batch_size
+        rows = self._order[first : first + self.batch_size].tolist()
+        chosen = (None if part is None else take(part, rows) for part in self.parts)
+        try:
+            return packed(self.prepare(*chosen))
+        except WorkbenchError as error:
+            raise type(error)(f"{error} (in the batch of samples {rows})") from error
+
+    def split(self, share: float) -> tuple[Parts, Parts]:
+        """The first samples, and the last ones, which are that share of all.
+
+        Raises:
+            SettingError: one of the two would be empty.
+        """
+        first = math.floor(self.size * (1 - share)) if 0 < share < 1 else 0
+        if not 0 < first < self.size:
+            raise SettingError(
+                f"validation_split: expected a share between 0 and 1 that leaves samples on both "
+                f"sides, got {share!r} of {self.size}"
+            )
+        return self._part(range(first)), self._part(range(first, self.size))
+
+    def _part(self, rows: range) -> Parts:
+        x, y, weight = (None if part is None else take(part, rows) for part in self.parts)
+        return x, y, weight
+
+
+class PreparedDataset(keras.utils.PyDataset):
+    """A `keras.utils.PyDataset` of what `prepare` takes."""
+
+    def __init__(self, dataset: keras.utils.PyDataset, prepare: Prepare) -> None:
+        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
+        self.dataset, self.prepare = dataset, prepare
+
+    @property
+    def num_batches(self) -> int | None:
+        """As the dataset says."""
+        return self.dataset.num_batches
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return prepared(self.dataset[index], self.prepare)
+
+    def on_epoch_begin(self) -> None:
+        """Tells the dataset."""
+        self.dataset.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Tells the dataset."""
+        self.dataset.on_epoch_end()
+
+
+class Elements(DataAdapter):
+    """Batches of anything that can be iterated over again: a `tf.data.Dataset`, a torch
+    `DataLoader`, an object with `__iter__`."""
+
+    def __init__(self, batches: Iterable[Any], prepare: Prepare) -> None:
+        self.batches, self.prepare = batches, prepare
+
+    def get_jax_iterator(self) -> Iterator[tuple[Any, ...]]:
+        """The batches of one pass, as arrays."""
+        return (prepared(element, self.prepare) for element in self.batches)
+
+    get_numpy_iterator = get_jax_iterator
+
+    @property
+    def num_batches(self) -> int | None:
+        """How many there are, None where they do not say."""
+        try:
+            return len(self.batches)  # a tf.data.Dataset has a length that may be unknown
+        except TypeError:
+            return None
+
+    @property
+    def batch_size(self) -> None:
+        """Unknown before a batch is there."""
+        return None
+
+
+def prepared(element: Any, prepare: Prepare) -> tuple[Any, ...]:
+    """An element of a dataset as Keras reads it."""
+    return packed(prepare(*(_plain(part) for part in parts_of(element))))
+
+
+def packed(parts: Parts) -> tuple[Any, ...]:
+    """Without what is None at the end."""
+    x, y, weight = parts
+    if weight is not None:
+        return x, y, weight
+    return (x,) if y is None else (x, y)
+
+
+def _plain(value: Any) -> Any:
+    """Tensors of other libraries as arrays, whatever they are in."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return np.asarray(value) if isinstance(value, ArrayLike) else value
