@@ -176,9 +176,9 @@ class Attention(keras.layers.Layer):
             return part.transpose(0, 2, 1, 3).reshape(batch * groups, -1, dim)
 
         wide = {"preferred_element_type": jnp.float32}
-        scaled = (query * self.spec.scale).astype(query.dtype)
-        scores = jnp.matmul(first(scaled), first(keys.key).transpose(0, 2, 1), **wide)
-        weights = self._weights(scores.reshape(*shape, slots), visible, distance)
+        scores = jnp.matmul(first(query), first(keys.key).transpose(0, 2, 1), **wide)
+        scores = scores.reshape(*shape, slots) * self.spec.scale
+        weights = self._weights(scores, visible, distance)
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
         show(weights, total)
         weights = weights.astype(query.dtype).reshape(batch * groups, -1, slots)
