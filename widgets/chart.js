@@ -69,25 +69,12 @@ function createChart({ label, xName, pointed, zoomed }) {
   const picked = makeSvg("rect", { class: "wb-chart-picked", y: EDGE.top, height: CHART_HEIGHT - EDGE.top - EDGE.bottom });
   const tip = make("div", { class: "wb-chart-tip", "aria-hidden": "true" });
   const empty = make("div", { class: "wb-chart-empty" });
-  const node = make(
-    "div",
-    {
-      class: "wb-chart",
-      role: "slider",
-      tabindex: "0",
-      "aria-label": label,
-      title: "",
-    },
-    svg,
-    tip,
-    empty,
-  );
+  const node = make("div", { class: "wb-chart", role: "slider", tabindex: "0", "aria-label": label }, svg, tip, empty);
   clipPath.append(clipBox);
   lines.setAttribute("clip-path", `url(#${clip})`);
   svg.append(clipPath, axes, lines, over);
   over.append(picked, cross);
   picked.setAttribute("visibility", "hidden");
-  node.removeAttribute("title");
   tip.hidden = true;
 
   let curves = [];

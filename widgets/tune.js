@@ -69,15 +69,14 @@ function render({ model, el }) {
   ]);
   const error = createError();
   const heading = createHeading(model, menu);
-  const redraw = () => chart && refreshChart();
-  const data = createData(model, { ask: (number) => send("example", { number }), toggled: () => redraw() });
+  const data = createData(model, { ask: (number) => send("example", { number }) });
   const form = createForm(model, send);
   const strips = createStrips(STRIPS);
   const chart = createTuneChart(model, (step) => strips.point(step));
   const samples = createSamples();
   const best = createBest({ keep: () => send("keep_best") });
   const runs = createRunList(model, { restore: (run) => send("restore", { run }) });
-  const saving = createExport(model, { save: (format, path) => send("export", { format, path }), toggled: () => {} });
+  const saving = createExport(model, { save: (format, path) => send("export", { format, path }) });
   const main = button("Start", act, { class: "wb-button wb-primary" });
   const stopButton = button("Stop", stop);
   const trouble = make("div", { class: "wb-note wb-tune-trouble" });
@@ -171,7 +170,7 @@ function render({ model, el }) {
   const refreshEstimate = () => setText(estimate, estimateText(model.get("estimate")));
   const refreshSamples = () => samples.show(model.get("samples"));
   const speak = () => setText(spoken, tuneSpokenStatus(status(), now));
-  const answers = { points: extend, example: (message) => data.answer(message), synced: () => {} };
+  const answers = { points: extend, example: (message) => data.answer(message) };
   const onMessage = (message, buffers) => answers[message.type]?.(message, buffers);
 
   const actions = make("div", { class: "wb-actions wb-tune-actions" }, main, stopButton, estimate, interrupt);

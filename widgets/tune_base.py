@@ -186,6 +186,11 @@ class TuneBase(ModelPanel):
 
     # -- what the page asks for ---------------------------------------------------------
 
+    def _call(self, command: str, arguments: dict[str, Any]) -> None:
+        """Every command is answered, one that changes nothing too: the page watches for life."""
+        super()._call(command, arguments)
+        self.send({"type": "done"})
+
     def _on_set(self, values: object) -> None:
         """Settings a person typed: what can be taken is, the rest gets a sentence each."""
         given = setting.check_page_values(values)

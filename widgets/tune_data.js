@@ -87,7 +87,7 @@ function createExample() {
   };
 }
 
-function createData(model, { ask, toggled }) {
+function createData(model, { ask }) {
   const summary = make("span", { class: "wb-tune-facts" });
   const opener = button("Preview", () => toggle(panel.hidden), { "aria-expanded": "false" });
   const histogram = createHistogram();
@@ -134,7 +134,6 @@ function createData(model, { ask, toggled }) {
     opener.setAttribute("aria-expanded", String(open));
     setText(opener, open ? "Close preview" : "Preview");
     if (open) go(at);
-    toggled();
   };
   return {
     node: make(

@@ -73,7 +73,7 @@ function createRunList(model, { restore }) {
 }
 
 /** Where the adapter goes: a format, a name beside the notebook, and what became of it. */
-function createExport(model, { save, toggled }) {
+function createExport(model, { save }) {
   const [formatId, pathId] = [uniqueId("format"), uniqueId("path")];
   const format = make("select", { id: formatId, class: "wb-tune-input", onchange: () => suggest() });
   const path = make("input", { type: "text", id: pathId, class: "wb-tune-input", spellcheck: "false", autocomplete: "off" });
@@ -110,7 +110,6 @@ function createExport(model, { save, toggled }) {
     panel.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
     if (open) format.focus();
-    toggled();
   };
   panel.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === path && !write.disabled) save(format.value, path.value.trim());

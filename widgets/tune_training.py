@@ -347,4 +347,3 @@ class TuneTraining(TuneBase):
             self.send_state(("run", "samples", "past"))
         elif shown is not None and (rows < shown.count or marks < len(shown.validation)):
             self._tell_points(shown, rows, marks)
-        self.send({"type": "synced"})

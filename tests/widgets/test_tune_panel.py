@@ -352,6 +352,14 @@ def test_the_page_sets_what_it_may_and_hears_of_the_rest(lm, fake):
     assert panel.wait(10) and panel.status == "done"
 
 
+def test_a_command_that_changes_nothing_is_answered(lm):
+    panel = panel_of(lm)
+    for name, arguments in {"set": {"values": {"rank": 8}}, "pause": {}, "reset": {}}.items():
+        panel.comm.drain()
+        command(panel, name, **arguments)
+        assert panel.comm.drain()[-1][2]["content"] == {"type": "done"}
+
+
 @pytest.mark.parametrize(
     "path", ["/tmp/x", "../x", ".", "", "a/../../x", "taken", "\0", "x" * 999, 7, None]
 )
