@@ -78,9 +78,10 @@ class Adapters(Mapping[str, Adapter]):
         return name in self._kept
 
     def __repr__(self) -> str:
+        state = " (merged)" if self._merged else " (active)"
         lines = [
             f"{name}: rank {adapter.config.rank} on {', '.join(adapter.config.targets)}, "
-            f"{adapter.parameters:,} parameters" + (" (active)" if name == self._active else "")
+            f"{adapter.parameters:,} parameters" + (state if name == self._active else "")
             for name, adapter in self._kept.items()
         ]
         return "\n".join(lines) or "no adapters"
