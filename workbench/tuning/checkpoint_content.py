@@ -75,7 +75,7 @@ def encoded(checkpoint: Checkpoint) -> tuple[dict[str, Any], Arrays]:
         for column, values in columns(getattr(history, name), kind).items():
             arrays[f"{name}/{column}"] = _numbers(values)
     arrays |= _best_arrays(checkpoint.best)
-    return table, {name: np.ascontiguousarray(part) for name, part in arrays.items()}
+    return table, {name: np.asarray(part, order="C") for name, part in arrays.items()}
 
 
 def decoded(table: Mapping[str, Any], arrays: Arrays) -> Checkpoint:
@@ -96,12 +96,16 @@ def decoded(table: Mapping[str, Any], arrays: Arrays) -> Checkpoint:
     )
     if [told.step for told in history.steps] != list(range(1, step + 1)):
         _refuse("steps", f"the steps 1 to {step}", f"{len(history.steps)} steps")
+    state = _group(arrays, "state/")
+    for name, part in state.items():
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            _refuse(f"state: {shown(name)}", "finite numbers", "others")
     return Checkpoint(
         name=_value(table, "name", str),
         adapter=adapter,
         settings=TuneSettings.of(_value(table, "settings", dict)),
         step=step,
-        state=_group(arrays, "state/"),
+        state=state,
         history=history,
         best=_best(_value(table, "best", dict | None), _group(arrays, "best/"), adapter),
         facts={name: _facts(kind) for name, kind in _value(table, "facts", dict).items()},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench.jobs import JobState
 
-__all__ = ["Event", "JobState", "Problem", "Sample", "Saved", "Step", "Validation"]
+__all__ = ["Event", "JobState", "Moment", "Problem", "Sample", "Saved", "Step", "Validation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,14 @@ class Problem:
 
     step: int
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Nothing has happened, but the run may be left here. `compiling`: a program is about to be
+    compiled. Jobs keep these to themselves."""
+
+    compiling: bool = False
 
 
 Event = Step | Validation | Sample | Saved | Problem

@@ -18,12 +18,12 @@ from workbench.jobs import FINAL, Job, JobState, JobStatus
 from workbench.presets.memory import Estimate
 from workbench.tuning.checkpoint import Checkpoints
 from workbench.tuning.checkpoint_content import Checkpoint
-from workbench.tuning.events import Event
+from workbench.tuning.events import Event, Moment
 from workbench.tuning.feed import Feed, differences, read_feed
 from workbench.tuning.history import Best, History
 from workbench.tuning.memory import check_training, estimate_training
 from workbench.tuning.model_facts import model_facts
-from workbench.tuning.run import Moment, Run
+from workbench.tuning.run import Run
 from workbench.tuning.settings import TuneSettings
 
 AS_BEFORE = object()

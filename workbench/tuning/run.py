@@ -6,37 +6,28 @@ what it has. Whoever iterates it decides in which thread it works; it knows noth
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from workbench.backbones.adapter import Adapter, AdapterConfig
 from workbench.errors import CheckpointError, PresetError, SettingError, WorkbenchError
-from workbench.generation.events import Done, Status
 from workbench.tuning.batches import Batch
 from workbench.tuning.checkpoint import Checkpoints
 from workbench.tuning.checkpoint_content import Checkpoint
-from workbench.tuning.divergence import diverged, is_sound
-from workbench.tuning.events import Event, Problem, Sample, Saved, Step, Validation
+from workbench.tuning.divergence import LARGEST_NUMBER, diverged, is_sound, largest_number
+from workbench.tuning.events import Event, Moment, Problem, Sample, Saved, Step, Validation
 from workbench.tuning.feed import Facts, Feed
 from workbench.tuning.history import Best, History
 from workbench.tuning.memory import memory_in_use
 from workbench.tuning.pace import Pace
+from workbench.tuning.samples import completion, words_of
 from workbench.tuning.settings import TuneSettings
 
 SECONDS_BETWEEN_SAVES = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Nothing has happened; the run may be left here. `compiling`: a program is about to be."""
-
-    compiling: bool = False
 
 
 class Run:
@@ -77,7 +68,8 @@ class Run:
         self._trained: list[Any] = []
         self._state: Mapping[str, np.ndarray] | None = None
         self._config: AdapterConfig | None = None
-        self._good: Adapter | None = None
+        self._now: Adapter | None = None
+        self._good: Adapter | None = None  # the one before, whose loss was sound
         self._pace = Pace()
         self._shapes: set[Any] = set()
         self._saved = -1
@@ -129,6 +121,7 @@ class Run:
     def end(self) -> None:
         """Let go of the optimizer."""
         self._trainer, self._trained, self._state = None, [], None
+        self._now = self._good = None
 
     def save(self) -> Event:
         """Write a checkpoint: `Saved`, or the `Problem` there was."""
@@ -200,6 +193,7 @@ class Run:
             except SettingError as error:
                 raise CheckpointError(f"the checkpoint does not fit this model: {error}") from None
             self._state = None
+        self._now = self._trainer.adapter
 
     def _notes(self) -> Iterator[Event]:
         while self._problems:
@@ -212,14 +206,15 @@ class Run:
         compiles = self._is_first("step", batches)
         if compiles:
             yield Moment(compiling=True)
-        before, began = self._trainer.adapter, time.monotonic()
+        before, began = self._now, time.monotonic()
         try:
             measured = self._trainer.step(batches)
+            self._now = self._trainer.adapter
         except BaseException:
             self._put(before)
             raise
         seconds = time.monotonic() - began
-        self._check(measured.loss, measured.gradient_norm, batches, before)
+        self._check(measured, batches, before)
         self._good, self.step = before, self.step + 1
         if not compiles:
             self._pace.step_took(seconds, measured.tokens)
@@ -244,19 +239,28 @@ class Run:
             remaining_seconds=self.remaining_seconds,
         )
 
-    def _check(self, loss: float, norm: float, batches: list[Batch], before: Adapter) -> None:
-        if is_sound(loss, norm, self._first(loss)):
+    def _check(self, measured: Any, batches: list[Batch], before: Adapter) -> None:
+        """Stop a run that went wrong, with the last good adapter in place."""
+        loss, norm = measured.loss, measured.gradient_norm
+        largest = largest_number(self._now)
+        sound = is_sound(loss, norm, self._first(loss))
+        if sound and largest <= LARGEST_NUMBER:
             return
-        # Is this batch at fault, or were the weights spoilt before? The batch before tells.
         self._put(before)
-        sound, kept = self._is_fit(), self.step
-        if not sound and self._good is not None:
+        cause, kept, found = "step", self.step, f"expected numbers up to {LARGEST_NUMBER:g} in the "
+        found += f"adapter, got one of {largest:.4g}"
+        if not sound:
+            found = "expected a finite loss near or below the first one, got loss "
+            found += f"{loss:.4g} and gradient norm {norm:.4g}"
+            # Is this batch at fault, or were the weights spoilt before? The batch before tells.
+            cause = "batch" if self._is_fit() else "earlier"
+        if cause == "earlier" and self._good is not None:
             self._put(self._good)
             kept -= 1
         self._drop_checkpoints(kept)
         examples = tuple(index for batch in batches for index in batch.indices)
-        step = self.step + 1
-        raise diverged(self._feed, self.settings, step, loss, norm, examples, sound, kept)
+        step, feed = self.step + 1, self._feed
+        raise diverged(feed, self.settings, step, loss, examples, found, cause, kept)
 
     def _is_fit(self) -> bool:
         """Whether the weights in place work on the batches of the step before."""
@@ -317,7 +321,7 @@ class Run:
     def _validation(self, loss: float) -> Validation:
         better = self.best is None or loss < self.best.loss
         if better:
-            self.best = Best(self.step, loss, self._trainer.adapter)
+            self.best = Best(self.step, loss, self._now)
         return Validation(self.step, loss, better)
 
     def _check_held_out(self, loss: float, batch: Batch) -> None:
@@ -328,7 +332,9 @@ class Run:
             self._put(self._good)
             kept -= 1
         self._drop_checkpoints(kept)
-        raise diverged(None, self.settings, self.step, loss, None, batch.indices, False, kept)
+        found = f"expected a finite held-out loss, got {loss:.4g}"
+        examples, step = batch.indices, self.step
+        raise diverged(None, self.settings, step, loss, examples, found, "earlier", kept)
 
     def _show_samples(self) -> Iterator[Event | Moment]:
         if not self._is_due(self._occasions()["samples"], self.step):
@@ -345,21 +351,12 @@ class Run:
 
     def _sample(self, prompt: str | Mapping[str, Any]) -> Iterator[Event | Moment]:
         """What the model makes of a prompt, which fails without harm."""
-        made = ""
+        made, settings = "", self.settings
         try:
-            with contextlib.closing(self._stream(prompt)) as events:
-                for event in events:
-                    if isinstance(event, Done):
-                        made = event.text
-                    else:
-                        yield Moment(isinstance(event, Status) and event.stage == "compiling")
+            made = yield from completion(self._lm, prompt, settings.sample_tokens, settings.seed)
         except WorkbenchError as error:
             yield self._told(Problem(self.step, f"no sample could be made: {error}"))
-        yield self._told(Sample(self.step, _said(prompt), made))
-
-    def _stream(self, prompt: str | Mapping[str, Any]) -> Any:
-        tokens, seed = self.settings.sample_tokens, self.settings.seed
-        return self._lm.stream(prompt, sampler="greedy", max_new_tokens=tokens, seed=seed)
+        yield self._told(Sample(self.step, words_of(prompt), made))
 
     def _is_time_to_save(self) -> bool:
         if self.is_saved:
@@ -389,11 +386,3 @@ def new_trainer(lm: Any, settings: TuneSettings) -> Any:
     from workbench.tuning.trainer import Trainer
 
     return Trainer(lm, settings)
-
-
-def _said(prompt: str | Mapping[str, Any]) -> str:
-    """The words of a prompt."""
-    if isinstance(prompt, str):
-        return prompt
-    words = (prompt.get(key) for key in ("prompts", "text"))
-    return next((word for word in words if isinstance(word, str)), "")

@@ -1,0 +1,30 @@
+"""What tests of training jobs share."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+
+@pytest.fixture
+def linear(monkeypatch):
+    """Training jobs train `LinearLM`s."""
+    from linear import LinearTrainer
+
+    from workbench.tuning import run
+
+    monkeypatch.setattr(run, "new_trainer", LinearTrainer)
+
+
+@pytest.fixture
+def until():
+    """Wait for a condition, and fail if it does not come."""
+
+    def wait(condition, seconds=10.0):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.002)
+
+    return wait
