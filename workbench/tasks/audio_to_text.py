@@ -57,12 +57,6 @@ class AudioToText(Seq2SeqLM):
     preprocessor_cls: type[AudioToTextPreprocessor] = AudioToTextPreprocessor
     default_sampler = "greedy"
 
-    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
-        """Arrays for training from recordings and texts; arrays pass through unchanged."""
-        if self.preprocessor is None or (isinstance(x, Mapping) and AUDIO not in x):
-            return x, y, sample_weight
-        return self.preprocessor(x, y, sample_weight)
-
     def generate(self, inputs: Any, *args: Any, **settings: Any) -> Any:
         """The text of recordings: `CausalLM.generate`, which says what the arguments are.
 

@@ -68,8 +68,8 @@ def count(x: Any) -> int:
 
 
 _ALONE = (
-    "inputs: expected several samples, the first axis counting them, got {got}. One sample goes "
-    "into a list of one, a dataset into batches first; a file is a pathlib.Path."
+    "inputs: expected several samples, such as a list of texts, got {got}. One sample goes into a "
+    "list of one, a dataset into batches first; a file is a pathlib.Path."
 )
 
 

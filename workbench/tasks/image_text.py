@@ -88,12 +88,6 @@ class ImageTextLM(CausalLM):
         prompt = reader.prompts_of(inputs)[0][0]
         return len(self._placed(reader.reading(prompt)).ids)
 
-    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
-        """Arrays for training from a dict of pictures and texts; arrays pass through unchanged."""
-        if self.preprocessor is None or (isinstance(x, Mapping) and "token_ids" in x):
-            return x, y, sample_weight
-        return self.preprocessor(x, y, sample_weight)
-
     @staticmethod
     def hidden_states(backbone: ImageTextDecoder, outputs: Any) -> Any:
         """The places of the text alone."""

@@ -181,12 +181,6 @@ class TextReader(CausalLM):
         """How many tokens the decoder reads of one picture's text: the start alone."""
         return len(self._reader().prompt_ids())
 
-    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
-        """Arrays for training from a dict of pictures and texts; arrays pass through unchanged."""
-        if self.preprocessor is None or (isinstance(x, Mapping) and "token_ids" in x):
-            return x, y, sample_weight
-        return self.preprocessor(x, y, sample_weight)
-
     def compute_loss(
         self,
         x: Any = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,6 @@ class Seq2SeqLM(CausalLM):
     """
 
     preprocessor_cls: type[Seq2SeqLMPreprocessor] = Seq2SeqLMPreprocessor
-
-    def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
-        """Arrays for training from a dict of texts; arrays pass through unchanged."""
-        if self.preprocessor is None or (isinstance(x, Mapping) and TEXTS[0] not in x):
-            return x, y, sample_weight
-        return self.preprocessor(x, y, sample_weight)
 
     def prompt_tokens(self, inputs: Any) -> int:
         """How many tokens the encoder reads of one prompt."""
