@@ -33,7 +33,8 @@ class TunePanel(TuneTraining):
         lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
         data: What it learns from: whatever `workbench.tuning.reading.read_examples` reads. What
             cannot be read is said on the panel.
-        validation: The share of the examples kept to measure on, examples of their own, or None.
+        validation: The share of the examples kept to measure on, or how many; examples of their
+            own; or None.
         name: What the adapter is called in `lm.adapters`; later runs get a number.
         folder: Where checkpoints go, a folder for each run; None for none.
         **settings: Those of `workbench.tuning.settings.TuneSettings`. Unlike there, alpha is 16

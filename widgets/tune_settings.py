@@ -14,7 +14,7 @@ from workbench.tuning.settings import EVERY, SCHEDULES, TuneSettings
 from .settings import Settings, check_text, quoted
 
 MOST_RANK = 4096
-MOST_SHARE = 0.9  # of the examples that may be kept for validation
+MOST_SHARE = 0.9  # of the examples that may be held out
 MAX_PROMPTS = 8
 MAX_INLINE = 4000  # characters of data that the code repeats
 USUAL_TARGETS = ("query", "value")
@@ -74,7 +74,12 @@ FIELDS = (
     _number("weight_decay", "Weight decay", "Of AdamW"),
     _number("clip_norm", "Clip gradients", "Gradients are scaled down to this norm", empty="off"),
     _whole("seed", "Seed", "The same seed, data and settings train the same adapter"),
-    _number("validation", "Validation share", "Of the examples, kept to measure on", empty="none"),
+    _number(
+        "validation",
+        "Validation",
+        "A share of the examples, or how many, kept to measure on",
+        empty="none",
+    ),
     _whole("validation_every", "Validate every", "Steps; 0 for never", empty="auto"),
     _whole("sample_every", "Sample every", "Steps; 0 for never", empty="auto"),
     _whole("sample_tokens", "Sample tokens", "New tokens of a sample, at most"),
@@ -139,16 +144,18 @@ def check_all(values: Mapping[str, Any]) -> Settings:
     return result
 
 
-def check_share(value: object) -> float | None:
-    """A share of the examples, None for none."""
+def check_share(value: object) -> float | int | None:
+    """A share of the examples, or how many of them; None for none."""
     if value is None or (type(value) in (int, float) and value == 0):
         return None
-    if type(value) not in (int, float) or not 0 < value <= MOST_SHARE:
-        raise SettingError(
-            f"training: validation: expected a share from 0 to {MOST_SHARE} or None, "
-            f"got {str(value)[:80]!r}"
-        )
-    return float(value)
+    if type(value) is int and value > 0:
+        return value
+    if type(value) is float and 0 < value <= MOST_SHARE:
+        return value
+    raise SettingError(
+        f"training: validation: expected a share up to {MOST_SHARE}, a number of examples, or "
+        f"None, got {str(value)[:80]!r}"
+    )
 
 
 def merge(values: Settings, changes: Mapping[str, Any]) -> Settings:

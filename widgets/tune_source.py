@@ -62,7 +62,9 @@ class TuneSource:
         if self.held_out is not None:
             return len(self.held_out)
         share = settings["validation"]
-        return max(1, round(share * len(self.examples))) if share else 0
+        if isinstance(share, float):
+            return max(1, round(share * len(self.examples)))
+        return share or 0
 
     def planned(self, settings: Settings, asked: TuneSettings) -> TuneSettings:
         """The settings of a run with its number of steps written out."""

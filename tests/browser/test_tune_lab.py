@@ -35,11 +35,12 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def view(browser, lab):
-    """The notebook as it is open now; a test may close its tab and open another."""
+    """The notebook as it is open now, a run begun; a test may close its tab and open another."""
     view = opened(browser, lab)
     view.run_all()
     status_is(view, "idle")
     view.ready()
+    press(view, "Start")
     kept = [view]
     yield kept
     kept[0].page.close()
@@ -80,7 +81,6 @@ def texts(view):
 
 def test_the_curve_moves_and_pause_and_resume_are_obeyed(view):
     [now] = view
-    press(now, "Start")
     past(now, 3)
     early = curve(now)
     press(now, "Pause")

@@ -174,6 +174,8 @@ def test_settings_are_checked_together_and_change_what_is_estimated(lm):
     longer = panel.estimate["memory_bytes"]
     panel.settings = {"batch_size": 64, "accumulate": 2}
     assert panel.estimate["memory_bytes"] > longer
+    panel.settings = {"validation": 5}
+    assert panel.data["validation"] == 5
     before = panel.settings
     for wrong in (
         {"rank": 0},
