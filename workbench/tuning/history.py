@@ -19,7 +19,7 @@ class Best:
     adapter: Adapter
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The steps, validations, samples and problems of a run, oldest first. The lists only grow,
     so that another thread may copy them at any time."""
@@ -28,6 +28,10 @@ class History:
     validations: list[Validation] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        counts = (f"{len(getattr(self, each.name))} {each.name}" for each in fields(self))
+        return f"History({', '.join(counts)})"
 
     def add(self, event: Event) -> None:
         """Keep an event, if it is of a kind that is kept."""
