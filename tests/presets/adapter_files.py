@@ -49,6 +49,13 @@ def bare(folder, **arguments):
     return _bare(GOLDENS / folder, json.dumps(arguments))
 
 
+def bare_integers(folder, mode):
+    """The same, its matrices as integers."""
+    backbone = _bare.__wrapped__(GOLDENS / folder, "{}")
+    backbone.quantize(mode)
+    return backbone
+
+
 def random_adapter(backbone, targets, rank=3, scale=2.0, seed=0, only=""):
     """Random updates of the projections with these names, and `only` in their paths."""
     chance = np.random.default_rng(seed)

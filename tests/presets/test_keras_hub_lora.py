@@ -17,6 +17,7 @@ from adapter_files import (
     EVERY,
     LORA,
     bare,
+    bare_integers,
     mutants,
     random_adapter,
     refused,
@@ -141,6 +142,15 @@ def test_every_family_keeps_its_updates(name, tmp_path):
     write_lora(again, path, backbone)
     assert contents(path)["lora/vars/rank"] == rank
     same_deltas(again, read_lora(path, backbone))
+
+
+def test_integers_have_the_same_adapters(tmp_path):
+    backbone, integers = bare("keras_hub/llama"), bare_integers("keras_hub/llama", "int8")
+    assert hub_layers(integers) == hub_layers(backbone)
+    adapter = random_adapter(integers, EVERY)
+    same_updates(adapter, random_adapter(backbone, EVERY))
+    write_lora(adapter, tmp_path / "x.lora.h5", integers)
+    same_deltas(adapter, read_lora(tmp_path / "x.lora.h5", backbone))
 
 
 def test_names_of_layers_to_enable_are_told(tmp_path):

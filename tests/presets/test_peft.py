@@ -460,6 +460,22 @@ def test_what_transformers_has_no_module_for_is_refused(tmp_path):
         write_peft(adapter, tmp_path / "x", bare("keras_hub/parseq"))
 
 
+def test_routers_are_read_and_not_written(tmp_path):
+    """They were linear layers before version 5 of Transformers."""
+    backbone = bare("hf/qwen2_moe")
+    adapter = random_adapter(backbone, ("router",), rank=2, scale=2.0)
+    with pytest.raises(AdapterError, match="mlp/router: expected a projection"):
+        write_peft(adapter, tmp_path / "x", backbone)
+    shutil.copytree(PEFT / "qwen2_moe", tmp_path / "x")
+    first = adapter.updates["decoder_block_0/mlp/router"]
+    name = PREFIX + "model.layers.0.mlp.gate.lora_"
+    rewrite(
+        tmp_path / "x", lambda t: t.update({name + "A.weight": first.a, name + "B.weight": first.b})
+    )
+    again = read_peft(tmp_path / "x", backbone).updates["decoder_block_0/mlp/router"]
+    np.testing.assert_array_equal(again.delta, first.delta)
+
+
 def test_an_adapter_of_other_shapes_is_not_written(tmp_path):
     adapter = random_adapter(bare("hf/llama"), ATTENTION)
     with pytest.raises(AdapterError, match="expected A and B of shapes"):

@@ -50,11 +50,11 @@ def from_heads(a: np.ndarray, b: np.ndarray) -> LowRank:
     """
     heads, rank, inputs = a.shape
     left, right = np.linalg.qr(b.astype(np.float64).T)
-    mixed = np.einsum("sr,hri->hsi", right, a.astype(np.float64)).reshape(-1, inputs)
+    mixed = (right @ a.astype(np.float64)).reshape(-1, inputs)
     base = _row_space(mixed)
     if base is None or base.shape[1] in (0, heads * rank):
         return LowRank(a.reshape(-1, inputs), _beside(b.T, heads))
-    b_joint = np.einsum("ks,hsn->hkn", left, base.reshape(heads, -1, base.shape[1]))
+    b_joint = left @ base.reshape(heads, -1, base.shape[1])
     return LowRank(*_single(base.T @ mixed, b_joint.reshape(-1, base.shape[1])))
 
 
@@ -67,12 +67,12 @@ def to_heads(update: LowRank, heads: int) -> tuple[np.ndarray, np.ndarray]:
     a, b = (part.astype(np.float64) for part in (update.a, update.b))
     inner, right = np.linalg.qr(a.T)
     width = len(b) // heads
-    split = b.reshape(heads, width, -1)
-    mixed = np.einsum("mr,hkr->mhk", right, split).reshape(-1, width)
+    split = b.reshape(heads * width, -1)
+    mixed = (right @ split.T).reshape(-1, width)
     u, s, v = np.linalg.svd(mixed, full_matrices=False)
     rank = max(1, _rank(s))
     sums = (u[:, :rank] * s[:rank]).reshape(-1, heads, rank)
-    return _single(np.einsum("im,mhr->hri", inner, sums), v[:rank])
+    return _single(sums.transpose(1, 2, 0) @ inner.T, v[:rank])
 
 
 def _shared(update: LowRank, heads: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -83,14 +83,15 @@ def write_peft(adapter: Adapter, folder: str | Path, backbone: Backbone) -> None
         PresetError: the folder cannot be written; what was there before is unchanged.
     """
     files = _files(backbone)
-    table = _modules(backbone, files)
+    every = _modules(backbone, files)
+    table = {name: module for name, module in every.items() if not _is_router(module)}
     check_updates(adapter, table, "Transformers")
     joined = {
         name: module.join(adapter.updates)
         for name, module in table.items()
         if module.holds(adapter)
     }
-    targets = _targets(joined, {*table, *_experts(backbone, files)})
+    targets = _targets(joined, {*every, *_experts(backbone, files)})
     config = _config(adapter, joined, targets, files) | _orientation(joined, table)
     size = sum(update.a.nbytes + update.b.nbytes for update in joined.values())
     with replacing(Path(folder).expanduser(), size + _ROOM, _is_adapter) as new:
@@ -204,6 +205,11 @@ def _written_name(rule: Rule) -> str | None:
         return None
     below = [name for name in rule.names if name.startswith("model.")]
     return _module_name(min(below, key=len) if below else rule.names[0])
+
+
+def _is_router(module: Module) -> bool:
+    """Whether a module chooses experts: from version 5 on it is none that PEFT adapts."""
+    return module.places[0].path.endswith("/router")
 
 
 def _module_name(tensor: str) -> str:
