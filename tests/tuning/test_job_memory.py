@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from workbench.backbones.config import Attention, DecoderConfig, Gated, LayerSpec, RMSNorm, Rope
-from workbench.errors import MemoryTooSmallError
+from workbench.errors import MemoryTooSmallError, SettingError
 from workbench.presets.memory import DTYPES
 from workbench.tuning import memory
 from workbench.tuning.settings import TuneSettings
@@ -112,6 +112,13 @@ def test_a_refusal_names_what_fits():
     assert "batches of 16 x 512 tokens" in said
     with pytest.raises(MemoryTooSmallError, match="No smaller batch"):
         memory.check_training(lm, settings, 512, free=1000)
+
+
+def test_models_of_another_kind_are_refused():
+    lm = model_of(USUAL)
+    lm.backbone.config = SimpleNamespace()
+    with pytest.raises(SettingError, match="fit"):
+        memory.estimate_training(lm, TuneSettings(steps=3), 16)
 
 
 def test_what_is_in_use_is_the_process():

@@ -315,18 +315,18 @@ class TrainingJob(Job):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.getsignal(signal.SIGINT)
 
         def interrupted(number: int, frame: Any) -> None:
             if self._cancelled.is_set():
                 raise KeyboardInterrupt
             self._cancelled.set()
 
-        signal.signal(signal.SIGINT, interrupted)
+        before = signal.signal(signal.SIGINT, interrupted)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            # None stands for a handler that Python does not know.
+            signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
     def _work(self) -> None:
         with self._at_work:  # a job that is resumed at once follows on the one that pauses

@@ -14,8 +14,10 @@ from typing import Any
 import jax
 
 from workbench.backbones.backbone import Backbone
+from workbench.backbones.config import DecoderConfig
+from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.image_text import ImageTextDecoder
-from workbench.errors import MemoryTooSmallError
+from workbench.errors import MemoryTooSmallError, SettingError
 from workbench.presets.free_memory import free_memory, limit, resident
 from workbench.presets.memory import PROCESS, Estimate, gigabytes, seeing
 from workbench.presets.sizes import Sizes
@@ -48,6 +50,9 @@ def estimate_training(lm: Any, settings: TuneSettings, longest: int) -> Estimate
         lm: the model, loaded.
         settings: of the run.
         longest: positions of the longest row.
+
+    Raises:
+        SettingError: no adapter of this model can be trained.
     """
     backbone = lm.backbone
     trained = settings.rank * sum(map(sum, lm.adapters.shapes_of(settings.targets).values()))
@@ -156,5 +161,7 @@ def _kept_by_remat(layers: int) -> float:
 
 
 def _sizes(backbone: Backbone) -> Sizes:
+    if not isinstance(backbone.config, DecoderConfig | EncoderDecoderConfig):
+        raise SettingError(f"training: a {type(backbone).__name__} is trained with fit() alone")
     images = backbone.images if isinstance(backbone, ImageTextDecoder) else None
     return Sizes.of_config(backbone.config, images)
