@@ -8,7 +8,7 @@ python tests/browser/take_screenshots.py widgets/screenshots \
 python tests/browser/take_screenshots.py widgets/screenshots "detect red circle" 0 --look
 python tests/browser/take_screenshots.py widgets/screenshots "three one four one five" 7 \
     --listen digits_tiny
-python tests/browser/take_screenshots.py widgets/screenshots "The little girl" 0 --tune
+python tests/browser/take_screenshots.py widgets/screenshots "The captain" 0 --tune
 """
 
 import argparse
@@ -60,7 +60,7 @@ what = ["found a map of gold", "sang to the whales", "lost the anchor", "saw a s
 end = ["Ahoy! said the crew, and they sailed on.", "Arr! cried the crew. What a day at sea!"]
 tales = [f"{{a}} {{b}} one windy day. {{c}}" for a, b, c in itertools.product(who, what, end)]
 lm = wb.models.CausalLM.from_preset("stories_tiny_en")
-prompts = ["{prompt}", "Once upon a time"]
+prompts = ["{prompt}", "The cook"]
 panel = wb.tune(lm, tales, sample_prompts=prompts, sample_tokens=30, seed={seed})
 panel"""
 FOLLOW_UPS = ("And what is it known for?", "Which river runs through it?")
