@@ -99,6 +99,7 @@ def test_merging_is_undone_bit_by_bit():
     kernels = {v.path: np.array(v.value) for v in backbone.variables}
     backbone.adapters.merge()
     assert backbone.adapters.merged and len(backbone.variables) < count
+    assert repr(backbone.adapters).endswith("(merged)")
     np.testing.assert_allclose(run(backbone), beside, atol=1e-5)
     for refused in (
         backbone.adapters.merge,

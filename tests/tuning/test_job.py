@@ -118,7 +118,9 @@ def test_micro_batches_make_one_step():
 
 
 def test_columns_are_plain_lists():
-    columns = finished(steps=5, sample_prompts="Once").history.columns()
+    history = finished(steps=5, sample_prompts="Once").history
+    assert repr(history) == "History(5 steps, 6 validations, 6 samples, 0 problems)"
+    columns = history.columns()
     assert columns["steps"]["step"] == [1, 2, 3, 4, 5]
     assert columns["validations"]["best"][0] is True
     assert columns["samples"]["prompt"] == ["Once"] * 6
