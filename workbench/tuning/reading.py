@@ -54,6 +54,8 @@ def read_examples(
     What is learnt of a record depends on what it holds: of a text everything after its first
     token; of a prompt with a response the response; of a conversation the assistant's replies, as
     the tokenizer's chat template writes them. Each time the token that ends it is learnt too.
+    Prompt and response are joined as they are: a response that begins with a new word begins with
+    its space, and a prompt ends without one.
 
     Args:
         source: one of
