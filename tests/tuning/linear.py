@@ -53,7 +53,8 @@ class LinearBackbone(FakeBackbone):
 
     def __init__(self):
         self.trainable_variables = [SimpleNamespace(path="lora_a", value=np.zeros(SIZE))]
-        self.variables = [SimpleNamespace(path="kernel", value=np.arange(SIZE, dtype=np.float32))]
+        self.weights = [SimpleNamespace(path="kernel", value=np.arange(SIZE, dtype=np.float32))]
+        self.variables = self.weights
 
 
 class LinearLM(FakeLM):

@@ -14,10 +14,10 @@ ADAPTED = ("lora_a", "lora_b", "lora_scale")
 
 def model_facts(lm: Any) -> Facts:
     """The class of a model's backbone, its dtype and size, and a digest (SHA-256) of the first
-    row of each of its weights; adapters do not count."""
+    row of each of its weights; adapters and random states do not count."""
     backbone = lm.backbone
     digest, numbers = hashlib.sha256(), 0
-    for variable in sorted(backbone.variables, key=lambda each: each.path):
+    for variable in sorted(backbone.weights, key=lambda each: each.path):
         if variable.path.rsplit("/", 1)[-1] in ADAPTED:
             continue
         value = variable.value
