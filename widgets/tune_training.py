@@ -341,6 +341,7 @@ class TuneTraining(TuneBase):
             return
         shown = self._run
         if shown is not None and self._samples_behind:
+            self._samples_behind = False
             self.samples = shown.shown_samples()
         if shown is not None and (run != shown.number or rows > shown.count):
             self.run = shown.snapshot()

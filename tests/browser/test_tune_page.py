@@ -183,8 +183,9 @@ def test_a_run_is_started_watched_paused_resumed_and_stopped(stage):
     drawn(on)
     early = curve(on, "-train")
     assert early.count("L") > 10 and curve(on, "-smooth") and curve(on, "-valid")
-    texts = on.page.locator(".wb-tune-text").all_text_contents()
-    assert before == 0 and "quiet day" in texts[0] and "windy day" in texts[1]
+    texts = on.page.locator(".wb-tune-text")
+    on.until(lambda: "windy day" in texts.nth(1).text_content())
+    assert before == 0 and "quiet day" in texts.nth(0).text_content()
     assert on.page.locator(".wb-strip-value").first.text_content() not in ("", "–")
     press(on, "Pause")
     on.until(lambda: status(on).startswith("paused · step 30/60"))
