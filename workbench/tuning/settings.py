@@ -102,7 +102,10 @@ class TuneSettings:
         names = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - set(names))
         if unknown:
-            _refuse(", ".join(unknown), f"settings among {', '.join(names)}", "unknown names")
+            raise SettingError(
+                f"training: there is no setting {', '.join(unknown)}: expected some of "
+                f"{', '.join(names)}"
+            )
         return cls(**values)
 
     def planned(self, batches_per_epoch: int) -> Self:
