@@ -402,7 +402,7 @@ for name, names in json.loads(sys.argv[3]).items():
     task.backbone.save_lora_weights(str(work / f"{name}_theirs.lora.h5"))
     np.save(work / f"{name}_theirs.npy", np.asarray(task(inputs)))
 """
-PEERS = ["gemma2", "gpt2", "llama", "moonshine", "pali_gemma", "phi3", "qwen_moe", "t5gemma"]
+PEERS = ["gemma2", "gpt2", "llama", "pali_gemma", "phi3", "qwen_moe", "t5gemma"]
 
 
 def outputs(lm, name):
