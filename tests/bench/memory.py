@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -95,12 +96,13 @@ def write_folder(folder: Path, sizes: dict[str, int]) -> None:
     save_file(tensors, folder / "model.safetensors")
 
 
-def measure(name: str) -> dict[str, float]:
+def measure(
+    sizes: dict[str, int], dtype: str, work: dict[str, Any], runner: Path = RUNNER
+) -> dict[str, float]:
     """Bytes at the peak and as estimated, with the estimate's parts."""
-    sizes, dtype, work = CASES[name]
     with tempfile.TemporaryDirectory() as folder:
         write_folder(Path(folder), sizes)
-        command = [sys.executable, str(RUNNER), folder, dtype, json.dumps(work)]
+        command = [sys.executable, str(runner), folder, dtype, json.dumps(work)]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -114,7 +116,7 @@ def main(names: list[str]) -> None:
         f"{'case':20} {'peak':>6} {'guess':>6} {'off':>6}  " + " ".join(f"{p:>11}" for p in parts)
     )
     for name in names or CASES:
-        found = measure(name)
+        found = measure(*CASES[name])
         off = found["total"] / found["peak"] - 1
         figures = " ".join(f"{found[part] / 1e6:11.0f}" for part in parts)
         totals = f"{found['peak'] / 1e6:6.0f} {found['total'] / 1e6:6.0f} {off:+6.1%}"

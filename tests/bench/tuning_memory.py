@@ -8,13 +8,10 @@ process's largest resident size, on CPU.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from memory import MEDIUM, SMALL, WIDE, write_folder
+from memory import MEDIUM, SMALL, WIDE, measure
 
 RUNNER = Path(__file__).parent / "runners" / "tuning_memory_runner.py"
 PARTS = ("weights", "activations", "optimizer", "process")
@@ -37,23 +34,11 @@ CASES = {
 }
 
 
-def measure(name: str) -> dict[str, float]:
-    """Bytes at the peak and as estimated, with the estimate's parts."""
-    sizes, dtype, work = CASES[name]
-    with tempfile.TemporaryDirectory() as folder:
-        write_folder(Path(folder), sizes)
-        command = [sys.executable, str(RUNNER), folder, dtype, json.dumps(work)]
-        done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main(names: list[str]) -> None:
     """Print a line for each case, in megabytes."""
     print(f"{'case':12} {'peak':>6} {'guess':>6} {'off':>6}  {' '.join(f'{p:>11}' for p in PARTS)}")
     for name in names or CASES:
-        found = measure(name)
+        found = measure(*CASES[name], runner=RUNNER)
         off = found["total"] / found["peak"] - 1
         figures = " ".join(f"{found[part] / 1e6:11.0f}" for part in PARTS)
         totals = f"{found['peak'] / 1e6:6.0f} {found['total'] / 1e6:6.0f} {off:+6.1%}"

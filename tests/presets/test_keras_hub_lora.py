@@ -18,12 +18,12 @@ from adapter_files import (
     LORA,
     bare,
     bare_integers,
-    mutants,
     random_adapter,
     refused,
     same_deltas,
     same_updates,
 )
+from damage import mutants
 from tiny import GOLDENS
 
 import workbench as wb

@@ -17,11 +17,11 @@ from adapter_files import (
     EVERY,
     LORA,
     bare,
-    mutants,
     random_adapter,
     refused,
     same_updates,
 )
+from damage import mutants
 from safetensors.numpy import load_file, save_file
 from tiny import GOLDENS
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 
 import numpy as np
 import pytest
+from damage import mutants
 from preset_files import drain, llama_tensors, safetensors_bytes, shapes_of
 
 from workbench.backbones.families.gpt2 import KERAS_HUB_RULES, GPT2CausalLMPreprocessor
@@ -20,34 +20,10 @@ from workbench.presets.loading import WeightLoader
 MUTANTS = 300
 
 
-def mutants(data, seed):
-    """Damaged copies: bits flipped, pieces cut, doubled, zeroed or made up, often early on."""
-    chance = random.Random(seed)
-    for _ in range(MUTANTS):
-        damaged = bytearray(data)
-        for _ in range(chance.choice([1, 1, 2, 8])):
-            reach = chance.choice([64, 2048, len(data)])
-            place = chance.randrange(min(reach, len(damaged)) or 1)
-            length = chance.choice([1, 4, 8, 64])
-            piece = damaged[place : place + length]
-            kind = chance.randrange(5)
-            if kind == 0 and place < len(damaged):
-                damaged[place] ^= 1 << chance.randrange(8)
-            elif kind == 1:
-                del damaged[place : place + length]
-            elif kind == 2:
-                damaged[place:place] = piece
-            elif kind == 3:
-                damaged[place : place + length] = bytes(len(piece))
-            else:
-                damaged[place : place + length] = chance.randbytes(len(piece))
-        yield bytes(damaged)
-
-
 def outcomes(data, path, read, seed=0):
     """How many mutants loaded; everything else must have been refused by name."""
     loaded = 0
-    for damaged in mutants(data, seed):
+    for damaged in mutants(data, MUTANTS, seed):
         path.write_bytes(damaged)
         try:
             read()

@@ -135,6 +135,16 @@ def test_an_adapter_that_is_there_is_trained_further():
     assert list(lm.adapters) == ["pirate"]
 
 
+def test_an_adapter_that_is_there_keeps_its_rank():
+    lm = LinearLM()
+    finished(lm, name="pirate", steps=2, rank=4, alpha=2)
+    job = job_of(lm, name="pirate", rank=4)
+    assert (job.settings.rank, job.settings.alpha) == (4, 2)
+    for setting, value in (("rank", 8), ("alpha", 4), ("dropout", 0.5)):
+        with pytest.raises(SettingError, match=f"{setting}: adapter 'pirate' is there already"):
+            job_of(lm, name="pirate", **{setting: value})
+
+
 def test_the_best_adapter_is_kept_and_put_back():
     lm = LinearLM()
     job = job_of(lm, learning_rate=0.6, schedule="constant", steps=12, validation_every=1)

@@ -24,7 +24,7 @@ from workbench.tuning.history import Best, History
 from workbench.tuning.memory import check_training, estimate_training
 from workbench.tuning.model_facts import model_facts
 from workbench.tuning.run import Run
-from workbench.tuning.settings import TuneSettings
+from workbench.tuning.settings import TuneSettings, settings_for
 
 AS_BEFORE = object()
 Observer = Callable[[Event | JobState], None]
@@ -40,8 +40,8 @@ class TrainingJob(Job):
         data: What is learnt, as `read_examples` takes it, or `Examples`.
         validation: The share of the examples that is held out, or how many of them; or other
             data; None for no validation.
-        name: Of the adapter. One that the model has is trained further, as it is; else one is made
-            by the settings' rank, alpha, dropout and targets.
+        name: Of the adapter. One that the model has is trained further, with the rank, alpha,
+            dropout and targets that it has; else one is made by those of the settings.
         folder: Where checkpoints are kept; None for none.
         on_event: Called with every `JobState`, `Step`, `Validation`, `Sample`, `Saved` and
             `Problem`, one at a time, in order, from the thread that works. What it raises is
@@ -79,7 +79,7 @@ class TrainingJob(Job):
         on_event: Observer | None = None,
         **settings: Any,
     ) -> None:
-        chosen = TuneSettings.of(settings)
+        chosen = settings_for(lm.adapters, name, settings)
         for prompt in chosen.sample_prompts:
             lm.prompt_tokens(prompt)  # refuses what it cannot read, before anything is trained
         feed = read_feed(lm, data, validation, chosen)

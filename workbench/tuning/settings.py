@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, Self
 
+from workbench.backbones.adapter import AdapterConfig
+from workbench.backbones.adapters import Adapters
 from workbench.errors import SettingError
 
 Schedule = Literal["cosine", "linear", "constant"]
@@ -143,6 +145,37 @@ class TuneSettings:
             return self.learning_rate * (step + 1) / self.warmup_steps
         done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         return self.learning_rate * _REMAINING[self.schedule](min(done, 1.0))
+
+
+def settings_for(adapters: Adapters, name: str, given: Mapping[str, Any]) -> TuneSettings:
+    """The settings of a run that trains an adapter of this name; one that is there already keeps
+    its rank, alpha, dropout and targets.
+
+    Raises:
+        SettingError: a setting is impossible, or is given and not as the adapter has it.
+    """
+    chosen = TuneSettings.of(given)
+    if name not in adapters:
+        return chosen
+    has = adapters[name].config
+    rank = chosen.rank if "rank" in given else has.rank
+    asked = AdapterConfig(rank, chosen.alpha, chosen.dropout, has.targets)
+    same = {
+        "rank": asked.rank == has.rank,
+        "alpha": asked.scale == has.scale,
+        "dropout": asked.dropout == has.dropout,
+        "targets": "targets" not in given
+        or set(adapters.shapes_of(chosen.targets)) == set(adapters[name].updates),
+    }
+    for setting, equal in same.items():
+        if setting in given and not equal:
+            raise SettingError(
+                f"training: {setting}: adapter {name!r} is there already and has "
+                f"{getattr(has, setting)}: expected that, got {given[setting]!r}; another name "
+                "makes a new adapter"
+            )
+    values = {setting: getattr(has, setting) for setting in same}
+    return dataclasses.replace(chosen, **values)
 
 
 _REMAINING: Mapping[str, Callable[[float], float]] = {
