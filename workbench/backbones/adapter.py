@@ -26,6 +26,16 @@ class LowRank(NamedTuple):
     b: np.ndarray
     scale: float = 1.0
 
+    @classmethod
+    def fresh(
+        cls, shape: tuple[int, int], config: AdapterConfig, random: np.random.Generator
+    ) -> LowRank:
+        """One that changes nothing yet, for a matrix of this shape, (outputs, inputs)."""
+        outputs, inputs = shape
+        bound = 1 / math.sqrt(inputs)
+        a = random.uniform(-bound, bound, (config.rank, inputs)).astype(np.float32)
+        return cls(a, np.zeros((outputs, config.rank), np.float32), config.scale)
+
     @property
     def rank(self) -> int:
         """How many rows `a` has."""

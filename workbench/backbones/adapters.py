@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import keras
 import numpy as np
 
@@ -156,7 +154,8 @@ class Adapters(Mapping[str, Adapter]):
         config = AdapterConfig(rank, alpha, dropout, names)
         random = np.random.default_rng(seed)
         updates = {
-            path: _fresh(shape, config, random) for path, shape in self.shapes_of(names).items()
+            path: LowRank.fresh(shape, config, random)
+            for path, shape in self.shapes_of(names).items()
         }
         self[name] = Adapter(config, updates, self._backbone.preset)
         self.use(name)
@@ -238,7 +237,7 @@ class Adapters(Mapping[str, Adapter]):
         layers = self._projections()
         for path in adapter.updates:
             self._merged[path] = np.array(layers[path].kernel.value)
-            layers[path].kernel.assign(merged_kernel(layers[path]))
+            layers[path].kernel.assign(layers[path].merged_kernel)
         self._put(None)
 
     def unmerge(self) -> None:
@@ -381,22 +380,6 @@ def _train_update(layer: Projection) -> None:
     layer.trainable = True
     for variable in layer.variables:
         variable.trainable = variable is layer.lora_a or variable is layer.lora_b
-
-
-def _fresh(shape: tuple[int, int], config: AdapterConfig, random: np.random.Generator) -> LowRank:
-    outputs, inputs = shape
-    bound = 1 / math.sqrt(inputs)
-    a = random.uniform(-bound, bound, (config.rank, inputs)).astype(np.float32)
-    return LowRank(a, np.zeros((outputs, config.rank), np.float32), config.scale)
-
-
-def merged_kernel(layer: Projection) -> jax.Array:
-    """A projection's kernel with its update added, in the kernel's dtype."""
-    kernel = keras.ops.convert_to_tensor(layer.kernel)
-    if not layer.adapted:
-        return kernel
-    delta = layer.update.delta.reshape(kernel.shape)
-    return (kernel.astype("float32") + delta).astype(kernel.dtype)
 
 
 def _writer(path: str | Path) -> Any:

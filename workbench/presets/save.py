@@ -17,7 +17,6 @@ import keras
 import numpy as np
 
 import workbench
-from workbench.backbones.adapters import merged_kernel
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
@@ -238,7 +237,7 @@ def weight_values(backbone: Any) -> Values:
 
 
 def _merged_kernel(layer: Projection) -> np.ndarray:
-    return np.asarray(merged_kernel(layer))
+    return np.asarray(layer.merged_kernel)
 
 
 def head_values(task: Any) -> Values:

@@ -23,6 +23,7 @@ torch.manual_seed(0)
 base = LlamaForCausalLM.from_pretrained(BASE, dtype=torch.float32)
 targets = ["q_proj", "v_proj", "o_proj", "up_proj"]
 config = LoraConfig(r=4, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM")
+base.name_or_path = BASE.name
 model = get_peft_model(base, config).train()
 model.save_pretrained(HERE)
 (HERE / "README.md").unlink(missing_ok=True)

@@ -79,6 +79,13 @@ class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
         return self._integers.floats.reshape(self._integers.matrix.shape)
 
     @property
+    def merged_kernel(self) -> jax.Array:
+        """The kernel with the update that there is added, in the kernel's dtype."""
+        kernel = keras.ops.convert_to_tensor(self.kernel)
+        delta = self.update.delta.reshape(kernel.shape)
+        return (kernel.astype("float32") + delta).astype(kernel.dtype)
+
+    @property
     def matrix_shape(self) -> Shape:
         """(outputs, inputs) of the kernel, its axes merged."""
         outputs, inputs = self.kernel_axes
