@@ -87,7 +87,48 @@ def _line_of(lm: Any) -> _Line:
         return _lines.setdefault(lm, _Line())
 
 
-class Job(ABC):
+class Awaited(ABC):
+    """What is started, and waited for with the kernel's interrupt as a way to cancel it.
+
+    A kind of it sets `_finished` when it has come to rest.
+    """
+
+    what = "job"
+    status: Any
+    done: Any
+    _finished: threading.Event
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Stop soon; never blocks."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until it has ended or `timeout` seconds have passed; True if it has ended.
+
+        An interrupt (Ctrl-C, the kernel's stop button) cancels it, keeps what it has made and
+        returns; a second one gets through.
+
+        Raises:
+            WorkbenchError: It was never started.
+        """
+        if self.status == "idle":
+            raise WorkbenchError(f"the {self.what} was never started: call start() before wait()")
+        try:
+            return self._wait(timeout)
+        except KeyboardInterrupt:
+            self.cancel()
+            return self._wait(None)
+
+    def _wait(self, timeout: float | None) -> bool:
+        # Short waits of our own: an interrupt gets in between, which Thread.join() forbids.
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._finished.wait(POLL_SECONDS):
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+        return self.done
+
+
+class Job(Awaited):
     """One piece of work of one model. A kind of job says what `_do` does.
 
     Args:
@@ -131,20 +172,6 @@ class Job(ABC):
         self._line.wake()
         if nobody_works:
             self._finish("cancelled")
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until the job has ended or `timeout` seconds have passed; True if it has ended.
-
-        An interrupt (Ctrl-C, the kernel's stop button) cancels the job, keeps what it has made
-        and returns; a second one gets through.
-        """
-        if self._status == "idle":
-            raise WorkbenchError("the job was never started: call start() before wait()")
-        try:
-            return self._wait(timeout)
-        except KeyboardInterrupt:
-            self.cancel()
-            return self._wait(None)
 
     # -- what a user sees ---------------------------------------------------------------
 
@@ -200,14 +227,6 @@ class Job(ABC):
             self._work()
         else:
             threading.Thread(target=self._work, name=self.thread_name, daemon=True).start()
-
-    def _wait(self, timeout: float | None) -> bool:
-        # Short waits of our own: an interrupt gets in between, which Thread.join() forbids.
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._finished.wait(POLL_SECONDS):
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-        return self.done
 
     def _work(self) -> None:
         try:

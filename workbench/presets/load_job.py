@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import threading
-import time
 import traceback
 import weakref
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import LoadCancelled, WorkbenchError
-from workbench.generation.jobs import POLL_SECONDS, needs_foreground
+from workbench.jobs import Awaited, needs_foreground
 from workbench.presets.progress import Progress, listening
 
 LoadStatus = Literal["idle", "loading", "done", "cancelled", "failed"]
@@ -21,7 +20,7 @@ FINAL: frozenset[str] = frozenset({"done", "cancelled", "failed"})
 _working: weakref.WeakSet[LoadJob] = weakref.WeakSet()
 
 
-class LoadJob:
+class LoadJob(Awaited):
     """One `from_preset` in a thread of its own.
 
     Args:
@@ -41,6 +40,8 @@ class LoadJob:
     lm = job.result
     ```
     """
+
+    what = "load"
 
     def __init__(
         self,
@@ -88,22 +89,6 @@ class LoadJob:
         if never_started:
             self._finished.set()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until the load has ended or `timeout` seconds have passed; True if it has ended.
-
-        An interrupt (Ctrl-C, the kernel's stop button) cancels the load; a second one gets through.
-
-        Raises:
-            WorkbenchError: The job was never started.
-        """
-        if self.status == "idle":
-            raise WorkbenchError("the load was never started: call start() before wait()")
-        try:
-            return self._wait(timeout)
-        except KeyboardInterrupt:
-            self.cancel()
-            return self._wait(None)
-
     @property
     def done(self) -> bool:
         """True once the model is there, the load was cancelled, or it failed."""
@@ -113,14 +98,6 @@ class LoadJob:
     def stopping(self) -> bool:
         """True between a cancel and the end."""
         return self._cancelled.is_set() and not self.done
-
-    def _wait(self, timeout: float | None) -> bool:
-        # Short waits of our own: an interrupt gets in between, which Thread.join() forbids.
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._finished.wait(POLL_SECONDS):
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-        return True
 
     def _work(self) -> None:
         try:

@@ -15,11 +15,10 @@ from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, Self
 
 from workbench.backbones.adapter import AdapterConfig
-from workbench.backbones.adapters import Adapters
+from workbench.backbones.adapters import EVERY, Adapters
 from workbench.errors import SettingError
 
 Schedule = Literal["cosine", "linear", "constant"]
-EVERY = "all"
 SCHEDULES = ("cosine", "linear", "constant")
 LARGEST = 3.4e38  # numbers travel as float32
 MOST = 2**31 - 1
