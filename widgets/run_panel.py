@@ -4,19 +4,19 @@ those before it to come back to."""
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import traitlets
 
-from workbench.errors import SettingError, WorkbenchError
+from workbench.errors import SettingError
 from workbench.generation.events import Done, Token
 from workbench.generation.jobs import JobState
 
 from . import settings as setting
 from .model_panel import ModelPanel
 from .pace import Pace, Throttle
+from .past_runs import KeepsRuns
 from .runs import Run
 
 HISTORY = 20  # runs
@@ -34,7 +34,7 @@ def _setting(name: str) -> traitlets.Any:
     return traitlets.Any(setting.DEFAULTS[name]).tag(sync=True)
 
 
-class RunPanel(ModelPanel):
+class RunPanel(KeepsRuns, ModelPanel):
     """The controls, the run that is shown or under way, and the history of runs.
 
     A subclass makes a run in `new_run` once `check_ready` has found what it needs, says in
@@ -149,23 +149,6 @@ class RunPanel(ModelPanel):
                 if not self._run.job.done:
                     self.status = "stopping"
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until the model is loaded and the run has ended; False after `timeout` seconds.
-
-        An interrupt cancels the run, as in `GenerationJob.wait`.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        if not self.wait_loaded(deadline):
-            return False
-        if self._run is None:
-            return True
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        return self._run.job.wait(left)
-
-    def release(self) -> None:
-        """Cancel what runs. What was written stays readable after `close()`."""
-        self.cancel()
-
     # -- what a user sees ---------------------------------------------------------------
 
     @property
@@ -194,11 +177,6 @@ class RunPanel(ModelPanel):
     def tokens(self) -> list[Token]:
         """The tokens of the run that is shown."""
         return self._run.job.tokens if self._run else []
-
-    @property
-    def busy(self) -> bool:
-        """True while a run is queued or under way."""
-        return self._run is not None and not self._run.job.done
 
     # -- what a subclass uses -----------------------------------------------------------
 
@@ -249,13 +227,6 @@ class RunPanel(ModelPanel):
         """The run of that number which the page may ask about, or a SettingError."""
         return self.past_run(number)
 
-    def past_run(self, number: object) -> Run:
-        """The run of the history that has that number, or a SettingError."""
-        for run in self._history:
-            if type(number) is int and run.number == number:
-                return run
-        raise SettingError(f"there is no run {str(number)[:20]}")
-
     def put(self, run: Run | None) -> None:
         """Show a run that has ended, or none."""
         with self.hold_sync():
@@ -263,11 +234,6 @@ class RunPanel(ModelPanel):
             self.output = {} if run is None else run.snapshot()
             idle = "idle" if self._lm is not None else self.status
             self.status = idle if run is None else STATUS[run.job.status]
-
-    def refuse_when_busy(self) -> None:
-        """A WorkbenchError while a run is under way."""
-        if self.busy:
-            raise WorkbenchError("the panel is generating: cancel() or wait() first")
 
     def on_event(self, run: Run, event: JobState | Token | Done) -> None:
         """Where a run says what happens, from the thread that works."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +15,7 @@ from workbench.tuning.events import Event, Sample
 
 from . import tune_settings as setting
 from .pace import Pace, Throttle
+from .past_runs import KeepsRuns
 from .tune_base import TuneBase
 from .tune_runs import TuneRun
 
@@ -37,11 +37,13 @@ STATUS = {
 }
 
 
-class TuneTraining(TuneBase):
+class TuneTraining(KeepsRuns, TuneBase):
     """The runs: started, paused, stopped, looked at, and brought back.
 
     `shown_now` is called whenever another run is put on the panel, or the one there has ended.
     """
+
+    doing: ClassVar = "training"
 
     run = traitlets.Dict().tag(sync=True)
     past = traitlets.List().tag(sync=True)
@@ -135,19 +137,6 @@ class TuneTraining(TuneBase):
             self.status = "stopping"
         self._run.job.cancel()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until the run has ended; False after `timeout` seconds, or when it is paused.
-
-        An interrupt cancels the run, as in `TrainingJob.wait`.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        if not self.wait_loaded(deadline):
-            return False
-        if self._run is None:
-            return True
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        return self._run.job.wait(left)
-
     def keep_best(self) -> None:
         """Put the adapter of the lowest validation loss into the model.
 
@@ -172,7 +161,7 @@ class TuneTraining(TuneBase):
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
-            run = self.find(number)
+            run = self.past_run(number)
             if run.name in self._lm.adapters:
                 self._lm.adapters.use(run.name)
             self.settings = run.settings
@@ -189,27 +178,6 @@ class TuneTraining(TuneBase):
     def history(self) -> list[TuneRun]:
         """The last runs, oldest first, each with `settings`, `job` and `best`."""
         return list(self._history)
-
-    @property
-    def busy(self) -> bool:
-        """True while a run is queued, under way or paused."""
-        return self._run is not None and not self._run.job.done
-
-    def find(self, number: object) -> TuneRun:
-        """The run of that number, or a SettingError."""
-        for run in self._history:
-            if type(number) is int and run.number == number:
-                return run
-        raise SettingError(f"there is no run {str(number)[:20]}")
-
-    def release(self) -> None:
-        """Cancel what runs. What was learned stays in the model after `close()`."""
-        self.cancel()
-
-    def refuse_when_busy(self) -> None:
-        """A WorkbenchError while a run is under way."""
-        if self.busy:
-            raise WorkbenchError("the panel is training: cancel() or wait() first")
 
     # -- a run --------------------------------------------------------------------------
 
@@ -331,7 +299,7 @@ class TuneTraining(TuneBase):
         self._try(self.keep_best)
 
     def _on_restore(self, run: object) -> None:
-        self._try(self.restore, self.find(run).number)
+        self._try(self.restore, self.past_run(run).number)
 
     def _on_sync(self, run: object, rows: object, marks: object) -> None:
         """What came after so many steps and validations of a run, or all of another run."""

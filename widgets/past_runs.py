@@ -1,0 +1,54 @@
+"""What panels that keep runs share: one is shown or under way, and those before it are found."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+from workbench.errors import SettingError, WorkbenchError
+
+
+class KeepsRuns:
+    """Mix-in before a `ModelPanel` with runs, each with a `number` and a `job`.
+
+    `_history` holds them, oldest first; `_run` is the one shown, or None.
+    """
+
+    doing: ClassVar[str] = "generating"
+    _history: list[Any]
+    _run: Any
+
+    @property
+    def busy(self) -> bool:
+        """True while a run is queued, under way or paused."""
+        return self._run is not None and not self._run.job.done
+
+    def refuse_when_busy(self) -> None:
+        """A WorkbenchError while a run is under way."""
+        if self.busy:
+            raise WorkbenchError(f"the panel is {self.doing}: cancel() or wait() first")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the model is loaded and the run has ended, or is paused; False when it is
+        paused and after `timeout` seconds.
+
+        An interrupt cancels the run, as in `Job.wait`.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self.wait_loaded(deadline):
+            return False
+        if self._run is None:
+            return True
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        return self._run.job.wait(left)
+
+    def release(self) -> None:
+        """Cancel what runs. What was made stays after `close()`."""
+        self.cancel()
+
+    def past_run(self, number: object) -> Any:
+        """The run of the history that has that number, or a SettingError."""
+        for run in self._history:
+            if type(number) is int and run.number == number:
+                return run
+        raise SettingError(f"there is no run {str(number)[:20]}")
