@@ -15,10 +15,13 @@ __version__ = "0.1.0"
 _MODULES = ("errors", "models", "presets", "samplers", "tokenizers", "tuning", "widgets")
 _NAMES = {
     "Chat": "workbench.tasks.chat",
+    "Column": "workbench.generation.comparison",
+    "ComparisonJob": "workbench.generation.comparison",
     "GenerationJob": "workbench.generation.jobs",
     "TrainingJob": "workbench.tuning.job",
     "browse": "workbench.widgets",
     "generate": "workbench.widgets",
+    "inspect": "workbench.widgets",
     "listen": "workbench.widgets",
     "look": "workbench.widgets",
     "tune": "workbench.widgets",

@@ -77,12 +77,49 @@ class _Line:
             self._changed.notify_all()
 
 
+class _Lines:
+    """The lines of several models for one job, which works when it is first in each of them.
+
+    They are joined at one moment, so any two jobs stand in the same order wherever they meet, and
+    no job waits for one that waits for it.
+    """
+
+    _joining = threading.Lock()
+
+    def __init__(self, lines: list[_Line]) -> None:
+        self._lines = lines
+        self._longest = lines[0]
+
+    def join(self, job: Job) -> None:
+        with self._joining:
+            for line in self._lines:
+                line.join(job)
+
+    def leave(self, job: Job) -> None:
+        for line in self._lines:
+            line.leave(job)
+
+    def position(self, job: Job) -> int:
+        positions = [line.position(job) for line in self._lines]
+        self._longest = self._lines[positions.index(max(positions))]
+        return max(positions)
+
+    def wait(self) -> None:
+        self._longest.wait()
+
+    def wake(self) -> None:
+        for line in self._lines:
+            line.wake()
+
+
 _lines: weakref.WeakKeyDictionary[Any, _Line] = weakref.WeakKeyDictionary()
 _lines_lock = threading.Lock()
 _working: weakref.WeakSet[Job] = weakref.WeakSet()
 
 
-def _line_of(lm: Any) -> _Line:
+def _line_of(lm: Any) -> _Line | _Lines:
+    if isinstance(lm, tuple):
+        return _Lines([_line_of(one) for one in dict.fromkeys(lm)])
     with _lines_lock:
         return _lines.setdefault(lm, _Line())
 
@@ -132,7 +169,8 @@ class Job(Awaited):
     """One piece of work of one model. A kind of job says what `_do` does.
 
     Args:
-        lm: The model. Two jobs on it run one after the other, in the order they were started.
+        lm: The model, or a tuple of several. Two jobs on a model run one after the other, in the
+            order they were started; one on several waits until all of them are free.
         on_event: Called with every event, one at a time, in order, from the thread that works.
             What it raises is logged once and never stops the job.
     """

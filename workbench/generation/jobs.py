@@ -39,8 +39,8 @@ class Turn(ABC):
         """How many tokens the model is given, once it runs."""
 
 
-class _Clock:
-    """Seconds by kind of work, for a run that ends before the model gives its own figures."""
+class WorkClock:
+    """Seconds by kind of work, of what lies between `start` and the laps."""
 
     def __init__(self) -> None:
         self.work: Literal["prefill", "decode"] = "prefill"
@@ -48,6 +48,7 @@ class _Clock:
         self._last = 0.0
 
     def start(self) -> None:
+        """What came before counts for nothing."""
         self._last = time.monotonic()
 
     def lap(self, work: str) -> None:
@@ -58,6 +59,7 @@ class _Clock:
 
     @property
     def spent(self) -> dict[str, float]:
+        """The seconds by the names that `Stats` has for them."""
         return {f"{work}_seconds": seconds for work, seconds in self._seconds.items()}
 
 
@@ -122,7 +124,7 @@ class GenerationJob(Job):
         self._stats: Stats | None = None
         self._tail = ""
         self._prompt_size: int | None = None
-        self._clock = _Clock()
+        self._clock = WorkClock()
 
     def run(self) -> str:
         """Generates in the calling thread and returns the text; an interrupt cancels."""

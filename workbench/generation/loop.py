@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import jax
@@ -12,6 +14,22 @@ from workbench.generation.events import Status
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs, Run
 from workbench.generation.request import Request
+
+_looks_ahead: ContextVar[bool] = ContextVar("looks_ahead", default=True)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """A stream that is advanced in the block computes there, and nothing of it after the block.
+
+    Streams that take turns need it for their times: otherwise the step that one has dispatched
+    ahead would be computed during the turn of another.
+    """
+    token = _looks_ahead.set(False)
+    try:
+        yield
+    finally:
+        _looks_ahead.reset(token)
 
 
 @dataclass
@@ -36,7 +54,8 @@ def drive(
     """Yield a `Status` whenever the work changes, and an `Output` of host arrays per token.
 
     A step is dispatched before its predecessor is read, so the device never waits for the
-    caller. Only a step that has to compile waits until the token before it is handed out.
+    caller. Only a step that has to compile, or under `one_at_a_time`, waits until the token before
+    it is handed out.
     """
     run = Run(programs, request, prefix)
     made: list[int] = []
@@ -57,7 +76,7 @@ def _drive(run: Run, request: Request, clock: Clock) -> Iterator[Status | Output
     for made in range(1, longest + 1):
         last, ahead = made == longest, None
         compiles = not last and run.step_compiles()
-        if not last and not compiles:
+        if not last and not compiles and _looks_ahead.get():
             ahead = run.step()
         output = jax.device_get(pending)
         clock.lap(work)
@@ -69,6 +88,8 @@ def _drive(run: Run, request: Request, clock: Clock) -> Iterator[Status | Output
         if compiles:
             ahead = yield from _dispatch(run.step, True, clock)
             yield Status("streaming")
+        elif ahead is None:
+            ahead = run.step()
         pending, work = ahead, "decode"
 
 

@@ -1,0 +1,54 @@
+"""The results of a comparison as a table: plain rows, CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.generation.column import Result
+
+Row = dict[str, Any]
+FIELDS = ("prompt", "column", "text", "tokens", "tokens_per_second", "mean_logprob", "reason")
+NUMBERS = frozenset({"tokens", "tokens_per_second", "mean_logprob"})
+_MARKUP = re.compile(r"([\\`*_\[\]<>|~&$#])")
+
+
+def row_of(result: Result) -> Row:
+    """One result as a row with the names of `FIELDS`: `tokens` is their number, `mean_logprob` in
+    nats, None without a token; `reason` is "stop", "length", "cancelled", "error: ..." or empty
+    while it is under way."""
+    mean = result.mean_logprob
+    return {
+        "prompt": result.prompt,
+        "column": result.title,
+        "text": result.text,
+        "tokens": len(result.tokens),
+        "tokens_per_second": round(result.tokens_per_second, 1),
+        "mean_logprob": None if mean is None else round(mean, 4),
+        "reason": f"error: {result.error}" if result.error else result.reason or "",
+    }
+
+
+def csv_of(rows: Sequence[Row]) -> str:
+    """Rows as CSV with a line of names, by RFC 4180: what a spreadsheet and `csv` read back."""
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, FIELDS)
+    writer.writeheader()
+    writer.writerows(rows)
+    return lines.getvalue()
+
+
+def markdown_of(rows: Sequence[Row]) -> str:
+    """Rows as a table of Markdown; nothing in a text is taken for markup."""
+    rules = ["---:" if name in NUMBERS else "---" for name in FIELDS]
+    lines = [FIELDS, rules, *([_cell(row[name]) for name in FIELDS] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value).strip()
+    escaped = _MARKUP.sub(r"\\\1", text)
+    return "<br>".join(escaped.splitlines())
