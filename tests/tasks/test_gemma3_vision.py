@@ -81,12 +81,12 @@ def whole(lm, arrays):
 
     @jax.jit
     def run(inputs):
-        with observing() as weights:
+        with observing("decoder_block_*/attention/weights") as weights:
             hidden = lm.backbone(inputs)
-        return hidden, [jnp.any(layer > 0, axis=1) for layer in weights]
+        return hidden, [jnp.any(layer > 0, axis=1) for layer in weights.values()]
 
     hidden, seen = run(arrays)
-    return np.asarray(hidden), [np.asarray(layer) for layer in seen[-len(lm.backbone.blocks) :]]
+    return np.asarray(hidden), [np.asarray(layer) for layer in seen]
 
 
 def test_places_of_a_picture_see_each_other_whatever_the_window(lm, arrays, whole):

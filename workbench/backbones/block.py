@@ -37,6 +37,7 @@ from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.bidirectional import make_attention
 from workbench.backbones.layers.feed_forward import make_mlp
 from workbench.backbones.layers.norms import make_norm
+from workbench.backbones.observing import shown
 from workbench.backbones.remat import recomputed
 
 
@@ -110,6 +111,13 @@ class DecoderBlock(keras.layers.Layer):
     def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
         raise NotImplementedError
 
+    def _mlp(self, x: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
+        return shown(f"{self.mlp.path}/output", self.mlp(x, padding_mask))
+
+    def _end(self, x: jax.Array) -> jax.Array:
+        """What the block gives to the next."""
+        return shown(f"{self.path}/output", x)
+
 
 class SequentialBlock(DecoderBlock):
     """The feed-forward branch reads what the attention branch has made."""
@@ -127,8 +135,8 @@ class SequentialBlock(DecoderBlock):
         return self._join(self.attention_norm, x, chain(self._after_attention, branch)), cache
 
     def _feed_forward(self, x: jax.Array, padding_mask: jax.Array | None = None) -> jax.Array:
-        branch = self.mlp(self._read(self.mlp_norm, x), padding_mask)
-        return self._join(self.mlp_norm, x, chain(self._after_mlp, branch))
+        branch = self._mlp(self._read(self.mlp_norm, x), padding_mask)
+        return self._end(self._join(self.mlp_norm, x, chain(self._after_mlp, branch)))
 
     def _read(self, norm: keras.layers.Layer, x: jax.Array) -> jax.Array:
         """What a branch reads of the stream."""
@@ -163,8 +171,9 @@ class ParallelBlock(DecoderBlock):
         normed = self.attention_norm(x)
         branch, cache = self.attention(normed, **where)
         read = normed if self.mlp_norm is None else self.mlp_norm(x)
-        other = self.mlp(read, where.get("padding_mask"))
-        return x + chain(self._after_attention, branch) + chain(self._after_mlp, other), cache
+        other = self._mlp(read, where.get("padding_mask"))
+        x = x + chain(self._after_attention, branch) + chain(self._after_mlp, other)
+        return self._end(x), cache
 
 
 def make_block(config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> DecoderBlock:

@@ -20,6 +20,7 @@ from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.embedding import EmbeddingScale, PositionEmbedding
 from workbench.backbones.layers.named import TokenEmbedding
 from workbench.backbones.layers.norms import make_norm
+from workbench.backbones.observing import shown
 from workbench.errors import SettingError
 
 
@@ -157,11 +158,15 @@ class Decoder(Backbone):
         groups: jax.Array | None = None,
     ) -> tuple[jax.Array, Cache]:
         """`extend` for what the first block reads, (B, T, width)."""
-        grown = []
+        grown, x = [], shown("embedding", x)
         for block, layer_cache in zip(self.blocks, cache.layers, strict=True):
             x, layer_cache = block.extend(x, positions, layer_cache, cache.stretched, groups)
             grown.append(layer_cache)
-        return self.final_norm(x), replace(cache, layers=tuple(grown))
+        return shown("final_norm/output", self.finish(x)), replace(cache, layers=tuple(grown))
+
+    def finish(self, x: jax.Array) -> jax.Array:
+        """Hidden states, of what the last block gives; both (..., width)."""
+        return self.final_norm(x)
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Next-token logits (..., vocabulary) of hidden states (..., width)."""

@@ -20,6 +20,7 @@ from workbench.backbones.decoder import Cache, input_layers, placed, refuse_unkn
 from workbench.backbones.encoder import Encoder, output_layers
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.layers.attention import LayerCache
+from workbench.backbones.observing import shown
 from workbench.backbones.source import make_source, token_table
 
 TARGET_INPUTS = ("decoder_token_ids", "decoder_padding_mask")
@@ -143,14 +144,18 @@ class EncoderDecoder(Backbone):
     ) -> tuple[jax.Array, CrossCache]:
         """Run new positions of the decoder against the cache; as `Decoder.extend`."""
         x = self.embed(inputs) if inputs.ndim == 2 else inputs
-        x = placed(self._prepare, x, positions)
+        x = shown("embedding", placed(self._prepare, x, positions))
         grown = []
         for block, own, memory in zip(self.blocks, cache.layers, cache.memory, strict=True):
             x, own = block.extend(x, positions, own, cache.stretched, memory, cache.memory_mask)
             grown.append(own)
+        return shown("final_norm/output", self.finish(x)), replace(cache, layers=tuple(grown))
+
+    def finish(self, x: jax.Array) -> jax.Array:
+        """The decoder's hidden states, of what its last block gives; both (..., width)."""
         for layer in self._finish:
             x = layer(x)
-        return x, replace(cache, layers=tuple(grown))
+        return x
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Next-token logits (..., vocabulary) of the decoder's hidden states (..., width)."""

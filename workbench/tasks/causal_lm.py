@@ -15,13 +15,15 @@ from workbench.generation.events import Event
 from workbench.generation.programs import Programs
 from workbench.generation.request import Request, make_request
 from workbench.generation.stream import collect_ids, stream_events
+from workbench.inspection.subject import Subject
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.tasks.conversing import Converses
+from workbench.tasks.inspecting import Inspects
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tasks.task import Task
 
 
-class CausalLM(Converses, Task):
+class CausalLM(Converses, Inspects, Task):
     """A decoder backbone with its language-model head and a preprocessor.
 
     Calling the model on `{"token_ids": (B, T), "padding_mask": (B, T)}` gives logits
@@ -180,6 +182,34 @@ class CausalLM(Converses, Task):
             alternatives=alternatives,
         )
         return stream_events(self.programs, request, self.preprocessor.tokenizer)
+
+    def stream_ids(
+        self, ids: Sequence[int] | np.ndarray, max_length: int | None = None, **settings: Any
+    ) -> Iterator[Event]:
+        """Go on from token ids (T,) and yield what happens: `stream` without cutting text into
+        tokens. The other arguments are those of `stream`.
+
+        Raises:
+            PromptError: there are no ids, one is not in the vocabulary, or they leave no room.
+            SettingError: as `stream`.
+        """
+        usual = {"stop_token_ids": "auto", "sampler": None, "max_new_tokens": None, "seed": None}
+        usual |= {"alternatives": DEFAULT_ALTERNATIVES}
+        length = self.max_length if max_length is None else max_length
+        request = self._request([ids], max_length=length, **usual | settings)
+        return stream_events(self.programs, request, self._reader().tokenizer)
+
+    def _subject(self, inputs: Any) -> Subject:
+        tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
+        ids = self._reader().prompt_ids(inputs) if _is_text(inputs) else inputs
+        return Subject(self.programs, tokenizer, ids)
+
+    def _subject_with_source(self, inputs: Any) -> Subject:
+        """Of what is more than text."""
+        settings = {"max_length": None, "max_new_tokens": None, "alternatives": 0}
+        settings |= {"stop_token_ids": None, "sampler": None, "seed": None}
+        request = self._text_request(self._texts(inputs)[:1], **settings)
+        return Subject(self.programs, self._reader().tokenizer, request.prompts[0], request.source)
 
     def prompt_tokens(self, inputs: Any) -> int:
         """How many tokens the decoder reads of one prompt."""

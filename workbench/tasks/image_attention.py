@@ -12,6 +12,8 @@ from workbench.backbones.observing import observing
 from workbench.generation.programs import Programs, padded
 from workbench.tasks.image_text_preprocessor import Reading
 
+WEIGHTS = "decoder_block_*/attention/weights"
+
 
 def attention_over_picture(
     programs: Programs,
@@ -50,10 +52,8 @@ def _make(programs: Programs) -> Any:
     backbone: ImageTextDecoder = programs.backbone
 
     def run(parameters, ids, lengths, images, image_mask):  # noqa: ANN001
-        with programs.holding(parameters), observing() as seen:
+        with programs.holding(parameters), observing(WEIGHTS) as seen:
             backbone.read(ids, lengths, False, images=images, image_mask=image_mask)
-        # The image encoder ran first; each block of the decoder has one attention.
-        layers = seen[-len(backbone.blocks) :]
-        return sum(weights[0].mean(axis=0) for weights in layers) / len(layers)
+        return sum(weights[0].mean(axis=0) for weights in seen.values()) / len(seen)
 
     return jax.jit(run)

@@ -12,6 +12,7 @@ from workbench.errors import PromptError
 from workbench.generation.programs import padded
 from workbench.generation.request import Request
 from workbench.generation.stream import collect_ids
+from workbench.inspection.subject import Subject
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
 from workbench.tasks.causal_lm import CausalLM, check_arrays
 from workbench.tasks.image_attention import attention_over_picture
@@ -81,6 +82,12 @@ class ImageTextLM(CausalLM):
             )
         source = self._source([reading])
         return attention_over_picture(self.programs, reading, source, ids, picture)
+
+    def _subject(self, inputs: Any) -> Subject:
+        """Text, or text with its pictures; or ids, which are of text alone."""
+        if isinstance(inputs, str | Mapping):
+            return self._subject_with_source(inputs)
+        return super()._subject(inputs)
 
     def prompt_tokens(self, inputs: Any) -> int:
         """How many tokens the decoder reads of one prompt, those of its pictures included."""

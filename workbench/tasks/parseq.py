@@ -21,6 +21,7 @@ from workbench.generation.refinement import read_again
 from workbench.generation.request import Request
 from workbench.generation.search import is_search
 from workbench.generation.stream import collect_ids, events_of, ids_of, stream_events
+from workbench.inspection.subject import Subject
 from workbench.samplers import GreedySampler
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.tasks.causal_lm import CausalLM, check_arrays
@@ -249,6 +250,12 @@ class TextReader(CausalLM):
             source={IMAGES: self._checked(reader.convert(texts), len(texts), ImageError)},
             max_length=self.max_length if max_length is None else max_length,
             **settings,
+        )
+
+    def _subject(self, inputs: Any) -> Subject:
+        raise SettingError(
+            f"{type(self).__name__} decodes in several orders at once: there is no one pass to "
+            "look into. trace and inspect take models that read from left to right."
         )
 
     def _read(self, pictures: list[Any], passes: int, **settings: Any) -> list[str]:

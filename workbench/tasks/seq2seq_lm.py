@@ -12,6 +12,7 @@ from workbench.backbones.source import SOURCE_INPUTS
 from workbench.errors import PromptError
 from workbench.generation.programs import padded
 from workbench.generation.request import Request
+from workbench.inspection.subject import Subject
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
 from workbench.tasks.causal_lm import CausalLM, check_arrays
 from workbench.tasks.preprocessor import Arrays
@@ -44,6 +45,10 @@ class Seq2SeqLM(CausalLM):
     def prompt_tokens(self, inputs: Any) -> int:
         """How many tokens the encoder reads of one prompt."""
         return len(self._reader().prompt_ids(self._texts(inputs)[0].source))
+
+    def _subject(self, inputs: Any) -> Subject:
+        """What the encoder reads and, under `decoder_text`, the text that is looked at."""
+        return self._subject_with_source(inputs)
 
     @staticmethod
     def hidden_states(backbone: EncoderDecoder, outputs: Any) -> Any:

@@ -20,7 +20,7 @@ from workbench.backbones.layers.named import Projection
 from workbench.backbones.layers.norms import make_norm
 from workbench.backbones.layers.packing import same_text
 from workbench.backbones.layers.rotary import rotate, rotation
-from workbench.backbones.observing import show
+from workbench.backbones.observing import show_weights, shown
 
 HIDDEN = -1e30
 
@@ -123,7 +123,8 @@ class Attention(keras.layers.Layer):
             attend, cache = self._attend, cache.write(key, value, positions[:, 0])
         distance = positions[:, :, None] - jnp.arange(cache.key.shape[1])
         visible = self._visible(distance, padding_mask, groups)
-        return self.output_projection(attend(query, cache, visible, distance)), cache
+        made = self.output_projection(attend(query, cache, visible, distance))
+        return shown(f"{self.path}/output", made), cache
 
     def _visible(
         self,
@@ -160,7 +161,7 @@ class Attention(keras.layers.Layer):
             preferred_element_type=jnp.float32,
         )
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
-        show(weights, total)
+        show_weights(self.path, weights, total)
         return (mixed / total).astype(query.dtype).reshape(query.shape)
 
     def _attend_whole(
@@ -180,7 +181,7 @@ class Attention(keras.layers.Layer):
         scores = scores.reshape(*shape, slots) * self.spec.scale
         weights = self._weights(scores, visible, distance)
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
-        show(weights, total)
+        show_weights(self.path, weights, total)
         weights = weights.astype(query.dtype).reshape(batch * groups, -1, slots)
         mixed = jnp.matmul(weights, first(keys.value), **wide).reshape(*shape, dim)
         mixed = mixed.transpose(0, 3, 1, 2, 4) / total

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from workbench.backbones import config
 from workbench.backbones.layers.attention import Attention, LayerCache
+from workbench.backbones.observing import shown
 
 
 class CrossAttention(Attention):
@@ -41,4 +42,5 @@ class CrossAttention(Attention):
         visible = jnp.broadcast_to(
             memory_mask[:, None, :].astype(bool), (*x.shape[:2], memory_mask.shape[1])
         )
-        return self.output_projection(self._attend(query, memory, visible, None))
+        made = self.output_projection(self._attend(query, memory, visible, None))
+        return shown(f"{self.path}/output", made)

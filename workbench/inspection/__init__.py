@@ -1,0 +1,10 @@
+"""Looking inside a language model: what it expects at every place of a text, and what its layers
+make of it. The calls are `lm.inspect(text)` and `lm.trace(text)`."""
+
+from workbench.inspection.continuation import Continuation
+from workbench.inspection.distribution import Distribution
+from workbench.inspection.lens import Lens
+from workbench.inspection.places import Inspection
+from workbench.inspection.trace import Trace
+
+__all__ = ["Continuation", "Distribution", "Inspection", "Lens", "Trace"]

@@ -1,0 +1,91 @@
+"""The logit lens: what the head would make of the residual stream after every layer.
+
+Source: nostalgebraist, "interpreting GPT: the logit lens", 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from workbench.backbones.observing import observing
+from workbench.generation.programs import Programs
+from workbench.inspection.measure import Measures, measure
+from workbench.inspection.subject import Subject
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """L layers looking at the T + 1 places of a text: what is before the first block, and after
+    every block. The last layer's are the model's own distributions.
+
+    Attributes:
+        layers: names as in a `Trace`, `"embedding"` and `"decoder_block_0"` onwards, (L,).
+        ids: int32 (L, T + 1, k), the likeliest tokens, best first; -1 at place 0.
+        logprobs: float32 (L, T + 1, k), their natural log-probabilities; NaN at place 0.
+        token_logprobs: float32 (L, T + 1), of the token that stands there; NaN at places 0 and T.
+        token_ranks: int32 (L, T + 1), its rank, 1 the likeliest; 0 at places 0 and T.
+        entropies: float32 (L, T + 1) in nats; NaN at place 0.
+    """
+
+    layers: tuple[str, ...]
+    ids: np.ndarray
+    logprobs: np.ndarray
+    token_logprobs: np.ndarray
+    token_ranks: np.ndarray
+    entropies: np.ndarray
+
+
+def at_places(found: Measures) -> Measures:
+    """Host arrays by place, (..., T + 1, ...), of measures by the token read before, (..., T, ...).
+
+    Nothing is expected at place 0, and no token stands at place T.
+    """
+    axis = found.entropies.ndim - 1
+
+    def after(part: np.ndarray, nothing: float) -> np.ndarray:
+        empty = np.full_like(np.take(part, [0], axis), nothing)
+        return np.concatenate([empty, part], axis)
+
+    nothing = Measures(-1, np.nan, np.nan, 0, np.nan)
+    places = Measures(*map(after, found, nothing))
+    places.token_logprobs[..., -1], places.token_ranks[..., -1] = np.nan, 0
+    return places
+
+
+def look(subject: Subject, count: int) -> Lens:
+    """The lens over one text, with the `count` likeliest tokens of each place."""
+    run = subject.programs.others("lens", count, _make)
+    call = (subject.held(), *subject.arrays, subject.source, subject.stretched)
+    found = jax.device_get(run(*call))
+    layers = ("embedding", *(block.path for block in subject.programs.backbone.blocks))
+    shaped = (
+        part.reshape(len(layers), -1, *part.shape[1:])[:, : len(subject.ids)] for part in found
+    )
+    places = at_places(Measures(*shaped))
+    return Lens(layers, *places)
+
+
+def _make(programs: Programs, count: int) -> Any:
+    backbone = programs.backbone
+
+    def run(
+        parameters: list[jax.Array],
+        ids: jax.Array,
+        lengths: jax.Array,
+        source: Mapping[str, jax.Array],
+        stretched: bool,
+    ) -> Measures:
+        names = ("embedding", *(f"{block.path}/output" for block in backbone.blocks))
+        with programs.holding(parameters), observing(*names) as seen:
+            backbone.read(ids, lengths, stretched, **source)
+            stream = jnp.concatenate([seen[name][0] for name in names])
+            tokens = jnp.tile(jnp.roll(ids[0], -1), len(names))
+            return measure(backbone, backbone.finish(stream), tokens, count)
+
+    return jax.jit(run, static_argnums=4)

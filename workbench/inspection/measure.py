@@ -1,0 +1,48 @@
+"""What distributions say of the tokens that really came, inside a compiled program."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from workbench.backbones.decoder import Decoder
+from workbench.samplers.choose import finite
+
+TOGETHER = 16  # rows whose logits are there at the same time: a vocabulary may be large
+
+
+class Measures(NamedTuple):
+    """Of R distributions. `ids` int32 and `logprobs` float32 (R, A) are the likeliest tokens, of
+    equals the lowest id first; of the token that came, `token_logprobs` float32 and `token_ranks`
+    int32 (R,), where 1 is the likeliest; `entropies` float32 (R,) in nats."""
+
+    ids: jax.Array
+    logprobs: jax.Array
+    token_logprobs: jax.Array
+    token_ranks: jax.Array
+    entropies: jax.Array
+
+
+def measure(backbone: Decoder, hidden: jax.Array, tokens: jax.Array, count: int) -> Measures:
+    """Of the distributions that hidden states (R, width) stand for, and tokens (R,) int32."""
+    rows = len(hidden)
+    blocks = -(-rows // TOGETHER)
+    more = blocks * TOGETHER - rows
+    hidden = jnp.pad(hidden, ((0, more), (0, 0))).reshape(blocks, TOGETHER, -1)
+    tokens = jnp.pad(tokens, (0, more)).reshape(blocks, TOGETHER)
+    found = jax.lax.map(
+        lambda pair: _measure(backbone.logits(pair[0]), pair[1], count), (hidden, tokens)
+    )
+    return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[:rows], found)
+
+
+def _measure(logits: jax.Array, tokens: jax.Array, count: int) -> Measures:
+    logprobs = jax.nn.log_softmax(finite(logits), axis=-1)
+    best, ids = jax.lax.top_k(logprobs, count)
+    own = jnp.take_along_axis(logprobs, tokens[:, None], axis=-1)
+    earlier = jnp.arange(logprobs.shape[-1]) < tokens[:, None]
+    ahead = (logprobs > own) | ((logprobs == own) & earlier)
+    terms = jnp.where(logprobs > -jnp.inf, jnp.exp(logprobs) * logprobs, 0.0)
+    return Measures(ids, best, own[:, 0], 1 + jnp.sum(ahead, axis=-1), -jnp.sum(terms, axis=-1))

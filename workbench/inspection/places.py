@@ -1,0 +1,157 @@
+"""A text read place by place: what the model expected there, and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from workbench.backbones.observing import observing
+from workbench.errors import SettingError
+from workbench.generation.programs import Programs
+from workbench.inspection.distribution import Distribution
+from workbench.inspection.lens import Lens, at_places, look
+from workbench.inspection.measure import Measures, measure
+from workbench.inspection.subject import Subject
+from workbench.samplers.choose import finite
+
+ALTERNATIVES = 8
+
+
+class Inspection:
+    """A text of T tokens as a model reads it, at its places 0 to T.
+
+    Place t is the t-th token and the distribution it is drawn from, which the model makes of the
+    tokens before. Place 0 has none before it and no distribution; place T is the token that would
+    come next.
+
+    Attributes:
+        ids: int32 (T,).
+        pieces: the tokens as text, (T,).
+        logprobs: float32 (T + 1,), natural log-probability of the token; NaN at places 0 and T.
+        ranks: int32 (T + 1,), its rank, 1 the likeliest; 0 at places 0 and T.
+        entropies: float32 (T + 1,), of the distribution, in nats; NaN at place 0.
+        alternatives: ids int32 (T + 1, A) and log-probabilities float32 (T + 1, A) of the A = 8
+            likeliest tokens, best first; -1 and NaN at place 0.
+
+    The weights are those with which the text was read, whatever adapter is used afterwards.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        backbone = subject.programs.backbone
+        count = min(ALTERNATIVES, backbone.config.vocabulary_size)
+        run = subject.programs.others("places", count, _make_reader)
+        hidden, found = run(subject.held(), *subject.arrays, subject.source, subject.stretched)
+        self._hidden = hidden
+        found = jax.device_get(found)
+        places = at_places(Measures(*(part[: len(subject.ids)] for part in found)))
+        self.ids, self.pieces = subject.ids, subject.pieces
+        self.alternatives = places.ids, places.logprobs
+        self.logprobs, self.ranks = places.token_logprobs, places.token_ranks
+        self.entropies = places.entropies
+
+    def __repr__(self) -> str:
+        mean = float(np.nanmean(self.logprobs)) if len(self.ids) > 1 else float("nan")
+        return f"Inspection of {len(self.ids)} tokens, mean log-probability {mean:.2f}"
+
+    @property
+    def layers(self) -> int:
+        """How many blocks the model has."""
+        return len(self._subject.programs.backbone.blocks)
+
+    def piece(self, token_id: int) -> str:
+        """A token of the vocabulary as text."""
+        return self._subject.piece(token_id)
+
+    def distribution(self, place: int) -> Distribution:
+        """What the model expects at a place.
+
+        Args:
+            place: from 1 to T.
+
+        Raises:
+            SettingError: there is no such place, or nothing is expected there.
+            PromptError: the weights of this reading have been overwritten by training.
+        """
+        _check("distribution: place", place, 1, len(self.ids))
+        run = self._subject.programs.others("logits", 0, _make_head)
+        return Distribution.of(np.asarray(run(self._subject.held(), self._hidden, place - 1)))
+
+    def lens(self, k: int = 5) -> Lens:
+        """What the final norm and the head make of the residual stream after every layer, with the
+        k likeliest tokens of each place: the logit lens.
+
+        Raises:
+            SettingError: `k` is below 1 or above the vocabulary.
+            PromptError: as `distribution`.
+        """
+        _check("lens: k", k, 1, self._subject.programs.backbone.config.vocabulary_size)
+        return look(self._subject, k)
+
+    def attention(self, layer: int) -> np.ndarray:
+        """Attention weights of a block, 0 to `layers` - 1: float32 (heads, T, T), query by key.
+
+        Raises:
+            SettingError: there is no such layer.
+            PromptError: as `distribution`.
+        """
+        _check("attention: layer", layer, 0, self.layers - 1)
+        subject, size = self._subject, len(self.ids)
+        run = subject.programs.others("weights", 0, _make_weights)
+        call = (subject.held(), *subject.arrays, subject.source, subject.stretched)
+        return np.asarray(run(*call, np.int32(layer)))[:, :size, :size]
+
+
+def _check(what: str, value: object, least: int, most: int) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        raise SettingError(f"{what}: expected a whole number from {least} to {most}, got {value!r}")
+
+
+def _make_reader(programs: Programs, count: int) -> Any:
+    def run(
+        parameters: list[jax.Array],
+        ids: jax.Array,
+        lengths: jax.Array,
+        source: Mapping[str, jax.Array],
+        stretched: bool,
+    ) -> tuple[jax.Array, Measures]:
+        """The hidden states (P, width), and measures of the token after each."""
+        with programs.holding(parameters):
+            hidden, _ = programs.backbone.read(ids, lengths, stretched, **source)
+            tokens = jnp.roll(ids[0], -1)
+            return hidden[0], measure(programs.backbone, hidden[0], tokens, count)
+
+    return jax.jit(run, static_argnums=4)
+
+
+def _make_head(programs: Programs, _: int) -> Any:
+    def run(parameters: list[jax.Array], hidden: jax.Array, row: jax.Array) -> jax.Array:
+        with programs.holding(parameters):
+            return finite(programs.backbone.logits(hidden[row][None]))[0]
+
+    return jax.jit(run)
+
+
+def _make_weights(programs: Programs, _: int) -> Any:
+    backbone = programs.backbone
+
+    def run(
+        parameters: list[jax.Array],
+        ids: jax.Array,
+        lengths: jax.Array,
+        source: Mapping[str, jax.Array],
+        stretched: bool,
+        layer: jax.Array,
+    ) -> jax.Array:
+        """One program for all layers, which holds the weights of one at a time."""
+        names = [f"{block.path}/attention/weights" for block in backbone.blocks]
+        with programs.holding(parameters), observing(*names) as seen:
+            backbone.read(ids, lengths, stretched, **source)
+        return sum(jnp.where(layer == i, seen[name][0], 0.0) for i, name in enumerate(names))
+
+    return jax.jit(run, static_argnums=4)

@@ -1,0 +1,98 @@
+"""What is looked into: one text as the model reads it, and the weights it is read with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from workbench.errors import PromptError
+from workbench.generation.programs import Programs, padded
+from workbench.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One text of T tokens before a model.
+
+    Attributes:
+        programs: of the model.
+        tokenizer: None for a model that is fed ids.
+        ids: int32 (T,).
+        source: what else the backbone reads, as a request of that one text has it.
+        parameters: the backbone's arrays of the moment, so that adapters or training change
+            nothing about a text that has been read.
+    """
+
+    programs: Programs
+    tokenizer: Tokenizer | None
+    ids: np.ndarray
+    source: Mapping[str, np.ndarray] = field(default_factory=dict)
+    parameters: tuple[jax.Array, ...] = ()
+
+    def __post_init__(self) -> None:
+        backbone = self.programs.backbone
+        ids = checked_ids(self.ids, backbone.config.vocabulary_size, backbone.max_length)
+        object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ids padded to their bucket, int32 (1, P), and their number, int32 (1,)."""
+        return padded((self.ids,))
+
+    @property
+    def stretched(self) -> bool:
+        """Whether longrope's long factors are needed."""
+        return self.programs.backbone.config.stretches(len(self.ids))
+
+    def held(self) -> list[jax.Array]:
+        """The weights, for a program.
+
+        Raises:
+            PromptError: training has overwritten them since.
+        """
+        if any(array.is_deleted() for array in self.parameters):
+            raise PromptError(
+                "The model has been trained or changed since it read this text: read it again"
+            )
+        return list(self.parameters)
+
+    def piece(self, token_id: int) -> str:
+        """A token by itself, for display; its id where there is no tokenizer."""
+        if self.tokenizer is None:
+            return f"<{token_id}>"
+        return self.tokenizer.token_text(int(token_id))
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """Every token of the text by itself; the places of a picture are `<image>`."""
+        pieces = [self.piece(token_id) for token_id in self.ids]
+        for place in np.flatnonzero(self.source.get("image_mask", [()])[0]):
+            pieces[place] = "<image>"
+        return tuple(pieces)
+
+
+def checked_ids(ids: Any, vocabulary_size: int, most: int | None) -> np.ndarray:
+    """Ids (T,) as int32.
+
+    Raises:
+        PromptError: they are no ids of the vocabulary, none, or more than `most`.
+    """
+    array = np.asarray(ids)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise PromptError(
+            f"text: expected one text or its token ids (T,), got {type(ids).__name__} of shape "
+            f"{array.shape}"
+        )
+    if len(array) == 0 or len(array) > (most or len(array)):
+        raise PromptError(f"text: expected 1 to {most or 'any number of'} tokens, got {len(array)}")
+    if array.min() < 0 or array.max() >= vocabulary_size:
+        raise PromptError(
+            f"text: expected token ids from 0 to {vocabulary_size - 1}, got {array.min()} to "
+            f"{array.max()}"
+        )
+    return array.astype(np.int32)

@@ -1,0 +1,128 @@
+"""Named arrays of one reading: attention weights, branches, the residual stream, logits."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from workbench.backbones.observing import observing, shown
+from workbench.errors import SettingError
+from workbench.generation.programs import Programs
+from workbench.inspection.subject import Subject
+
+LOGITS = "logits"
+
+
+class Trace(Mapping[str, np.ndarray]):
+    """What a model's layers made of one text of T tokens: NumPy arrays by name, in the order in
+    which the model makes them, without a batch axis and without padding; floats are float32.
+
+    | name | shape | |
+    |---|---|---|
+    | `embedding` | (T, width) | what the first block reads |
+    | `decoder_block_0/attention/weights` | (heads, T, T) | query by key; every row's sum is 1 |
+    | `decoder_block_0/attention/output` | (T, width) | the attention branch |
+    | `decoder_block_0/mlp/output` | (T, width) | the feed-forward branch |
+    | `decoder_block_0/output` | (T, width) | the residual stream after the block |
+    | `final_norm/output` | (T, width) | what the head reads |
+    | `logits` | (T, vocabulary) | row t is for the token after t |
+
+    Branches are as they come, before a norm that the family puts behind them. Encoder-decoders
+    have `encoder_block_0/...` and `decoder_block_0/cross_attention/...` as well, models that see
+    `image_encoder/block_0/...` with an axis for the pictures in front.
+
+    Attributes:
+        ids: int32 (T,), the tokens.
+        pieces: each of them as text.
+    """
+
+    def __init__(self, subject: Subject, arrays: dict[str, np.ndarray]) -> None:
+        self.ids = subject.ids
+        self.pieces = subject.pieces
+        self._arrays = arrays
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __repr__(self) -> str:
+        wide = max(map(len, self), default=0)
+        lines = (f"  {name:{wide}}  {array.shape}" for name, array in self.items())
+        return "\n".join([f"Trace of {len(self.ids)} tokens", *lines])
+
+
+def trace(subject: Subject, names: str | Sequence[str] | None = None) -> Trace:
+    """The arrays whose names match.
+
+    Args:
+        subject: the text.
+        names: names, or patterns in which `*` matches anything; None for all of them.
+
+    Raises:
+        SettingError: a pattern matches nothing; the message lists what there is.
+    """
+    patterns = ("*",) if names is None else (names,) if isinstance(names, str) else tuple(names)
+    key = f"trace {patterns}"
+    run = subject.programs.others(key, 0, lambda programs, _: _make(programs, patterns))
+    call = (subject.held(), *subject.arrays, subject.source, subject.stretched)
+    seen = jax.device_get(run(*call))
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in seen):
+            whole = jax.eval_shape(
+                lambda *call: _read(subject.programs, ("*",), *call, subject.stretched), *call[:-1]
+            )
+            raise SettingError(
+                f"trace: names: nothing is called {pattern!r}; there is {', '.join(whole)}"
+            )
+    return Trace(subject, {name: _cut(name, value, subject) for name, value in seen.items()})
+
+
+def _make(programs: Programs, patterns: tuple[str, ...]) -> Any:
+    return jax.jit(functools.partial(_read, programs, patterns), static_argnums=4)
+
+
+def _read(
+    programs: Programs,
+    patterns: tuple[str, ...],
+    parameters: list[jax.Array],
+    ids: jax.Array,
+    lengths: jax.Array,
+    source: Mapping[str, jax.Array],
+    stretched: bool,
+) -> OrderedDict[str, jax.Array]:
+    backbone = programs.backbone
+    with programs.holding(parameters), observing(*patterns) as seen:
+        hidden, _ = backbone.read(ids, lengths, stretched, **source)
+        shown(LOGITS, backbone.logits(hidden))
+    # Of mappings, JAX keeps the order of this one.
+    return OrderedDict((name, value.astype(jnp.float32)) for name, value in seen.items())
+
+
+def _cut(name: str, value: np.ndarray, subject: Subject) -> np.ndarray:
+    """Without the batch axis and without padding."""
+    if name.startswith("image_"):  # the first axis counts pictures, and none is padded
+        return value
+    own = _encoded(subject) if name.startswith("encoder_") else len(subject.ids)
+    other = _encoded(subject) if "cross_attention" in name else own
+    if name.endswith("/weights"):
+        return value[0, :, :own, :other]
+    return value[0, :own]
+
+
+def _encoded(subject: Subject) -> int | None:
+    """How many places an encoder of text has read; None where that is not known before."""
+    if "encoder_token_ids" not in subject.source:
+        return None
+    return int(np.sum(subject.source["encoder_padding_mask"][0]))
