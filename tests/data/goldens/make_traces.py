@@ -46,7 +46,8 @@ class Seen:
 
     def _keep(self, module: torch.nn.Module, inputs: tuple, output: object) -> None:
         tensor = output[0] if isinstance(output, tuple) else output
-        self.outputs.append(tensor.reshape(-1, tensor.shape[-1]).numpy())
+        # A copy: Falcon adds to its outputs in place.
+        self.outputs.append(tensor.reshape(-1, tensor.shape[-1]).numpy().copy())
 
     @property
     def array(self) -> np.ndarray:
