@@ -5,18 +5,16 @@ Source: nostalgebraist, "interpreting GPT: the logit lens", 2020.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workbench.backbones.observing import observing
 from workbench.generation.programs import Programs
 from workbench.inspection.measure import Measures, measure
-from workbench.inspection.subject import Subject
+from workbench.inspection.subject import Given, Subject
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +58,7 @@ def at_places(found: Measures) -> Measures:
 
 def look(subject: Subject, count: int) -> Lens:
     """The lens over one text, with the `count` likeliest tokens of each place."""
-    run = subject.programs.others("lens", count, _make)
-    call = (subject.held(), *subject.arrays, subject.source, subject.stretched)
-    found = jax.device_get(run(*call))
+    found = jax.device_get(subject.run("lens", count, _make))
     layers = ("embedding", *(block.path for block in subject.programs.backbone.blocks))
     shaped = (
         part.reshape(len(layers), -1, *part.shape[1:])[:, : len(subject.ids)] for part in found
@@ -71,21 +67,14 @@ def look(subject: Subject, count: int) -> Lens:
     return Lens(layers, *places)
 
 
-def _make(programs: Programs, count: int) -> Any:
+def _make(programs: Programs, count: int) -> Callable[[Given], Measures]:
     backbone = programs.backbone
 
-    def run(
-        parameters: list[jax.Array],
-        ids: jax.Array,
-        lengths: jax.Array,
-        source: Mapping[str, jax.Array],
-        stretched: bool,
-    ) -> Measures:
+    def run(given: Given) -> Measures:
         names = ("embedding", *(f"{block.path}/output" for block in backbone.blocks))
-        with programs.holding(parameters), observing(*names) as seen:
-            backbone.read(ids, lengths, stretched, **source)
+        with given.read(programs, *names) as (_, seen):
             stream = jnp.concatenate([seen[name][0] for name in names])
-            tokens = jnp.tile(jnp.roll(ids[0], -1), len(names))
+            tokens = jnp.tile(jnp.roll(given.ids[0], -1), len(names))
             return measure(backbone, backbone.finish(stream), tokens, count)
 
-    return jax.jit(run, static_argnums=4)
+    return run

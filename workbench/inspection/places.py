@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workbench.backbones.observing import observing
 from workbench.errors import SettingError
 from workbench.generation.programs import Programs
 from workbench.inspection.distribution import Distribution
 from workbench.inspection.lens import Lens, at_places, look
 from workbench.inspection.measure import Measures, measure
-from workbench.inspection.subject import Subject
+from workbench.inspection.subject import Given, Subject
 from workbench.samplers.choose import finite
 
 ALTERNATIVES = 8
@@ -44,8 +42,7 @@ class Inspection:
         self._subject = subject
         backbone = subject.programs.backbone
         count = min(ALTERNATIVES, backbone.config.vocabulary_size)
-        run = subject.programs.others("places", count, _make_reader)
-        hidden, found = run(subject.held(), *subject.arrays, subject.source, subject.stretched)
+        hidden, found = subject.run("places", count, _make_reader)
         self._hidden = hidden
         found = jax.device_get(found)
         places = at_places(Measures(*(part[: len(subject.ids)] for part in found)))
@@ -78,8 +75,9 @@ class Inspection:
             PromptError: the weights of this reading have been overwritten by training.
         """
         _check("distribution: place", place, 1, len(self.ids))
-        run = self._subject.programs.others("logits", 0, _make_head)
-        return Distribution.of(np.asarray(run(self._subject.held(), self._hidden, place - 1)))
+        head = self._subject.programs.others("logits", 0, _make_head)
+        row = np.int32(place - 1)
+        return Distribution.of(np.asarray(head(self._subject.held(), self._hidden, row)))
 
     def lens(self, k: int = 5) -> Lens:
         """What the final norm and the head make of the residual stream after every layer, with the
@@ -100,10 +98,8 @@ class Inspection:
             PromptError: as `distribution`.
         """
         _check("attention: layer", layer, 0, self.layers - 1)
-        subject, size = self._subject, len(self.ids)
-        run = subject.programs.others("weights", 0, _make_weights)
-        call = (subject.held(), *subject.arrays, subject.source, subject.stretched)
-        return np.asarray(run(*call, np.int32(layer)))[:, :size, :size]
+        weights = self._subject.run("weights", 0, _make_weights, np.int32(layer))
+        return np.asarray(weights)[:, : len(self.ids), : len(self.ids)]
 
 
 def _check(what: str, value: object, least: int, most: int) -> None:
@@ -112,24 +108,17 @@ def _check(what: str, value: object, least: int, most: int) -> None:
         raise SettingError(f"{what}: expected a whole number from {least} to {most}, got {value!r}")
 
 
-def _make_reader(programs: Programs, count: int) -> Any:
-    def run(
-        parameters: list[jax.Array],
-        ids: jax.Array,
-        lengths: jax.Array,
-        source: Mapping[str, jax.Array],
-        stretched: bool,
-    ) -> tuple[jax.Array, Measures]:
+def _make_reader(programs: Programs, count: int) -> Callable[[Given], tuple[jax.Array, Measures]]:
+    def run(given: Given) -> tuple[jax.Array, Measures]:
         """The hidden states (P, width), and measures of the token after each."""
-        with programs.holding(parameters):
-            hidden, _ = programs.backbone.read(ids, lengths, stretched, **source)
-            tokens = jnp.roll(ids[0], -1)
+        with given.read(programs) as (hidden, _):
+            tokens = jnp.roll(given.ids[0], -1)
             return hidden[0], measure(programs.backbone, hidden[0], tokens, count)
 
-    return jax.jit(run, static_argnums=4)
+    return run
 
 
-def _make_head(programs: Programs, _: int) -> Any:
+def _make_head(programs: Programs, _: int) -> Callable[..., jax.Array]:
     def run(parameters: list[jax.Array], hidden: jax.Array, row: jax.Array) -> jax.Array:
         with programs.holding(parameters):
             return finite(programs.backbone.logits(hidden[row][None]))[0]
@@ -137,21 +126,12 @@ def _make_head(programs: Programs, _: int) -> Any:
     return jax.jit(run)
 
 
-def _make_weights(programs: Programs, _: int) -> Any:
-    backbone = programs.backbone
+def _make_weights(programs: Programs, _: int) -> Callable[[Given, jax.Array], jax.Array]:
+    names = [f"{block.path}/attention/weights" for block in programs.backbone.blocks]
 
-    def run(
-        parameters: list[jax.Array],
-        ids: jax.Array,
-        lengths: jax.Array,
-        source: Mapping[str, jax.Array],
-        stretched: bool,
-        layer: jax.Array,
-    ) -> jax.Array:
+    def run(given: Given, layer: jax.Array) -> jax.Array:
         """One program for all layers, which holds the weights of one at a time."""
-        names = [f"{block.path}/attention/weights" for block in backbone.blocks]
-        with programs.holding(parameters), observing(*names) as seen:
-            backbone.read(ids, lengths, stretched, **source)
-        return sum(jnp.where(layer == i, seen[name][0], 0.0) for i, name in enumerate(names))
+        with given.read(programs, *names) as (_, seen):
+            return sum(jnp.where(layer == i, seen[name][0], 0.0) for i, name in enumerate(names))
 
-    return jax.jit(run, static_argnums=4)
+    return run

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import numpy as np
 
+from workbench.backbones.observing import Seen, observing
 from workbench.errors import PromptError
 from workbench.generation.programs import Programs, padded
 from workbench.tokenizers import Tokenizer
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Given:
+    """A text as a program takes it: weights, ids int32 (1, P) padded to their bucket, their number
+    int32 (1,), what else the backbone reads, and whether longrope's long factors are needed."""
+
+    parameters: list[jax.Array]
+    ids: jax.Array
+    lengths: jax.Array
+    source: Mapping[str, jax.Array]
+    stretched: bool = field(metadata={"static": True})
+
+    @contextmanager
+    def read(self, programs: Programs, *names: str) -> Iterator[tuple[jax.Array, Seen]]:
+        """The hidden states (1, P, width), and what the layers show under these names. Within the
+        block the backbone holds the weights."""
+        with programs.holding(self.parameters), observing(*names) as seen:
+            hidden, _ = programs.backbone.read(
+                self.ids, self.lengths, self.stretched, **self.source
+            )
+            yield hidden, seen
+
+
+Maker = Callable[[Programs, int], Callable[..., Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +67,12 @@ class Subject:
         object.__setattr__(self, "ids", ids)
         object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """The ids padded to their bucket, int32 (1, P), and their number, int32 (1,)."""
-        return padded((self.ids,))
-
-    @property
-    def stretched(self) -> bool:
-        """Whether longrope's long factors are needed."""
-        return self.programs.backbone.config.stretches(len(self.ids))
+    def run(self, name: str, size: int, make: Maker, *more: Any) -> Any:
+        """What a program gives for this text: `make(programs, size)` is a function of a `Given`
+        and `more`, compiled once for each name and size."""
+        program = self.programs.others(name, size, lambda *made: jax.jit(make(*made)))
+        stretched = self.programs.backbone.config.stretches(len(self.ids))
+        return program(Given(self.held(), *padded((self.ids,)), self.source, stretched), *more)
 
     def held(self) -> list[jax.Array]:
         """The weights, for a program.

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workbench.backbones.observing import observing, shown
+from workbench.backbones.observing import shown
 from workbench.errors import SettingError
 from workbench.generation.programs import Programs
-from workbench.inspection.subject import Subject
+from workbench.inspection.subject import Given, Maker, Subject
 
 LOGITS = "logits"
 
@@ -74,40 +72,26 @@ def trace(subject: Subject, names: str | Sequence[str] | None = None) -> Trace:
         SettingError: a pattern matches nothing; the message lists what there is.
     """
     patterns = ("*",) if names is None else (names,) if isinstance(names, str) else tuple(names)
-    key = f"trace {patterns}"
-    run = subject.programs.others(key, 0, lambda programs, _: _make(programs, patterns))
-    call = (subject.held(), *subject.arrays, subject.source, subject.stretched)
-    seen = jax.device_get(run(*call))
+    seen = jax.device_get(subject.run(f"trace {patterns}", 0, _maker(patterns)))
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in seen):
-            whole = jax.eval_shape(
-                lambda *call: _read(subject.programs, ("*",), *call, subject.stretched), *call[:-1]
-            )
             raise SettingError(
-                f"trace: names: nothing is called {pattern!r}; there is {', '.join(whole)}"
+                f"trace: names: nothing is called {pattern!r}; there is {', '.join(trace(subject))}"
             )
     return Trace(subject, {name: _cut(name, value, subject) for name, value in seen.items()})
 
 
-def _make(programs: Programs, patterns: tuple[str, ...]) -> Any:
-    return jax.jit(functools.partial(_read, programs, patterns), static_argnums=4)
+def _maker(patterns: tuple[str, ...]) -> Maker:
+    def make(programs: Programs, _: int) -> Callable[[Given], OrderedDict[str, jax.Array]]:
+        def run(given: Given) -> OrderedDict[str, jax.Array]:
+            with given.read(programs, *patterns) as (hidden, seen):
+                shown(LOGITS, programs.backbone.logits(hidden))
+            # Of mappings, JAX keeps the order of this one.
+            return OrderedDict((name, value.astype(jnp.float32)) for name, value in seen.items())
 
+        return run
 
-def _read(
-    programs: Programs,
-    patterns: tuple[str, ...],
-    parameters: list[jax.Array],
-    ids: jax.Array,
-    lengths: jax.Array,
-    source: Mapping[str, jax.Array],
-    stretched: bool,
-) -> OrderedDict[str, jax.Array]:
-    backbone = programs.backbone
-    with programs.holding(parameters), observing(*patterns) as seen:
-        hidden, _ = backbone.read(ids, lengths, stretched, **source)
-        shown(LOGITS, backbone.logits(hidden))
-    # Of mappings, JAX keeps the order of this one.
-    return OrderedDict((name, value.astype(jnp.float32)) for name, value in seen.items())
+    return make
 
 
 def _cut(name: str, value: np.ndarray, subject: Subject) -> np.ndarray:
