@@ -36,15 +36,12 @@ class Distribution:
     @classmethod
     def of(cls, logits: np.ndarray) -> Self:
         """Of the logits of a whole vocabulary, float32 (V,), finite or minus infinity."""
-        order = np.argsort(-logits, kind="stable").astype(np.int32)
-        falling = (logits - logits[order[0]])[order]
-        rest = falling[LISTED:]
-        rest = rest[np.isfinite(rest)]
-        starts = np.flatnonzero(np.diff(np.floor(rest / BIN), prepend=np.inf))
-        counts = np.diff(starts, append=len(rest)).astype(np.int32)
-        sums = np.add.reduceat(rest, starts, dtype=np.float64) if len(rest) else np.zeros(0)
-        means = (sums / counts).astype(np.float32)
-        return cls(order[:LISTED], falling[:LISTED], means, counts)
+        edge = np.partition(logits, -LISTED)[-LISTED] if len(logits) > LISTED else -np.inf
+        likely = np.flatnonzero(logits >= edge)  # 512, or more that are as likely as the last
+        order = likely[np.argsort(-logits[likely], kind="stable")][:LISTED]
+        shifted = logits - logits[order[0]]
+        rest = np.delete(shifted, order)
+        return cls(order.astype(np.int32), shifted[order], *_binned(rest[np.isfinite(rest)]))
 
     def shares(
         self,
@@ -105,6 +102,15 @@ class Distribution:
         if checked.min_p > 0:
             kept = min(kept, int(counts[scaled >= np.log(checked.min_p)].sum()))
         return mass, kept
+
+
+def _binned(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean logit float32 and the number int32 of those in each bin that has any, falling."""
+    bins = np.floor(-logits / BIN).astype(np.int64)
+    counts = np.bincount(bins)
+    sums = np.bincount(bins, weights=logits)
+    there = counts > 0
+    return (sums[there] / counts[there]).astype(np.float32), counts[there].astype(np.int32)
 
 
 def _mass_of(kept: int, mass: np.ndarray, counts: np.ndarray) -> float:
