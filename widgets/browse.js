@@ -7,6 +7,7 @@ const BROWSE_HELP = [
   "It fits here when that is less than the memory that is free now.",
   "From Python: panel.select(name), panel.load(name), panel.cancel(), panel.wait(), panel.model.",
 ];
+const LOADING = new Set(["loading", "stopping"]);
 const LOAD_STATUS = {
   loading: "loading",
   stopping: "stopping",
@@ -46,29 +47,16 @@ function createBelow(model) {
   };
 }
 
-function createBrowseHeading(menu) {
-  const facts = make("span", { class: "wb-facts" });
-  const status = make("span", { class: "wb-status" });
-  const title = make("div", {}, make("strong", { class: "wb-name" }, "Presets"), facts);
-  return { node: make("div", { class: "wb-heading" }, title, status, menu), facts, status };
-}
-
 function render({ model, el }) {
-  const root = makeRoot("wb-browse", "Presets");
   const rows = model.get("rows").map((row) => ({ ...row, text: searchText(row) }));
   const byName = new Map(rows.map((row) => [row.name, row]));
-  const spoken = make("div", { class: "wb-spoken", role: "status", "aria-live": "polite" });
-  let gone = false;
 
-  const status = () => model.get("status");
-  const isBusy = () => status() === "loading" || status() === "stopping";
   const selected = () => byName.get(model.get("selected"));
   const choice = () => ({
     dtype: model.get("dtype"),
     limit: model.get("machine").limit,
     dtypes: model.get("dtypes"),
   });
-  const send = (command, fields = {}) => watch.send(() => model.send({ command, ...fields }));
   const save = (name, value) => {
     model.set(name, value);
     model.save_changes();
@@ -76,28 +64,26 @@ function render({ model, el }) {
   const load = () => {
     if (selected()?.supported && !isBusy()) send("load", { name: selected().name, dtype: model.get("dtype") });
   };
-  const setGone = (value) => {
-    if (gone === value) return;
-    gone = value;
-    refreshStatus();
-  };
-
-  const watch = createWatch({
-    isBusy,
-    ask: () => send("sync"),
-    silent: () => setGone(true),
-    alive: () => setGone(false),
-  });
   const call = () => (selected() ? `lm = ${codeOf(selected(), choice().dtype)}` : "wb.browse()");
-  const code = createCode({ get: () => `import workbench as wb\n\n${call()}` });
-  const help = createHelp(...BROWSE_HELP);
-  const menu = createMenu([
-    ["Copy as code", () => code.copy()],
-    ["Reset", () => reset()],
-    ["Help", () => (help.hidden = !help.hidden)],
-  ]);
-  const error = createError();
-  const heading = createBrowseHeading(menu);
+  const frame = createFrame({
+    model,
+    el,
+    name: "wb-browse",
+    label: "Presets",
+    help: BROWSE_HELP,
+    busy: LOADING,
+    facts: () => [
+      "Presets",
+      `${wholeText(rows.length)} presets`,
+      `${gigabytesText(model.get("machine").free)} free here`,
+    ],
+    code: { get: () => `import workbench as wb\n\n${call()}` },
+    statusText: () => statusText(),
+    spokenText: () => spokenText(),
+    refresh: () => refreshStatus(),
+    reset: () => reset(),
+  });
+  const { send, status, isBusy } = frame;
   const filters = createFilters(model, {
     changed: () => refreshTable(),
     chooseDtype: (dtype) => save("dtype", dtype),
@@ -127,8 +113,7 @@ function render({ model, el }) {
     filters.show(found.length, rows.length);
   };
   const refreshChoice = () => {
-    const free = gigabytesText(model.get("machine").free);
-    setText(heading.facts, ` · ${wholeText(rows.length)} presets · ${free} free here`);
+    frame.refreshHeading();
     filters.refresh();
     table.judge(choice());
     refreshTable();
@@ -138,7 +123,7 @@ function render({ model, el }) {
     card.show(selected(), choice());
     table.mark(model.get("selected"), model.get("loaded"));
     card.enable(selected(), isBusy());
-    code.refresh();
+    frame.code.refresh();
   };
   const showSelected = () => {
     refreshCard();
@@ -150,9 +135,6 @@ function render({ model, el }) {
     return (LOAD_STATUS[status()] ?? "idle") + share;
   };
   const refreshStatus = () => {
-    root.dataset.status = gone ? "disconnected" : status();
-    setText(heading.status, gone ? "no answer" : statusText());
-    error.show(gone ? { message: NO_ANSWER } : model.get("error"));
     const name = isBusy() ? model.get("loading") : "";
     loading.show(name, model.get("progress"), {
       stopping: status() === "stopping",
@@ -160,10 +142,10 @@ function render({ model, el }) {
     });
     card.enable(selected(), isBusy());
   };
-  const speak = () => {
+  const spokenText = () => {
     const name = model.get("loading");
     const texts = { loading: `Loading ${name}`, done: `${name} is loaded`, cancelled: "Stopped", failed: "Failed" };
-    setText(spoken, texts[status()] ?? "");
+    return texts[status()] ?? "";
   };
   const reset = () => {
     save("selected", "");
@@ -171,8 +153,8 @@ function render({ model, el }) {
     filters.reset();
   };
 
-  root.append(heading.node, error.node, code.node, help, filters.node, table.node, card.node, loading.node, spoken);
-  el.append(root, below.node);
+  frame.show(filters.node, table.node, card.node, loading.node);
+  el.append(below.node);
 
   const ours = [
     ["selected", showSelected],
@@ -180,22 +162,12 @@ function render({ model, el }) {
   ];
   const kernels = [
     ["machine", refreshChoice],
-    ["status", refreshStatus],
-    ["status", speak],
-    ["progress", refreshStatus],
-    ["loading", refreshStatus],
+    ["progress", frame.refresh],
+    ["loading", frame.refresh],
     ["loaded", refreshCard],
-    ["error", refreshStatus],
     ["opened", below.refresh],
   ];
-  const unfollow = followTraits(model, watch, ours, kernels);
-  if (isBusy()) send("sync");
-
-  return () => {
-    unfollow();
-    watch.dispose();
-    below.dispose();
-  };
+  return frame.follow({ ours, kernels, parts: [below] });
 }
 
 export default { render };

@@ -60,6 +60,7 @@ class BrowsePanel(Panel):
     _esm = page_source(
         "dom.js",
         "chrome.js",
+        "frame.js",
         "units.js",
         "catalog.js",
         "filters.js",

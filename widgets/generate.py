@@ -19,7 +19,10 @@ from .runs import Run
 
 COUNTED_PROMPT = 20_000  # characters; longer prompts are counted when they run
 _TEXTS = ("prompt", "message", "system")
-_SCRIPTS = ("dom", "chrome", "tokens", "controls", "status", "parts", "turns", "conversation")
+_SCRIPTS = (
+    *("dom", "chrome", "frame", "tokens", "controls", "status", "parts"),
+    *("turns", "conversation"),
+)
 
 
 def _text(value: str = "") -> traitlets.Any:

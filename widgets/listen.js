@@ -1,6 +1,5 @@
 // The listen panel. The kernel holds the truth; this shows it and asks for changes.
 
-const LISTEN_RATE_MS = 250;
 const LISTEN_HELP = [
   "Drop a recording on the panel, choose a file, or record from the microphone.",
   "Ctrl+Enter transcribes, Esc stops.",
@@ -34,80 +33,63 @@ function transcriptEmptyText(status, position, name, hasRecording) {
 }
 
 function render({ model, el }) {
-  const root = makeRoot("wb-generate", "Listen");
-  root.classList.add("wb-listen");
-  const spoken = make("div", { class: "wb-spoken", role: "status", "aria-live": "polite" });
   const summary = make("span", { class: "wb-note wb-summary" });
-  const progress = make("div", { class: "wb-progress", "aria-hidden": "true" });
   const left = make("div", { class: "wb-left" });
-  let [rate, rateShown, gone] = [0, 0, false];
+  let rate = 0;
   let opening = ""; // the name of the file on its way
-  let problem = null; // what the page itself has to say
   let shownRun = 0;
 
-  const status = () => model.get("status");
-  const isBusy = () => BUSY.has(status());
   const recording = () => model.get("recording");
   const hasRecording = () => Boolean(recording().seconds);
-  const send = (command, fields = {}, buffers = []) =>
-    watch.send(() => model.send({ command, ...fields }, undefined, buffers));
+  const frame = createFrame({
+    model,
+    el,
+    name: "wb-generate wb-listen",
+    label: "Listen",
+    help: LISTEN_HELP,
+    menu: [
+      ["Copy text", () => copyText()],
+      ["Save transcript", () => saveText(transcriptOf(passages.list()), fileName("txt"), "text/plain")],
+      ["Save subtitles", () => saveText(subtitlesOf(passages.list()), fileName("vtt"), "text/vtt")],
+      ["Colours on or off", () => showChances()],
+    ],
+    busy: BUSY,
+    preparing: PREPARING,
+    statusText: () => listenStatusText(frame.status(), model.get("position"), rate),
+    spokenText: () => spokenStatus(frame.status(), model.get("output").summary),
+    refresh: () => refreshStatus(),
+    go: () => transcribe(),
+    escape: () => {
+      output.dismiss();
+      if (microphone.on) microphone.finish(false);
+      else frame.stop();
+    },
+  });
+  const { root, send, isBusy } = frame;
   const transcribe = () => {
-    if (isBusy() || status() === "loading" || !hasRecording() || microphone.on) return;
-    problem = null;
+    if (isBusy() || frame.status() === "loading" || !hasRecording() || microphone.on) return;
+    frame.fail(null);
     send("start");
-  };
-  const stop = () => {
-    if (!isBusy()) return;
-    setText(heading.status, "stopping");
-    send("cancel");
-  };
-  const setGone = (value) => {
-    if (gone === value) return;
-    gone = value;
-    refreshStatus();
   };
   const fail = (message) => {
     opening = "";
-    problem = message && { message };
-    refreshStatus();
+    frame.fail(message);
   };
-
-  const watch = createWatch({
-    isBusy,
-    ask: () => send("sync"),
-    silent: () => setGone(true),
-    alive: () => setGone(false),
-  });
-  const code = createCode(model);
-  const help = createHelp(...LISTEN_HELP);
   const plainText = () => output.tokens.map(({ piece }) => piece).join("").trim();
   const copyText = async () => {
     try {
       await navigator.clipboard.writeText(plainText());
-      setText(spoken, "Copied.");
+      frame.announce("Copied.");
     } catch {
       getSelection().selectAllChildren(output.node);
-      setText(spoken, "Selected: press Ctrl+C to copy.");
+      frame.announce("Selected: press Ctrl+C to copy.");
     }
   };
   const fileName = (ending) => `${(recording().name ?? "recording").replace(/\.[^.]*$/, "")}.${ending}`;
-  const saveTranscript = () => saveText(transcriptOf(passages.list()), fileName("txt"), "text/plain");
-  const saveSubtitles = () => saveText(subtitlesOf(passages.list()), fileName("vtt"), "text/vtt");
   const showChances = () => {
     model.set("show", model.get("show") === "plain" ? "probability" : "plain");
     model.save_changes();
   };
-  const menu = createMenu([
-    ["Copy as code", () => code.copy()],
-    ["Copy text", copyText],
-    ["Save transcript", saveTranscript],
-    ["Save subtitles", saveSubtitles],
-    ["Colours on or off", showChances],
-    ["Reset", () => !isBusy() && send("reset")],
-    ["Help", () => (help.hidden = !help.hidden)],
-  ]);
-  const error = createError();
-  const heading = createHeading(model, menu);
   const history = createHistory(model, (number) => send("restore", { run: number }));
 
   // -- the recording
@@ -127,10 +109,10 @@ function render({ model, el }) {
     root,
     stage,
     send: (fields, buffers) => send("audio", fields, buffers),
-    may: () => !isBusy() && !gone && !microphone.on,
+    may: () => !isBusy() && !frame.gone && !microphone.on,
     began: (name) => {
-      [opening, problem] = [name, null];
-      refreshStatus();
+      opening = name;
+      frame.fail(null);
     },
     fail,
     rate: () => model.get("page_rate"),
@@ -139,7 +121,7 @@ function render({ model, el }) {
   const microphone = createMicrophone({
     take: (file) => intake.take(file),
     fail,
-    changed: () => refreshStatus(),
+    changed: frame.refresh,
     most: () => model.get("longest"),
   });
   const record = () => {
@@ -168,7 +150,7 @@ function render({ model, el }) {
 
   // -- work
   const transcribeButton = button("Transcribe", transcribe, { class: "wb-button wb-primary", title: "Ctrl+Enter" });
-  const stopButton = button("Stop", stop, { title: "Esc" });
+  const stopButton = button("Stop", frame.stop, { title: "Esc" });
   const playButton = button("Play", () => player.toggle(), { class: "wb-button wb-play" });
   const clock = make("span", { class: "wb-note wb-clock" });
   const note = make("span", { class: "wb-note wb-listen-note" });
@@ -176,7 +158,7 @@ function render({ model, el }) {
     frame: left,
     attributes: TRANSCRIPT,
     trim: true,
-    announce: (text) => setText(spoken, text),
+    announce: frame.announce,
     gap: () => send("sync"),
     ask: (run, index) => send("alternatives", { run, index }),
   });
@@ -193,30 +175,22 @@ function render({ model, el }) {
     const { name: title, seconds, rate: samples } = recording();
     const facts = there ? `${title} · ${clockText(seconds)} · ${samples / 1000} kHz` : "";
     setText(name, opening && there ? `Opening ${opening} …` : talking ? "Recording" : facts);
-    for (const part of [...tools.children, ...empty.querySelectorAll("button")]) part.disabled = isBusy() || gone;
+    for (const part of [...tools.children, ...empty.querySelectorAll("button")]) part.disabled = isBusy() || frame.gone;
     playButton.disabled = !there || talking || !recording().playable;
     playButton.hidden = clock.hidden = !there || talking;
   };
   const refreshStatus = () => {
-    const now = status();
-    root.dataset.status = gone ? "disconnected" : now;
-    setText(heading.status, gone ? "no answer" : listenStatusText(now, model.get("position"), rate));
-    error.show(gone ? { message: NO_ANSWER } : (problem ?? model.get("error")));
+    const now = frame.status();
     transcribeButton.disabled = isBusy() || now === "loading" || !hasRecording() || microphone.on;
     stopButton.disabled = !isBusy() || now === "stopping" || model.get("foreground");
     setText(note, isBusy() && model.get("foreground") ? "Stop with the kernel's interrupt button." : "");
     history.enable(isBusy());
     const words = transcriptEmptyText(now, model.get("position"), model.get("heading").name, hasRecording());
     output.explain(output.count ? "" : words);
-    progress.classList.toggle("wb-on", !gone && PREPARING.has(now));
     refreshStage();
   };
-  const refreshError = () => {
-    [problem, opening] = [null, ""];
-    refreshStatus();
-  };
   const refreshRecording = () => {
-    [opening, problem] = ["", null];
+    fail(null);
     stage.classList.toggle("wb-listen-mute", hasRecording() && !recording().playable);
     refreshStage(); // the waveform needs its room before it is drawn
     wave.show(recording());
@@ -236,42 +210,20 @@ function render({ model, el }) {
     setText(summary, snapshot.summary || (output.count ? countText(output.count) : ""));
     drawSegments(snapshot.recording === recording().number ? snapshot.segments : []);
     history.refresh();
-    refreshStatus();
+    frame.refresh();
   };
   const refreshView = () => (root.dataset.show = model.get("show"));
-  const speak = () => setText(spoken, spokenStatus(status(), model.get("output").summary));
   const extend = (message) => {
     rate = message.rate;
     output.extend(message);
     setText(summary, countText(output.count));
     if (message.run === shownRun) drawSegments(message.segments);
-    if (Date.now() - rateShown < LISTEN_RATE_MS) return;
-    rateShown = Date.now();
-    refreshStatus();
+    frame.refreshSoon();
   };
   const opened = () => {
     opening = "";
-    refreshStatus();
+    frame.refresh();
   };
-  const answers = {
-    tokens: extend,
-    alternatives: (found) => output.answer(found),
-    sound: (message, [bytes]) => player.take(message.recording, bytes),
-    synced: refreshOutput,
-    opened,
-  };
-  const onMessage = (message, buffers) => answers[message.type]?.(message, buffers ?? []);
-  const onKey = (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) transcribe();
-    else if (event.key === "Escape") {
-      output.dismiss();
-      if (microphone.on) microphone.finish(false);
-      else stop();
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
-
   left.append(
     make("div", { class: "wb-listen-head" }, make("span", { class: "wb-label" }, "Recording"), name, tools),
     stage,
@@ -280,29 +232,23 @@ function render({ model, el }) {
     output.tip,
     make("div", { class: "wb-footer" }, summary, history.node),
   );
-  root.append(heading.node, progress, error.node, code.node, help, left, intake.input, spoken);
-  root.addEventListener("keydown", onKey);
-  el.append(root);
+  frame.show(left, intake.input);
 
   const ours = [["show", refreshView]];
   const kernels = [
-    ["heading", heading.refresh],
-    ["code", code.refresh],
     ["recording", refreshRecording],
     ["output", refreshOutput],
     ["runs", refreshOutput],
-    ["status", refreshStatus],
-    ["status", speak],
-    ["position", refreshStatus],
-    ["error", refreshError],
+    ["error", opened],
   ];
-  const unfollow = followTraits(model, watch, ours, kernels, onMessage);
-  if (isBusy()) send("sync");
-
-  return () => {
-    unfollow();
-    for (const part of [watch, output, wave, player, microphone]) part.dispose();
+  const messages = {
+    tokens: extend,
+    alternatives: (found) => output.answer(found),
+    sound: (message, [bytes]) => player.take(message.recording, bytes),
+    synced: refreshOutput,
+    opened,
   };
+  return frame.follow({ ours, kernels, messages, parts: [output, wave, player, microphone] });
 }
 
 export default { render };

@@ -34,8 +34,8 @@ UNSAVED = "recording.wav"  # what the code calls a recording that has no file
 LOWEST_PAGE_RATE = 8_000
 _PRINTED_PEAKS = 200
 _SCRIPTS = (
-    *("dom", "chrome", "tokens", "status", "parts"),
-    *("clock", "wave", "player", "microphone", "sound_intake", "passages"),
+    *("dom", "chrome", "frame", "tokens", "status", "parts"),
+    *("clock", "wave", "player", "microphone", "drop", "sound_intake", "passages"),
 )
 
 

@@ -1,6 +1,5 @@
 // The look panel. The kernel holds the truth; this shows it and asks for changes.
 
-const LOOK_RATE_MS = 250;
 const LOOK_HELP = [
   "Drop a picture on the panel, paste one with Ctrl+V, choose a file, or take one with the camera.",
   "Ctrl+Enter generates, Esc stops. A control you move counts from the next run.",
@@ -26,55 +25,43 @@ function lookEmptyText(status, position, name, hasPicture) {
 }
 
 function render({ model, el }) {
-  const root = makeRoot("wb-generate", "Look");
-  root.classList.add("wb-look");
-  const spoken = make("div", { class: "wb-spoken", role: "status", "aria-live": "polite" });
   const summary = make("span", { class: "wb-note wb-summary" });
-  const progress = make("div", { class: "wb-progress", "aria-hidden": "true" });
   const left = make("div", { class: "wb-look-left" });
   const right = make("div", { class: "wb-left wb-look-right" });
-  let [rate, rateShown, gone] = [0, 0, false];
+  let rate = 0;
   let regions = [];
   let [lit, pinned] = [-1, -1];
   let maps = null; // the attention of the run shown
   let opening = ""; // the name of the file on its way
-  let problem = null; // what the page itself has to say
 
-  const status = () => model.get("status");
-  const isBusy = () => BUSY.has(status());
   const picture = () => model.get("picture");
   const hasPicture = () => Boolean(picture().data);
-  const send = (command, fields = {}, buffers = []) =>
-    watch.send(() => model.send({ command, ...fields }, undefined, buffers));
+  const frame = createFrame({
+    model,
+    el,
+    name: "wb-generate wb-look",
+    label: "Look",
+    help: LOOK_HELP,
+    menu: [["Save picture", () => save()]],
+    busy: BUSY,
+    preparing: PREPARING,
+    statusText: () => statusText(frame.status(), model.get("position"), rate),
+    spokenText: () => spokenStatus(frame.status(), model.get("output").summary),
+    refresh: () => refreshStatus(),
+    go: () => generate(),
+    escape: () => {
+      output.dismiss();
+      if (!camera.node.hidden) camera.close();
+      frame.stop();
+    },
+  });
+  const { root, send, isBusy } = frame;
   const generate = () => {
-    if (isBusy() || status() === "loading" || !hasPicture()) return;
-    problem = null;
+    if (isBusy() || frame.status() === "loading" || !hasPicture()) return;
+    frame.fail(null);
     for (const part of [prompt, controls]) part.flush();
     send("start", { prompt: prompt.value(), settings: controls.values() });
   };
-  const stop = () => {
-    if (!isBusy()) return;
-    setText(heading.status, "stopping");
-    send("cancel");
-  };
-  const setGone = (value) => {
-    if (gone === value) return;
-    gone = value;
-    refreshStatus();
-  };
-  const fail = (message) => {
-    problem = message && { message };
-    refreshStatus();
-  };
-
-  const watch = createWatch({
-    isBusy,
-    ask: () => send("sync"),
-    silent: () => setGone(true),
-    alive: () => setGone(false),
-  });
-  const code = createCode(model);
-  const help = createHelp(...LOOK_HELP);
   const save = () => {
     if (!hasPicture()) return;
     const style = getComputedStyle(root);
@@ -90,15 +77,7 @@ function render({ model, el }) {
     });
     saveCanvas(canvas, `${picture().name.replace(/\.[^.]*$/, "")}-annotated.png`);
   };
-  const menu = createMenu([
-    ["Copy as code", () => code.copy()],
-    ["Save picture", save],
-    ["Reset", () => !isBusy() && send("reset")],
-    ["Help", () => (help.hidden = !help.hidden)],
-  ]);
-  const error = createError();
-  const heading = createHeading(model, menu);
-  const prompt = createPrompt(model, { generate, stop });
+  const prompt = createPrompt(model, { generate, stop: frame.stop });
   const [promptLabel, field, actions] = prompt.nodes;
   const tasks = createTasks(field);
   field.rows = 2;
@@ -146,7 +125,7 @@ function render({ model, el }) {
       scrub.go(index);
       light(wording.regionOf(output.tokens[index].span));
     },
-    announce: (text) => setText(spoken, text),
+    announce: frame.announce,
     gap: () => send("sync"),
     ask: (run, index) => send("alternatives", { run, index }),
   });
@@ -166,7 +145,7 @@ function render({ model, el }) {
   });
   const camera = createCamera({
     take: (file) => intake.take(file),
-    fail,
+    fail: frame.fail,
     opened: () => refreshStage(),
   });
   const intake = createIntake({
@@ -175,16 +154,16 @@ function render({ model, el }) {
     send: (fields, buffers) => send("picture", fields, buffers),
     may: () => !isBusy(),
     began: (name) => {
-      [opening, problem] = [name, null];
+      opening = name;
       camera.node.hidden || camera.close();
-      refreshStatus();
+      frame.fail(null);
     },
-    fail,
+    fail: frame.fail,
   });
   const small = (label, action, options = {}) =>
     button(label, action, { class: "wb-button wb-quiet", ...options });
   const choose = small("Choose…", intake.choose);
-  const shoot = small("Camera", () => (fail(null), camera.open()));
+  const shoot = small("Camera", () => (frame.fail(null), camera.open()));
   const remove = small("Remove", () => send("remove"));
   const zoomOut = small("−", () => viewer.zoom(1 / ZOOM_STEP), { "aria-label": "Zoom out" });
   const zoomIn = small("+", () => viewer.zoom(ZOOM_STEP), { "aria-label": "Zoom in" });
@@ -200,7 +179,7 @@ function render({ model, el }) {
       "div",
       { class: "wb-actions" },
       button("Choose a file", intake.choose),
-      button("Use the camera", () => (fail(null), camera.open())),
+      button("Use the camera", () => (frame.fail(null), camera.open())),
     ),
   );
   viewer.node.append(empty, camera.node);
@@ -216,27 +195,18 @@ function render({ model, el }) {
     for (const part of [choose, shoot, remove, ...empty.querySelectorAll("button")]) part.disabled = isBusy();
   };
   const refreshPicture = () => {
-    [opening, problem] = ["", null];
+    opening = "";
     viewer.show(picture());
     refreshOutput();
-    refreshStage();
+    frame.fail(null);
   };
   const refreshStatus = () => {
-    const now = status();
-    root.dataset.status = gone ? "disconnected" : now;
-    setText(heading.status, gone ? "no answer" : statusText(now, model.get("position"), rate));
-    error.show(gone ? { message: NO_ANSWER } : (problem ?? model.get("error")));
+    const now = frame.status();
     prompt.enable(isBusy(), now, hasPicture());
     history.enable(isBusy());
     const words = lookEmptyText(now, model.get("position"), model.get("heading").name, hasPicture());
     output.explain(output.count ? "" : words);
-    progress.classList.toggle("wb-on", !gone && PREPARING.has(now));
     refreshStage();
-  };
-  const refreshError = () => {
-    problem = null;
-    opening = "";
-    refreshStatus();
   };
 
   // -- the answer
@@ -260,7 +230,7 @@ function render({ model, el }) {
     if (snapshot.final && scrub.on) attend(true);
     drawHeat();
     history.refresh();
-    refreshStatus();
+    frame.refresh();
   };
   const refreshControls = () => {
     root.dataset.show = model.get("show");
@@ -273,15 +243,12 @@ function render({ model, el }) {
     prompt.refresh();
     tasks.refresh();
   };
-  const speak = () => setText(spoken, spokenStatus(status(), model.get("output").summary));
   const extend = (message) => {
     rate = message.rate;
     output.extend(message);
     setText(summary, countText(output.count));
     drawRegions(message.regions);
-    if (Date.now() - rateShown < LOOK_RATE_MS) return;
-    rateShown = Date.now();
-    refreshStatus();
+    frame.refreshSoon();
   };
   const attended = (message, [levels]) => {
     if (message.run !== model.get("output").run) return;
@@ -293,27 +260,8 @@ function render({ model, el }) {
   };
   const opened = () => {
     opening = "";
-    refreshStatus();
+    frame.refresh();
   };
-  const answers = {
-    tokens: extend,
-    alternatives: (found) => output.answer(found),
-    synced: refreshOutput,
-    attention: attended,
-    opened,
-  };
-  const onMessage = (message, buffers) => answers[message.type]?.(message, buffers);
-  const onKey = (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
-    else if (event.key === "Escape") {
-      output.dismiss();
-      if (!camera.node.hidden) camera.close();
-      stop();
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
-
   const tools = make(
     "div",
     { class: "wb-look-tools" },
@@ -350,10 +298,7 @@ function render({ model, el }) {
     make("div", { class: "wb-footer" }, summary, history.node),
     fold,
   );
-  const body = make("div", { class: "wb-look-body" }, left, right);
-  root.append(heading.node, progress, error.node, code.node, help, body, spoken);
-  root.addEventListener("keydown", onKey);
-  el.append(root);
+  frame.show(make("div", { class: "wb-look-body" }, left, right));
 
   const ours = [
     ["prompt", refreshPrompt],
@@ -361,25 +306,21 @@ function render({ model, el }) {
     ...controls.names.map((name) => [name, refreshControls]),
   ];
   const kernels = [
-    ["heading", heading.refresh],
     ["prompt_tokens", prompt.refresh],
     ["form", refreshControls],
-    ["code", code.refresh],
     ["picture", refreshPicture],
     ["output", refreshOutput],
     ["runs", refreshOutput],
-    ["status", refreshStatus],
-    ["status", speak],
-    ["position", refreshStatus],
-    ["error", refreshError],
+    ["error", opened],
   ];
-  const unfollow = followTraits(model, watch, ours, kernels, onMessage);
-  if (isBusy()) send("sync");
-
-  return () => {
-    unfollow();
-    for (const part of [watch, output, prompt, controls, viewer, camera]) part.dispose();
+  const messages = {
+    tokens: extend,
+    alternatives: (found) => output.answer(found),
+    synced: refreshOutput,
+    attention: attended,
+    opened,
   };
+  return frame.follow({ ours, kernels, messages, parts: [output, prompt, controls, viewer, camera] });
 }
 
 export default { render };

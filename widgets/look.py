@@ -35,8 +35,8 @@ from .run_panel import HISTORY, RunPanel
 
 UNSAVED = "picture.png"  # what the code calls a picture that has no file
 _SCRIPTS = (
-    *("dom", "chrome", "units", "tokens", "controls", "status", "parts"),
-    *("viewer", "camera", "regions", "heat", "annotate", "intake", "tasks"),
+    *("dom", "chrome", "frame", "units", "tokens", "controls", "status", "parts"),
+    *("viewer", "camera", "regions", "heat", "annotate", "drop", "intake", "tasks"),
 )
 
 

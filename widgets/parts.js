@@ -1,21 +1,6 @@
-// The parts of the generate panel beside the output and the controls: heading, prompt, history.
+// The parts of the generate panel beside the output and the controls: prompt, history.
 
 const TYPING_MS = 200;
-
-function createHeading(model, menu) {
-  const name = make("strong", { class: "wb-name" });
-  const facts = make("span", { class: "wb-facts" });
-  const status = make("span", { class: "wb-status" });
-  return {
-    node: make("div", { class: "wb-heading" }, make("div", {}, name, facts), status, menu),
-    status,
-    refresh() {
-      const { name: title = "", family, parameters, dtype } = model.get("heading");
-      setText(name, title);
-      setText(facts, [family, parameters, dtype].filter(Boolean).map((fact) => ` · ${fact}`).join(""));
-    },
-  };
-}
 
 function createPrompt(model, { generate, stop }) {
   const id = uniqueId("prompt");

@@ -1,8 +1,6 @@
 // How a recording comes in: dropped, chosen or recorded. The page decodes it, so that the kernel
-// needs no codec, and sends samples of one channel in parts, since a server closes the connection
-// at a large message.
+// needs no codec, and sends samples of one channel.
 
-const SOUND_PART = 1 << 20;
 const MOST_SOUND_BYTES = 200e6;
 
 /** The samples of all channels, averaged: float32. */
@@ -20,30 +18,10 @@ function monoOf(buffer) {
  * `rate()` is how many samples a second to make of it, `most()` how many seconds it may have.
  */
 function createSoundIntake({ root, stage, send, may, began, fail, rate, most }) {
-  const input = make("input", {
-    type: "file",
-    accept: "audio/*,video/mp4,video/webm,.wav,.flac,.ogg,.opus,.mp3,.m4a",
-    "aria-label": "Recording file",
-    tabindex: "-1",
-    hidden: true,
-    onchange: () => {
-      const [file] = input.files;
-      input.value = "";
-      if (file) take(file);
-    },
-  });
-
   const decode = async (file) => {
     const bytes = await file.arrayBuffer();
     // A context of this rate converts to it while it decodes.
     return monoOf(await new OfflineAudioContext(1, 1, rate()).decodeAudioData(bytes));
-  };
-  const sendAll = (name, samples) => {
-    const parts = Math.max(1, Math.ceil(samples.byteLength / SOUND_PART));
-    for (let part = 0; part < parts; part += 1) {
-      const buffer = samples.buffer.slice(part * SOUND_PART, (part + 1) * SOUND_PART);
-      send({ name, rate: rate(), part, parts }, [buffer]);
-    }
   };
   const take = async (file) => {
     if (!may()) return;
@@ -63,28 +41,13 @@ function createSoundIntake({ root, stage, send, may, began, fail, rate, most }) 
     const seconds = samples.length / rate();
     if (seconds > most()) {
       fail(`${named} lasts ${clockText(seconds, false)}: at most ${clockText(most(), false)} from the page.`);
-    } else sendAll(named, samples);
+    } else sendInParts(samples.buffer, { name: named, rate: rate() }, send);
   };
-  const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  const over = (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    event.dataTransfer.dropEffect = may() ? "copy" : "none";
-    stage.classList.toggle("wb-over", may());
-  };
-  root.addEventListener("dragenter", over);
-  root.addEventListener("dragover", over);
-  root.addEventListener("drop", (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    stage.classList.remove("wb-over");
-    const [file] = event.dataTransfer.files;
-    if (file) take(file);
+  const input = createFilePicker({
+    label: "Recording file",
+    accept: "audio/*,video/mp4,video/webm,.wav,.flac,.ogg,.opus,.mp3,.m4a",
+    take,
   });
-  root.addEventListener("dragleave", (event) => {
-    if (!root.contains(event.relatedTarget)) stage.classList.remove("wb-over");
-  });
+  letFilesIn({ root, stage, may, take });
   return { input, take, choose: () => input.click() };
 }

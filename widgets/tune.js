@@ -15,26 +15,31 @@ const STRIPS = [
   { label: "gradient norm", column: 3, text: measureText },
   { label: "memory", column: 5, text: (value) => gigabytesText(1e9 * value) },
 ];
-const STATUS_MS = 250;
 
 function render({ model, el }) {
-  const root = makeRoot("wb-tune", "Fine-tune");
-  const spoken = make("div", { class: "wb-spoken", role: "status", "aria-live": "polite" });
-  const progress = make("div", { class: "wb-progress", "aria-hidden": "true" });
   const estimate = make("span", { class: "wb-note wb-tune-estimate" });
   const figures = new Map(); // of every run there is, by its number
   let now = {}; // where the run shown is
-  let statusTimer = null;
-  let gone = false;
 
-  const status = () => model.get("status");
-  const isBusy = () => TUNE_BUSY.has(status());
-  const isReady = () => !isBusy() && !["loading", "reading"].includes(status());
-  const send = (command, fields = {}) => watch.send(() => model.send({ command, ...fields }));
   const sync = () => {
     const known = figures.get(now.run);
     send("sync", { run: now.run ?? 0, rows: known?.columns.count ?? 0, marks: known?.marks ?? 0 });
   };
+  const frame = createFrame({
+    model,
+    el,
+    name: "wb-tune",
+    label: "Fine-tune",
+    help: TUNE_HELP,
+    busy: TUNE_BUSY,
+    preparing: TUNE_PREPARING,
+    statusText: () => tuneStatusText(status(), model.get("position"), now),
+    spokenText: () => tuneSpokenStatus(status(), now),
+    refresh: () => refreshStatus(),
+    sync,
+  });
+  const { send, status, isBusy } = frame;
+  const isReady = () => !isBusy() && !["loading", "reading"].includes(status());
   const act = () => {
     if (status() === "paused") send("resume");
     else if (["running", "compiling", "queued"].includes(status())) send("pause");
@@ -43,32 +48,6 @@ function render({ model, el }) {
       send("start");
     }
   };
-  const stop = () => {
-    if (!isBusy()) return;
-    setText(heading.status, "stopping");
-    send("cancel");
-  };
-  const setGone = (value) => {
-    if (gone === value) return;
-    gone = value;
-    refreshStatus();
-  };
-
-  const watch = createWatch({
-    isBusy,
-    ask: sync,
-    silent: () => setGone(true),
-    alive: () => setGone(false),
-  });
-  const code = createCode(model);
-  const help = createHelp(...TUNE_HELP);
-  const menu = createMenu([
-    ["Copy as code", () => code.copy()],
-    ["Reset", () => !isBusy() && send("reset")],
-    ["Help", () => (help.hidden = !help.hidden)],
-  ]);
-  const error = createError();
-  const heading = createHeading(model, menu);
   const data = createData(model, { ask: (number) => send("example", { number }) });
   const form = createForm(model, send);
   const strips = createStrips(STRIPS);
@@ -78,7 +57,7 @@ function render({ model, el }) {
   const runs = createRunList(model, { restore: (run) => send("restore", { run }) });
   const saving = createExport(model, { save: (format, path) => send("export", { format, path }) });
   const main = button("Start", act, { class: "wb-button wb-primary" });
-  const stopButton = button("Stop", stop);
+  const stopButton = button("Stop", frame.stop);
   const trouble = make("div", { class: "wb-note wb-tune-trouble" });
   const interrupt = make("span", { class: "wb-note" }, "Stop with the kernel's interrupt button.");
 
@@ -93,7 +72,7 @@ function render({ model, el }) {
     now = { ...snapshot };
     if (snapshot.run) figuresOf(snapshot.run).fill(snapshot.rows, snapshot.validation);
     refreshChart();
-    refreshStatus();
+    frame.refresh();
   };
   const refreshPast = () => {
     const past = model.get("past");
@@ -120,18 +99,12 @@ function render({ model, el }) {
     known.extend(rows, message.validation.slice(known.marks - message.mark));
     now = { ...now, ...message.now };
     refreshChart();
-    statusTimer ??= setTimeout(refreshStatus, STATUS_MS);
+    frame.refreshSoon();
   };
 
   // -- what surrounds it
   const refreshStatus = () => {
-    clearTimeout(statusTimer);
-    statusTimer = null;
     const word = status();
-    const silent = gone ? "no answer" : tuneStatusText(word, model.get("position"), now);
-    root.dataset.status = gone ? "disconnected" : word;
-    setText(heading.status, silent);
-    error.show(gone ? { message: NO_ANSWER } : model.get("error"));
     const foreground = model.get("foreground");
     const labels = { paused: "Resume", running: "Pause", compiling: "Pause", queued: "Pause", pausing: "Pause", stopping: "Pause" };
     setText(main, labels[word] ?? "Start");
@@ -147,9 +120,8 @@ function render({ model, el }) {
     runs.refresh(isBusy(), now);
     saving.refresh(!isBusy() && Boolean(model.get("exports").formats.length));
     const share = isBusy() && now.steps && now.step ? now.step / now.steps : null;
-    progress.classList.toggle("wb-on", !gone && TUNE_PREPARING.has(word));
-    progress.classList.toggle("wb-known", share !== null && !TUNE_PREPARING.has(word));
-    progress.style.setProperty("--share", `${100 * (share ?? 0)}%`);
+    frame.progress.classList.toggle("wb-known", share !== null && !TUNE_PREPARING.has(word));
+    frame.progress.style.setProperty("--share", `${100 * (share ?? 0)}%`);
     data.explain(word);
     refreshEmpty();
   };
@@ -161,70 +133,38 @@ function render({ model, el }) {
   };
   const refreshForm = () => {
     form.refresh();
-    refreshStatus();
+    frame.refresh();
   };
   const refreshData = () => {
     data.refresh();
-    refreshStatus();
+    frame.refresh();
   };
   const refreshEstimate = () => setText(estimate, estimateText(model.get("estimate")));
   const refreshSamples = () => samples.show(model.get("samples"));
-  const speak = () => setText(spoken, tuneSpokenStatus(status(), now));
-  const answers = { points: extend, example: (message) => data.answer(message) };
-  const onMessage = (message, buffers) => answers[message.type]?.(message, buffers);
-
   const actions = make("div", { class: "wb-actions wb-tune-actions" }, main, stopButton, estimate, interrupt);
   const body = make("div", { class: "wb-tune-body" }, make("div", { class: "wb-tune-left" }, chart.node, strips.node, chart.table), samples.node);
-  root.append(
-    heading.node,
-    progress,
-    error.node,
-    code.node,
-    help,
-    data.node,
-    form.node,
-    actions,
-    trouble,
-    body,
-    outcome,
-    saving.node,
-    runs.node,
-    spoken,
-  );
-  el.append(root);
+  frame.show(data.node, form.node, actions, trouble, body, outcome, saving.node, runs.node);
 
   // What the page itself may set, and what only the kernel sets: the latter is a sign of life.
   const ours = [
     ["view", refreshChart],
     ["shown", refreshChart],
-    ["shown", refreshStatus],
+    ["shown", frame.refresh],
   ];
   const kernels = [
-    ["heading", heading.refresh],
     ["data", refreshData],
     ["form", refreshForm],
     ["values", refreshForm],
     ["problems", refreshForm],
     ["estimate", refreshEstimate],
-    ["code", code.refresh],
     ["run", refreshRun],
     ["past", refreshPast],
-    ["runs", refreshStatus],
+    ["runs", frame.refresh],
     ["samples", refreshSamples],
-    ["exports", refreshStatus],
-    ["status", refreshStatus],
-    ["status", speak],
-    ["position", refreshStatus],
-    ["error", refreshStatus],
+    ["exports", frame.refresh],
   ];
-  const unfollow = followTraits(model, watch, ours, kernels, onMessage);
-  if (isBusy()) sync();
-
-  return () => {
-    unfollow();
-    clearTimeout(statusTimer);
-    for (const part of [watch, form, chart]) part.dispose();
-  };
+  const messages = { points: extend, example: (message) => data.answer(message) };
+  return frame.follow({ ours, kernels, messages, parts: [form, chart] });
 }
 
 export default { render };

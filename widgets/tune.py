@@ -20,7 +20,7 @@ from .tune_training import TuneTraining
 
 NO_EXPORTS = {"formats": [], "busy": "", "done": None}
 _SCRIPTS = (
-    *("dom", "chrome", "units", "clock", "parts"),
+    *("dom", "chrome", "frame", "units", "clock"),
     *("series", "scale", "chart", "strips"),
     *("tune_data", "tune_status", "tune_form", "tune_chart", "tune_samples", "tune_runs"),
 )
