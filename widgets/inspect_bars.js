@@ -3,7 +3,7 @@
 const BARS = 20; // rows at first, and more with every press
 const BAR_REACHES = [0.05, 0.1, 0.25, 0.5, 1]; // what the longest bar may stand for
 const CUT_TEXTS = {
-  temperature: () => "temperature 0 takes the likeliest",
+  temperature: () => "temperature 0",
   topK: ({ topK }) => `top-k ${wholeText(topK)}`,
   topP: ({ topP }) => `top-p ${topP.toFixed(2)}`,
   minP: ({ minP }) => `min-p ${minP.toFixed(2)}`,
@@ -134,7 +134,7 @@ function createBars({ branch }) {
       if (end > Math.min(shown, found.ids.length)) return;
       lines[i].node.hidden = false;
       lines[i].node.classList.toggle("wb-inspect-last", i === ends.length - 1);
-      lines[i].show(CUT_TEXTS[cut](settings), end);
+      lines[i].show(`cut by ${CUT_TEXTS[cut](settings)}`, end);
     });
   };
   const draw = () => {

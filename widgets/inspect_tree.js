@@ -17,7 +17,7 @@ function createBranchRow({ number, parent, place, word, tokens, logprob }, level
     },
     make("span", { class: parent === null ? "" : "wb-inspect-piece" }, name),
     make("span", { class: "wb-note wb-inspect-number" }, count),
-    make("span", { class: "wb-note wb-inspect-number", title: "log-probability of its own tokens" }, chance),
+    make("span", { class: "wb-note wb-inspect-number", title: "log-probability of its own tokens" }, `log p ${chance}`),
   );
   node.style.setProperty("--level", level - 1);
   return { node, number, parent };
