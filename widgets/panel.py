@@ -15,6 +15,7 @@ from workbench.errors import SettingError, WorkbenchError
 
 from .cells import replace_panels
 from .pace import Throttle
+from .subshells import hear_where_sent
 
 MAX_SHOWN = 300
 REFUSAL_EVERY = 0.5  # seconds; a page that floods the kernel is not answered with a flood
@@ -48,6 +49,11 @@ class Panel(anywidget.AnyWidget):
         self._refusals = Throttle(REFUSAL_EVERY)
         super().__init__(**traits)
         replace_panels(self)
+
+    def open(self) -> None:
+        """Begin to talk with pages."""
+        super().open()
+        hear_where_sent(self.comm)
 
     def close(self) -> None:
         """Remove the panel from the page and free all that ipywidgets keeps of it."""

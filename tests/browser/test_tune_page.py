@@ -268,7 +268,9 @@ def test_the_chart_is_read_by_pointer_and_keys_and_zoomed(stage):
     drawn(on)
     assert curve(on, "-smooth") == ""
     on.page.get_by_text("As a table").click()
-    cells = on.page.locator(".wb-tune-table tr").nth(1).locator("th, td").all_text_contents()
+    first_row = on.page.locator(".wb-tune-table tr").nth(1)
+    first_row.wait_for()  # a fold says that it was opened a moment after the click
+    cells = first_row.locator("th, td").all_text_contents()
     assert cells[0] == "1" and float(cells[1]) == pytest.approx(on.panel.history[0].first, abs=0.01)
 
 
