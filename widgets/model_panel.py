@@ -56,6 +56,12 @@ class ModelPanel(Panel):
         heading = " · ".join(value for value in self.heading.values() if value)
         return [f"{heading} ({self.status})"]
 
+    def load_model(self) -> Any:
+        """The model of the handle, in the thread that loads."""
+        from workbench import models  # not needed to show a panel
+
+        return check_model(models.CausalLM.from_preset(self._handle))
+
     def adopt(self, lm: Any) -> None:
         """The model is there; called once, with all traits held back until it returns."""
 
@@ -91,9 +97,7 @@ class ModelPanel(Panel):
 
     def _load_now(self) -> None:
         try:
-            from workbench import models
-
-            self._adopt_model(check_model(models.CausalLM.from_preset(self._handle)))
+            self._adopt_model(self.load_model())
             if self._wish is not None:
                 self._wish()
         except Exception as error:

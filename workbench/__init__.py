@@ -20,6 +20,7 @@ _NAMES = {
     "GenerationJob": "workbench.generation.jobs",
     "TrainingJob": "workbench.tuning.job",
     "browse": "workbench.widgets",
+    "compare": "workbench.widgets",
     "generate": "workbench.widgets",
     "inspect": "workbench.widgets",
     "listen": "workbench.widgets",
