@@ -1,6 +1,7 @@
 """Stand-ins for tests of the inspect panel's views: a text read by no model, and a bare panel."""
 
 import threading
+from typing import ClassVar
 
 import numpy as np
 import traitlets
@@ -21,7 +22,8 @@ function render({ model, el }) {
   const pick = (place) => { model.set("place", place); model.save_changes(); };
   const kind = model.get("view");
   const view = { lens: createLens, attention: createAttention }[kind]({ ask: ask(kind), pick });
-  const refresh = () => view.refresh({ place: model.get("place"), pieces: model.get("reading").pieces });
+  const pieces = () => model.get("reading").pieces;
+  const refresh = () => view.refresh({ place: model.get("place"), pieces: pieces() });
   model.on("change:place", refresh);
   model.on("change:reading", () => { view.clear(); refresh(); });
   model.on("msg:custom", (message, buffers) => view.show(message, buffers));
@@ -107,7 +109,7 @@ class ViewsPanel(InspectViews, Panel):
     view = traitlets.Unicode("lens").tag(sync=True)
     place = traitlets.Int(0).tag(sync=True)
     reading = traitlets.Dict().tag(sync=True)
-    page_writes = {"place": int}
+    page_writes: ClassVar = {"place": int}
 
     def __init__(self, inspection=None, view="lens", **traits):
         self.inspection, self.shown_key = None, 0

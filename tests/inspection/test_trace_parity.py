@@ -10,6 +10,8 @@ import pytest
 from tiny import GOLDENS
 
 import workbench as wb
+from workbench.inspection.subject import Subject
+from workbench.inspection.trace import trace
 
 TOLERANCE = 1e-4  # float32, absolute
 
@@ -79,3 +81,36 @@ def test_the_names_are_the_same_for_every_family(traced):
     assert {"embedding", *blocks, "final_norm/output", "logits"} <= set(trace)
     assert {array.dtype.name for array in trace.values()} == {"float32"}
     np.testing.assert_array_equal(trace.ids, golden["ids"])
+
+
+@pytest.fixture(scope="module")
+def bart():
+    """The decoder reading one text, the encoder another; the checkpoint has no tokenizer."""
+    golden = np.load(GOLDENS / "hf" / "bart" / "trace.npz")
+    lm = wb.models.CausalLM.from_preset(str(GOLDENS / "hf" / "bart"), dtype="float32")
+    ids = golden["ids"][None].astype("int32")
+    source = {"encoder_token_ids": ids, "encoder_padding_mask": np.ones_like(ids, bool)}
+    return trace(Subject(lm.programs, None, golden["decoder_ids"], source)), golden
+
+
+@pytest.mark.parametrize("stack", ["decoder", "encoder"])
+def test_both_stacks_of_an_encoder_decoder(bart, stack):
+    seen, golden = bart
+    prefix = "" if stack == "decoder" else "encoder_"
+    states = golden[f"{prefix}hidden_states"]
+    layers = len(states) - 1
+    residual = stacked(seen, "output", layers, stack)
+    np.testing.assert_allclose(residual, states[1:], atol=TOLERANCE)
+    for name in ("attention/weights", "attention/output", "mlp/output"):
+        key = "attentions" if name.endswith("weights") else name.replace("/", "_")
+        found = stacked(seen, name, layers, stack)
+        np.testing.assert_allclose(found, golden[f"{prefix}{key}"], atol=TOLERANCE)
+
+
+def test_where_a_decoder_looks_in_the_encoders_text(bart):
+    seen, golden = bart
+    weights = stacked(seen, "cross_attention/weights", len(golden["cross_attentions"]))
+    assert weights.shape[2:] == (9, 7)
+    np.testing.assert_allclose(weights, golden["cross_attentions"], atol=TOLERANCE)
+    np.testing.assert_allclose(seen["embedding"], golden["hidden_states"][0], atol=TOLERANCE)
+    np.testing.assert_allclose(seen["logits"], golden["logits"], atol=TOLERANCE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from workbench.backbones.observing import Seen, observing
 from workbench.errors import PromptError
 from workbench.generation.programs import Programs, padded
 from workbench.tokenizers import Tokenizer
+
+CHANGED = "The model has been trained or changed since it read this text: read it again"
 
 
 @jax.tree_util.register_dataclass
@@ -53,6 +55,7 @@ class Subject:
         source: what else the backbone reads, as a request of that one text has it.
         parameters: the backbone's arrays of the moment, so that adapters or training change
             nothing about a text that has been read.
+        adapter: the name of the adapter among them.
     """
 
     programs: Programs
@@ -60,19 +63,22 @@ class Subject:
     ids: np.ndarray
     source: Mapping[str, np.ndarray] = field(default_factory=dict)
     parameters: tuple[jax.Array, ...] = ()
+    adapter: str | None = None
 
     def __post_init__(self) -> None:
         backbone = self.programs.backbone
         ids = checked_ids(self.ids, backbone.config.vocabulary_size, backbone.max_length)
         object.__setattr__(self, "ids", ids)
         object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
+        object.__setattr__(self, "adapter", backbone.adapters.active)
 
     def run(self, name: str, size: int, make: Maker, *more: Any) -> Any:
         """What a program gives for this text: `make(programs, size)` is a function of a `Given`
         and `more`, compiled once for each name and size."""
         program = self.programs.others(name, size, lambda *made: jax.jit(make(*made)))
         stretched = self.programs.backbone.config.stretches(len(self.ids))
-        return program(Given(self.held(), *padded((self.ids,)), self.source, stretched), *more)
+        with self._as_read():
+            return program(Given(self.held(), *padded((self.ids,)), self.source, stretched), *more)
 
     def held(self) -> list[jax.Array]:
         """The weights, for a program.
@@ -81,10 +87,31 @@ class Subject:
             PromptError: training has overwritten them since.
         """
         if any(array.is_deleted() for array in self.parameters):
-            raise PromptError(
-                "The model has been trained or changed since it read this text: read it again"
-            )
+            raise PromptError(CHANGED)
         return list(self.parameters)
+
+    @contextmanager
+    def _as_read(self) -> Iterator[None]:
+        """While it is entered the layers are those of the weights: a program that is traced with
+        another adapter at work has other variables.
+
+        Raises:
+            PromptError: the adapter is gone or merged, or the weights have become integers.
+        """
+        adapters = self.programs.backbone.adapters
+        known = self.adapter is None or self.adapter in adapters
+        with ExitStack() as stack:
+            if not self._fits() and known and not adapters.merged:
+                stack.enter_context(adapters.using(self.adapter))
+            if not self._fits():
+                raise PromptError(CHANGED)
+            yield
+
+    def _fits(self) -> bool:
+        def kinds(arrays: Iterable[jax.Array]) -> list[Any]:
+            return [(array.shape, array.dtype) for array in arrays]
+
+        return kinds(self.programs.parameters()) == kinds(self.parameters)
 
     def piece(self, token_id: int) -> str:
         """A token by itself, for display; its id where there is no tokenizer."""
