@@ -244,7 +244,7 @@ class InspectPanel(InspectBase):
 
     def _on_choose(self, key: object, place: object) -> None:
         if self._shown is not None and key == self.shown_key:
-            self.place = place
+            self.place = self._place_of(place)
 
     def _on_branch(self, key: object, place: object, token: object, settings: object) -> None:
         checked = setting.check_all(settings)

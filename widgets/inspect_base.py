@@ -38,19 +38,19 @@ def _setting(name: str) -> traitlets.Any:
 class InspectBase(InspectViews, ModelPanel):
     """The traits of the panel, the tree of branches and the jobs."""
 
-    text = traitlets.Any("").tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
     temperature = _setting("temperature")
     top_k = _setting("top_k")
     top_p = _setting("top_p")
     min_p = _setting("min_p")
     max_new_tokens = _setting("max_new_tokens")
     seed = _setting("seed")
-    colour = traitlets.Any("probability").tag(sync=True)
-    tab = traitlets.Any("distribution").tag(sync=True)
+    colour = traitlets.Unicode("probability").tag(sync=True)
+    tab = traitlets.Unicode("distribution").tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)
     form = traitlets.Dict().tag(sync=True)
     reading = traitlets.Dict().tag(sync=True)
-    place = traitlets.Any(0).tag(sync=True)
+    place = traitlets.Int(0).tag(sync=True)
     distribution = traitlets.Dict().tag(sync=True)
     tree = traitlets.List().tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
@@ -69,6 +69,7 @@ class InspectBase(InspectViews, ModelPanel):
         self._recent: list[Branch] = []
         self._job: ViewJob | GenerationJob | None = None
         self._looking: ViewJob | None = None
+        self._wanted: tuple[Any, int] = (None, 0)
         self._ending = "done"
         self._known: weakref.WeakKeyDictionary[Any, dict[int, Any]] = weakref.WeakKeyDictionary()
         if not isinstance(lm, str | Path):
@@ -228,21 +229,20 @@ class InspectBase(InspectViews, ModelPanel):
     def _look(self) -> None:
         """Have the distribution at the place that is chosen; what was asked for before, nobody
         wants any more."""
-        before, self._looking = self._looking, None
-        if before is not None:
-            before.cancel()
         place = self.place
         source = self._shown.source(place) if place > 0 else None
-        if source is None:
-            self.distribution = {}
-            return
-        found = self._known.get(source, {}).get(place)
-        if found is not None:
-            self.distribution = {"key": self.shown_key, **found}
-            return
-        told = functools.partial(self._on_look, source, place)
-        self._looking = ViewJob(self._lm, lambda: distribution_of(source, place), told)
-        self._looking.start()
+        if self._looking is not None:
+            if not self._looking.done and self._wanted == (source, place):
+                return
+            self._looking.cancel()
+        self._looking, self._wanted = None, (source, place)
+        found = {} if source is None else self._known.get(source, {}).get(place)
+        if found is None:
+            told = functools.partial(self._on_look, source, place)
+            self._looking = ViewJob(self._lm, lambda: distribution_of(source, place), told)
+            self._looking.start()
+        else:
+            self.distribution = {"key": self.shown_key, **found} if found else {}
 
     def _on_look(self, source: Any, place: int, job: ViewJob, state: JobState) -> None:
         with self._lock, self.hold_sync():
@@ -261,7 +261,9 @@ class InspectBase(InspectViews, ModelPanel):
 
     @traitlets.validate("place")
     def _check_place(self, proposal: traitlets.Bunch) -> int:
-        value = proposal["value"]
+        return self._place_of(proposal["value"])
+
+    def _place_of(self, value: object) -> int:
         most = 0 if self._shown is None else len(self._shown.ids)
         if not _is_whole(value, 0, most):
             raise SettingError(f"place: expected a whole number from 0 to {most}, got {value!r}")
