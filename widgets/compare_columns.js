@@ -76,7 +76,7 @@ function createColumn(form, { group, refer, change, ...reading }) {
   const reference = make("label", { class: "wb-radio wb-compare-reference" }, radio, "reference");
   const sampler = createColumnSampler(form, change);
   const output = createOutput({ ...reading, trim: true });
-  const ending = make("span", { class: "wb-note" });
+  const ending = make("div", { class: "wb-note wb-compare-ending" });
   const values = FIGURES.map(() => make("dd", {}));
   const figures = make(
     "dl",
