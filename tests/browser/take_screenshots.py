@@ -9,6 +9,7 @@ given and is left out without one.
 """
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
@@ -62,8 +63,14 @@ lm = wb.models.CausalLM.from_preset("stories_tiny_en")
 prompts = ["The captain", "The cook"]
 panel = wb.tune(lm, tales, sample_prompts=prompts, sample_tokens=30, seed=0)
 panel"""
+INSPECT = """import workbench as wb
+
+lm = wb.models.CausalLM.from_preset("stories_tiny_en")
+panel = wb.inspect(lm, "A shy lighthouse stood by the sea.", top_p=0.9, seed=1)
+panel"""
 QUESTIONS = ("What is the capital of France?", "And what is it known for?")
 NEXT = "Which river runs through it?"
+AT_REST = re.compile("idle|done")
 CARD = "gemma3_instruct_270m"
 
 TO_THE_TOP = """
@@ -90,7 +97,7 @@ class View:
         if self.page.locator("#jp-left-stack").is_visible():
             self.page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
         self.notebook.run_all()
-        self.page.locator(".wb-status", has_text="idle").wait_for(timeout=60_000)
+        self.page.locator(".wb-status", has_text=AT_REST).wait_for(timeout=60_000)
         self.notebook.ready()
 
     def themes(self) -> Iterator[None]:
@@ -179,7 +186,17 @@ def tune(view: View) -> None:
         view.page.wait_for_function(script, timeout=600_000)
 
 
-SCENES = {scene.__name__: scene for scene in (browse, generate, chat, listen, look, tune)}
+def inspect(view: View) -> None:
+    """Two branches of a sentence, one below the other, and what else could have stood there."""
+    view.open("inspect", [INSPECT], height=1180)
+    for place, rank in ((4, 2), (8, 1)):
+        branch = f"panel.branch({place}, panel.inspection.distribution({place}).ids[{rank}])"
+        view.run(f"(panel.wait(), {branch}, panel.wait())")
+    for _ in view.themes():
+        pass
+
+
+SCENES = {scene.__name__: scene for scene in (browse, generate, chat, listen, look, tune, inspect)}
 
 
 def main() -> None:
