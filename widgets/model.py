@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import SettingError
+from workbench.tree.figures import short_count
 
 
 def check_model(lm: Any) -> Any:
@@ -23,11 +24,3 @@ def heading_of(lm: Any) -> dict[str, str]:
         "parameters": short_count(lm.backbone.count_params()),
         "dtype": lm.backbone.dtype_policy.name,
     }
-
-
-def short_count(number: int) -> str:
-    """Three digits and a unit: 2.94 M, 134 M, 1.24 B."""
-    for unit, word in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= unit:
-            return f"{number / unit:#.3g}".rstrip(".") + f" {word}"
-    return str(number)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -93,6 +94,12 @@ class Adapters(Mapping[str, Adapter]):
     def merged(self) -> bool:
         """Whether the active adapter is part of the weights."""
         return bool(self._merged)
+
+    @property
+    def kept(self) -> Mapping[str, Adapter]:
+        """The adapters with their settings and shapes, the active one with the numbers it had when
+        it was put to work: nothing is copied."""
+        return MappingProxyType(self._kept)
 
     @property
     def live(self) -> dict[str, Projection]:

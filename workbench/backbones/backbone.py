@@ -16,6 +16,7 @@ from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
 from workbench.errors import AdapterError, SettingError
 from workbench.presets.named import NamedPresets, SavesPresets
+from workbench.tree.shows import ShowsTree
 
 
 def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
@@ -42,7 +43,7 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     return keep
 
 
-class Backbone(OwnQuantize, SavesPresets, keras.Model):
+class Backbone(ShowsTree, OwnQuantize, SavesPresets, keras.Model):
     """Base of all backbones: a functional Keras model without a task head.
 
     `token_embedding` is the layer that embeds token ids and projects hidden states to logits.

@@ -11,9 +11,10 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.quantization import OwnQuantize
 from workbench.presets.named import NamedPresets, SavesPresets
 from workbench.tasks.fitting import FitsRawData
+from workbench.tree.shows import ShowsTree
 
 
-class Task(FitsRawData, OwnQuantize, SavesPresets, keras.Model):
+class Task(ShowsTree, FitsRawData, OwnQuantize, SavesPresets, keras.Model):
     """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
 
     `preset` is the handle the task was loaded from, None for one built from parts.

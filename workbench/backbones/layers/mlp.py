@@ -24,6 +24,7 @@ class GatedMLP(keras.layers.Layer):
 
     def __init__(self, spec: config.Gated, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.spec = spec
         shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
         self.activation = ACTIVATIONS[spec.activation]
         inner, outer = (None, spec.width), (None, width)
@@ -46,6 +47,7 @@ class DenseMLP(keras.layers.Layer):
 
     def __init__(self, spec: config.Dense, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.spec = spec
         shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
         self.activation = ACTIVATIONS[spec.activation]
         inner, outer = (None, spec.width), (None, width)

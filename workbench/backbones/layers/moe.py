@@ -53,6 +53,7 @@ class MoE(keras.layers.Layer):
 
     def __init__(self, spec: config.MoE, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.spec = spec
         shared = {"kernel_initializer": init, "dtype": self.dtype_policy}
         self._active = spec.active
         self._weigh = _shares if spec.normalize else _as_they_are

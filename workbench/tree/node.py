@@ -1,0 +1,94 @@
+"""A tree of parts as a value; a run of equal parts is one node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+_NUMBERED = re.compile(r"(.+)_(\d+)")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One part, or `count` parts that differ in nothing but their numbers.
+
+    Attributes:
+        name: what it is called in the model.
+        kind: of what class it is, empty for a variable.
+        detail: how it is made, in words.
+        size: the numbers that it holds itself: those of a variable, else 0.
+        dtype: in which it holds them.
+        bytes: what those numbers take.
+        children: its parts, those of one where it stands for several.
+        count: how many parts it stands for.
+    """
+
+    name: str
+    kind: str = ""
+    detail: str = ""
+    size: int = 0
+    dtype: str = ""
+    bytes: int = 0
+    children: tuple[Node, ...] = ()
+    count: int = 1
+
+    @property
+    def each(self) -> int:
+        """Parameters of one of the parts it stands for."""
+        return self.size + sum(child.parameters for child in self.children)
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of all that it stands for, counted as Keras's `count_params` does."""
+        return self.count * self.each
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all that it stands for."""
+        return self.count * (self.bytes + sum(child.memory for child in self.children))
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtypes of its numbers, the one that most bytes have first."""
+        shares: dict[str, int] = {}
+        for leaf, times in self._leaves():
+            shares[leaf.dtype] = shares.get(leaf.dtype, 0) + times * leaf.bytes
+        return tuple(sorted(shares, key=lambda dtype: -shares[dtype]))
+
+    def _leaves(self, times: int = 1) -> Iterator[tuple[Node, int]]:
+        """The variables, each with how many it stands for."""
+        if self.size:
+            yield self, times * self.count
+        for child in self.children:
+            yield from child._leaves(times * self.count)
+
+
+def folded(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Nodes that differ in nothing but a number at the end of their names as one node for each
+    kind of them, at the place of its first: `blocks 0-4, 6-10` and `blocks 5, 11`."""
+    kinds: dict[Node, list[str]] = {}
+    for node in nodes:
+        numbered = _NUMBERED.fullmatch(node.name)
+        alike = replace(node, name=numbered[1]) if numbered else node
+        kinds.setdefault(alike, []).append(node.name)
+    return tuple(replace(kind, name=_name(n), count=len(n)) for kind, n in kinds.items())
+
+
+def _name(names: list[str]) -> str:
+    """One name for parts that differ in the numbers at the end of theirs."""
+    numbered = [_NUMBERED.fullmatch(name) for name in names]
+    if len(names) == 1 or None in numbered:
+        return names[0]
+    return f"{numbered[0][1].replace('_', ' ')}s {ranges(int(one[2]) for one in numbered)}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Rising whole numbers as "0-4, 6, 8-10"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
