@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
@@ -124,6 +125,12 @@ def _line_of(lm: Any) -> _Line | _Lines:
         return _lines.setdefault(lm, _Line())
 
 
+def _name_of(lm: Any) -> str:
+    """Its preset's name, or its own; a job takes anything that streams, even if it has neither."""
+    name = getattr(lm, "preset", None) or getattr(lm, "name", None) or type(lm).__name__
+    return Path(name).name
+
+
 class Awaited(ABC):
     """What is started, and waited for with the kernel's interrupt as a way to cancel it.
 
@@ -135,9 +142,26 @@ class Awaited(ABC):
     done: Any
     _finished: threading.Event
 
+    error: BaseException | None
+
     @abstractmethod
     def cancel(self) -> None:
         """Stop soon; never blocks."""
+
+    def __repr__(self) -> str:
+        """What it works on, its status, and how far it is, on one line."""
+        told = [self.status, self._progress()]
+        if self.error is not None:
+            told.append(f"{type(self.error).__name__}: {self.error}".splitlines()[0])
+        return f"<{type(self).__name__} {self._subject()}: {', '.join(filter(None, told))}>"
+
+    def _subject(self) -> str:
+        """What it works on."""
+        return ""
+
+    def _progress(self) -> str:
+        """How far it is, empty where there is nothing to say."""
+        return ""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until it has ended or `timeout` seconds have passed; True if it has ended.
@@ -231,6 +255,10 @@ class Job(Awaited):
         return self._line.position(self) if self._status == "queued" else 0
 
     # -- how it works -------------------------------------------------------------------
+
+    def _subject(self) -> str:
+        models = self._lm if isinstance(self._lm, tuple) else (self._lm,)
+        return ", ".join(dict.fromkeys(map(_name_of, models)))
 
     @abstractmethod
     def _do(self) -> JobStatus:

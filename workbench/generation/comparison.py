@@ -115,6 +115,10 @@ class ComparisonJob(Job):
 
     # -- how it works -------------------------------------------------------------------
 
+    def _progress(self) -> str:
+        ended = [result.ended for results in self.results for result in results]
+        return f"{sum(ended)} of {len(ended)} completions"
+
     def _do(self) -> JobStatus:
         self._enter("running")
         for number in range(len(self.prompts)):

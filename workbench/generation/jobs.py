@@ -152,6 +152,11 @@ class GenerationJob(Job):
     def _in_foreground() -> bool:
         return needs_foreground()
 
+    def _progress(self) -> str:
+        ahead = self.position
+        waits = f"{ahead} ahead" if ahead else ""
+        return f"{len(self.tokens)} tokens" if self.tokens else waits
+
     def _do(self) -> JobStatus:
         self._enter("running")
         self._clock.start()

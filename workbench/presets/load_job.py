@@ -99,6 +99,15 @@ class LoadJob(Awaited):
         """True between a cancel and the end."""
         return self._cancelled.is_set() and not self.done
 
+    def _subject(self) -> str:
+        return str(self.handle)
+
+    def _progress(self) -> str:
+        now = self.progress
+        if now is None or self.done:
+            return ""
+        return f"{now.stage} {100 * now.done // now.total} %" if now.total else now.stage
+
     def _work(self) -> None:
         try:
             self._tell()

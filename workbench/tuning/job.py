@@ -281,6 +281,11 @@ class TrainingJob(Job):
                 f"those of a run at step {steps[0]}: TrainingJob.resume_from goes on with it"
             )
 
+    def _progress(self) -> str:
+        steps = self.history.steps
+        loss = f", loss {steps[-1].loss:.3g}" if steps else ""
+        return f"{self.name!r} step {self.step} of {self.settings.steps}{loss}"
+
     def _stop_asked(self) -> bool:
         return self._cancelled.is_set() or self._pausing.is_set()
 
