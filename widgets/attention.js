@@ -4,7 +4,7 @@
 const ATTENTION_IDLE = "Read a text first; then this shows where each of its tokens looks.";
 const ATTENTION_SIDE = 336; // px of the large map
 const ATTENTION_THUMB = 48; // px of a head's
-const ATTENTION_NAMED = 14; // px a token needs for its name beside the map
+const ATTENTION_NAMED = 10; // px a token needs for its name beside the map
 const ATTENTION_MEAN = -1;
 
 function headText(head) {
@@ -216,7 +216,7 @@ function createAttention({ ask, pick }) {
   });
   const map = createMap({ point, choose, leave });
   const text = createAttended({ point, choose, leave });
-  const state = createViewState(ATTENTION_IDLE, () => request(wanted));
+  const state = createViewState(ATTENTION_IDLE, () => ask({ layer: wanted }));
   const ramp = createRamp(() => table && draw());
   const controls = make(
     "div",
@@ -243,16 +243,13 @@ function createAttention({ ask, pick }) {
   let head = ATTENTION_MEAN;
   let place = 0; // of the panel
   let wanted = 0; // the layer asked for
-  let [open, some, asked] = [false, false, false];
   body.hidden = true;
 
   const request = (layer) => {
-    [wanted, asked] = [layer, true];
-    if (table === null) state.asked();
-    else setText(busy, `Reading block ${layer}.`);
+    wanted = layer;
+    setText(busy, `Reading block ${layer}.`);
     ask({ layer });
   };
-  const askOnce = () => open && some && !asked && request(wanted);
   const first = () => (without.checked ? 1 : 0);
   /** The token that looks: at the last place of the panel there is none yet. */
   const query = () => Math.min(place, table.size - 1);
@@ -304,23 +301,22 @@ function createAttention({ ask, pick }) {
       }
     },
     clear() {
-      [table, asked] = [null, false];
+      table = null;
       body.hidden = true;
       setText(busy, "");
-      state.idle();
+      state.clear();
     },
-    /** The panel's place, or its text, is another one. */
-    refresh({ place: now, pieces }) {
-      [place, some] = [now, pieces.length > 0];
-      askOnce();
-      if (open) mark();
+    /** The panel's `place`, or the `pieces` of its text, are others; `written` is false of a text
+     * that is not read yet. */
+    refresh(now) {
+      place = now.place;
+      state.text(now);
+      if (state.open) mark();
     },
     /** The view has come to sight, or gone. */
     visible(on) {
-      open = on;
-      if (!on) return;
-      if (table === null) askOnce();
-      else draw();
+      state.visible(on);
+      if (on) draw();
     },
     dispose: () => state.dispose(),
   };

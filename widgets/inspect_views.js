@@ -5,6 +5,7 @@ const VIEW_WORDS = {
   queued: "Waiting until the model is free.",
   working: "Reading the text once more, layer by layer.",
 };
+const VIEW_UNREAD = "It is shown once what is being written has been read.";
 const VIEW_SILENT = "The panel's kernel keeps this: run the cell to see it.";
 const VIEW_ANSWER_MS = 4000;
 
@@ -37,11 +38,15 @@ function layerText(name) {
   return name.replace(/^(de|en)coder_/, "").replaceAll("_", " ");
 }
 
-/** What stands in a view's place while there is nothing to show: a sentence, and a way to retry. */
-function createViewState(idle, retry) {
+/**
+ * What stands in a view's place while there is nothing to show: a sentence, and a way to retry.
+ * `request` asks for the view's data, once, when it is in sight and there is a text that is read.
+ */
+function createViewState(idle, request) {
   const sentence = make("span", { role: "status" });
-  const again = button("Try again", retry);
+  const again = button("Try again", () => begin());
   const node = make("div", { class: "wb-view-state" }, sentence, again);
+  let [open, some, asked] = [false, false, false];
   let timer = null;
   const say = (text, failed = false) => {
     clearTimeout(timer);
@@ -50,14 +55,33 @@ function createViewState(idle, retry) {
     again.hidden = !failed;
     node.classList.toggle("wb-view-failed", failed);
   };
+  const begin = () => {
+    asked = true;
+    say(VIEW_WORDS.working);
+    // The kernel says what it does; where there is none, nothing comes back.
+    timer = setTimeout(() => say(VIEW_SILENT, true), VIEW_ANSWER_MS);
+    request();
+  };
+  const once = () => open && some && !asked && begin();
   say(idle);
   return {
     node,
-    idle: () => say(idle),
-    /** Asked: the kernel says what it does; where there is none, nothing comes back. */
-    asked() {
-      say(VIEW_WORDS.working);
-      timer = setTimeout(() => say(VIEW_SILENT, true), VIEW_ANSWER_MS);
+    get open() {
+      return open;
+    },
+    visible(on) {
+      open = on;
+      once();
+    },
+    /** The text of now; what is still being written has not been read. */
+    text({ pieces, written = true }) {
+      some = written && pieces.length > 0;
+      if (!asked) say(pieces.length && !written ? VIEW_UNREAD : idle);
+      once();
+    },
+    clear() {
+      asked = false;
+      say(idle);
     },
     /** What the kernel's message says; true when there is something to show. */
     take({ state, message = "" }) {

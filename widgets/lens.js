@@ -3,7 +3,7 @@
 
 const LENS_COLUMN = 80; // px, as in lens.css
 const LENS_HEAD = 96; // px of the layers' names
-const LENS_MARGIN = 8; // columns rendered beside those in sight
+const LENS_MARGIN = 4; // columns rendered beside those in sight, and as many again in store
 const LENS_IDLE = "Read a text first; then this shows what each layer would have written at its places.";
 
 /** The kernel's message as a table of numbers: place 1 is column 0. */
@@ -47,7 +47,7 @@ function lensTable(message, [ids, logprobs, own, ranks, entropies]) {
 /** What is said of a cell: to the eye under the list, to the ear with everything else. */
 function lensFacts(table, { own, rank, entropy }, column) {
   const parts = table.isOpen(column) ? [] : [`${quoted(table.token(column))} ${exactPercent(own)}, rank ${wholeText(rank)}`];
-  return [...parts, `entropy ${entropy.toFixed(2)} nats`].join(" · ");
+  return [...parts, `entropy ${Math.max(0, entropy / Math.LN2).toFixed(2)} bits`].join(" · ");
 }
 
 function lensSpoken(table, layer, column) {
@@ -154,12 +154,7 @@ function createLens({ ask, pick }) {
   const scroller = make("div", { class: "wb-lens-scroll" }, grid);
   const note = make("p", { class: "wb-note wb-lens-note" });
   const body = make("div", { class: "wb-lens-body" }, createLensLegend(), scroller, note);
-  const request = () => {
-    asked = true;
-    state.asked();
-    ask({});
-  };
-  const state = createViewState(LENS_IDLE, request);
+  const state = createViewState(LENS_IDLE, () => ask({}));
   const node = make("div", { class: "wb-view wb-lens" }, state.node, body, tip.node);
   let table = null;
   let rows = [];
@@ -167,11 +162,9 @@ function createLens({ ask, pick }) {
   let [from, to] = [0, 0];
   let [layer, column] = [0, 0]; // where the keys are
   let place = 0; // of the panel
-  let [open, some, asked] = [false, false, false]; // in sight, a text there, its lens asked for
   let frame = 0;
   body.hidden = true;
 
-  const askOnce = () => open && some && !asked && request();
   const idOf = (at, of) => `${grid.id}-${at}-${of}`;
   const cellAt = (at, of) => grid.querySelector(`#${idOf(at, of)}`);
   const titleOf = (at) => {
@@ -301,27 +294,27 @@ function createLens({ ask, pick }) {
       present();
     },
     clear() {
-      [table, asked] = [null, false];
+      table = null;
       body.hidden = true;
       tip.hide();
-      state.idle();
+      state.clear();
     },
-    /** The panel's place, or its text, is another one. */
-    refresh({ place: now, pieces }) {
-      [place, some] = [now, pieces.length > 0];
-      askOnce();
+    /** The panel's `place`, or the `pieces` of its text, are others; `written` is false of a text
+     * that is not read yet. */
+    refresh(now) {
+      place = now.place;
+      state.text(now);
       if (table === null) return;
       highlight();
-      if (!open || !place || place > table.places) return;
+      if (!state.open || !place || place > table.places) return;
       column = place - 1;
       reveal(column);
       activate();
     },
     /** The view has come to sight, or gone. */
     visible(on) {
-      open = on;
+      state.visible(on);
       if (!on) tip.hide();
-      else if (table === null) askOnce();
       else render(true);
     },
     dispose() {

@@ -86,8 +86,8 @@ def test_pointing_at_a_cell_shows_its_best_five(stage, whole):
     expected = [on.panel.inspection.piece(token) for token in whole.ids[2, 4]]
     assert [text.replace("␣", " ").replace("⏎", "\n") for text in texts] == expected
     facts = tip(on).locator(".wb-tip-note").text_content()
-    rank, entropy = whole.token_ranks[2, 4], whole.entropies[2, 4]
-    assert f"rank {rank}" in facts and f"entropy {entropy:.2f} nats" in facts
+    rank, entropy = whole.token_ranks[2, 4], whole.entropies[2, 4] / np.log(2)
+    assert f"rank {rank}" in facts and f"entropy {entropy:.2f} bits" in facts
     cell(on, 4, len(TEXT)).hover()
     assert "rank" not in tip(on).locator(".wb-tip-note").text_content()
     on.page.mouse.move(2, 2)
@@ -158,6 +158,19 @@ def test_another_text_is_asked_for_anew(stage):
     on.until(lambda: on.page.locator(".wb-lens-token").count() == 4)
 
 
+def test_what_is_still_written_is_not_asked_about(stage):
+    on = stage()
+    on.page.evaluate("view.refresh({ place: 1, pieces: ['Once', ' upon'], written: false })")
+    state = on.page.locator(".wb-view-state").text_content()
+    assert "once what is being written has been read" in state and on.heard == []
+    on.page.evaluate("view.visible(false)")
+    on.panel.read(FakeInspection())
+    on.run(0.1)
+    assert on.heard == [], "nobody looks"
+    on.page.evaluate("view.visible(true)")
+    ready(on)
+
+
 def test_text_enters_as_text(stage):
     on = stage(
         FakeInspection(("Once", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>"))
@@ -206,7 +219,7 @@ STATES = {
     "working": (lambda: FakeInspection(hold=held()), 960, working),
     "failed": (lambda: FakeInspection(error=PromptError("the weights are gone")), 960, failed),
     "ready": (FakeInspection, 960, chosen),
-    "walked": (lambda: FakeInspection(LONG, layers=18), 960, walked),
+    "walked": (lambda: FakeInspection(LONG, layers=9), 960, walked),
     "narrow": (FakeInspection, 480, walked),
 }
 
