@@ -1,5 +1,6 @@
 """What a job says of itself: kind, model, status, how far it is."""
 
+from compare_doubles import ComparedLM
 from doubles import FakeLM
 from tune_doubles import STORIES, tiny_lm
 
@@ -54,8 +55,8 @@ def test_a_training_tells_its_adapter_and_step():
 
 
 def test_a_comparison_counts_completions():
-    first, second = FakeLM(name="first"), FakeLM(name="second")
-    columns = [Column(lm, adapter=None) for lm in (first, second, first)]
+    first, second = ComparedLM(name="first"), ComparedLM(name="second")
+    columns = [Column(lm) for lm in (first, second, first)]
     job = ComparisonJob(columns, ["Once", "Twice"])
     assert repr(job) == "<ComparisonJob first, second: idle, 0 of 6 completions>"
 
