@@ -1,0 +1,150 @@
+"""A thousand panels, of all kinds and at all moments of their lives, leave nothing behind."""
+
+import gc
+import itertools
+import threading
+import time
+import weakref
+from types import SimpleNamespace
+
+import comm
+import pytest
+from audio_doubles import RATE, FakeHearingLM, bursts
+from compare_doubles import ComparedLM
+from doubles import FakeChatLM, FakeLM
+from inspect_doubles import FakeInspectLM
+from ipywidgets.widgets.widget import _instances
+from picture_doubles import FakeLookLM, shapes_picture
+from preset_doubles import Hub, info
+from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
+from workbench.widgets import (
+    BrowsePanel,
+    ComparePanel,
+    GeneratePanel,
+    InspectPanel,
+    ListenPanel,
+    LookPanel,
+    TunePanel,
+)
+from workbench.widgets.panel import Panel
+
+from workbench import models
+from workbench.jobs import Awaited
+
+PANELS = 1_000
+TEXT = "once upon a time there was"
+
+pytestmark = pytest.mark.usefixtures("kernel")
+
+
+def start(panel):
+    panel.start()
+
+
+def kinds(lm):
+    """How each kind of panel is made, over a model that outlives it, and set to work."""
+    slow = {"delay": 0.0005, "stop_at": 12}
+    plain, chat, look = FakeLM(**slow), FakeChatLM(**slow), FakeLookLM(delay=0.0005)
+    heard, compared, inside = FakeHearingLM(**slow), ComparedLM(**slow), FakeInspectLM()
+    picture, sound = shapes_picture(64, 48), (bursts(2.0), RATE)
+    short = [story[:30] for story in STORIES[:4]]
+    presets = (info("stories_tiny_en", 2_754_816, embedded=True),)
+    return {
+        "generate": (lambda: GeneratePanel(plain, "Once"), start),
+        "generate, a real model": (lambda: GeneratePanel(lm, "Once", max_new_tokens=4), start),
+        "chat": (lambda: GeneratePanel(chat, chat=True), lambda panel: panel.send("Hello")),
+        "look": (lambda: LookPanel(look, picture, "detect circle"), start),
+        "listen": (lambda: ListenPanel(heard, sound), start),
+        "browse": (lambda: BrowsePanel(presets), lambda panel: panel.load("stories_tiny_en")),
+        "tune": (lambda: TunePanel(lm, short, steps=6, sample_prompts=["A"]), start),
+        "inspect": (lambda: InspectPanel(inside), lambda panel: panel.read(TEXT)),
+        "compare": (
+            lambda: ComparePanel(compared, adapters=["pirate", None], prompts=[TEXT]),
+            start,
+        ),
+    }
+
+
+def command(panel, name, **arguments):
+    data = {"method": "custom", "content": {"command": name, **arguments}}
+    panel.comm.handle_msg({"content": {"data": data}, "buffers": []})
+
+
+def ready(panel):
+    """A tune panel reads its data first."""
+    if isinstance(panel, TunePanel):
+        assert panel.wait_loaded(time.monotonic() + 20)
+
+
+def nothing(panel, begin):
+    pass
+
+
+def under_way(panel, begin):
+    ready(panel)
+    begin(panel)
+
+
+def ended(panel, begin):
+    under_way(panel, begin)
+    assert panel.wait(20)
+
+
+def history(panel, begin):
+    ended(panel, begin)
+    ended(panel, begin)
+    command(panel, "nonsense", run=1)
+    under_way(panel, begin)
+
+
+LIVES = (nothing, under_way, ended, history)
+
+
+def live(made, life):
+    """One life of a panel; what of it can be watched without keeping it."""
+    make, begin = made
+    panel = make()
+    life(panel, begin)
+    panel.close()
+    return weakref.ref(panel)
+
+
+def until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.005)
+
+
+def census():
+    """What a panel that is not freed would be seen by."""
+    gc.collect()
+    things = [thing for thing in gc.get_objects() if isinstance(thing, Panel | Awaited)]
+    return SimpleNamespace(
+        widgets=len(_instances),
+        comms=len(comm.get_comm_manager().comms),
+        panels=sum(isinstance(thing, Panel) for thing in things),
+        jobs=sum(isinstance(thing, Awaited) for thing in things),
+        threads=sorted(thread.name for thread in threading.enumerate()),
+    )
+
+
+def test_a_thousand_panels_leave_nothing(monkeypatch):
+    monkeypatch.setattr(models, "CausalLM", Hub(FakeLM(stop_at=5)))
+    monkeypatch.setattr("workbench.tuning.job.TrainingJob", FakeTrainingJob.set_up())
+    all_kinds = kinds(tiny_lm("gpt2", 64))
+    threads = threading.active_count()
+    for made, life in itertools.product(all_kinds.values(), LIVES):
+        live(made, life)  # what is made once for all of them is there now
+    until(lambda: threading.active_count() == threads)
+    before = census()
+
+    order = itertools.cycle(itertools.product(all_kinds, LIVES))
+    lives = [
+        (kind, life, live(all_kinds[kind], life)) for kind, life in itertools.islice(order, PANELS)
+    ]
+    until(lambda: threading.active_count() == threads)
+    after = census()
+    alive = {f"{kind}: {life.__name__}" for kind, life, panel in lives if panel() is not None}
+    assert alive == set()
+    assert after == before
