@@ -49,10 +49,13 @@ function createRamp(changed) {
     ink.fillRect(0, 0, 1, 1);
     return ink.getImageData(0, 0, 1, 1).data.slice(0, 3);
   };
-  probe.addEventListener("transitionend", () => {
-    steps = null;
-    changed();
-  });
+  // JupyterLab, which changes its style sheets as well, cancels the transition.
+  for (const end of ["transitionend", "transitioncancel"]) {
+    probe.addEventListener(end, () => {
+      steps = null;
+      changed();
+    });
+  }
   return {
     probe,
     forget: () => (steps = null),
