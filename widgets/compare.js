@@ -69,6 +69,7 @@ function render({ model, el }) {
   let views = [];
   let live = []; // the cells of the prompt under way, with what has come since the last snapshot
   let rate = 0;
+  let watching = false; // the prompt under way is to be in the box
 
   const output = () => model.get("output");
   const frame = createFrame({
@@ -91,6 +92,7 @@ function render({ model, el }) {
   const { send, stop, isBusy } = frame;
   const generate = () => {
     if (isBusy() || frame.status() === "loading") return;
+    watching = true;
     for (const part of [prompts, shared, ...views.map(({ sampler }) => sampler)]) part.flush();
     send("start", { prompts: prompts.values(), settings: shared.values() });
   };
@@ -148,7 +150,12 @@ function render({ model, el }) {
     refreshTexts();
   };
 
-  const prompts = createPrompts(model, { generate, stop, moved: () => refreshTexts() });
+  const prompts = createPrompts(model, {
+    generate,
+    stop,
+    moved: () => refreshTexts(),
+    picked: (index) => (watching = isBusy() && index === output().now),
+  });
   const shared = createShared(model);
   const history = createHistory(model, (run) => send("restore", { run }));
   const table = createTableExport({
@@ -163,12 +170,10 @@ function render({ model, el }) {
     refreshTexts();
   };
   const refreshOutput = () => {
-    const before = live.now;
     const { cells = [], now = 0 } = output();
     live = cells.map((cell) => ({ ...cell, pieces: [...cell.pieces], percents: [...cell.percents] }));
-    live.now = now;
-    // Who watched the prompt before watches this one now.
-    if (isBusy() && before !== undefined && before !== now && prompts.at === before) prompts.go(now);
+    if (watching && now !== prompts.at) prompts.go(now);
+    watching &&= !output().final || isBusy();
     rate = output().rate ?? 0;
     setText(summary, output().summary ?? "");
     history.refresh();

@@ -288,7 +288,7 @@ class ComparePanel(KeepsRuns, CompareBase):
     def _on_sync(self) -> None:
         if not self._syncs.ready():
             return
-        self.send_state(("output", "past"))
+        self.send_state(("status", "output", "past"))
         if self._run is not None and not self._run.job.done:
             self._publish_whole(self._run)
         self.send({"type": "synced"})

@@ -1,9 +1,10 @@
 // The prompts of a comparison: a box for one, and a row of numbers to go from one to another.
 
 /**
- * `moved()` is called when another prompt is in the box, or its text has changed.
+ * `moved()` is called when another prompt is in the box, or its text has changed; `picked()` before
+ * that, when a person has gone there.
  */
-function createPrompts(model, { generate, stop, moved }) {
+function createPrompts(model, { generate, stop, moved, picked }) {
   const id = uniqueId("prompt");
   const text = make("textarea", { id, class: "wb-prompt", rows: "3", spellcheck: "false" });
   const label = make("label", { for: id, class: "wb-label" }, "Prompt");
@@ -33,7 +34,7 @@ function createPrompts(model, { generate, stop, moved }) {
     while (numbers.childElementCount < pages) {
       const index = numbers.childElementCount;
       numbers.append(
-        button(String(index + 1), () => go(index), {
+        button(String(index + 1), () => pick(index), {
           class: "wb-button wb-quiet wb-run",
           "aria-label": `Prompt ${index + 1}`,
         }),
@@ -50,11 +51,15 @@ function createPrompts(model, { generate, stop, moved }) {
     at = index;
     show();
   };
+  const pick = (index) => {
+    picked(index);
+    go(index);
+  };
   const insert = () => {
     texts.push("");
     save.drop();
     commit();
-    go(texts.length - 1);
+    pick(texts.length - 1);
     text.focus();
   };
   const drop = () => {

@@ -203,14 +203,15 @@ def test_a_job_in_which_all_columns_fail_has_failed(lm):
     assert job.status == "error" and isinstance(job.error, SettingError) and job.traceback
 
 
-def test_cancel_keeps_what_is_written(lm):
+@pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[:1]])
+def test_cancel_keeps_what_is_written(lm, prompts):
     job = None
 
     def stop(event):
         if isinstance(event, ColumnEvent) and len(job.results[0][1].tokens) == 4:
             job.cancel()
 
-    job = ComparisonJob([Column(lm, adapter="poet"), Column(lm)], PROMPTS, **WRITE, on_event=stop)
+    job = ComparisonJob([Column(lm, adapter="poet"), Column(lm)], prompts, **WRITE, on_event=stop)
     job.start()
     assert job.wait(60) and job.status == "cancelled"
     assert [len(result.tokens) for result in job.results[0]] == [4, 4]

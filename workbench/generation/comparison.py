@@ -123,7 +123,7 @@ class ComparisonJob(Job):
         self._enter("running")
         for number in range(len(self.prompts)):
             self._write(number)
-            if self._cancelled.is_set() and not self._all_ended:
+            if self._cancelled.is_set() and self._cut_short:
                 return "cancelled"
         errors = [result.error for results in self.results for result in results]
         if all(errors):
@@ -132,8 +132,9 @@ class ComparisonJob(Job):
         return "done"
 
     @property
-    def _all_ended(self) -> bool:
-        return all(result.ended for results in self.results for result in results)
+    def _cut_short(self) -> bool:
+        every = [result for results in self.results for result in results]
+        return any(result.reason == "cancelled" or not result.ended for result in every)
 
     def _write(self, number: int) -> None:
         """One prompt: a token of each column in turn, until none has more to say."""
