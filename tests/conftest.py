@@ -14,6 +14,27 @@ os.environ.setdefault("WORKBENCH_CACHE_DIR", str(Path(__file__).parent / ".cache
 from tiny import FAMILIES, byte_tokenizer, tiny_backbone
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    from workers import worker_count
+
+    return worker_count()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from workers import ByFile
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from workers import turn_of
+
+        items.sort(key=lambda item: turn_of(item.nodeid))
+
+
 @pytest.fixture(scope="session")
 def tiny_lms():
     """A causal language model of each family, by name."""

@@ -269,7 +269,7 @@ class InspectPanel(InspectBase):
 
     def _on_sync(self) -> None:
         if self._syncs.ready():
-            self.send_state(("reading", "distribution", "tree", "place"))
+            self.send_state(("status", "reading", "distribution", "tree", "place"))
             self.send({"type": "synced"})
 
     def _try(self, action: Callable[[], object]) -> None:

@@ -288,8 +288,7 @@ class RunPanel(KeepsRuns, ModelPanel):
             self.send_state("output")  # an assignment that changes nothing would send nothing
         self.output = snapshot
         self._sent = len(snapshot.get("pieces", ()))
-        if self.resent:
-            self.send_state(self.resent)
+        self.send_state(("status", "position", *self.resent))
         self.tell({"type": "synced"})
 
     def _on_alternatives(self, run: object, index: object) -> None:

@@ -13,6 +13,12 @@ from typing import Any
 
 
 def hear_where_sent(comm: Any) -> None:
-    """Have messages for `comm` handled where the page sends them, as other versions do."""
-    # Asked by ipykernel 7.4 with a message and where it was sent; nobody else knows the name.
-    comm._reply_subshell_for = lambda data, sent_to: sent_to
+    """Have messages for `comm` handled where the page sends them, as other versions do, and in the
+    main thread where that subshell is gone."""
+
+    def route(data: object, sent_to: str | None) -> str | None:
+        alive = comm.kernel.shell_channel_thread.manager.list_subshell()
+        return sent_to if sent_to in alive else None
+
+    # ipykernel 7.4 asks this of a comm; to others the name means nothing.
+    comm._reply_subshell_for = route

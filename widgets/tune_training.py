@@ -307,6 +307,7 @@ class TuneTraining(KeepsRuns, TuneBase):
             raise SettingError("run, rows and marks must be whole numbers")
         if not self._syncs.ready():
             return
+        self.send_state(("status", "position"))  # a run may end while a page is being opened
         shown = self._run
         if shown is not None and self._samples_behind:
             self._samples_behind = False

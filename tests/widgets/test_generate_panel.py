@@ -408,7 +408,9 @@ def test_a_page_that_missed_something_is_given_everything():
     time.sleep(0.25)
     panel.comm.drain()
     command(panel, "sync")
-    assert updates(panel.comm.drain(), "output"), "also when nothing has changed"
+    messages = panel.comm.drain()
+    assert updates(messages, "output"), "also when nothing has changed"
+    assert updates(messages, "status") == ["stopped"], "it ended while a page was being opened"
 
 
 def test_alternatives_are_answered():

@@ -109,6 +109,7 @@ def test_a_page_is_heard_after_the_subshell_of_an_earlier_one_is_gone(page):
     time.sleep(0.2)  # the panel goes on talking
     page.say(second, command="greet", name="second")
     page.say(None, command="greet", name="main")
+    page.say(first, command="greet", name="gone")
+    assert heard(page, second, "sorted(panel.greeted) == ['first', 'gone', 'main', 'second']")
     page.say(second, command="stop")
     assert heard(page, second, "panel.stopped.is_set()")
-    assert heard(page, second, "sorted(panel.greeted) == ['first', 'main', 'second']")

@@ -354,6 +354,16 @@ def test_the_page_sets_what_it_may_and_hears_of_the_rest(lm, fake):
     assert panel.wait(10) and panel.status == "done"
 
 
+def test_a_page_that_missed_the_end_of_a_run_is_told(lm, fake):
+    panel = panel_of(lm)
+    panel.start()
+    assert panel.wait(10)
+    panel.comm.drain()
+    command(panel, "sync", run=1, rows=panel.history[0].count, marks=0)
+    states = [data["state"] for _, _, data in panel.comm.drain() if data["method"] == "update"]
+    assert states[0]["status"] == "done"
+
+
 def test_a_command_that_changes_nothing_is_answered(lm):
     panel = panel_of(lm)
     for name, arguments in {"set": {"values": {"rank": 8}}, "pause": {}, "reset": {}}.items():
