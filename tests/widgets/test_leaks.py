@@ -9,60 +9,20 @@ from types import SimpleNamespace
 
 import comm
 import pytest
-from audio_doubles import RATE, FakeHearingLM, bursts
-from compare_doubles import ComparedLM
-from doubles import FakeChatLM, FakeLM
-from inspect_doubles import FakeInspectLM
+from doubles import FakeLM
 from ipywidgets.widgets.widget import _instances
-from picture_doubles import FakeLookLM, shapes_picture
-from preset_doubles import Hub, info
-from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
-from workbench.widgets import (
-    BrowsePanel,
-    ComparePanel,
-    GeneratePanel,
-    InspectPanel,
-    ListenPanel,
-    LookPanel,
-    TunePanel,
-)
+from panel_doubles import all_panels
+from preset_doubles import Hub
+from tune_doubles import FakeTrainingJob, tiny_lm
+from workbench.widgets import TunePanel
 from workbench.widgets.panel import Panel
 
 from workbench import models
 from workbench.jobs import Awaited
 
 PANELS = 1_000
-TEXT = "once upon a time there was"
 
 pytestmark = pytest.mark.usefixtures("kernel")
-
-
-def start(panel):
-    panel.start()
-
-
-def kinds(lm):
-    """How each kind of panel is made, over a model that outlives it, and set to work."""
-    slow = {"delay": 0.0005, "stop_at": 12}
-    plain, chat, look = FakeLM(**slow), FakeChatLM(**slow), FakeLookLM(delay=0.0005)
-    heard, compared, inside = FakeHearingLM(**slow), ComparedLM(**slow), FakeInspectLM()
-    picture, sound = shapes_picture(64, 48), (bursts(2.0), RATE)
-    short = [story[:30] for story in STORIES[:4]]
-    presets = (info("stories_tiny_en", 2_754_816, embedded=True),)
-    return {
-        "generate": (lambda: GeneratePanel(plain, "Once"), start),
-        "generate, a real model": (lambda: GeneratePanel(lm, "Once", max_new_tokens=4), start),
-        "chat": (lambda: GeneratePanel(chat, chat=True), lambda panel: panel.send("Hello")),
-        "look": (lambda: LookPanel(look, picture, "detect circle"), start),
-        "listen": (lambda: ListenPanel(heard, sound), start),
-        "browse": (lambda: BrowsePanel(presets), lambda panel: panel.load("stories_tiny_en")),
-        "tune": (lambda: TunePanel(lm, short, steps=6, sample_prompts=["A"]), start),
-        "inspect": (lambda: InspectPanel(inside), lambda panel: panel.read(TEXT)),
-        "compare": (
-            lambda: ComparePanel(compared, adapters=["pirate", None], prompts=[TEXT]),
-            start,
-        ),
-    }
 
 
 def command(panel, name, **arguments):
@@ -132,7 +92,7 @@ def census():
 def test_a_thousand_panels_leave_nothing(monkeypatch):
     monkeypatch.setattr(models, "CausalLM", Hub(FakeLM(stop_at=5)))
     monkeypatch.setattr("workbench.tuning.job.TrainingJob", FakeTrainingJob.set_up())
-    all_kinds = kinds(tiny_lm("gpt2", 64))
+    all_kinds = all_panels(tiny_lm("gpt2", 64))
     threads = threading.active_count()
     for made, life in itertools.product(all_kinds.values(), LIVES):
         live(made, life)  # what is made once for all of them is there now
