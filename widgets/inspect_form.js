@@ -3,7 +3,7 @@
 /** The box of the text, and the buttons under it. */
 function createTextBox(model, { read, stop }) {
   const id = uniqueId("text");
-  const box = make("textarea", { id, class: "wb-prompt", rows: "3", spellcheck: "false" });
+  const box = make("textarea", { id, class: "wb-prompt", rows: "2", spellcheck: "false" });
   const note = make("span", { class: "wb-note" });
   const readButton = button("Read", read, { class: "wb-button wb-primary", title: "Ctrl+Enter" });
   const stopButton = button("Stop", stop, { title: "Esc" });

@@ -29,18 +29,24 @@ function figuresAt(reading, place) {
   };
 }
 
-/** A piece with its white space as faint signs over the real characters, which break lines. */
-function signed(piece) {
-  return [...piece.matchAll(/[ \n\t\r]|[^ \n\t\r]+/g)].map(([part]) =>
-    part in INSPECT_SIGNS
-      ? make("span", { class: "wb-inspect-sign", "data-sign": INSPECT_SIGNS[part] }, part)
-      : part,
-  );
+/**
+ * A piece with its white space as faint signs over the real characters, which break lines. A space
+ * between two words is `lone`: where a line ends with it, it takes no room and has no colour.
+ */
+function signed(piece, before) {
+  const isLone = (part, at) =>
+    part === " " && !/^\s/.test(piece.slice(at + 1)) && !/\s$/.test(before + piece.slice(0, at));
+  return [...piece.matchAll(/[ \n\t\r]|[^ \n\t\r]+/g)].map(({ 0: part, index }) => {
+    if (!(part in INSPECT_SIGNS)) return part;
+    const kind = isLone(part, index) ? "wb-inspect-sign wb-inspect-lone" : "wb-inspect-sign";
+    return make("span", { class: kind, "data-sign": INSPECT_SIGNS[part] }, part);
+  });
 }
 
-function makeInspectToken(piece, place, own) {
+/** A token as an option; `before` is the piece before it, `own` whether the branch wrote it. */
+function makeInspectToken(piece, place, before, own) {
   const options = { role: "option", id: uniqueId("place"), class: "wb-inspect-token", "data-place": place };
-  const node = make("span", { ...options, "aria-selected": "false" }, ...signed(piece));
+  const node = make("span", { ...options, "aria-selected": "false" }, ...signed(piece, before));
   if (own) node.classList.add("wb-inspect-own");
   if (!piece.trim()) node.setAttribute("aria-label", piece ? visible(piece) : "no text yet");
   return node;
@@ -84,7 +90,7 @@ function createInspectText({ pick }) {
     const next = options.pop();
     for (let place = from; place < reading.pieces.length; place += 1) {
       const own = reading.from > 0 && place >= reading.from;
-      options.push(makeInspectToken(reading.pieces[place], place, own));
+      options.push(makeInspectToken(reading.pieces[place], place, reading.pieces[place - 1] ?? "", own));
       paint(place);
     }
     next.dataset.place = options.length;
@@ -168,11 +174,11 @@ function createInspectText({ pick }) {
 /** Figures of the token at the chosen place, under their names. */
 function createFacts() {
   const names = ["Token", "Id", "Probability", "Log-prob.", "Entropy", "Rank"];
-  const values = names.map(() => make("dd"));
+  const values = names.map(() => make("div", { class: "wb-inspect-value" }));
   const node = make(
-    "dl",
-    { class: "wb-inspect-facts" },
-    ...names.map((name, i) => make("div", {}, make("dt", {}, name), values[i])),
+    "div",
+    { class: "wb-inspect-facts", role: "group", "aria-label": "Figures of the chosen token" },
+    ...names.map((name, i) => make("div", {}, make("div", { class: "wb-inspect-name" }, name), values[i])),
   );
   return {
     node,

@@ -66,7 +66,7 @@ panel"""
 INSPECT = """import workbench as wb
 
 lm = wb.models.CausalLM.from_preset("stories_tiny_en")
-panel = wb.inspect(lm, "A shy lighthouse stood by the sea.", top_p=0.9, seed=1)
+panel = wb.inspect(lm, "A shy lighthouse stood by the sea.", top_p=0.9, max_new_tokens=12, seed=1)
 panel"""
 QUESTIONS = ("What is the capital of France?", "And what is it known for?")
 NEXT = "Which river runs through it?"
@@ -188,7 +188,7 @@ def tune(view: View) -> None:
 
 def inspect(view: View) -> None:
     """Two branches of a sentence, one below the other, and what else could have stood there."""
-    view.open("inspect", [INSPECT], height=1180)
+    view.open("inspect", [INSPECT], height=1280)
     for place, rank in ((4, 2), (8, 1)):
         branch = f"panel.branch({place}, panel.inspection.distribution({place}).ids[{rank}])"
         view.run(f"(panel.wait(), {branch}, panel.wait())")
