@@ -7,6 +7,7 @@ function createTableExport({ ask, save }) {
   const note = make("span", { class: "wb-note", role: "status" });
   const preview = make("pre", { class: "wb-code", tabindex: "0", "aria-label": "Table" });
   const path = make("input", { type: "text", id: pathId, class: "wb-compare-path", spellcheck: "false" });
+  let offered = ""; // a path that nobody has changed
   const radio = (value, label, checked) => {
     const input = make("input", { type: "radio", name, value, checked, onchange: () => open() });
     return make("label", { class: "wb-radio" }, input, label);
@@ -62,7 +63,9 @@ function createTableExport({ ask, save }) {
     answer(message) {
       if (message.format !== format()) return;
       setText(preview, message.text);
-      path.value = message.path;
+      const ending = message.path.slice(message.path.lastIndexOf("."));
+      if (path.value === offered) path.value = offered = message.path;
+      else path.value = path.value.replace(/\.(csv|md)$/, ending);
     },
     saved({ path: where }) {
       setText(note, `Saved: ${where}`);

@@ -392,6 +392,9 @@ def test_the_table_is_copied_and_saved(stage, tmp_path, monkeypatch):
     press(on, "Save")
     on.until(lambda: on.page.get_by_text("Saved: comparison.md").is_visible())
     assert (tmp_path / "comparison.md").read_text() == on.panel.to_markdown()
+    on.page.get_by_label("or into the file").fill("mine.md")
+    on.page.get_by_label("CSV").check()
+    on.until(lambda: on.page.get_by_label("or into the file").input_value() == "mine.csv")
     assert clean(on) == ""
 
 
