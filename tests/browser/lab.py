@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.request
 from pathlib import Path
@@ -17,8 +18,17 @@ OPTIONS = {
     "IdentityProvider.token": "",
     "ServerApp.password": "",
     "ServerApp.disable_check_xsrf": "True",
-    "LabApp.expose_app_in_browser": "True",
 }
+ROOT = Path(__file__).parents[2]
+LATEST = "python3"  # the kernel of the environment that runs the tests
+OLDER = "ipykernel-6.31"
+OLDER_PYTHON = ROOT / "tests" / ".cache" / OLDER / "bin" / "python"
+# The older ipykernel comes before all else; what it does not have is the other environment's.
+OLDER_LAUNCH = f"""
+import runpy, site
+site.addsitedir({sysconfig.get_path("purelib")!r})
+runpy.run_module("ipykernel_launcher", run_name="__main__")
+"""
 NOTIFICATIONS = "@jupyterlab/apputils-extension:notification"
 NOTEBOOK = "jupyterapp.shell.currentWidget"
 EVALUATE = """
@@ -41,6 +51,10 @@ def free_port():
 class Lab:
     """A server over `folder`; use as a context manager."""
 
+    module = "jupyterlab"
+    exposed = "LabApp.expose_app_in_browser"  # as `jupyterapp`
+    pages = "lab/tree"
+
     def __init__(self, folder):
         self.folder = Path(folder)
         self.notebooks = self.folder / "notebooks"
@@ -61,9 +75,10 @@ class Lab:
             "IPYTHONDIR": str(self.folder / "ipython"),
             "PYTHONPATH": str(Path(__file__).parents[1]),  # for `doubles`
         }
+        self._add_older_kernel()
         port = self.url.rsplit(":", 1)[1]
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"]
-        command += [f"--port={port}", "--allow-root"]
+        command = [sys.executable, "-m", self.module, "--no-browser", "--ip=127.0.0.1"]
+        command += [f"--port={port}", "--allow-root", f"--{self.exposed}=True"]
         command += [f"--{name}={value}" for name, value in OPTIONS.items()]
         with (self.folder / "server.txt").open("wb") as log:
             self._process = subprocess.Popen(
@@ -80,6 +95,13 @@ class Lab:
             self._process.kill()
             self._process.wait()
 
+    def _add_older_kernel(self):
+        launch = [str(OLDER_PYTHON), "-c", OLDER_LAUNCH, "-f", "{connection_file}"]
+        folder = self.folder / "data" / "kernels" / OLDER
+        folder.mkdir(parents=True)
+        spec = {"argv": launch, "display_name": OLDER, "language": "python"}
+        (folder / "kernel.json").write_text(json.dumps(spec))
+
     def _wait(self):
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
@@ -90,11 +112,27 @@ class Lab:
                 time.sleep(0.1)
         raise TimeoutError((self.folder / "server.txt").read_text()[-2000:])
 
-    def write(self, name, cells):
+    def write(self, name, cells, kernel=LATEST):
         notebook = nbformat.v4.new_notebook()
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel}
         notebook.cells = [nbformat.v4.new_code_cell(source) for source in cells]
         nbformat.write(notebook, self.notebooks / name)
+
+
+class Notebook7(Lab):
+    """A server with Notebook 7's pages instead of JupyterLab's."""
+
+    module = "notebook"
+    exposed = "JupyterNotebookApp.expose_app_in_browser"
+    pages = "notebooks"
+
+
+def cells_to_first_panel():
+    """What the first tutorial runs up to its panel, and that."""
+    notebook = nbformat.read(ROOT / "notebooks" / "01_your_first_tokens.ipynb", as_version=4)
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    last = next(i for i, source in enumerate(sources) if "wb.generate(" in source)
+    return sources[: last + 1]
 
 
 class Notebook:
@@ -104,7 +142,7 @@ class Notebook:
         self.page, self.lab, self.name = page, lab, name
 
     def open(self):
-        self.page.goto(f"{self.lab.url}/lab/tree/{self.name}?reset")
+        self.page.goto(f"{self.lab.url}/{self.lab.pages}/{self.name}?reset")
         self.ready()
 
     def ready(self):
