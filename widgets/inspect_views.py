@@ -127,7 +127,8 @@ def lens_answer(inspection: Inspection) -> Answer:
     The buffers, little-endian, are: the likeliest tokens as numbers of `pieces`, int32 (L, T, k),
     and their natural log-probabilities, float32 (L, T, k); of the token that really stands there,
     log-probability, float32 (L, T), and rank, int32 (L, T); the entropy in nats, float32 (L, T).
-    `text` has the number of the token at each place from 1 on, -1 for the one still to come.
+    `text` has the number of the token at each place from 1 on, -1 for the one still to come;
+    `tokens` their pieces, where a part of a picture has one too.
     """
     lens = inspection.lens()
     text = [*inspection.ids[1:].tolist(), -1]
@@ -139,6 +140,7 @@ def lens_answer(inspection: Inspection) -> Answer:
         "k": likeliest.shape[2],
         "pieces": [inspection.piece(token) if token >= 0 else "" for token in table.tolist()],
         "text": [*numbers[likeliest.size : -1].tolist(), -1],
+        "tokens": list(inspection.pieces[1:]),
         "first": inspection.pieces[0],
     }
     return fields, [buffer_of(array) for array in _columns(lens, numbers, likeliest.shape)]

@@ -8,7 +8,7 @@ const LENS_IDLE = "Read a text first; then this shows what each layer would have
 
 /** The kernel's message as a table of numbers: place 1 is column 0. */
 function lensTable(message, [ids, logprobs, own, ranks, entropies]) {
-  const { layers, places, k, pieces, text } = message;
+  const { layers, places, k, pieces, text, tokens } = message;
   const found = {
     ids: numbersOf(Int32Array, ids),
     logprobs: numbersOf(Float32Array, logprobs),
@@ -21,7 +21,7 @@ function lensTable(message, [ids, logprobs, own, ranks, entropies]) {
     layers,
     places,
     /** The token that stands there; "" for the one still to come. */
-    token: (column) => (text[column] < 0 ? "" : pieces[text[column]]),
+    token: (column) => tokens[column] ?? "",
     isOpen: (column) => text[column] < 0,
     /** All that is known of a cell. */
     cell(layer, column) {
@@ -46,7 +46,7 @@ function lensTable(message, [ids, logprobs, own, ranks, entropies]) {
 
 /** What is said of a cell: to the eye under the list, to the ear with everything else. */
 function lensFacts(table, { own, rank, entropy }, column) {
-  const parts = table.isOpen(column) ? [] : [`${quoted(table.token(column))} ${exactPercent(own)}, rank ${wholeText(rank)}`];
+  const parts = rank === 0 ? [] : [`${quoted(table.token(column))} ${exactPercent(own)}, rank ${wholeText(rank)}`];
   return [...parts, `entropy ${Math.max(0, entropy / Math.LN2).toFixed(2)} bits`].join(" · ");
 }
 

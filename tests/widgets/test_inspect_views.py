@@ -82,7 +82,7 @@ def test_the_page_is_given_the_lens_as_it_is(kind, real):
     np.testing.assert_array_equal(ranks[..., 0], lens.token_ranks[:, 1:])
     np.testing.assert_array_equal(entropies[..., 0], lens.entropies[:, 1:])
     there = [pieces[number] for number in fields["text"][:-1]]
-    assert there == list(inspection.pieces[1:]) and fields["text"][-1] == -1
+    assert there == fields["tokens"] == list(inspection.pieces[1:]) and fields["text"][-1] == -1
     assert fields["first"] == inspection.pieces[0]
 
 

@@ -26,8 +26,9 @@ class Lens:
         layers: names as in a `Trace`, `"embedding"` and `"decoder_block_0"` onwards, (L,).
         ids: int32 (L, T + 1, k), the likeliest tokens, best first; -1 at place 0.
         logprobs: float32 (L, T + 1, k), their natural log-probabilities; NaN at place 0.
-        token_logprobs: float32 (L, T + 1), of the token that stands there; NaN at places 0 and T.
-        token_ranks: int32 (L, T + 1), its rank, 1 the likeliest; 0 at places 0 and T.
+        token_logprobs: float32 (L, T + 1), of the token that stands there; NaN at places 0 and T,
+            and where a part of a picture stands.
+        token_ranks: int32 (L, T + 1), its rank, 1 the likeliest; 0 where there is none.
         entropies: float32 (L, T + 1) in nats; NaN at place 0.
     """
 
@@ -39,10 +40,11 @@ class Lens:
     entropies: np.ndarray
 
 
-def at_places(found: Measures) -> Measures:
+def at_places(found: Measures, pictured: np.ndarray) -> Measures:
     """Host arrays by place, (..., T + 1, ...), of measures by the token read before, (..., T, ...).
 
-    Nothing is expected at place 0, and no token stands at place T.
+    Nothing is expected at place 0, and no token stands at place T, nor where the text is
+    `pictured`, bool (T,).
     """
     axis = found.entropies.ndim - 1
 
@@ -52,7 +54,8 @@ def at_places(found: Measures) -> Measures:
 
     nothing = Measures(-1, np.nan, np.nan, 0, np.nan)
     places = Measures(*map(after, found, nothing))
-    places.token_logprobs[..., -1], places.token_ranks[..., -1] = np.nan, 0
+    tokenless = np.append(pictured, True)
+    places.token_logprobs[..., tokenless], places.token_ranks[..., tokenless] = np.nan, 0
     return places
 
 
@@ -63,7 +66,7 @@ def look(subject: Subject, count: int) -> Lens:
     shaped = (
         part.reshape(len(layers), -1, *part.shape[1:])[:, : len(subject.ids)] for part in found
     )
-    places = at_places(Measures(*shaped))
+    places = at_places(Measures(*shaped), subject.pictured)
     return Lens(layers, *places)
 
 

@@ -29,8 +29,9 @@ class Inspection:
     Attributes:
         ids: int32 (T,).
         pieces: the tokens as text, (T,).
-        logprobs: float32 (T + 1,), natural log-probability of the token; NaN at places 0 and T.
-        ranks: int32 (T + 1,), its rank, 1 the likeliest; 0 at places 0 and T.
+        logprobs: float32 (T + 1,), natural log-probability of the token; NaN at places 0 and T,
+            and where a part of a picture stands.
+        ranks: int32 (T + 1,), its rank, 1 the likeliest; 0 where there is none.
         entropies: float32 (T + 1,), of the distribution, in nats; NaN at place 0.
         alternatives: ids int32 (T + 1, A) and log-probabilities float32 (T + 1, A) of the A = 8
             likeliest tokens, best first; -1 and NaN at place 0.
@@ -45,15 +46,17 @@ class Inspection:
         hidden, found = subject.run("places", count, _make_reader)
         self._hidden = hidden
         found = jax.device_get(found)
-        places = at_places(Measures(*(part[: len(subject.ids)] for part in found)))
+        rows = Measures(*(part[: len(subject.ids)] for part in found))
+        places = at_places(rows, subject.pictured)
         self.ids, self.pieces = subject.ids, subject.pieces
         self.alternatives = places.ids, places.logprobs
         self.logprobs, self.ranks = places.token_logprobs, places.token_ranks
         self.entropies = places.entropies
 
     def __repr__(self) -> str:
-        mean = float(np.nanmean(self.logprobs)) if len(self.ids) > 1 else float("nan")
-        return f"Inspection of {len(self.ids)} tokens, mean log-probability {mean:.2f}"
+        known = self.logprobs[np.isfinite(self.logprobs)]
+        mean = f", mean log-probability {known.mean():.2f}" if len(known) else ""
+        return f"Inspection of {len(self.ids)} tokens{mean}"
 
     @property
     def layers(self) -> int:

@@ -122,10 +122,15 @@ class Subject:
     @property
     def pieces(self) -> tuple[str, ...]:
         """Every token of the text by itself; the places of a picture are `<image>`."""
-        pieces = [self.piece(token_id) for token_id in self.ids]
-        for place in np.flatnonzero(self.source.get("image_mask", [()])[0]):
-            pieces[place] = "<image>"
-        return tuple(pieces)
+        pairs = zip(self.ids, self.pictured, strict=True)
+        return tuple("<image>" if image else self.piece(token_id) for token_id, image in pairs)
+
+    @property
+    def pictured(self) -> np.ndarray:
+        """Which places have a part of a picture in place of a token, bool (T,)."""
+        if "image_mask" not in self.source:
+            return np.zeros(len(self.ids), bool)
+        return np.asarray(self.source["image_mask"][0, : len(self.ids)], bool)
 
 
 def checked_ids(ids: Any, vocabulary_size: int, most: int | None) -> np.ndarray:

@@ -269,6 +269,8 @@ def samples_of(x: str | bytes | Iterable[Any] | Mapping[str, Any]) -> tuple[list
 
 def texts_of(x: Iterable[Any]) -> list[str]:
     """A batch of texts, given as strings or as UTF-8 bytes, as a list of strings."""
+    if not isinstance(x, Iterable):
+        raise PromptError(f"inputs: expected strings, got {type(x).__name__}")
     texts = [item.decode("utf-8") if isinstance(item, bytes) else item for item in x]
     for row, text in enumerate(texts):
         if not isinstance(text, str):

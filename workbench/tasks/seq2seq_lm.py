@@ -48,6 +48,8 @@ class Seq2SeqLM(CausalLM):
 
     def _subject(self, inputs: Any) -> Subject:
         """What the encoder reads and, under `decoder_text`, the text that is looked at."""
+        if not pairs_of(inputs)[1]:
+            raise PromptError(f"text: expected one {' and one '.join(TEXTS)}, got several")
         return self._subject_with_source(inputs)
 
     @staticmethod
