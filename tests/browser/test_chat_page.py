@@ -358,7 +358,7 @@ def unfold(on):
 
 
 def slow():
-    return dict(lm=FakeChatLM(delay=0.005, stop_at=60), said=ASKED)
+    return dict(lm=FakeChatLM(delay=0.02, stop_at=60), said=ASKED)
 
 
 STATES = {
