@@ -464,3 +464,38 @@ def test_before_a_text_is_read_it_says_which():
     panel = inspect(FakeInspectLM())
     panel.text = "a boat"
     assert panel.describe()[1:] == ["Text: a boat"]
+
+
+# -- loading --------------------------------------------------------------------------------
+
+
+class Loads(InspectPanel):
+    """A panel whose preset comes when the test says so."""
+
+    found = FakeInspectLM
+    gate = threading.Event()
+
+    def load_model(self):
+        self.gate.wait(10)
+        return self.found()
+
+
+def test_a_text_is_read_once_the_model_is_there():
+    panel = Loads("fake_tiny_en", TEXT)
+    assert panel.status == "loading" and panel.inspection is None and not panel.wait(0.05)
+    panel.read("a boat")
+    panel.gate.set()
+    assert panel.wait(10)
+    assert panel.shown.text == "a boat" and panel.heading["name"] == "fake_tiny_en"
+
+
+def test_a_loaded_model_that_writes_no_text_is_refused():
+    from doubles import FakeLM
+
+    class Other(Loads):
+        found = FakeLM
+
+    Other.gate.set()
+    panel = Other("fake_tiny_en", TEXT)
+    assert panel.wait(10)
+    assert panel.status == "failed" and "writes no text" in panel.error["message"]
