@@ -162,7 +162,8 @@ function render({ model, el }) {
     text.choose(place.now);
     facts.show(text.reading, place.now);
     refreshBars();
-    for (const one of Object.values(views)) one.refresh({ place: place.now, pieces: text.reading?.pieces ?? [] });
+    const { pieces = [], written = true } = text.reading ?? {};
+    for (const one of Object.values(views)) one.refresh({ place: place.now, pieces, written });
   };
   const refreshDistribution = () => {
     distribution = distributionOf(model.get("distribution"));

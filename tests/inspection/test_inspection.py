@@ -248,6 +248,36 @@ def test_adding_up_the_branches_gives_the_residual_stream(llama):
         np.testing.assert_allclose(trace[f"{name}/output"], stream, atol=1e-4)
 
 
+@pytest.fixture
+def compiled():
+    """The programs that XLA compiles while the test runs."""
+    heard = []
+
+    def listen(event, *_, **__):
+        if event == "/jax/core/compile/backend_compile_duration":
+            heard.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield heard
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_another_place_layer_or_text_of_the_bucket_compiles_nothing(llama, compiled):
+    def look(inputs, place, layer):
+        inspection = llama.inspect(inputs)
+        inspection.distribution(place)
+        inspection.lens()
+        inspection.attention(layer)
+        llama.trace(inputs, "logits")
+
+    look(TEXT, 1, 0)
+    compiled.clear()
+    look(TEXT[:-2], 5, 1)
+    assert compiled == []
+    look([1] * 40, 1, 0)
+    assert compiled
+
+
 # -- other weights --------------------------------------------------------------------------
 
 
