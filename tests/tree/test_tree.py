@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import jax
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from tiny import GOLDENS, byte_tokenizer, tiny_backbone
 
 import workbench as wb
@@ -236,3 +237,11 @@ def test_what_is_printed_says_how_deep(stories):
         len(whole) > len(str(stories.tree()).splitlines()) > len(str(stories.tree(1)).splitlines())
     )
     assert any("kernel  (4, 64, 256)" in line for line in whole)
+
+
+def test_a_notebook_gets_both_forms(stories):
+    formatter = DisplayFormatter()
+    for shown in (stories, stories.backbone, stories.tree()):
+        data, _ = formatter.format(shown)
+        assert data["text/plain"].startswith("stories_tiny_en · Llama")
+        assert data["text/html"].startswith("<div") and "<details" in data["text/html"]
