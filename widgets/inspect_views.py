@@ -15,6 +15,7 @@ from workbench.jobs import FINAL, Job, JobState, JobStatus
 from .panel import MAX_SHOWN
 
 LEVELS = 65_535  # steps from 0 to 1 of an attention weight on its way to the page
+MOST_BYTES = 32_000_000  # of one layer's weights; a server refuses larger messages, a page is slow
 _LITTLE = {"i": "<i4", "f": "<f4"}
 
 Answer = tuple[dict[str, Any], list[bytes]]
@@ -163,13 +164,23 @@ def buffer_of(array: np.ndarray) -> bytes:
 
 def attention_answer(inspection: Inspection, layer: int) -> Answer:
     """The attention of one layer for the page: weights in `levels` steps, uint16 (heads, T, T), or,
-    where no token looks at a later one (`causal`), each head's lower triangle row by row."""
+    where no token looks at a later one (`causal`), each head's lower triangle row by row.
+
+    Raises:
+        SettingError: these are too many for a page.
+    """
     weights = inspection.attention(layer)
     heads, size, _ = weights.shape
     levels = np.rint(np.clip(weights, 0, 1) * LEVELS).astype("<u2")
     causal = not np.triu(levels, 1).any()
     if causal:
         levels = levels[:, *np.tril_indices(size)]
+    if levels.nbytes > MOST_BYTES:
+        raise SettingError(
+            f"The attention of {heads} heads over {size:,} tokens is {levels.nbytes / 1e6:.0f} MB, "
+            f"and a page is sent at most {MOST_BYTES // 10**6} MB: read a shorter text, or use "
+            f"panel.inspection.attention({layer})"
+        )
     fields = {
         "layers": inspection.layers,
         "heads": heads,

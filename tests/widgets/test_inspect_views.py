@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny import byte_tokenizer, tiny_backbone
 from view_doubles import FakeInspection, ViewsPanel, held
+from workbench.widgets import inspect_views
 from workbench.widgets.inspect_views import LEVELS, attention_answer, lens_answer
 
 from workbench.errors import PromptError
@@ -106,6 +107,14 @@ def test_attention_that_looks_ahead_is_sent_whole():
     inspection.attention = lambda layer: np.full((2, 3, 3), 1 / 3, np.float32)
     fields, [buffer] = attention_answer(inspection, 0)
     assert not fields["causal"] and len(buffer) == 2 * 2 * 3 * 3
+
+
+def test_what_is_too_large_for_a_page_is_said(monkeypatch):
+    monkeypatch.setattr(inspect_views, "MOST_BYTES", 500)
+    panel = ViewsPanel(FakeInspection())
+    ask(panel, "attention", key=1, layer=0)
+    content, _ = heard(panel)[-1]
+    assert content["state"] == "failed" and "read a shorter text" in content["message"]
 
 
 def test_a_text_of_one_token_has_a_lens_and_an_attention():
