@@ -9,6 +9,8 @@ import time
 
 from ipywidgets.widgets.widget import _remove_buffers
 
+# The rules that axe is asked for.
+AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 PAGE = """
 <!doctype html>
 <html lang="en"><head><title>panel</title></head>

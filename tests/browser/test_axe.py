@@ -11,12 +11,11 @@ from doubles import FakeLM, RecordingComm
 from ipywidgets import Widget
 from panel_doubles import all_panels
 from preset_doubles import Hub
-from stage import Stage
+from stage import AXE, Stage
 from tune_doubles import FakeTrainingJob, tiny_lm
 
 from workbench import models
 
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 THEMES = Path(sys.prefix, "share", "jupyter", "lab", "themes", "@jupyterlab")
 NAMES = ("generate", "chat", "look", "listen", "browse", "tune", "inspect", "compare")
 

@@ -8,11 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from doubles import FakeLM, RecordingComm
 from ipywidgets import Widget
-from stage import Stage
+from stage import AXE, Stage
 from workbench.widgets import GeneratePanel
 
 PROMPT = "Once upon a time"
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 
 
 class NeverLoads(GeneratePanel):

@@ -6,13 +6,12 @@ from axe_playwright_python.sync_playwright import Axe
 from doubles import FakeLM, RecordingComm
 from ipywidgets import Widget
 from preset_doubles import Hub, catalog_of, info
-from stage import Stage
+from stage import AXE, Stage
 from workbench.widgets import browse
 
 from workbench import models
 from workbench.errors import PresetError
 
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 FREE = {"free": 24_000_000_000, "limit": 21_600_000_000}
 EXTRA = (
     info("guarded", gated=True, licence="Llama 3.2", hugging_face="hf://owner/guarded"),

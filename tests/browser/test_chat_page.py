@@ -7,10 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from doubles import FakeChatLM, FakeLM, RecordingComm
 from ipywidgets import Widget
-from stage import Stage
+from stage import AXE, Stage
 from workbench.widgets import GeneratePanel
-
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 
 
 class NeverLoads(GeneratePanel):

@@ -10,14 +10,13 @@ from axe_playwright_python.sync_playwright import Axe
 from doubles import RecordingComm
 from inspect_doubles import FakeInspectLM
 from ipywidgets import Widget
-from stage import Stage
+from stage import AXE, Stage
 from workbench.widgets import panel as panel_module
 from workbench.widgets.inspect import InspectPanel
 
 from workbench.inspection import Distribution
 
 TEXT = "once upon a time there was\nsmall  fox"
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 BIN = 0.25  # of a logit
 CUTS = """
 ([state, all]) => {

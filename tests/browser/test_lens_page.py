@@ -6,12 +6,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from doubles import RecordingComm
 from ipywidgets import Widget
-from stage import Stage
+from stage import AXE, Stage
 from view_doubles import TEXT, WORDS, FakeInspection, ViewsPanel, held
 
 from workbench.errors import PromptError
 
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 GRID = ".wb-lens-grid"
 
 

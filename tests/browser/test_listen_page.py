@@ -13,10 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from doubles import RecordingComm
 from ipywidgets import Widget
 from lab import CHROMIUM_FLAGS
-from stage import Stage
+from stage import AXE, Stage
 from workbench.widgets import ListenPanel
 
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 MICROPHONE = [
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",

@@ -12,14 +12,13 @@ from doubles import RecordingComm
 from ipywidgets import Widget
 from picture_doubles import FakeLookLM, shapes_picture
 from PIL import Image
-from stage import Stage
+from stage import AXE, Stage
 from workbench.widgets import LookPanel
 
 from workbench.images import MaskDecoder
 from workbench.images.masks import mask_decoder_shapes
 
 PROMPT = "detect red circle ; blue square"
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 GIVE = """
 (root, { kind, name, type, content }) => {
   const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));

@@ -10,11 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from doubles import RecordingComm
 from ipywidgets import Widget
-from stage import Stage
+from stage import AXE, Stage
 from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
 from workbench.widgets import TunePanel
 
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 PROMPT = "The captain"
 
 shared_lm = functools.cache(tiny_lm)
