@@ -40,7 +40,8 @@ class Walk:
         within = layer._flatten_layers(include_self=False, recursive=False)
         real = [one for one in within if not isinstance(one, keras.layers.InputLayer)]
         places = {name: place for place, name in enumerate(order(layer))}
-        real.sort(key=lambda one: places.get(one.name, places[...]))
+        if len(places) > 1:
+            real.sort(key=lambda one: places.get(one.name, places[...]))
         return folded([self.node(one) for one in self._unseen(real)])
 
     def skip(self, layer: keras.layers.Layer) -> None:
@@ -53,15 +54,15 @@ class Walk:
         return new
 
     def _variable(self, variable: keras.Variable, mode: str | None) -> Node:
-        size = math.prod(variable.shape)
-        codes = variable.dtype == "int8" and not variable.name.endswith("_zero")
-        dtype = mode if mode is not None and codes else variable.dtype
+        size, held = math.prod(variable.shape), variable.dtype
+        codes = held == "int8" and not variable.name.endswith("_zero")
+        dtype = mode if mode is not None and codes else held
         return Node(
             variable.name,
             detail=f"({', '.join(map(str, variable.shape))})",
             size=size,
             dtype=dtype,
-            bytes=size * _bytes_of(variable.dtype),
+            bytes=size * _bytes_of(held),
         )
 
 

@@ -67,12 +67,26 @@ class Node:
 def folded(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """Nodes that differ in nothing but a number at the end of their names as one node for each
     kind of them, at the place of its first: `blocks 0-4, 6-10` and `blocks 5, 11`."""
-    kinds: dict[Node, list[str]] = {}
+    kinds: list[tuple[Node, list[str]]] = []
+    namesakes: dict[str, list[tuple[Node, list[str]]]] = {}  # few are compared with one another
     for node in nodes:
         numbered = _NUMBERED.fullmatch(node.name)
         alike = replace(node, name=numbered[1]) if numbered else node
-        kinds.setdefault(alike, []).append(node.name)
-    return tuple(replace(kind, name=_name(n), count=len(n)) for kind, n in kinds.items())
+        known = namesakes.setdefault(alike.name, [])
+        names = next((names for kind, names in known if kind == alike), None)
+        if names is None:
+            names = []
+            known.append((alike, names))
+            kinds.append((alike, names))
+        names.append(node.name)
+    return tuple(_together(kind, names) for kind, names in kinds)
+
+
+def _together(kind: Node, names: list[str]) -> Node:
+    name = _name(names)
+    if len(names) == 1 and name == kind.name:
+        return kind
+    return replace(kind, name=name, count=len(names))
 
 
 def _name(names: list[str]) -> str:
