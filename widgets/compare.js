@@ -67,7 +67,8 @@ function render({ model, el }) {
   const summary = make("span", { class: "wb-note wb-summary" });
   const group = uniqueId("reference");
   let views = [];
-  let live = []; // the cells of the prompt under way, with what has come since the last snapshot
+  let live = []; // the cells of the prompt under way, with what has come since the snapshot
+  let snapshot = null; // which they are of
   let rate = 0;
   let watching = false; // the prompt under way is to be in the box
 
@@ -109,15 +110,21 @@ function render({ model, el }) {
     if (isBusy() && place > output().now) return "Its turn comes when the prompts before it are done.";
     return emptyText(frame.status(), model.get("position"), model.get("heading").name ?? "");
   };
+  /** The traits of one message change at once, but are heard of one by one. */
+  const liveCells = () => {
+    if (snapshot === output()) return live;
+    snapshot = output();
+    const copied = ({ pieces, percents, ...cell }) => ({ ...cell, pieces: [...pieces], percents: [...percents] });
+    live = (snapshot.cells ?? []).map(copied);
+    return live;
+  };
   const refreshTexts = () => {
     const place = placeOf();
-    const cells = place === output().now ? live : model.get("past")[place];
+    const cells = place === output().now ? liveCells() : model.get("past")[place];
     const reason = reasonOf(place);
     const key = `${output().run} ${place}`;
     views.forEach((view, index) => view.show(key, cells?.[index], reason));
-    const entries = model.get("columns");
-    const read = views.map(({ shown }, index) => ({ ...shown, model: entries[index]?.model }));
-    const marks = differencesOf(read, model.get("reference"));
+    const marks = differencesOf(views.map(({ shown }) => shown), model.get("reference"));
     views.forEach((view, index) => view.mark(marks[index]));
     const ran = output().prompts?.[place];
     from.hidden = ran === undefined || ran === prompts.values()[prompts.at];
@@ -170,8 +177,7 @@ function render({ model, el }) {
     refreshTexts();
   };
   const refreshOutput = () => {
-    const { cells = [], now = 0 } = output();
-    live = cells.map((cell) => ({ ...cell, pieces: [...cell.pieces], percents: [...cell.percents] }));
+    const { now = 0 } = output();
     if (watching && now !== prompts.at) prompts.go(now);
     watching &&= !output().final || isBusy();
     rate = output().rate ?? 0;
@@ -188,7 +194,7 @@ function render({ model, el }) {
     if (message.run !== output().run || message.prompt !== output().now) return;
     rate = message.rate;
     message.cells.forEach(({ offset, pieces, percents, ...figures }, index) => {
-      const cell = live[index];
+      const cell = liveCells()[index];
       if (offset > cell.pieces.length) return send("sync");
       cell.pieces.splice(offset, Infinity, ...pieces);
       cell.percents.splice(offset, Infinity, ...percents);

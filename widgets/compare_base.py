@@ -151,9 +151,9 @@ class CompareBase(ModelPanel):
         return list({id(c.lm): c.lm for c in self._columns}.values())
 
     def _describe_columns(self) -> None:
-        titles, models = parts.titles_now(self._columns), self._lms()
+        titles, several = parts.titles_now(self._columns), len(self._lms()) > 1
         self.columns = [
-            c.entry(title, models) for c, title in zip(self._columns, titles, strict=True)
+            c.entry(title, several) for c, title in zip(self._columns, titles, strict=True)
         ]
         self._write_code()
 

@@ -3,8 +3,8 @@
 const FIGURES = [
   ["tokens", "Tokens", (cell) => wholeNumber(cell.pieces.length)],
   ["rate", "Tokens/s", (cell) => (cell.rate ? String(Math.round(cell.rate)) : "–")],
-  ["logprob", "Log-probability a token", (cell) => numberText(cell.logprob, 2)],
-  ["perplexity", "Perplexity", (cell) => numberText(cell.logprob === null ? null : Math.exp(-cell.logprob), 1)],
+  ["logprob", "Mean log-probability", (cell) => numberText(cell.logprob, 2)],
+  ["perplexity", "Perplexity", (cell) => numberText(cell.logprob === null ? null : Math.exp(-cell.logprob), 2)],
   ["length", "Characters", (cell) => wholeNumber(cell.pieces.join("").length)],
 ];
 
@@ -54,7 +54,7 @@ function createColumnSampler(form, change) {
     refresh({ sampler, values }) {
       fold.hidden = !values;
       plain.hidden = Boolean(values);
-      setText(values ? summary : plain, sampler);
+      setText(values ? summary : plain, `Sampler: ${sampler}`);
       if (!values) return;
       for (const { name, reach } of controls) if (!touched.has(name)) fields[name].write(values[name], reach);
       if (!touched.has("sampler")) kind.value = values.sampler;

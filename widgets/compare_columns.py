@@ -112,12 +112,12 @@ class PanelColumn:
         sampler = self._column.sampler if self.values is None else sampler_of(self.values)
         return replace(self._column, title=title, sampler=sampler)
 
-    def entry(self, title: str, models: Sequence[Any]) -> Settings:
-        """What the page shows of it; columns with equal `model` are of one model."""
+    def entry(self, title: str, several: bool) -> Settings:
+        """What the page shows of it; `several` says whether there are other models."""
         facts = self.facts
         usual = {
             "sampler": facts["sampler"],  # which has a line of its own
-            "model": facts["model"] if len(models) == 1 else "",
+            "model": "" if several else facts["model"],
             "adapter": "no adapter",
         }
         said = [fact for name, fact in facts.items() if fact and fact != usual.get(name)]
@@ -126,7 +126,6 @@ class PanelColumn:
             "about": " · ".join(fact for fact in said if fact not in title),
             "sampler": facts["sampler"],
             "values": self.values,
-            "model": next(i for i, lm in enumerate(models) if lm is self.lm),
         }
 
     def code(self, name: str) -> str:

@@ -2,12 +2,15 @@
 
 const MOST_PAIRS = 4e6; // of units compared with each other; beyond, what stands between the ends differs
 
+// Runs of letters and digits; signs, and letters of scripts without spaces, are words of their own.
+const SPACELESS = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}";
+const WORD = new RegExp(`[${SPACELESS}]|(?:(?![${SPACELESS}])[\\p{L}\\p{M}\\p{N}])+|[^\\s\\p{L}\\p{M}\\p{N}]`, "gu");
+
 /**
- * What a text is compared by: its tokens, or its words where two models cut texts differently.
- * `texts` are the units and `tokens` the indices of the tokens of each.
+ * What a text is compared by: its words, since models, and one model too, may cut a text into
+ * tokens in many ways. `texts` are the words and `tokens` the indices of the tokens of each.
  */
-function unitsOf(pieces, byWords) {
-  if (!byWords) return { texts: pieces, tokens: pieces.map((_, index) => [index]) };
+function unitsOf(pieces) {
   const units = { texts: [], tokens: [] };
   const starts = [];
   let length = 0;
@@ -16,7 +19,7 @@ function unitsOf(pieces, byWords) {
     length += piece.length;
   }
   let token = 0;
-  for (const { 0: word, index } of pieces.join("").matchAll(/\S+/g)) {
+  for (const { 0: word, index } of pieces.join("").matchAll(WORD)) {
     while (starts[token] + pieces[token].length <= index) token += 1;
     const mine = [];
     for (let i = token; i < pieces.length && starts[i] < index + word.length; i += 1) mine.push(i);
@@ -72,28 +75,25 @@ function commonSoFar(a, b, aEnded, bEnded) {
 
 /** Which tokens of `other` and of `reference` both have, as two lists of true and false. */
 function sharedTokens(reference, other) {
-  const byWords = reference.model !== other.model;
   const [a, b] = [reference, other].map(({ pieces, final }) => {
-    const units = unitsOf(pieces, byWords);
-    // The last word may not be whole yet.
-    if (byWords && !final) [units.texts, units.tokens] = [units.texts.slice(0, -1), units.tokens.slice(0, -1)];
-    return units;
+    const units = unitsOf(pieces);
+    const whole = final ? units.texts.length : units.texts.length - 1; // the last word may go on
+    return { texts: units.texts.slice(0, Math.max(0, whole)), tokens: units.tokens };
   });
-  const ended = reference.final && other.final;
-  const kept = ended
+  const kept = reference.final && other.final
     ? commonUnits(a.texts, b.texts)
     : commonSoFar(a.texts, b.texts, reference.final, other.final);
   return [reference, other].map(({ pieces }, side) => {
     const shared = pieces.map(() => true);
-    [a, b][side].tokens.forEach((tokens, unit) => {
-      if (!kept[side][unit]) for (const token of tokens) shared[token] = false;
+    kept[side].forEach((known, unit) => {
+      if (!known) for (const token of [a, b][side].tokens[unit]) shared[token] = false;
     });
     return shared;
   });
 }
 
 /**
- * For each cell, given as {pieces, final, model}, whether each of its tokens differs from the one at
+ * For each cell, given as {pieces, final}, whether each of its tokens differs from the one at
  * `at`; of that one, whether no other cell has the token. Cells without text are left out.
  */
 function differencesOf(cells, at) {

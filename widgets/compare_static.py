@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import Any
 
 from workbench.generation.column import Result
 
@@ -46,7 +46,7 @@ def figures_text(result: Result) -> str:
 
 
 def _row(results: Sequence[Result], endings: Sequence[str], at: int) -> str:
-    reference = _pieces(results[at])
+    reference = _units(results[at].text)
     cells = "".join(
         f'<td style="{_TEXT}">{_marked(result, reference)}<br><small>'
         f"{html.escape(' · '.join(filter(None, [figures_text(result), ending])))}</small></td>"
@@ -56,8 +56,9 @@ def _row(results: Sequence[Result], endings: Sequence[str], at: int) -> str:
     return f'<tr><th style="{_TEXT}; font-weight: normal" scope="row">{prompt}</th>{cells}</tr>'
 
 
-def _pieces(result: Result) -> list[str]:
-    return [token.text for token in result.tokens]
+def _units(text: str) -> list[str]:
+    """Its words, its signs and what is between them."""
+    return re.findall(r"\w+|\s+|[^\w\s]", text)
 
 
 def _marked(result: Result, reference: list[str]) -> str:
@@ -65,13 +66,13 @@ def _marked(result: Result, reference: list[str]) -> str:
         return html.escape(str(result.error))
     return "".join(
         html.escape(text) if same else f"<u>{html.escape(text)}</u>"
-        for text, same in stretches(reference, _pieces(result))
+        for text, same in stretches(reference, _units(result.text))
     )
 
 
-def stretches(reference: list[Any], pieces: list[str]) -> Iterator[tuple[str, bool]]:
-    """The text of the pieces in stretches that the reference has, too, and that it has not."""
-    matcher = SequenceMatcher(None, reference, pieces, autojunk=False)
+def stretches(reference: list[str], units: list[str]) -> Iterator[tuple[str, bool]]:
+    """The text of the units in stretches that the reference has, too, and that it has not."""
+    matcher = SequenceMatcher(None, reference, units, autojunk=False)
     for kind, _, _, start, stop in matcher.get_opcodes():
         if stop > start:
-            yield "".join(pieces[start:stop]), kind == "equal"
+            yield "".join(units[start:stop]), kind == "equal"

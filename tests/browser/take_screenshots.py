@@ -68,6 +68,22 @@ INSPECT = """import workbench as wb
 lm = wb.models.CausalLM.from_preset("stories_tiny_en")
 panel = wb.inspect(lm, "A shy lighthouse stood by the sea.", top_p=0.9, max_new_tokens=12, seed=1)
 panel"""
+TALES = TUNE.split("lm =")[0]
+COMPARE = f"""{TALES}
+lm = wb.models.CausalLM.from_preset("stories_tiny_en")
+job = wb.TrainingJob(lm, tales, None, name="sea tales", targets="all", steps=80, learning_rate=2e-3)
+job.start()
+job.wait()"""
+COLUMNS = """drawn = wb.samplers.TopPSampler(p=0.9, temperature=0.7)
+panel = wb.compare(
+    wb.Column(lm, adapter="sea tales", sampler="greedy"),
+    wb.Column(lm, adapter=None, sampler="greedy"),
+    wb.Column(lm, adapter=None, sampler=drawn),
+    prompts=["A small fox lost", "A clever fox saw a storm"],
+    max_new_tokens=64,
+    seed=1,
+)
+panel"""
 QUESTIONS = ("What is the capital of France?", "And what is it known for?")
 NEXT = "Which river runs through it?"
 AT_REST = re.compile("idle|done")
@@ -107,7 +123,8 @@ class View:
             self.page.wait_for_timeout(1500)  # the theme's own curtain
             yield
             self.page.evaluate(TO_THE_TOP)
-            box = self.page.locator(".jp-CodeCell").first.bounding_box()
+            cell = self.page.locator(".jp-CodeCell", has=self.page.locator(".wb-panel"))
+            box = cell.first.bounding_box()
             clip = {**box, "height": box["height"] - 1}
             self.page.screenshot(path=self.folder / f"{self.name}_{theme.lower()}.png", clip=clip)
 
@@ -196,7 +213,17 @@ def inspect(view: View) -> None:
         pass
 
 
-SCENES = {scene.__name__: scene for scene in (browse, generate, chat, listen, look, tune, inspect)}
+def compare(view: View) -> None:
+    """An adapter, the model without it and another sampler: where they part, and why there."""
+    view.open("compare", [COMPARE, COLUMNS], height=1400)
+    view.run("(setattr(panel, 'reference', 1), panel.start(), panel.wait())")
+    for _ in view.themes():
+        drawn = view.page.locator(".wb-compare-column").nth(2)
+        drawn.locator(".wb-differs").first.hover()
+
+
+_ALL = (browse, generate, chat, listen, look, tune, inspect, compare)
+SCENES = {scene.__name__: scene for scene in _ALL}
 
 
 def main() -> None:

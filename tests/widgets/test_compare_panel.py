@@ -115,7 +115,7 @@ def test_columns_may_have_all_of_their_own():
         prompts="A fox",
     )
     assert panel.columns[0]["title"] == "mine"
-    assert panel.columns[0]["model"] != panel.columns[1]["model"]
+    assert panel.columns[0]["about"] == "fake_tiny_en · poet · max tokens 4"
     ran(panel)
     assert [len(result.tokens) for result in panel.results[0]] == [4, 9]
     assert panel.output["cells"][0]["ending"] == "stop: max tokens"
@@ -207,7 +207,7 @@ def test_handles_are_loaded_one_after_another_and_each_once(presets):
     assert panel.wait(10) and panel.status == "done"
     assert presets[0] == ["good_1", "good_2"]
     assert panel.heading["name"] == "Compare · good_1, good_2"
-    assert [c["model"] for c in panel.columns] == [0, 0, 1, 1]
+    assert panel.columns[2]["title"] == "good_2 · greedy"
     assert 'lm_2 = wb.models.CausalLM.from_preset("good_2")' in panel.code
 
 
@@ -433,8 +433,8 @@ def test_without_a_page_it_is_a_text_and_a_table():
 
 
 def test_on_paper_all_text_is_there_and_what_differs_is_marked():
-    reference, pieces = list("abcxdef"), list("abydefz")
-    found = list(compare_static.stretches(reference, pieces))
+    reference, units = list("abcxdef"), list("abydefz")
+    found = list(compare_static.stretches(reference, units))
     assert "".join(text for text, _ in found) == "abydefz"
     assert found == [("ab", True), ("y", False), ("def", True), ("z", False)]
 
