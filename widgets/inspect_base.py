@@ -192,6 +192,7 @@ class InspectBase(InspectViews, ModelPanel):
         """The branch that leaves what is shown at a place with a token."""
         if self.inspection is None:
             raise PromptError("no text has been read yet: read one first")
+        check_branches(self._lm)
         size = self._lm.backbone.config.vocabulary_size
         if not _is_whole(place, 1, len(self._shown.ids)):
             raise SettingError(
@@ -291,6 +292,17 @@ def check_inspects(lm: Any) -> Any:
     if not isinstance(lm, Inspects):
         raise SettingError(f"{lm.name} writes no text: load a preset of a language model")
     return lm
+
+
+def check_branches(lm: Any) -> None:
+    """A PromptError when a text cannot go on from its tokens alone."""
+    from workbench.tasks.seq2seq_lm import Seq2SeqLM  # not needed to show a panel
+
+    if isinstance(lm, Seq2SeqLM):
+        raise PromptError(
+            f"{lm.name} writes beside a text that its encoder reads: the tokens alone do not say "
+            "how it goes on, so its text cannot branch"
+        )
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:

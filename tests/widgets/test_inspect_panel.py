@@ -7,10 +7,12 @@ import threading
 import numpy as np
 import pytest
 from inspect_doubles import FakeInspectLM
+from tiny import GOLDENS
 from traitlets import TraitError
 from workbench.widgets import InspectPanel, inspect, inspect_base, inspect_branches
 from workbench.widgets.inspect_settings import cuts_of, read_code, sampler_of
 
+from workbench import models
 from workbench.errors import PromptError, SettingError, WorkbenchError
 from workbench.samplers import RandomSampler, TopKSampler, TopPSampler
 
@@ -267,6 +269,14 @@ def test_without_a_text_there_is_no_branch():
     assert panel.status == "idle" and panel.branches == [] and panel.shown is None
     with pytest.raises(PromptError, match="no text"):
         panel.branch(1, 1)
+
+
+def test_the_text_of_an_encoder_decoder_is_read_but_does_not_branch():
+    lm = models.CausalLM.from_preset(str(GOLDENS / "keras_hub" / "bart"), dtype="float32")
+    panel = opened(lm, "a fox")
+    assert panel.status == "done" and panel.inspection.layers == len(lm.backbone.blocks)
+    with pytest.raises(PromptError, match="cannot branch"):
+        panel.branch(1, 5)
 
 
 def test_the_number_of_branches_is_bounded(monkeypatch):
