@@ -192,6 +192,7 @@ def test_converters_are_shown(name):
     kinds = {"words_tiny": "image_converter", "shapes_tiny": "image_converter"}
     converter = part(root, "preprocessor", kinds.get(name, "audio_converter"))
     assert converter.kind.endswith("Converter") and converter.detail
+    [_] = [node for node in part(root, "preprocessor").children if node.name.endswith("converter")]
     assert re.search(r"\d+ tokens", part(root, "preprocessor", "tokenizer").detail)
 
 

@@ -68,8 +68,8 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         self.image_converter = image_converter
 
     def converter(self, name: str) -> ImageConverter | None:
-        """The image converter."""
-        return self.image_converter
+        """What pictures ("image_converter") go through."""
+        return self.image_converter if name == "image_converter" else None
 
     @abstractmethod
     def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:

@@ -67,8 +67,8 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         self.image_converter = image_converter
 
     def converter(self, name: str) -> ImageConverter | None:
-        """The image converter."""
-        return self.image_converter
+        """What pictures ("image_converter") go through."""
+        return self.image_converter if name == "image_converter" else None
 
     def __call__(
         self,
