@@ -14,6 +14,8 @@ from .inspect_views import buffer_of
 
 PRINTED = 200  # tokens of the table of a panel that is printed
 PRINTED_NEXT = 5
+HEAD = ("place", "token", "id", "probability", "entropy", "rank")
+TOKEN_COLUMN = 1
 MAX_PIECE = 24  # characters of a token in the table
 UNLIKELY, LIKELY = (0.78, 0.14, 60.0), (0.97, 0.015, 240.0)  # oklch, as in generate.css
 _SIGNS = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"})
@@ -55,28 +57,23 @@ def distribution_of(inspection: Any, place: int) -> dict[str, Any]:
 
 def table_of(branch: Branch) -> list[str]:
     """Tokens with probability, entropy and rank, as lines of text, and what would come next."""
-    inspection = branch.inspection
-    rows = [("place", "token", "id", "probability", "entropy", "rank")]
-    count = min(len(branch.ids), PRINTED)
-    rows += [(str(place), *_row(inspection, place)) for place in range(count)]
-    if count < len(branch.ids):
-        rows.append(("…", f"({len(branch.ids) - count} more)", "", "", "", ""))
-    rows.append(("next", "", "", "", *_spread(inspection, len(branch.ids))))
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    rows = _rows(branch)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     lines = [
         "  ".join(
-            cell.ljust(width) if column == 1 else cell.rjust(width)
+            cell.ljust(width) if column == TOKEN_COLUMN else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
-    return [_summary(branch), *lines, f"next: {_next(inspection)}"]
+    return [_summary(branch), *lines, f"next: {_next(branch.inspection)}"]
 
 
 def printed(heading: str, branch: Branch) -> str:
     """The panel as HTML that needs neither script nor style sheet."""
-    table = html.escape("\n".join(table_of(branch)))
-    return f"<div>{html.escape(heading)}</div>{coloured(branch)}<pre>{table}</pre>"
+    parts = [heading, _summary(branch), f"next: {_next(branch.inspection)}"]
+    first, second, last = (f"<div>{html.escape(part)}</div>" for part in parts)
+    return f"{first}{coloured(branch)}{second}{_table(_rows(branch))}{last}"
 
 
 def coloured(branch: Branch) -> str:
@@ -106,6 +103,32 @@ def colour_of(share: float) -> str:
     """The colour of a share from 0 to 1 on the panel's light scale, even in OKLab, as `#rrggbb`."""
     low, high = (_oklab(*colour) for colour in (UNLIKELY, LIKELY))
     return _hex(low + (high - low) * min(1.0, max(0.0, share)))
+
+
+def _rows(branch: Branch) -> list[tuple[str, ...]]:
+    """The head of the table, a row for each token, and one for the place after them."""
+    inspection = branch.inspection
+    count = min(len(branch.ids), PRINTED)
+    rows = [HEAD, *((str(place), *_row(inspection, place)) for place in range(count))]
+    if count < len(branch.ids):
+        rows.append(("…", f"({len(branch.ids) - count} more)", "", "", "", ""))
+    return [*rows, ("next", "", "", "", *_spread(inspection, len(branch.ids)))]
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    """Rows as HTML, the first of them the head."""
+
+    def line(row: tuple[str, ...], tag: str) -> str:
+        cells = (
+            f'<{tag} style="text-align:{"left" if column == TOKEN_COLUMN else "right"}">'
+            f"{html.escape(cell)}</{tag}>"
+            for column, cell in enumerate(row)
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    head, *body = rows
+    lines = "".join(line(row, "td") for row in body)
+    return f"<table><thead>{line(head, 'th')}</thead><tbody>{lines}</tbody></table>"
 
 
 def _measures(branch: Branch) -> tuple[np.ndarray, np.ndarray]:
