@@ -10,14 +10,13 @@ from axe_playwright_python.sync_playwright import Axe
 from compare_doubles import ComparedLM
 from doubles import RecordingComm
 from ipywidgets import Widget
-from stage import Stage
+from stage import AXE, Stage
 from workbench.widgets import ComparePanel
 from workbench.widgets.panel import page_source
 
 from workbench.generation.comparison import Column
 
 PROMPTS = ["Once upon a time", "The sea"]
-AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 
 
 class NeverLoads(ComparePanel):
