@@ -48,7 +48,8 @@ class ComparisonJob(Job):
         PromptError: There is no prompt, or one is no string.
         SettingError: There is no column.
 
-    The job waits until all of its models are free, and leaves each with the adapter it had; a job in which every column failed has the status "error".
+    The job waits until all of its models are free, and leaves each with the adapter it had. One in
+    which every column failed has the status "error".
 
     ```python
     columns = [Column(lm, adapter="pirate"), Column(lm, adapter=None)]
