@@ -5,7 +5,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import comm
 import pytest
+from ipywidgets import Widget
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for `doubles`
 sys.path.insert(0, str(Path(__file__).parent))  # for `stage` and `lab`
@@ -24,6 +26,36 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def put(browser, monkeypatch):
+    """Puts a panel on a fresh page, which must end without an error of its own.
+
+    A test asks for it before it makes a panel, so that the panel speaks to the page.
+    """
+    from doubles import RecordingComm
+    from stage import Stage
+
+    monkeypatch.setattr(comm, "create_comm", RecordingComm)
+    contexts, errors = [], []
+
+    def put(panel, width=960, height=720, scheme="light", browser=browser, before=None):
+        viewport = {"width": width + 40, "height": height}
+        context = browser.new_context(color_scheme=scheme, viewport=viewport)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        if before is not None:
+            before(page)
+        return Stage(page, panel, width)
+
+    yield put
+    for context in contexts:
+        context.close()
+    Widget.close_all()
+    assert errors == []
 
 
 @pytest.fixture(scope="session")

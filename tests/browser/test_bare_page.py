@@ -3,12 +3,10 @@
 import itertools
 import re
 
-import comm
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from doubles import FakeLM, RecordingComm
-from ipywidgets import Widget
-from stage import AXE, Stage
+from doubles import FakeLM
+from stage import AXE
 from workbench.widgets import GeneratePanel
 
 PROMPT = "Once upon a time"
@@ -22,27 +20,14 @@ class NeverLoads(GeneratePanel):
 
 
 @pytest.fixture
-def stage(browser, monkeypatch):
-    """Puts a panel on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    contexts, errors = [], []
+def stage(put):
+    """Puts a panel on a fresh page."""
 
     def open_(lm=None, scheme="light", width=960, cls=GeneratePanel, **options):
         panel = cls(lm or FakeLM(stop_at=40), **{"prompt": PROMPT, "seed": 7, **options})
-        context = browser.new_context(
-            color_scheme=scheme, viewport={"width": width + 40, "height": 560}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        return Stage(page, panel, width)
+        return put(panel, width, height=560, scheme=scheme)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    Widget.close_all()
-    assert errors == []
+    return open_
 
 
 def generate(stage):

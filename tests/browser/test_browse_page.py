@@ -1,12 +1,10 @@
 """The preset browser on a page of its own, with 500 presets: filters, sorting, keys, loads."""
 
-import comm
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from doubles import FakeLM, RecordingComm
-from ipywidgets import Widget
+from doubles import FakeLM
 from preset_doubles import Hub, catalog_of, info
-from stage import AXE, Stage
+from stage import AXE
 from workbench.widgets import browse
 
 from workbench import models
@@ -29,29 +27,16 @@ def hub(monkeypatch):
 
 
 @pytest.fixture
-def stage(browser, hub, monkeypatch):
-    """Puts a panel on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    contexts, errors = [], []
+def stage(put, hub):
+    """Puts a panel on a fresh page."""
 
     def open_(presets=None, scheme="light", width=960, foreground=False):
         panel = browse(presets or (*catalog_of(500 - len(EXTRA)), *EXTRA))
         panel.machine, panel.foreground = FREE, foreground
-        context = browser.new_context(
-            color_scheme=scheme, viewport={"width": width + 40, "height": 800}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        return Stage(page, panel, width)
+        return put(panel, width, height=800, scheme=scheme)
 
     yield open_
     hub.go_on()
-    for context in contexts:
-        context.close()
-    Widget.close_all()
-    assert errors == []
 
 
 def names(on):

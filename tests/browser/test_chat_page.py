@@ -2,12 +2,10 @@
 
 import re
 
-import comm
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from doubles import FakeChatLM, FakeLM, RecordingComm
-from ipywidgets import Widget
-from stage import AXE, Stage
+from doubles import FakeChatLM, FakeLM
+from stage import AXE
 from workbench.widgets import GeneratePanel
 
 
@@ -19,28 +17,17 @@ class NeverLoads(GeneratePanel):
 
 
 @pytest.fixture
-def stage(browser, monkeypatch):
-    """Puts a panel on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    contexts, errors = [], []
+def stage(put):
+    """Puts a panel on a fresh page."""
 
     def open_(lm=None, width=960, cls=GeneratePanel, said=(), **options):
         panel = cls(lm or FakeChatLM(stop_at=20), **{"chat": True, "seed": 7, **options})
         for text in said:
             panel.send(text)
             panel.wait(5)
-        context = browser.new_context(viewport={"width": width + 40, "height": 720})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        return Stage(page, panel, width)
+        return put(panel, width, height=720)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    Widget.close_all()
-    assert errors == []
+    return open_
 
 
 def box(on):

@@ -4,13 +4,10 @@ import difflib
 import random
 import re
 
-import comm
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from compare_doubles import ComparedLM
-from doubles import RecordingComm
-from ipywidgets import Widget
-from stage import AXE, Stage
+from stage import AXE
 from workbench.widgets import ComparePanel
 from workbench.widgets.panel import page_source
 
@@ -27,30 +24,17 @@ class NeverLoads(ComparePanel):
 
 
 @pytest.fixture
-def stage(browser, monkeypatch):
-    """Puts a panel on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    contexts, errors = [], []
+def stage(put):
+    """Puts a panel on a fresh page."""
 
     def open_(*columns, scheme="light", width=960, cls=ComparePanel, **options):
         columns = columns or [ComparedLM(stop_at=12)]
         one = len(columns) == 1 and "samplers" not in options
         usual = {"prompts": PROMPTS, **({"adapters": ["pirate", None]} if one else {})}
         panel = cls(*columns, **{**usual, **options})
-        context = browser.new_context(
-            color_scheme=scheme, viewport={"width": width + 40, "height": 800}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        return Stage(page, panel, width)
+        return put(panel, width, height=800, scheme=scheme)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    Widget.close_all()
-    assert errors == []
+    return open_
 
 
 def press(on, name):

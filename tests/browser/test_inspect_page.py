@@ -3,14 +3,11 @@ accessibility."""
 
 import math
 
-import comm
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from doubles import RecordingComm
 from inspect_doubles import FakeInspectLM
-from ipywidgets import Widget
-from stage import AXE, Stage
+from stage import AXE
 from workbench.widgets import panel as panel_module
 from workbench.widgets.inspect import InspectPanel
 
@@ -35,30 +32,17 @@ CUTS = """
 
 
 @pytest.fixture
-def stage(browser, monkeypatch):
-    """Puts a panel on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    contexts, errors = [], []
+def stage(put):
+    """Puts a panel on a fresh page."""
 
     def open_(lm=None, text=TEXT, scheme="light", width=960, **settings):
         panel = InspectPanel(lm or FakeInspectLM(), text, **settings)
         assert panel.wait(10)
-        context = browser.new_context(
-            color_scheme=scheme, viewport={"width": width + 40, "height": 900}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        on = Stage(page, panel, width)
+        on = put(panel, width, height=900, scheme=scheme)
         on.run(0.05)
         return on
 
-    yield open_
-    for context in contexts:
-        context.close()
-    Widget.close_all()
-    assert errors == []
+    return open_
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,9 @@
 """The logit lens on a page of its own: its numbers, keys, marks, long texts, states."""
 
-import comm
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from doubles import RecordingComm
-from ipywidgets import Widget
-from stage import AXE, Stage
+from stage import AXE
 from view_doubles import TEXT, WORDS, FakeInspection, ViewsPanel, held
 
 from workbench.errors import PromptError
@@ -15,25 +12,14 @@ GRID = ".wb-lens-grid"
 
 
 @pytest.fixture
-def stage(browser, monkeypatch):
+def stage(put):
     """Puts a panel of the one view on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    contexts, errors = [], []
 
     def open_(inspection=None, width=960):
         panel = ViewsPanel(inspection, "lens")
-        context = browser.new_context(viewport={"width": width + 40, "height": 640})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        return Stage(page, panel, width)
+        return put(panel, width, height=640)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    Widget.close_all()
-    assert errors == []
+    return open_
 
 
 @pytest.fixture(scope="module")

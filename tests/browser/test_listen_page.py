@@ -5,15 +5,12 @@ import io
 import re
 import shutil
 
-import comm
 import pytest
 import soundfile
 from audio_doubles import RATE, FakeHearingLM, bursts
 from axe_playwright_python.sync_playwright import Axe
-from doubles import RecordingComm
-from ipywidgets import Widget
 from lab import CHROMIUM_FLAGS
-from stage import AXE, Stage
+from stage import AXE
 from workbench.widgets import ListenPanel
 
 MICROPHONE = [
@@ -62,30 +59,21 @@ def ears(browser, tmp_path_factory):
 
 
 @pytest.fixture
-def stage(ears, monkeypatch):
-    """Puts a panel on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    contexts, errors = [], []
+def stage(put, ears):
+    """Puts a panel on a fresh page."""
 
     def open_(lm=None, scheme="light", width=960, cls=ListenPanel, audio=SOUND, url=""):
         panel = cls(lm or FakeHearingLM(), audio)
-        context = ears.new_context(
-            color_scheme=scheme, viewport={"width": width + 40, "height": 560}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        if url:  # a page of its own place may use a microphone
+
+        def there(page):  # a page of its own place may use a microphone
             page.route(url, lambda route: route.fulfill(body="", content_type="text/html"))
             page.goto(url)
-        return Stage(page, panel, width)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    Widget.close_all()
-    assert errors == []
+        return put(
+            panel, width, height=560, scheme=scheme, browser=ears, before=there if url else None
+        )
+
+    return open_
 
 
 def press(on, name):

@@ -4,15 +4,12 @@ import base64
 import io
 import re
 
-import comm
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from doubles import RecordingComm
-from ipywidgets import Widget
 from picture_doubles import FakeLookLM, shapes_picture
 from PIL import Image
-from stage import AXE, Stage
+from stage import AXE
 from workbench.widgets import LookPanel
 
 from workbench.images import MaskDecoder
@@ -57,29 +54,20 @@ class NeverLoads(LookPanel):
 
 
 @pytest.fixture
-def stage(browser, monkeypatch):
-    """Puts a panel on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    contexts, errors = [], []
+def stage(put):
+    """Puts a panel on a fresh page."""
 
     def open_(lm=None, image=..., prompt=PROMPT, width=960, cls=LookPanel, script="", **options):
         image = shapes_picture() if image is ... else image
         panel = cls(lm or FakeLookLM(), image, prompt, **options)
-        context = browser.new_context(viewport={"width": width + 40, "height": 640})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        if script:
+
+        def scripted(page):
             page.goto("about:blank")
             page.evaluate(f"() => {{{script}}}")
-        return Stage(page, panel, width)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    Widget.close_all()
-    assert errors == []
+        return put(panel, width, height=640, before=scripted if script else None)
+
+    return open_
 
 
 def file_of(image, kind="PNG"):

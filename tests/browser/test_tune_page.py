@@ -5,12 +5,9 @@ import re
 import struct
 import time
 
-import comm
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from doubles import RecordingComm
-from ipywidgets import Widget
-from stage import AXE, Stage
+from stage import AXE
 from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
 from workbench.widgets import TunePanel
 
@@ -34,11 +31,10 @@ class NeverReads(TunePanel):
 
 
 @pytest.fixture
-def stage(browser, monkeypatch, tmp_path):
-    """Puts a panel on a fresh page, which must end without an error of its own."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
+def stage(put, monkeypatch, tmp_path):
+    """Puts a panel on a fresh page."""
     monkeypatch.chdir(tmp_path)
-    contexts, panels, errors = [], [], []
+    panels = []
 
     def open_(lm=None, data=STORIES, width=960, cls=TunePanel, plan=None, **options):
         FakeTrainingJob.set_up(**(plan or {}))
@@ -48,26 +44,16 @@ def stage(browser, monkeypatch, tmp_path):
         panels.append(panel)
         if cls is TunePanel:
             assert panel.wait_loaded(time.monotonic() + 20)
-        context = browser.new_context(viewport={"width": width + 40, "height": 900})
-        contexts.append(context)
-        context.set_default_timeout(20_000)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        return Stage(page, panel, width)
+        return put(panel, width, height=900)
 
     yield open_
     for panel in panels:
         panel.cancel()
         if panel.job is not None:
             panel.job.wait(5)
-    for context in contexts:
-        context.close()
-    Widget.close_all()
     lm = shared_lm()
     for name in list(lm.adapters):
         lm.adapters.remove(name)
-    assert errors == []
 
 
 def press(on, name):
