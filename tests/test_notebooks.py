@@ -151,7 +151,7 @@ def test_tidying_keeps_what_a_reader_sees():
     "output",
     [
         new_output("stream", name="stderr", text="a warning"),
-        new_output("stream", name="stdout", text="saved in /tmp/tmpabc/file"),
+        new_output("stream", name="stdout", text="saved in /home/ada/file"),
         new_output("error", ename="ValueError", evalue="", traceback=[]),
     ],
 )

@@ -7,6 +7,7 @@ a notebook; only the transport is missing. Where a panel shows another one, a pa
 import base64
 import time
 
+from axe_playwright_python.sync_playwright import Axe
 from ipywidgets.widgets.widget import _remove_buffers
 
 # The rules that axe is asked for.
@@ -144,3 +145,15 @@ class Stage:
         ]
         if messages and self.alive:
             self.page.evaluate("(messages) => window.fromKernel(messages)", messages)
+
+
+def check_looks(on, folder, name, settle=lambda on: on.run(0.05)):
+    """In light and in dark: a picture of what `on` shows, into the folder; axe finds nothing, and
+    nothing spills over. `settle` waits until the page has taken the colours."""
+    for scheme in ("light", "dark"):
+        on.page.emulate_media(color_scheme=scheme)
+        settle(on)
+        on.page.screenshot(path=folder / f"{name}-{scheme}.png", full_page=True)
+        found = Axe().run(on.page, options=AXE)
+        assert found.violations_count == 0, found.generate_report()
+        assert on.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -4,9 +4,8 @@ import itertools
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from doubles import FakeLM
-from stage import AXE
+from stage import check_looks
 from workbench.widgets import GeneratePanel
 
 PROMPT = "Once upon a time"
@@ -454,12 +453,6 @@ def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     options, reach = STATES[state]
     on = stage(**options())
     reach(on)
-    for scheme in ("light", "dark"):
-        on.page.emulate_media(color_scheme=scheme)
-        on.run(0.05)
-        on.page.screenshot(path=screenshots / f"generate-{state}-{scheme}.png", full_page=True)
-        found = Axe().run(on.page, options=AXE)
-        assert found.violations_count == 0, found.generate_report()
-        assert on.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_looks(on, screenshots, f"generate-{state}")
     for panel in (on.panel, vars(on).get("ahead", on.panel)):
         panel.cancel()

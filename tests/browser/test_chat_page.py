@@ -3,9 +3,8 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from doubles import FakeChatLM, FakeLM
-from stage import AXE
+from stage import check_looks
 from workbench.widgets import GeneratePanel
 
 
@@ -366,11 +365,5 @@ def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     options, reach = STATES[state]
     on = stage(**options())
     reach(on)
-    for scheme in ("light", "dark"):
-        on.page.emulate_media(color_scheme=scheme)
-        on.run(0.05)
-        on.page.screenshot(path=screenshots / f"chat-{state}-{scheme}.png", full_page=True)
-        found = Axe().run(on.page, options=AXE)
-        assert found.violations_count == 0, found.generate_report()
-        assert on.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_looks(on, screenshots, f"chat-{state}")
     on.panel.cancel()

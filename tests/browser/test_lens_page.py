@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from stage import AXE
+from stage import check_looks
 from view_doubles import TEXT, WORDS, FakeInspection, ViewsPanel, held
 
 from workbench.errors import PromptError
@@ -214,12 +213,6 @@ def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     make, width, reach = STATES[state]
     on = stage(make(), width)
     reach(on)
-    for scheme in ("light", "dark"):
-        on.page.emulate_media(color_scheme=scheme)
-        on.run(0.05)
-        on.page.screenshot(path=screenshots / f"lens-{state}-{scheme}.png", full_page=True)
-        found = Axe().run(on.page, options=AXE)
-        assert found.violations_count == 0, found.generate_report()
-        assert on.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_looks(on, screenshots, f"lens-{state}")
     if on.panel.inspection is not None and on.panel.inspection.hold is not None:
         on.panel.inspection.hold.set()

@@ -6,10 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from picture_doubles import FakeLookLM, shapes_picture
 from PIL import Image
-from stage import AXE
+from stage import check_looks
 from workbench.widgets import LookPanel
 
 from workbench.images import MaskDecoder
@@ -470,13 +469,7 @@ def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     options, reach = STATES[state]
     on = stage(**options())
     reach(on)
-    for scheme in ("light", "dark"):
-        on.page.emulate_media(color_scheme=scheme)
-        on.run(0.05)
-        on.page.screenshot(path=screenshots / f"look-{state}-{scheme}.png", full_page=True)
-        found = Axe().run(on.page, options=AXE)
-        assert found.violations_count == 0, found.generate_report()
-        assert on.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_looks(on, screenshots, f"look-{state}")
     on.panel.cancel()
     if on.panel.lm is not None:
         on.panel.lm.go_on.set()

@@ -6,8 +6,7 @@ import struct
 import time
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from stage import AXE
+from stage import check_looks
 from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
 from workbench.widgets import TunePanel
 
@@ -518,10 +517,4 @@ def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     options, reach = STATES[state]
     on = stage(**options())
     reach(on)
-    for scheme in ("light", "dark"):
-        on.page.emulate_media(color_scheme=scheme)
-        drawn(on)
-        on.page.screenshot(path=screenshots / f"tune-{state}-{scheme}.png", full_page=True)
-        found = Axe().run(on.page, options=AXE)
-        assert found.violations_count == 0, found.generate_report()
-        assert on.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    check_looks(on, screenshots, f"tune-{state}", drawn)

@@ -135,7 +135,8 @@ def test_penalties_are_the_oracles(row, prompt, counts, penalties):
     repeated = oracle.penalised(row, prompt, counts, repetition, 0, 0)
     wanted = oracle.penalised(row, prompt, counts, repetition, presence, frequency)
     # Two numbers that nearly cancel leave the rounding of both: it is measured by their size.
-    size = np.nan_to_num(np.abs(repeated), posinf=0) + abs(presence) + frequency * np.asarray(counts)
+    size = np.nan_to_num(np.abs(repeated), posinf=0)
+    size += abs(presence) + frequency * np.asarray(counts)
     assert np.all(np.isclose(got, wanted, rtol=0, atol=1e-6 * size + TINIEST))
 
 

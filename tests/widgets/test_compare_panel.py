@@ -351,7 +351,7 @@ def test_the_page_starts_with_its_prompts_and_settings():
         ("alternatives", {"run": 2, "prompt": 0, "column": 0, "index": 0}),
         ("table", {"format": "xlsx"}),
         ("table", {"format": ["csv"]}),
-        ("save", {"format": "csv", "path": "/tmp/table.csv"}),
+        ("save", {"format": "csv", "path": "/table.csv"}),
         ("save", {"format": "csv", "path": "../table.csv"}),
         ("save", {"format": "csv", "path": "table.md"}),
         ("save", {"format": "csv", "path": ""}),
