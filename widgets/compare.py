@@ -116,15 +116,6 @@ class ComparePanel(KeepsRuns, CompareBase):
             self._begin(run)
         run.job.start()
 
-    def cancel(self) -> None:
-        """Stop after the token at work and keep the texts. Never blocks."""
-        with self._lock:
-            self.drop_wish()
-            if self.busy:
-                self._run.job.cancel()
-                if not self._run.job.done:
-                    self.status = "stopping"
-
     def restore(self, number: int) -> None:
         """Bring back run `number`: its prompts, settings and texts.
 

@@ -28,6 +28,15 @@ class KeepsRuns:
         if self.busy:
             raise WorkbenchError(f"the panel is {self.doing}: cancel() or wait() first")
 
+    def cancel(self) -> None:
+        """Stop after the token at work and keep what is written. Never blocks."""
+        with self._lock:
+            self.drop_wish()
+            if self.busy:
+                self._run.job.cancel()
+                if not self._run.job.done:
+                    self.status = "stopping"
+
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the model is loaded and the run has ended, or is paused; False when it is
         paused and after `timeout` seconds.

@@ -140,15 +140,6 @@ class RunPanel(KeepsRuns, ModelPanel):
             self.settings = self._initial
             self._write_code()
 
-    def cancel(self) -> None:
-        """Stop after the token at work and keep the text. Never blocks."""
-        with self._lock:
-            self.drop_wish()
-            if self.busy:
-                self._run.job.cancel()
-                if not self._run.job.done:
-                    self.status = "stopping"
-
     # -- what a user sees ---------------------------------------------------------------
 
     @property

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 BOX = (0.15, 0.11, 0.54, 0.5)  # of the red circle: y0, x0, y1, x1
 CELLS = [
     'import workbench as wb\npanel = wb.look("shapes_tiny")\npanel',
-    "from doubles import slow_down\npanel.wait()\npace = slow_down(panel.lm, 0.1)",
+    "from doubles import slow_down\npanel.wait()\npace = slow_down(panel.lm, 1)",
 ]
 DROP = """
 (stage, { name, type, content }) => {
@@ -83,6 +83,7 @@ def test_a_dropped_picture_is_asked_about_and_its_box_is_drawn(notebook):
     page.keyboard.type("red circle")
     page.keyboard.press("Control+Enter")
     status_is(notebook, "tok/s")  # it streams
+    notebook.value("setattr(pace, 'delay', 0)")
     status_is(notebook, "done")
     assert notebook.value("panel.prompt") == repr("detect red circle")
     label = page.locator(".wb-look-label").first

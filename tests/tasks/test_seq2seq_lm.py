@@ -160,13 +160,13 @@ def test_half_precision(t5gemma):
     [
         ({"encoder_text": [EARTH], "decoder_text": ["a", "b"]}, "as many"),
         ({"encoder_text": EARTH, "text": "a"}, "encoder_text and decoder_text"),
-        ({"encoder_text": 3}, "not iterable|expected a string"),
+        ({"encoder_text": 3}, "expected strings, got int"),
         ({"decoder_token_ids": [[1]], "decoder_padding_mask": [[1]]}, "encoder_token_ids"),
         ("fox " * 80, "prompt 0 has .* expected"),
     ],
 )
 def test_impossible_inputs_are_named(bart, inputs, message):
-    with pytest.raises((PromptError, TypeError), match=message):
+    with pytest.raises(PromptError, match=message):
         bart.generate(inputs, **GREEDY)
 
 
