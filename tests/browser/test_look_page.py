@@ -422,7 +422,7 @@ def compiling(on):
 def stopped(on):
     streaming(on)
     on.page.get_by_role("button", name="Stop", exact=True).click()
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))  # it may be between two tokens
     on.panel.lm.go_on.set()
     on.until(lambda: on.panel.status == "stopped", 20)
 
