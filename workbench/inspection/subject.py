@@ -62,8 +62,8 @@ class Subject:
     tokenizer: Tokenizer | None
     ids: np.ndarray
     source: Mapping[str, np.ndarray] = field(default_factory=dict)
-    parameters: tuple[jax.Array, ...] = ()
-    adapter: str | None = None
+    parameters: tuple[jax.Array, ...] = field(init=False)
+    adapter: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         backbone = self.programs.backbone
@@ -76,9 +76,17 @@ class Subject:
         """What a program gives for this text: `make(programs, size)` is a function of a `Given`
         and `more`, compiled once for each name and size."""
         program = self.programs.others(name, size, lambda *made: jax.jit(make(*made)))
-        stretched = self.programs.backbone.config.stretches(len(self.ids))
         with self._as_read():
-            return program(Given(self.held(), *padded((self.ids,)), self.source, stretched), *more)
+            return program(self._given(), *more)
+
+    def outline(self, make: Maker) -> Any:
+        """The shapes of what such a program would give, without computing anything."""
+        with self._as_read():
+            return jax.eval_shape(make(self.programs, 0), self._given())
+
+    def _given(self) -> Given:
+        stretched = self.programs.backbone.config.stretches(len(self.ids))
+        return Given(self.held(), *padded((self.ids,)), self.source, stretched)
 
     def held(self) -> list[jax.Array]:
         """The weights, for a program.

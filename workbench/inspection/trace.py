@@ -75,9 +75,8 @@ def trace(subject: Subject, names: str | Sequence[str] | None = None) -> Trace:
     seen = jax.device_get(subject.run(f"trace {patterns}", 0, _maker(patterns)))
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in seen):
-            raise SettingError(
-                f"trace: names: nothing is called {pattern!r}; there is {', '.join(trace(subject))}"
-            )
+            there = ", ".join(subject.outline(_maker(("*",))))
+            raise SettingError(f"trace: names: nothing is called {pattern!r}; there is {there}")
     return Trace(subject, {name: _cut(name, value, subject) for name, value in seen.items()})
 
 
