@@ -49,6 +49,7 @@ def stage(browser, monkeypatch, tmp_path):
         on.input_method = context.new_cdp_session(page)
         page.evaluate(OUTSIDE)
         on.run(0.1)
+        page.evaluate("document.querySelectorAll('details').forEach((fold) => (fold.open = true))")
         return on
 
     yield open_
@@ -113,7 +114,8 @@ def test_a_word_in_a_prompt_or_a_number(stage, lm, name):
     on = stage(all_panels(lm)[name][0]())
     text = {"inspect": ("Text", "text")}.get(name, ("Prompt", "prompt"))
     check_trait(on, *text, "書く", "from a cell")
-    check_trait(on, "Seed", "seed", "75", 3)
+    if labelled(on, "Seed").is_visible():  # not with a greedy sampler
+        check_trait(on, "Seed", "seed", "75", 3)
 
 
 def test_a_word_in_a_conversation(stage, lm):
@@ -123,7 +125,6 @@ def test_a_word_in_a_conversation(stage, lm):
     on.panel.wait(5)
     on.run(0.1)
     check_trait(on, "Message", "message", "書く", "from a cell")
-    on.page.locator(".wb-system summary").click()
     check_trait(on, "System prompt", "system", "短く", "from a cell")
     on.page.get_by_role("button", name="Edit").click()
     edited = labelled(on, "Edit message")
