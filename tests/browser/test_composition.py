@@ -1,19 +1,11 @@
-"""A word that an input method composes is its own: neither keys, nor kernel, nor notebook touch it."""
+"""A word that an input method composes is its own: keys, kernel and notebook leave it alone."""
 
 import re
-import time
+from functools import partial
 from pathlib import Path
 
-import comm
 import pytest
-from doubles import FakeLM, RecordingComm
-from ipywidgets import Widget
-from panel_doubles import TEXT, all_panels
-from preset_doubles import Hub
-from stage import Stage
-from tune_doubles import FakeTrainingJob, tiny_lm
-
-from workbench import models
+from doubles import FakeLM
 from workbench.widgets import GeneratePanel
 
 PAGES = Path(__file__).parents[2] / "widgets"
@@ -24,38 +16,23 @@ OUTSIDE = """
   window.outside = [];
   const note = (event) => window.outside.push(`${event.type} ${event.key ?? ""}`);
   for (const name of ["keydown", "compositionend"]) document.addEventListener(name, note);
+  document.querySelectorAll("details").forEach((fold) => (fold.open = true));
 }
 """
 
 
-@pytest.fixture(scope="module")
-def lm():
-    return tiny_lm("gpt2", 64)
-
-
 @pytest.fixture
-def stage(browser, monkeypatch, tmp_path):
-    """Puts a panel on a page that notes which keys leave it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    monkeypatch.setattr(models, "CausalLM", Hub(FakeLM(stop_at=5)))
-    monkeypatch.setattr("workbench.tuning.job.TrainingJob", FakeTrainingJob.set_up())
-    context, errors = browser.new_context(viewport={"width": 1000, "height": 900}), []
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
+def stage(put):
+    """Puts a panel on a page that notes which keys leave it, all its settings in sight."""
 
     def open_(panel):
-        on = Stage(page, panel)
-        on.input_method = context.new_cdp_session(page)
-        page.evaluate(OUTSIDE)
+        on = put(panel, height=860)
+        on.input_method = on.page.context.new_cdp_session(on.page)
+        on.page.evaluate(OUTSIDE)
         on.run(0.1)
-        page.evaluate("document.querySelectorAll('details').forEach((fold) => (fold.open = true))")
         return on
 
-    yield open_
-    context.close()
-    Widget.close_all()
-    assert errors == []
+    return open_
 
 
 def press_keys(on):
@@ -104,22 +81,21 @@ def labelled(on, name):
 
 
 def check_trait(on, label, trait, word, other):
-    panel = on.panel
-    write = lambda: setattr(panel, trait, other)  # noqa: E731
-    check_word(on, labelled(on, label), word, lambda: getattr(panel, trait), write)
+    held, write = partial(getattr, on.panel, trait), partial(setattr, on.panel, trait, other)
+    check_word(on, labelled(on, label), word, held, write)
 
 
 @pytest.mark.parametrize("name", ("generate", "look", "inspect"))
-def test_a_word_in_a_prompt_or_a_number(stage, lm, name):
-    on = stage(all_panels(lm)[name][0]())
+def test_a_word_in_a_prompt_or_a_number(stage, kinds, name):
+    on = stage(kinds[name][0]())
     text = {"inspect": ("Text", "text")}.get(name, ("Prompt", "prompt"))
     check_trait(on, *text, "書く", "from a cell")
     if labelled(on, "Seed").is_visible():  # not with a greedy sampler
         check_trait(on, "Seed", "seed", "75", 3)
 
 
-def test_a_word_in_a_conversation(stage, lm):
-    make, begin = all_panels(lm)["chat"]
+def test_a_word_in_a_conversation(stage, kinds):
+    make, begin = kinds["chat"]
     on = stage(make())
     begin(on.panel)
     on.panel.wait(5)
@@ -131,18 +107,24 @@ def test_a_word_in_a_conversation(stage, lm):
     check_word(on, edited, "直す", edited.input_value)
 
 
-def test_a_word_in_the_settings_of_a_training(stage, lm):
-    make, begin = all_panels(lm)["tune"]
+def test_a_word_in_the_settings_of_a_training(stage, kinds):
+    make, begin = kinds["tune"]
     on = stage(make())
     on.until(lambda: on.page.locator(".wb-status").text_content() == "idle", 20)
     panel = on.panel
-    for label, name, word in (("Rank", "rank", "16"), ("Train for", "steps", "20")):
-        write = lambda name=name: setattr(panel, "settings", {name: 4})  # noqa: E731
-        check_word(on, labelled(on, label), word, lambda name=name: panel.settings[name], write)
-    prompts = labelled(on, "Sample prompts, one a line")
-    held = lambda: "\n".join(panel.settings["sample_prompts"])  # noqa: E731
-    write = lambda: setattr(panel, "settings", {"sample_prompts": ["A cook"]})  # noqa: E731
-    check_word(on, prompts, "船長", held, write)
+
+    def check_setting(label, name, word, other, held):
+        write = partial(setattr, panel, "settings", {name: other})
+        check_word(on, labelled(on, label), word, held, write)
+
+    check_setting("Rank", "rank", "16", 4, lambda: panel.settings["rank"])
+    check_setting("Train for", "steps", "20", 4, lambda: panel.settings["steps"])
+    loaded = [{**spec, "hint": spec["hint"] + "."} for spec in panel.form if spec["name"] != "rank"]
+    rank = next(spec for spec in panel.form if spec["name"] == "rank")
+    write = partial(setattr, panel, "form", [rank, *loaded])
+    check_word(on, labelled(on, "Rank"), "2", lambda: panel.settings["rank"], write)
+    prompts = ("Sample prompts, one a line", "sample_prompts")
+    check_setting(*prompts, "船長", ["A cook"], lambda: panel.settings["sample_prompts"][0])
     begin(panel)
     assert panel.wait(20)
     on.run(0.2)
@@ -152,11 +134,11 @@ def test_a_word_in_the_settings_of_a_training(stage, lm):
     assert not list(Path().iterdir()), "nothing was written in the middle of a name"
 
 
-def test_a_word_in_a_comparison(stage, lm):
-    make, begin = all_panels(lm)["compare"]
+def test_a_word_in_a_comparison(stage, kinds):
+    make, begin = kinds["compare"]
     on = stage(make())
     panel = on.panel
-    write = lambda: setattr(panel, "prompts", ["from a cell"])  # noqa: E731
+    write = partial(setattr, panel, "prompts", ["from a cell"])
     check_word(on, labelled(on, "Prompt"), "書く", lambda: panel.prompts[0], write)
     check_trait(on, "Seed", "seed", "75", 3)
     begin(panel)
@@ -168,8 +150,8 @@ def test_a_word_in_a_comparison(stage, lm):
     check_word(on, path, "比較", path.input_value)
 
 
-def test_a_word_in_the_search(stage, lm):
-    on = stage(all_panels(lm)["browse"][0]())
+def test_a_word_in_the_search(stage, kinds):
+    on = stage(kinds["browse"][0]())
     search, rows = on.page.get_by_label("Search"), on.page.locator(".wb-preset-row")
     begin_word(on, search)
     press_keys(on)
@@ -194,12 +176,10 @@ def test_a_word_does_not_stop_a_run_and_its_last_key_is_its_own(stage):
     on.panel.wait(5)
 
 
-def test_no_page_hears_keys_where_the_guard_is_not():
-    """Whatever listens inside a panel's root is guarded; so nothing may listen elsewhere or before."""
-    beyond = re.compile(r"(document|window|globalThis|\bel)\.(addEventListener|on\w+)|capture: true")
-    found = {page.name: beyond.findall(page.read_text(encoding="utf-8")) for page in PAGES.glob("*.js")}
-    assert {name for name, hits in found.items() if hits} == {"dom.js"}
-    guarded = PAGES.joinpath("frame.js").read_text(encoding="utf-8")
-    assert "const root = makeRoot(" in guarded and "makeRoot(" not in "".join(
-        page.read_text(encoding="utf-8") for page in PAGES.glob("*.js") if page.name not in ("dom.js", "frame.js")
-    )
+def test_no_page_listens_past_the_guard():
+    """It stands at the root of a panel: what listens within is guarded, and nothing else may."""
+    past = re.compile(r"(?:document|window|globalThis|\bel)\.(?:addEventListener|on)|capture: true")
+    sources = {page.name: page.read_text(encoding="utf-8") for page in PAGES.glob("*.js")}
+    assert [name for name, source in sources.items() if past.search(source)] == ["dom.js"]
+    rooted = {name for name, source in sources.items() if "makeRoot(" in source}
+    assert rooted == {"dom.js", "frame.js"}
