@@ -27,6 +27,12 @@ function createHeading(facts, menu) {
   };
 }
 
+/** The grids of ipywidgets that an element is in, the innermost first. */
+function gridsAround(element) {
+  const grid = element.closest(".widget-gridbox");
+  return grid ? [grid, ...gridsAround(grid.parentElement)] : [];
+}
+
 /**
  * Grids divide their width as they were told, however little it is: one around `el` becomes a single
  * column while a panel in it has no room to be read. The result is to be disposed of.
@@ -36,10 +42,7 @@ function createFit(el) {
   const narrow = (host) => host.clientWidth > 0 && host.clientWidth < READABLE_PX;
   const fit = () => {
     if (el.clientWidth === width) return;
-    const grids = [];
-    for (let grid = el.closest(".widget-gridbox"); grid; grid = grid.parentElement.closest(".widget-gridbox")) {
-      grids.push(grid);
-    }
+    const grids = gridsAround(el);
     for (const grid of grids) grid.classList.remove("wb-one-column");
     for (const grid of grids) {
       grid.classList.toggle("wb-one-column", [...grid.querySelectorAll(".wb-host")].some(narrow));

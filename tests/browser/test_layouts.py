@@ -26,7 +26,6 @@ def test_a_panel_fits_its_width(put, kinds, name, screenshots):
 # -- in boxes -------------------------------------------------------------------------------
 
 SETUP = """
-import functools, time
 from ipywidgets import *
 from workbench import models
 from workbench.widgets import GeneratePanel
@@ -38,7 +37,8 @@ from tune_doubles import FakeTrainingJob, tiny_lm
 
 models.CausalLM = Hub(FakeLM(stop_at=5))
 workbench.tuning.job.TrainingJob = FakeTrainingJob.set_up()
-kinds = all_panels(tiny_lm("gpt2", 64))
+lm = tiny_lm("gpt2", 64)
+kinds = all_panels(lm)
 
 class NeverLoads(GeneratePanel):
     def _load_now(self):
@@ -57,7 +57,6 @@ def output(shown):
     return area
 """
 BOXES = f"""
-tree = tiny_lm("gpt2", 64)
 every = [*made(*{NAMES}), NeverLoads("stories_tiny_en")]
 half = NeverLoads("stories_tiny_en", layout=Layout(width="50%"))
 two = Layout(grid_template_columns="1fr 1fr", grid_gap="8px")
@@ -74,7 +73,7 @@ boxes = {{
         header=header, left_sidebar=left, center=center, right_sidebar=right, footer=footer
     ),
     "TwoByTwoLayout": TwoByTwoLayout(
-        top_left=first, top_right=second, bottom_left=third, bottom_right=output(tree)
+        top_left=first, top_right=second, bottom_left=third, bottom_right=output(lm)
     ),
     "Output": HBox([output(panel) for panel in every]),
     "nested": HBox([
