@@ -20,7 +20,8 @@ def test_a_panel_fits_its_width(put, kinds, name, screenshots):
         on.page.evaluate(f"document.querySelector('.wb-host').style.width = '{width}px'")
         on.run(0.2)
         on.page.screenshot(path=screenshots / f"{name}-{width}.png", full_page=True)
-        assert on.page.evaluate(SPILLS) == [], width
+        spilled = on.page.evaluate(SPILLS)
+        assert spilled == [], f"at {width}: {spilled}"
 
 
 # -- in boxes -------------------------------------------------------------------------------
