@@ -124,7 +124,7 @@ def notebook(browser, tmp_path):
         notebook = Notebook(page, lab, "boxes.ipynb")
         notebook.open()
         notebook.run_all()
-        page.locator(".wb-panel").first.wait_for(timeout=120_000)
+        page.locator(".wb-panel").first.wait_for(timeout=240_000)
         notebook.ready()
         page.wait_for_timeout(1000)
         yield notebook
