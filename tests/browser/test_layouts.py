@@ -59,7 +59,8 @@ def output(shown):
 """
 BOXES = f"""
 every = [*made(*{NAMES}), NeverLoads("stories_tiny_en")]
-half = NeverLoads("stories_tiny_en", layout=Layout(width="50%"))
+half = NeverLoads("stories_tiny_en")
+half.layout.width = "50%"
 two = Layout(grid_template_columns="1fr 1fr", grid_gap="8px")
 header, left, center, right, footer = made(*{NAMES[:5]})
 first, second, third = made(*{NAMES[5:]})
