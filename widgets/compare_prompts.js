@@ -27,7 +27,7 @@ function createPrompts(model, { generate, stop, moved, picked }) {
   const save = debounce(commit, TYPING_MS);
   const show = () => {
     at = Math.max(0, Math.min(at, texts.length - 1));
-    if (text.value !== texts[at]) text.value = texts[at];
+    setValue(text, texts[at]);
     setText(label, texts.length > 1 ? `Prompt ${at + 1} of ${texts.length}` : "Prompt");
     const pages = texts.length > 1 ? texts.length : 0;
     while (numbers.childElementCount > pages) numbers.lastElementChild.remove();

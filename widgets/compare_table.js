@@ -64,8 +64,8 @@ function createTableExport({ ask, save }) {
       if (message.format !== format()) return;
       setText(preview, message.text);
       const ending = message.path.slice(message.path.lastIndexOf("."));
-      if (path.value === offered) path.value = offered = message.path;
-      else path.value = path.value.replace(/\.(csv|md)$/, ending);
+      if (path.value === offered) setValue(path, (offered = message.path));
+      else setValue(path, path.value.replace(/\.(csv|md)$/, ending));
     },
     saved({ path: where }) {
       setText(note, `Saved: ${where}`);

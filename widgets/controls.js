@@ -67,7 +67,7 @@ function createSeed(control, onInput) {
     ),
     read: () => Number(input.value),
     write(value) {
-      input.value = value;
+      setValue(input, value);
     },
   };
 }

@@ -64,7 +64,7 @@ function createSystem(model) {
     dispose: () => save.drop(),
     refresh() {
       const value = model.get("system");
-      if (!save.waiting && text.value !== value) text.value = value;
+      if (!save.waiting) setValue(text, value);
       setText(gist, value.trim() || "none");
     },
   };
@@ -110,7 +110,7 @@ function createMessage(model, { say, stop, clear }) {
     },
     dispose: () => save.drop(),
     refresh() {
-      if (!save.waiting && text.value !== model.get("message")) text.value = model.get("message");
+      if (!save.waiting) setValue(text, model.get("message"));
     },
     enable(busy, status) {
       const foreground = model.get("foreground");

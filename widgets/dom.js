@@ -35,6 +35,28 @@ function makeSvg(tag, attributes = {}, ...children) {
   return node;
 }
 
+const INPUT_METHOD_KEY = 229; // `keyCode` of a key that the input method took, where `isComposing` is late
+let composed = null; // the field in which an input method has a word open
+
+/**
+ * While an input method composes a word, keys are its own, and what stands in the field is no text
+ * yet: no listener of a panel, nor of the notebook around it, hears of either. The word's end is
+ * one `input` event.
+ */
+function guardComposition(root) {
+  const guard = (event) => {
+    if (!event.isComposing && event.keyCode !== INPUT_METHOD_KEY) return;
+    event.stopPropagation();
+    if (event.key === "Escape") event.preventDefault(); // it would empty a search box
+  };
+  for (const name of ["keydown", "input"]) root.addEventListener(name, guard, { capture: true });
+  root.addEventListener("compositionstart", ({ target }) => (composed = target));
+  root.addEventListener("compositionend", ({ target }) => {
+    composed = null;
+    target.dispatchEvent(new InputEvent("input", { bubbles: true }));
+  });
+}
+
 /**
  * The root of a panel. It keeps JupyterLab's shortcuts out; besides, Lab forbids line
  * breaks in every text area inside a cell (`beforeinput`), so its listener must not hear of them.
@@ -47,6 +69,7 @@ function makeRoot(name, label) {
   });
   const guard = (event) => event.inputType === "insertLineBreak" && event.stopPropagation();
   root.addEventListener("beforeinput", guard, { capture: true });
+  guardComposition(root);
   return root;
 }
 
@@ -57,6 +80,23 @@ function button(label, onclick, options = {}) {
 /** Sets text only when it differs, so that nothing is laid out or announced twice. */
 function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/** Makes `nodes` the children; those that stay are not moved, so that none loses the focus. */
+function setChildren(place, nodes) {
+  for (const child of [...place.children]) if (!nodes.includes(child)) child.remove();
+  nodes.forEach((node, at) => {
+    if (place.children[at] !== node) place.insertBefore(node, place.children[at] ?? null);
+  });
+}
+
+/**
+ * Sets a field's value only when it differs, so that the cursor stays, and never under a word that
+ * is being composed: that would end it.
+ */
+function setValue(field, value) {
+  const composing = field === composed && field.matches(":focus");
+  if (!composing && field.value !== String(value)) field.value = value;
 }
 
 /** Calls `action` once things have been quiet for `delay` ms; `flush` calls it at once. */

@@ -9,6 +9,7 @@
 //   }
 
 const SOON_MS = 250;
+const READABLE_PX = 320;
 
 /** `facts()` is the title and what is said of it; by default those of the model. */
 function createHeading(facts, menu) {
@@ -24,6 +25,33 @@ function createHeading(facts, menu) {
       setText(rest, more.filter(Boolean).map((fact) => ` · ${fact}`).join(""));
     },
   };
+}
+
+/** The grids of ipywidgets that an element is in, the innermost first. */
+function gridsAround(element) {
+  const grid = element.closest(".widget-gridbox");
+  return grid ? [grid, ...gridsAround(grid.parentElement)] : [];
+}
+
+/**
+ * Grids divide their width as they were told, however little it is: one around `el` becomes a single
+ * column while a panel in it has no room to be read. The result is to be disposed of.
+ */
+function createFit(el) {
+  let width = 0;
+  const narrow = (host) => host.clientWidth > 0 && host.clientWidth < READABLE_PX;
+  const fit = () => {
+    if (el.clientWidth === width) return;
+    const grids = gridsAround(el);
+    for (const grid of grids) grid.classList.remove("wb-one-column");
+    for (const grid of grids) {
+      grid.classList.toggle("wb-one-column", [...grid.querySelectorAll(".wb-host")].some(narrow));
+    }
+    width = el.clientWidth;
+  };
+  const sizes = new ResizeObserver(fit);
+  sizes.observe(el);
+  return { dispose: () => sizes.disconnect() };
 }
 
 function modelFacts(model) {
@@ -74,6 +102,7 @@ function createFrame({
     ["Help", () => (helping.hidden = !helping.hidden)],
   ]);
   const heading = createHeading(facts, menu);
+  const fit = createFit(el);
   let gone = false; // the kernel does not answer
   let problem = null; // what the page itself has to say
   let timer = null;
@@ -148,6 +177,7 @@ function createFrame({
       const bar = preparing ? [progress] : [];
       root.append(heading.node, ...bar, error.node, code.node, helping, ...nodes, spoken);
       if (go) root.addEventListener("keydown", onKey);
+      el.classList.add("wb-host");
       el.append(root);
     },
 
@@ -175,7 +205,7 @@ function createFrame({
       return () => {
         unfollow();
         clearTimeout(timer);
-        for (const part of [watch, ...parts]) part.dispose();
+        for (const part of [watch, fit, ...parts]) part.dispose();
       };
     },
   };

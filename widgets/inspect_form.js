@@ -22,7 +22,7 @@ function createTextBox(model, { read, stop }) {
     flush: () => save.flush(),
     dispose: () => save.drop(),
     refresh() {
-      if (!save.waiting && box.value !== model.get("text")) box.value = model.get("text");
+      if (!save.waiting) setValue(box, model.get("text"));
     },
     enable(busy, status, words) {
       readButton.disabled = busy || status === "loading";

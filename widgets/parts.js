@@ -26,7 +26,7 @@ function createPrompt(model, { generate, stop }) {
     flush: () => save.flush(),
     dispose: () => save.drop(),
     refresh() {
-      if (!save.waiting && text.value !== model.get("prompt")) text.value = model.get("prompt");
+      if (!save.waiting) setValue(text, model.get("prompt"));
       const tokens = model.get("prompt_tokens");
       const shown = tokens === null ? "" : `${tokens.toLocaleString("en")} prompt ${tokens === 1 ? "token" : "tokens"}`;
       setText(count, shown);

@@ -65,7 +65,7 @@ function createNumberField(spec, touch) {
     ...frameField(spec, input),
     names: [spec.name],
     read: () => ({ [spec.name]: numberOf(input.value) }),
-    write: (values) => (input.value = plainNumber(values[spec.name])),
+    write: (values) => setValue(input, plainNumber(values[spec.name])),
     enable: (on) => (input.disabled = !on),
   };
 }
@@ -94,7 +94,7 @@ function createDuration(spec, touch) {
     read: () => ({ steps: null, epochs: null, [unit.value]: numberOf(input.value) }),
     write({ steps, epochs }) {
       unit.value = steps === null ? "epochs" : "steps";
-      input.value = plainNumber(steps ?? epochs);
+      setValue(input, plainNumber(steps ?? epochs));
     },
     enable: (on) => (input.disabled = unit.disabled = !on),
   };
@@ -159,7 +159,7 @@ function createLines(spec, touch) {
     ...frameField(spec, text, { wide: true }),
     names: [spec.name],
     read: () => ({ [spec.name]: text.value.split("\n").filter((line) => line.trim()) }),
-    write: (values) => (text.value = values[spec.name].join("\n")),
+    write: (values) => setValue(text, values[spec.name].join("\n")),
     enable: (on) => (text.disabled = !on || Boolean(spec.fixed)),
   };
 }
@@ -172,6 +172,10 @@ const FIELDS = {
   names: createNames,
   lines: createLines,
 };
+
+function createField(spec, touch) {
+  return { ...FIELDS[spec.kind](spec, touch), spec: JSON.stringify(spec) };
+}
 
 function createForm(model, send) {
   const common = make("div", { class: "wb-tune-fields" });
@@ -194,9 +198,10 @@ function createForm(model, send) {
   };
   const rebuild = (form) => {
     drawn = JSON.stringify(form);
-    fields = form.map((spec) => FIELDS[spec.kind](spec, touch));
+    const before = new Map(fields.map((field) => [field.spec, field]));
+    fields = form.map((spec) => before.get(JSON.stringify(spec)) ?? createField(spec, touch));
     for (const [place, wanted] of [[common, true], [others, false]]) {
-      place.replaceChildren(...fields.filter((_, i) => form[i].common === wanted).map((field) => field.node));
+      setChildren(place, fields.filter((_, i) => form[i].common === wanted).map((field) => field.node));
     }
   };
   return {

@@ -103,7 +103,7 @@ function createExport(model, { save }) {
   let offered = "";
   const chosen = () => model.get("exports").formats.find(({ name }) => name === format.value);
   const suggest = () => {
-    path.value = chosen()?.path ?? "";
+    setValue(path, chosen()?.path ?? "");
     setText(about, chosen()?.about ?? "");
   };
   const toggle = (open) => {

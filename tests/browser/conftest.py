@@ -59,6 +59,28 @@ def put(browser, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def tiny_model():
+    from tune_doubles import tiny_lm
+
+    return tiny_lm("gpt2", 64)
+
+
+@pytest.fixture
+def kinds(put, tiny_model, monkeypatch, tmp_path):
+    """Every kind of panel for `put`, as `all_panels` makes and starts it; loads, trainings and
+    files are those of the test."""
+    from doubles import FakeLM
+    from panel_doubles import all_panels
+    from preset_doubles import Hub
+    from tune_doubles import FakeTrainingJob
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("workbench.models.CausalLM", Hub(FakeLM(stop_at=5)))
+    monkeypatch.setattr("workbench.tuning.job.TrainingJob", FakeTrainingJob.set_up())
+    return all_panels(tiny_model)
+
+
+@pytest.fixture(scope="session")
 def screenshots(tmp_path_factory):
     """Where pictures go: the folder WORKBENCH_SCREENSHOTS names, else a temporary one."""
     asked = os.environ.get("WORKBENCH_SCREENSHOTS")

@@ -95,6 +95,29 @@ async ({ state, width }) => {
 """
 
 
+# The names of what reaches beyond the edges of its panel, and cannot be scrolled to.
+SPILLS = """
+() => {
+  const clipped = (node, panel) => {
+    for (let at = node.parentElement; at !== panel; at = at.parentElement) {
+      if (getComputedStyle(at).overflowX !== "visible") return true;
+    }
+    return false;
+  };
+  const spilled = (panel) => {
+    const { left, right } = panel.getBoundingClientRect();
+    return [...panel.querySelectorAll("*")].filter((node) => {
+      const box = node.getBoundingClientRect();
+      const out = box.right > right + 1 || box.left < left - 1;
+      return out && box.width && box.height && !clipped(node, panel);
+    });
+  };
+  const panels = [...document.querySelectorAll(".wb-panel")].filter((panel) => panel.offsetWidth);
+  return panels.flatMap(spilled).map((node) => node.outerHTML.slice(0, 80));
+}
+"""
+
+
 def encoded(buffers):
     return [base64.b64encode(buffer).decode() for buffer in buffers]
 

@@ -4,42 +4,19 @@ of JupyterLab's own themes and without any."""
 import sys
 from pathlib import Path
 
-import comm
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from doubles import FakeLM, RecordingComm
-from ipywidgets import Widget
-from panel_doubles import all_panels
-from preset_doubles import Hub
-from stage import AXE, Stage
-from tune_doubles import FakeTrainingJob, tiny_lm
-
-from workbench import models
+from stage import AXE
 
 THEMES = Path(sys.prefix, "share", "jupyter", "lab", "themes", "@jupyterlab")
 NAMES = ("generate", "chat", "look", "listen", "browse", "tune", "inspect", "compare")
 
 
-@pytest.fixture(scope="module")
-def lm():
-    return tiny_lm("gpt2", 64)
-
-
 @pytest.fixture
-def stage(browser, lm, monkeypatch, request):
+def stage(put, kinds, name):
     """The panel of the name that the test has, with what sets it to work."""
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-    monkeypatch.setattr(models, "CausalLM", Hub(FakeLM(stop_at=5)))
-    monkeypatch.setattr("workbench.tuning.job.TrainingJob", FakeTrainingJob.set_up())
-    errors = []
-    context = browser.new_context(viewport={"width": 1000, "height": 900})
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    make, begin = all_panels(lm)[request.getfixturevalue("name")]
-    yield Stage(page, make()), begin
-    context.close()
-    Widget.close_all()
-    assert errors == []
+    make, begin = kinds[name]
+    return put(make(), height=900), begin
 
 
 def found(page):
