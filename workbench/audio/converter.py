@@ -17,6 +17,7 @@ from workbench.audio.reading import (
     open_audio,
 )
 from workbench.errors import AudioError, SettingError
+from workbench.kinds import checks_types
 
 LONGEST_SECONDS = 64.0
 
@@ -40,6 +41,7 @@ class AudioConverter:
         AudioConverter()(np.zeros(8000, "float32")).shape  # (8000,)
     """
 
+    @checks_types
     def __init__(
         self,
         sampling_rate: int = USUAL_RATE,

@@ -10,16 +10,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import PresetError
+from workbench.errors import PresetError, shown
 
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 64
-
-
-def shown(value: object) -> str:
-    """A value from a file as it may stand in a message: escaped and short."""
-    text = ascii(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def first(problems: Iterable[str], limit: int = 20) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from workbench.errors import PromptError, SettingError
+from workbench.kinds import checks_types
 from workbench.presets.named import NamedPresets
 from workbench.tasks.supervision import Supervised, of_messages, of_response
 from workbench.tokenizers import ChatTemplate, Tokenizer
@@ -34,6 +35,7 @@ class Preprocessor:
     other_names: ClassVar[Mapping[str, str]] = {}
     """What users may call a column, to what `__call__` does."""
 
+    @checks_types
     def __init__(self, tokenizer: Tokenizer, sequence_length: int, **kwargs: Any) -> None:
         unknown = set(kwargs) - {"name", "trainable", "dtype", "config_file"}
         if unknown:
@@ -92,6 +94,7 @@ class CausalLMPreprocessor(Preprocessor):
         add_end_token: put its end token after every training text that leaves room.
     """
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

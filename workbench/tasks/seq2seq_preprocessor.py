@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from workbench.errors import PromptError, SettingError
+from workbench.kinds import checks_types
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
 
@@ -41,6 +42,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         "responses": TEXTS[1],
     }
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

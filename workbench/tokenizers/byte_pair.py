@@ -12,6 +12,7 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError, SettingError
+from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect, expect_tokens
 from workbench.tokenizers.files import read_json, read_text, refusing
 from workbench.tokenizers.incremental import Piece
@@ -62,6 +63,7 @@ class BytePairTokenizer(LibraryTokenizer):
     file_assets = (VOCABULARY, MERGES)
     _asset_arguments: ClassVar[tuple[str, ...]] = ("vocabulary", "merges")
 
+    @checks_types
     def __init__(
         self,
         vocabulary: str | Path | dict[str, int] | None = None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from workbench.errors import PresetError
+from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect, expect_tokens
 from workbench.tokenizers.files import read_text
 from workbench.tokenizers.incremental import Piece
@@ -42,6 +43,7 @@ class CharacterTokenizer(Tokenizer):
     file_assets = (VOCABULARY,)
     _asset_arguments: ClassVar[tuple[str, ...]] = ("vocabulary",)
 
+    @checks_types
     def __init__(
         self,
         vocabulary: str | Path | Iterable[str] | None = PRINTABLE,

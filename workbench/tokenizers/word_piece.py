@@ -11,6 +11,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError
+from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect, expect_tokens
 from workbench.tokenizers.files import read_text, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
@@ -46,6 +47,7 @@ class WordPieceTokenizer(LibraryTokenizer):
     _asset_arguments: ClassVar[tuple[str, ...]] = ("vocabulary",)
     _rule = JOINED_BY_SPACES
 
+    @checks_types
     def __init__(
         self,
         vocabulary: str | Path | Iterable[str] | None = None,

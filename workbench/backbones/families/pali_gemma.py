@@ -27,6 +27,7 @@ from workbench.images.preprocessor_config import (
     converter_from_transformers,
     transformers_from_converter,
 )
+from workbench.kinds import checks_types
 from workbench.presets.registry import Family
 from workbench.tasks.image_text import ImageTextLM
 from workbench.tasks.image_text_preprocessor import ImagePrompt, ImageTextPreprocessor, Reading
@@ -179,6 +180,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
 
     tokenizer_cls = PaliGemmaTokenizer
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

@@ -122,14 +122,14 @@ _OPTIONAL = {
 _HARMLESS = ("max_position_embeddings", "is_decoder", "classifier_dropout_rate")
 
 
-def _side(given: Any, name: str, more: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _side(
+    given: Mapping[str, Any], name: str, more: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """A side's own arguments, and those that both sides have to agree about."""
-    if not isinstance(given, dict):
-        raise PresetError.at(CONFIG, name, "an object", shown(given))
     settings = Settings(given)
     own = {f"{name}_{ours}": settings.take(theirs) for theirs, ours in _OWN.items()}
     depth = own[f"{name}_num_layers"]
-    usual = [SLIDING, FULL] * (depth if type(depth) is int and 0 < depth <= 1000 else 0)
+    usual = [SLIDING, FULL] * depth
     own[f"{name}_layer_types"] = settings.take("layer_types", usual[:depth])
     common = {ours: settings.take(theirs) for theirs, ours in _COMMON.items()}
     common |= {ours: settings.take(theirs, None) for theirs, ours in _OPTIONAL.items()}
@@ -147,7 +147,7 @@ def _side(given: Any, name: str, more: tuple[str, ...]) -> tuple[dict[str, Any],
 
 def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     given = settings.take("decoder")
-    memory = given.get("cross_attention_hidden_size") if isinstance(given, dict) else None
+    memory = Settings(given).take("cross_attention_hidden_size", None)
     unread = ("cross_attention_hidden_size", "tie_word_embeddings")
     encoder, common = _side(settings.take("encoder"), "encoder", unread)
     decoder, theirs = _side(given, "decoder", unread)

@@ -82,8 +82,8 @@ class GgufFile:
         tokenizer = self.tokenizer()
         self._check_rows(tokenizer)
         arguments = {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
-        context = self._settings().count("context_length")
-        if 0 < context < _USUAL_LENGTH:
+        context = self._settings().take("context_length", _USUAL_LENGTH)
+        if context < _USUAL_LENGTH:
             arguments["sequence_length"] = context
         return arguments
 
