@@ -36,8 +36,20 @@ class Mutant:
     def fits(self) -> bool:
         """Whether the new value is possible by itself: what refuses it may name what it does not
         fit."""
-        same = type(self.before) is type(self.after)
-        return same and (not isinstance(self.after, int) or 0 < self.after < 2**20)
+        kinds = {type(self.before), type(self.after)}
+        if type(self.after) is int:
+            return kinds == {int} and 0 < self.after < 2**20
+        return len(kinds) == 1 or self.after is None or self._is_token or self._is_each_layers
+
+    @property
+    def _is_token(self) -> bool:
+        """Whether it is a token, as a string or as an object."""
+        return str(self.path[-1]).endswith("_token") and isinstance(self.after, str | dict)
+
+    @property
+    def _is_each_layers(self) -> bool:
+        """Whether it is a list with a number for each layer, as GGUF files have."""
+        return type(self.before) is int and self.after in ([1], [self.before])
 
     @property
     def changes_a_flag(self) -> bool:

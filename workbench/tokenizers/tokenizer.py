@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from workbench.errors import PresetError, PromptError, SettingError
+from workbench.errors import PresetError, PromptError, SettingError, shown
 from workbench.presets.named import NamedPresets
 from workbench.tokenizers.chat import THOUGHT, end_of_turn_tokens, marks
 from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
@@ -289,9 +289,8 @@ class Tokenizer(ABC):
         """Raises `PresetError`, naming the file, unless the vocabulary has all special tokens."""
         missing = [token for token in self.special_tokens if not self.has_token(token)]
         if missing:
-            raise PresetError(
-                f"{where}: {type(self).__name__} needs the tokens {missing} in its vocabulary"
-            )
+            needed = f"{type(self).__name__} needs the tokens {shown(missing)}"
+            raise PresetError(f"{where}: {needed} in its vocabulary")
 
     # Configuration, as KerasHub writes it.
 

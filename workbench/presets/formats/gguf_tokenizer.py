@@ -32,6 +32,12 @@ def has_tokenizer(metadata: Mapping[str, Any]) -> bool:
     return metadata.get(_GGML + "model", "none") not in ("none", "no_vocab")
 
 
+def token_count(metadata: Mapping[str, Any]) -> int:
+    """How many tokens the file lists."""
+    tokens = metadata.get(_GGML + "tokens")
+    return len(tokens) if isinstance(tokens, list) else 0
+
+
 def read_tokenizer(file: str, metadata: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer of a file, its special tokens and chat template set.
 
