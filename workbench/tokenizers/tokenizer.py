@@ -315,10 +315,10 @@ class Tokenizer(ABC):
         config = {key: value for key, value in config.items() if key != "trainable"}
         unknown = sorted(config.keys() - _arguments(cls))
         if unknown:
-            raise PresetError(f"config of {cls.__name__}: unknown keys {unknown}")
+            raise PresetError(f"config of {cls.__name__}: unknown keys {shown(unknown)}")
         for key in cls._asset_arguments:
             if config.get(key) is not None:
-                raise PresetError.at(f"config of {cls.__name__}", key, None, config[key])
+                raise PresetError.at(f"config of {cls.__name__}", key, None, shown(config[key]))
         return cls(**config)
 
     @classmethod

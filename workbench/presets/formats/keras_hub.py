@@ -6,12 +6,13 @@ tokenizer.json and assets/.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from workbench.backbones.precision import MODES
-from workbench.errors import PresetError, SettingError
+from workbench.errors import PresetError, WorkbenchError
 from workbench.presets.files import (
     ASSETS,
     CHAT_TEMPLATE,
@@ -127,7 +128,7 @@ class KerasHubFolder:
             saved = parts[name] if name in parts else self._read(CONVERTERS[name])
             if saved is not None:
                 self._expect(saved, cls)
-                found[name] = saved.build()
+                found[name] = _converter(saved)
         return found
 
     def _check_beside(self, parts: Mapping[str, SavedObject | None]) -> None:
@@ -137,10 +138,7 @@ class KerasHubFolder:
             if part is None or beside is None:
                 continue
             self._expect(beside, part.cls)
-            try:
-                _without_assets(beside) if name == "tokenizer" else beside.build()
-            except (SettingError, TypeError) as error:
-                raise PresetError(f"{file}: {error}") from error
+            _without_assets(beside) if name == "tokenizer" else _converter(beside)
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer with its vocabulary."""
@@ -177,7 +175,22 @@ class KerasHubFolder:
 
 def _without_assets(saved: SavedObject) -> Tokenizer:
     """A tokenizer still without its vocabulary."""
-    return saved.cls.from_config({**saved.config, "dtype": saved.dtype})
+    with _naming(saved.file):
+        return saved.cls.from_config({**saved.config, "dtype": saved.dtype})
+
+
+def _converter(saved: SavedObject) -> Any:
+    with _naming(saved.file):
+        return saved.build()
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """What a constructor refuses is a mistake in the file its arguments came from."""
+    try:
+        yield
+    except (WorkbenchError, TypeError) as error:
+        raise PresetError(f"{file}: {error}") from error
 
 
 def _built(saved: SavedObject) -> dict[str, Any]:
