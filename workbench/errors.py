@@ -14,7 +14,10 @@ _EXCERPT.maxlist = _EXCERPT.maxtuple = _EXCERPT.maxdict = 20
 
 def shown(value: object) -> str:
     """A value from outside as it may stand in a message: escaped and short, however large it is."""
-    text = _EXCERPT.repr(value).encode("ascii", "backslashreplace").decode().replace("\n", "")
+    if isinstance(value, str):
+        text = ascii(value[:80])
+    else:
+        text = _EXCERPT.repr(value).encode("ascii", "backslashreplace").decode().replace("\n", "")
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -41,7 +41,7 @@ _LARGEST = 2**1000  # a float can still hold it
 def _is_number(value: Any) -> bool:
     if type(value) is int:
         return abs(value) <= _LARGEST
-    return type(value) is float and math.isfinite(value)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 NOTHING = Kind("None", lambda value: value is None)

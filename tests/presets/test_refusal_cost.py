@@ -17,8 +17,8 @@ from tiny import GOLDENS
 
 from workbench.errors import PresetError
 from workbench.presets.formats import gguf, hdf5
-from workbench.presets.formats.hdf5 import Hdf5File
-from workbench.presets.formats.safetensors import SafetensorsFile
+from workbench.presets.formats.hdf5 import Hdf5File, open_hdf5
+from workbench.presets.formats.safetensors import SafetensorsFile, open_safetensors
 from workbench.presets.json_files import MAX_PUNCTUATION, parse_json
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tokenizers.files import read_json
@@ -80,6 +80,17 @@ def test_a_file_of_99_000_tensors_is_read(tmp_path):
     source.close()
     assert len(source.names()) == 99_000
     assert time.process_time() - start < 2 * SLOW
+
+
+@pytest.mark.parametrize(
+    ("index", "opens"),
+    [("model.safetensors.index.json", open_safetensors), ("model.weights.json", open_hdf5)],
+)
+def test_an_index_of_a_thousand_files(index, opens, tmp_path):
+    table = {f"/layers/{i}": f"model-{i}.file" for i in range(1000)}
+    (tmp_path / index).write_text(json.dumps({"weight_map": table}))
+    with refused("weight_map: expected at most 500 files, got 1000"):
+        opens(tmp_path)
 
 
 def h5_file(path, fill):

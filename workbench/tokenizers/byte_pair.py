@@ -76,7 +76,6 @@ class BytePairTokenizer(LibraryTokenizer):
         **kwargs: object,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
-        expect("add_prefix_space", isinstance(add_prefix_space, bool), "a bool", add_prefix_space)
         self.add_prefix_space = add_prefix_space
         if split_pattern is not None:
             expect("split_pattern", isinstance(split_pattern, str), "a pattern", split_pattern)

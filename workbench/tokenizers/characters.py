@@ -55,11 +55,6 @@ class CharacterTokenizer(Tokenizer):
         **kwargs: object,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
-        for name, value in (
-            ("remove_whitespace", remove_whitespace),
-            ("normalize_unicode", normalize_unicode),
-        ):
-            expect(name, isinstance(value, bool), "a bool", value)
         whole = type(max_label_length) is int and max_label_length > 0
         expect("max_label_length", whole, "a positive integer", max_label_length)
         self.remove_whitespace, self.normalize_unicode = remove_whitespace, normalize_unicode

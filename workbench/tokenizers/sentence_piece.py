@@ -48,8 +48,6 @@ class SentencePieceTokenizer(Tokenizer):
         **kwargs: object,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
-        expect("add_bos", isinstance(add_bos, bool), "a bool", add_bos)
-        expect("add_eos", isinstance(add_eos, bool), "a bool", add_eos)
         self.add_bos = add_bos
         self.add_eos = add_eos
         self.proto: bytes | None = None

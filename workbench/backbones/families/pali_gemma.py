@@ -21,7 +21,7 @@ from workbench.backbones.families.pali_gemma_files import (
 )
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.backbones.vision_config import ImagePrefix, Linear, vision_transformer
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PromptError
 from workbench.images import ImageConverter
 from workbench.images.preprocessor_config import (
     converter_from_transformers,
@@ -111,7 +111,6 @@ class PaliGemmaBackbone(ImageTextDecoder):
         query_pre_attn_scalar: float | None = None,
         **kwargs: Any,
     ) -> None:
-        _refuse(vit_pooling=vit_pooling, vit_classifier_activation=vit_classifier_activation)
         decoder = gemma.decoder_config(
             "PaliGemmaBackbone",
             vocabulary_size=vocabulary_size,
@@ -143,14 +142,6 @@ class PaliGemmaBackbone(ImageTextDecoder):
         )
         images = ImagePrefix(vision, Linear(), whole_prompt=True)
         super().__init__(decoder, images, dtype=dtype, **kwargs)
-
-
-def _refuse(**settings: Any) -> None:
-    for name, value in settings.items():
-        if value is not None:
-            raise SettingError(
-                f"PaliGemmaBackbone: {name}: expected None, which all releases have, got {value!r}"
-            )
 
 
 class PaliGemmaTokenizer(gemma.GemmaTokenizer):

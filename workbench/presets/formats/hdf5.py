@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from workbench.errors import PresetError
-from workbench.presets.formats.tensors import MAX_RANK, MAX_TENSORS, STORED
+from workbench.presets.formats.tensors import MAX_RANK, MAX_TENSORS, STORED, check_files
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
 
@@ -246,6 +246,7 @@ def _read_index(folder: Path) -> dict[str, list[str]]:
     for group, files in weight_map.items():
         names = files if isinstance(files, list) else [files]
         listed[group] = [plain_name(name, f"{INDEX}: {shown(group)}") for name in names]
+    check_files(INDEX, {name for names in listed.values() for name in names})
     return listed
 
 

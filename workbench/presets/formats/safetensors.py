@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from workbench.errors import PresetError
-from workbench.presets.formats.tensors import FLOATS, MAX_RANK, MAX_TENSORS
+from workbench.presets.formats.tensors import FLOATS, MAX_RANK, MAX_TENSORS, check_files
 from workbench.presets.json_files import parse_json, read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
 
@@ -222,7 +222,9 @@ def _read_index(folder: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not 0 < len(weight_map) <= MAX_TENSORS:
         expected = f"an object of 1 to {MAX_TENSORS} tensors"
         raise PresetError.at(INDEX, "weight_map", expected, shown(weight_map))
-    return {tensor: plain_name(name, INDEX) for tensor, name in weight_map.items()}
+    named = {tensor: plain_name(name, INDEX) for tensor, name in weight_map.items()}
+    check_files(INDEX, set(named.values()))
+    return named
 
 
 def _check_index(weight_map: dict[str, str], shards: dict[str, SafetensorsFile]) -> None:
