@@ -23,6 +23,10 @@ VALUES = (
 """What is put in the place of a value; a few more are made of the value itself."""
 
 
+NONE_BY_ZERO = ("expert_count", "sliding_window")
+"""Settings that say with a zero that the model has no such thing."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A changed copy; `before` and `after` are the values at `path`."""
@@ -38,6 +42,8 @@ class Mutant:
         fit."""
         kinds = {type(self.before), type(self.after)}
         if type(self.after) is int:
+            if self.after == 0 and str(self.path[-1]).endswith(NONE_BY_ZERO):
+                return True
             return kinds == {int} and 0 < self.after < 2**20
         return len(kinds) == 1 or self.after is None or self._is_token or self._is_each_layers
 
@@ -49,7 +55,7 @@ class Mutant:
     @property
     def _is_each_layers(self) -> bool:
         """Whether it is a list with a number for each layer, as GGUF files have."""
-        return type(self.before) is int and self.after in ([1], [self.before])
+        return type(self.before) in (int, float) and self.after in ([1], [self.before])
 
     @property
     def changes_a_flag(self) -> bool:

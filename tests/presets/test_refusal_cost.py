@@ -191,6 +191,17 @@ def test_tasks_of_the_metadata_are_names(preset, tasks):
         CausalLM.from_preset(preset)
 
 
+@pytest.mark.parametrize("length", [2**31, 10**30, 0, True, "12"])
+@pytest.mark.parametrize("file", ["tokenizer.json", "preprocessor.json"])
+def test_a_length_that_texts_are_padded_to_has_a_limit(preset, file, length):
+    path = preset / file
+    content = json.loads(path.read_text())
+    content["config"]["sequence_length"] = length
+    path.write_text(json.dumps(content))
+    with refused(f"{file}.*sequence_length: expected an integer"):
+        CausalLM.from_preset(preset)
+
+
 def test_small_files_are_small(preset):
     (preset / "preprocessor.json").write_text(" " * (2 * MB))
     with pytest.raises(PresetError, match=r"preprocessor\.json: file size"):

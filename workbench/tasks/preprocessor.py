@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError
 from workbench.kinds import checks_types
 from workbench.presets.named import NamedPresets
@@ -40,11 +41,7 @@ class Preprocessor:
         unknown = set(kwargs) - {"name", "trainable", "dtype", "config_file"}
         if unknown:
             raise SettingError(f"{type(self).__name__}: unknown arguments {sorted(unknown)}")
-        if type(sequence_length) is not int or sequence_length < 1:
-            raise SettingError(
-                f"{type(self).__name__}: sequence_length: expected an integer of at least 1, "
-                f"got {sequence_length!r}"
-            )
+        check_size(type(self).__name__, "sequence_length", sequence_length)
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
 

@@ -12,12 +12,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from workbench.errors import PresetError, PromptError, SettingError, shown
+from workbench.kinds import NOTHING, integer
 from workbench.presets.named import NamedPresets
 from workbench.tokenizers.chat import THOUGHT, end_of_turn_tokens, marks
 from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
 from workbench.tokenizers.incremental import IncrementalDecoder, Piece, TextRule
 
 PLAIN_NAME = re.compile(r"[\w-]+\.json")
+MAX_LENGTH = 2**24  # ids of a text that is padded: 128 MB
 
 
 class Tokenizer(ABC):
@@ -65,10 +67,7 @@ class Tokenizer(ABC):
         name: str | None = None,
         config_file: str = "tokenizer.json",
     ) -> None:
-        length_fits = sequence_length is None or (
-            type(sequence_length) is int and sequence_length > 0
-        )
-        expect("sequence_length", length_fits, "a positive integer or None", sequence_length)
+        (integer(1, MAX_LENGTH) | NOTHING).check("sequence_length", sequence_length)
         plain = isinstance(config_file, str) and PLAIN_NAME.fullmatch(config_file)
         expect("config_file", plain, "a file name ending in .json", config_file)
         self.sequence_length = sequence_length

@@ -27,7 +27,7 @@ from workbench.presets.json_files import first, shown
 HARMLESS = frozenset({"context_length", "tensor_data_layout", "vocab_size"})
 
 _SIZE, _HEADS = integer(1, MAX_SIZE), integer(1, MAX_HEADS)
-_EXPERTS = integer(0, MAX_EXPERTS)
+_EXPERTS = integer(1, MAX_EXPERTS)
 KINDS = {
     "attention.head_count": _HEADS,
     "attention.head_count_kv": _HEADS,
