@@ -119,6 +119,8 @@ _OPTIONAL = {
     "sliding_window": "sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
 }
+_IN_FILES = {ours: theirs for theirs, ours in (_COMMON | _OPTIONAL).items()}
+_IN_FILES["rope_max_wavelength"] = "rope_theta"
 _HARMLESS = ("max_position_embeddings", "is_decoder", "classifier_dropout_rate")
 
 
@@ -153,8 +155,9 @@ def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     decoder, theirs = _side(given, "decoder", unread)
     differing = [key for key in common if common[key] != theirs[key]]
     if differing:
-        got = f"{[common[key] for key in differing]} and {[theirs[key] for key in differing]}"
-        raise PresetError.at(CONFIG, f"{differing} of both sides", "equal values", got)
+        names = ", ".join(_IN_FILES.get(key, key) for key in differing)
+        got = f"{shown([common[k] for k in differing])} and {shown([theirs[k] for k in differing])}"
+        raise PresetError.at(CONFIG, f"{names} of both sides", "equal values", got)
     if memory not in (None, encoder["encoder_hidden_dim"]):
         expected = f"the encoder's hidden_size, {encoder['encoder_hidden_dim']}"
         raise PresetError.at(CONFIG, "cross_attention_hidden_size", expected, shown(memory))

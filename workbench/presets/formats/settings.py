@@ -116,7 +116,7 @@ class Settings:
         if new and old and new != old:
             got = f"{shown(new)} and {shown(old)}"
             raise PresetError.at(CONFIG, "rope_parameters, rope_scaling", "one object", got)
-        values = _rope_values(new or old)
+        values = _rope_values("rope_parameters", new) or _rope_values("rope_scaling", old)
         base = _single("rope_theta", values.pop("rope_theta", None), self.take("rope_theta", None))
         kind = _single("rope_type", values.pop("rope_type", None), values.pop("type", None))
         kind = "default" if kind is None else kind
@@ -158,11 +158,11 @@ class Settings:
             )
 
 
-def _rope_values(given: Mapping[str, Any]) -> dict[str, Any]:
+def _rope_values(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that are not null, of the right kind as far as they are known."""
     values = {key: value for key, value in given.items() if value is not None}
     for key in values.keys() & KINDS.keys():
-        KINDS[key].check(f"{CONFIG}: {key}", values[key], PresetError)
+        KINDS[key].check(f"{CONFIG}: {name}: {key}", values[key], PresetError)
     return values
 
 
