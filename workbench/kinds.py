@@ -105,28 +105,24 @@ def check_arguments(owner: str, init: Callable[..., None], given: Mapping[str, A
 
 @functools.cache
 def _annotated(init: Callable[..., None]) -> dict[str, Kind]:
-    """The kinds of a function's named arguments; those that may be anything are left out."""
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    named = {n for n, p in inspect.signature(init).parameters.items() if p.kind not in variadic}
-    hints = {n: hint for n, hint in typing.get_type_hints(init).items() if n in named}
-    return {n: of_annotation(hint) for n, hint in hints.items() if hint not in (Any, object)}
+    """The kinds of a function's arguments that are plain values; objects it checks itself."""
+    hints = typing.get_type_hints(init)
+    named = {name: hints[name] for name in inspect.signature(init).parameters if name in hints}
+    kinds = {name: of_annotation(hint) for name, hint in named.items()}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
 _PLAIN = {bool: FLAG, int: INTEGER, float: NUMBER, str: TEXT, type(None): NOTHING}
 
 
-def of_annotation(hint: Any) -> Kind:
-    """The kind that a type annotation describes: plain types, unions, lists, tables, classes."""
+def of_annotation(hint: Any) -> Kind | None:
+    """The kind that a type annotation describes: plain values, unions and lists of them; None for
+    any other."""
     if hint in _PLAIN:
         return _PLAIN[hint]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return functools.reduce(Kind.__or__, map(of_annotation, arguments))
-    if origin in (list, Sequence):
-        return list_of(of_annotation(arguments[0]))
-    cls = origin or hint
-    return Kind(_named(cls), lambda value: isinstance(value, cls))
-
-
-def _named(cls: type) -> str:
-    return f"a {cls.__name__}" if cls.__module__ != "collections.abc" else cls.__name__.lower()
+        kinds = [of_annotation(part) for part in arguments]
+        return None if None in kinds else functools.reduce(Kind.__or__, kinds)
+    item = of_annotation(arguments[0]) if origin in (list, tuple, Sequence) else None
+    return None if item is None else list_of(item)

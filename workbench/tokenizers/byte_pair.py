@@ -176,7 +176,7 @@ def _merges(
         warnings.warn(
             f"{len(rules) - len(kept)} of {len(rules)} merges need tokens that the vocabulary "
             "lacks and are dropped",
-            stacklevel=4,
+            stacklevel=5,
         )
     return kept
 
