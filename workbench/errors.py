@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import reprlib
+
 MAX_MESSAGE = 2000
+
+
+_EXCERPT = reprlib.Repr()
+_EXCERPT.maxstring = _EXCERPT.maxother = 80
+_EXCERPT.maxlist = _EXCERPT.maxtuple = _EXCERPT.maxdict = 20
+
+
+def shown(value: object) -> str:
+    """A value from outside as it may stand in a message: escaped and short, however large it is."""
+    if isinstance(value, str):
+        text = ascii(value[:80])
+    else:
+        text = _EXCERPT.repr(value).encode("ascii", "backslashreplace").decode().replace("\n", "")
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 class WorkbenchError(ValueError):
@@ -19,8 +35,10 @@ class PresetError(WorkbenchError):
 
     @classmethod
     def at(cls, file: object, key: str, expected: object, got: object) -> PresetError:
-        """The usual form: which key of which file, what was expected, what was found."""
-        return cls(f"{file}: {key}: expected {expected}, got {str(got)[:200]}")
+        """The usual form: which key of which file, what was expected, what was found: a value, or
+        words of ours."""
+        got = got[:200] if isinstance(got, str) else shown(got)
+        return cls(f"{file}: {key}: expected {expected}, got {got}")
 
 
 class MemoryTooSmallError(PresetError):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,8 @@ from workbench.audio.reading import (
     check_rate,
     open_audio,
 )
-from workbench.errors import AudioError, SettingError
+from workbench.errors import AudioError
+from workbench.kinds import checks_types
 
 LONGEST_SECONDS = 64.0
 
@@ -40,6 +39,7 @@ class AudioConverter:
         AudioConverter()(np.zeros(8000, "float32")).shape  # (8000,)
     """
 
+    @checks_types
     def __init__(
         self,
         sampling_rate: int = USUAL_RATE,
@@ -47,11 +47,6 @@ class AudioConverter:
         do_normalize: bool = False,
     ) -> None:
         check_rate("sampling_rate", sampling_rate)
-        number = isinstance(padding_value, Real) and not isinstance(padding_value, bool)
-        if not number or not math.isfinite(padding_value):
-            raise SettingError(f"padding_value: expected a finite number, got {padding_value!r}")
-        if not isinstance(do_normalize, bool):
-            raise SettingError(f"do_normalize: expected True or False, got {do_normalize!r}")
         self.sampling_rate = sampling_rate
         self.padding_value = float(padding_value)
         self.do_normalize = do_normalize

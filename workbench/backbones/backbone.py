@@ -15,6 +15,7 @@ from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
 from workbench.errors import AdapterError, SettingError
+from workbench.kinds import check_arguments
 from workbench.presets.named import NamedPresets, SavesPresets
 from workbench.tree.shows import ShowsTree
 
@@ -22,13 +23,15 @@ from workbench.tree.shows import ShowsTree
 def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     """Decorates a backbone's `__init__`: its arguments become the backbone's configuration.
 
-    Every named argument is kept, so none can be forgotten when a preset is saved.
+    Every named argument is kept, so none can be forgotten when a preset is saved, and each is
+    refused where it is not of the type that it is annotated with.
     """
     signature = inspect.signature(init)
 
     @functools.wraps(init)
     def keep(self: Backbone, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
+        check_arguments(type(self).__name__, init, bound.arguments)
         bound.apply_defaults()
         asked = precision(bound.arguments.get("dtype"))
         if asked.mode is not None:

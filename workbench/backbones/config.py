@@ -11,32 +11,31 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from workbench.errors import SettingError
+from workbench.kinds import NOT_NEGATIVE, POSITIVE, RATE, integer
 
 Activation = Literal["silu", "gelu", "gelu_tanh", "relu"]
 
 # Far above any published model, far below what would exhaust memory while merely being built.
 MAX_LAYERS = 1_000
 MAX_SIZE = 2**24
+MAX_HEADS = 2**16
+MAX_EXPERTS = 2**12
 MAX_PARAMETERS = 2**41
 
 
 def check_size(owner: str, name: str, value: object, most: int = MAX_SIZE) -> None:
     """Refuse anything but an integer from 1 to `most`."""
-    if type(value) is not int or not 1 <= value <= most:
-        raise SettingError(f"{owner}: {name}: expected an integer from 1 to {most}, got {value!r}")
+    integer(1, most).check(f"{owner}: {name}", value)
 
 
 def check_positive(owner: str, name: str, value: object) -> None:
     """Refuse anything but a finite number above zero."""
-    number = type(value) in (int, float)
-    if not number or not math.isfinite(value) or value <= 0:
-        raise SettingError(f"{owner}: {name}: expected a finite number above 0, got {value!r}")
+    POSITIVE.check(f"{owner}: {name}", value)
 
 
 def check_rate(owner: str, name: str, value: object) -> None:
     """Refuse anything but a number from 0 up to, and without, 1."""
-    if type(value) not in (int, float) or not 0 <= value < 1:
-        raise SettingError(f"{owner}: {name}: expected a number in [0, 1), got {value!r}")
+    RATE.check(f"{owner}: {name}", value)
 
 
 @dataclass(frozen=True)
@@ -226,15 +225,12 @@ class MoE:
     balance_loss: float = 0.0
 
     def __post_init__(self) -> None:
-        check_size("MoE", "experts", self.experts, 2**12)
+        check_size("MoE", "experts", self.experts, MAX_EXPERTS)
         check_size("MoE", "active", self.active, self.experts)
         check_size("MoE", "width", self.width)
         if self.shared_width is not None:
             check_size("MoE", "shared_width", self.shared_width)
-        if type(self.balance_loss) not in (int, float) or not 0 <= self.balance_loss < math.inf:
-            raise SettingError(
-                f"MoE: balance_loss: expected a number of at least 0, got {self.balance_loss!r}"
-            )
+        NOT_NEGATIVE.check("MoE: balance_loss", self.balance_loss)
 
     def parameters(self, width: int) -> int:
         """Numbers in its matrices, in a model of this width."""
@@ -262,7 +258,7 @@ class Attention:
 
     def __post_init__(self) -> None:
         for name in ("heads", "kv_heads", "head_dim"):
-            check_size("Attention", name, getattr(self, name), 2**16)
+            check_size("Attention", name, getattr(self, name), MAX_HEADS)
         if self.heads % self.kv_heads:
             raise SettingError(
                 f"Attention: heads: expected a multiple of kv_heads ({self.kv_heads}), "
@@ -398,7 +394,7 @@ def layer_count(owner: str, num_layers: object) -> int:
 def head_width(owner: str, hidden_dim: object, heads: object) -> int:
     """hidden_dim / heads, both checked, for families that do not set a head's width."""
     check_size(owner, "hidden_dim", hidden_dim)
-    check_size(owner, "number of heads", heads, 2**16)
+    check_size(owner, "number of heads", heads, MAX_HEADS)
     if hidden_dim % heads:
         raise SettingError(
             f"{owner}: hidden_dim: expected a multiple of the number of heads ({heads}), "

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 from workbench.errors import PresetError, SettingError
 from workbench.images.converter import ImageConverter
+from workbench.kinds import FLAG, NOTHING, NUMBER, one_of
 from workbench.presets.json_files import first, shown
 
 FILE = "preprocessor_config.json"
@@ -129,8 +129,7 @@ def _refuse_unknown(config: Mapping[str, Any]) -> None:
 def _does(config: Mapping[str, Any], key: str) -> bool:
     """Whether a step is taken; all three are unless the file says otherwise."""
     value = config.get(key)
-    if value is not None and not isinstance(value, bool):
-        raise PresetError.at(FILE, key, "true or false", shown(value))
+    (FLAG | NOTHING).check(f"{FILE}: {key}", value, PresetError)
     return value is not False
 
 
@@ -142,8 +141,7 @@ def _interpolation(config: Mapping[str, Any]) -> str:
         raise PresetError.at(FILE, "image_processor_type", expected, shown(kind))
     resample = config.get("resample")
     resample = _DEFAULT_RESAMPLE[kind] if resample is None else resample
-    if isinstance(resample, bool) or resample not in tuple(_RESAMPLE):
-        raise PresetError.at(FILE, "resample", f"one of {list(_RESAMPLE)}", shown(resample))
+    one_of(*_RESAMPLE).check(f"{FILE}: resample", resample, PresetError)
     return _RESAMPLE[resample]
 
 
@@ -160,8 +158,7 @@ def _size(config: Mapping[str, Any]) -> tuple[int, int]:
 def _number(config: Mapping[str, Any], key: str, default: float) -> float:
     value = config.get(key)
     value = default if value is None else value
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise PresetError.at(FILE, key, "a number", shown(value))
+    NUMBER.check(f"{FILE}: {key}", value, PresetError)
     return float(value)
 
 

@@ -20,7 +20,7 @@ from workbench.presets.formats.objects import SavedObject
 from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.formats.transformers import TransformersFolder
 from workbench.presets.handles import resolve
-from workbench.presets.json_files import read_json, shown
+from workbench.presets.json_files import MAX_CONFIG, read_json, shown
 from workbench.presets.loading import WeightLoader
 from workbench.presets.manifest import Manifest
 from workbench.presets.memory import check_listed, check_weights
@@ -29,8 +29,6 @@ from workbench.presets.progress import Progress, report
 from workbench.presets.registry import Family
 from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tokenizers import Tokenizer
-
-MAX_CONFIG = 2**20
 
 
 class PresetFolder(Protocol):

@@ -212,7 +212,7 @@ class WeightLoader:
             if name in zeros:
                 problems += self._not_zero(name)
             elif name not in copies:
-                problems.append(f"{shown(name)} {shown(self.source.shape(name))}: unexpected")
+                problems.append(f"{shown(name)} {self.source.shape(name)}: unexpected")
             elif not self._is_copy(name, copies[name]):
                 problems.append(f"{shown(name)}: the model is tied, this is not a copy")
         return problems

@@ -13,11 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import PresetError
+from workbench.kinds import TEXT, integer, list_of
 from workbench.presets.files import METADATA
-from workbench.presets.json_files import read_json, shown
+from workbench.presets.json_files import MAX_CONFIG, read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
 
 KEY = "sha256"
+KINDS = {
+    "date_saved": TEXT,
+    "keras_hub_version": TEXT,
+    "keras_version": TEXT,
+    "parameter_count": integer(0, 2**63),
+    "tasks": list_of(TEXT),
+}
+"""What else KerasHub writes there."""
 
 
 def checksums(files: Iterable[Path]) -> dict[str, str]:
@@ -57,7 +66,10 @@ class Manifest:
 def _read(folder: Path) -> dict[str, str]:
     if not has_file(folder, METADATA):
         return {}
-    stated: Any = read_json(preset_file(folder, METADATA)).get(KEY, {})
+    metadata = read_json(preset_file(folder, METADATA), MAX_CONFIG)
+    for key in metadata.keys() & KINDS.keys():
+        KINDS[key].check(f"{METADATA}: {key}", metadata[key], PresetError)
+    stated: Any = metadata.get(KEY, {})
     if not isinstance(stated, dict) or not all(isinstance(v, str) for v in stated.values()):
         raise PresetError.at(METADATA, KEY, "an object of checksums", shown(stated))
     return {plain_name(name, METADATA): value for name, value in stated.items()}

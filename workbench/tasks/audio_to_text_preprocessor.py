@@ -14,6 +14,7 @@ from workbench.audio import AudioConverter, AudioSource
 from workbench.backbones.encoder_decoder import TARGET_INPUTS
 from workbench.backbones.source import AUDIO_INPUTS
 from workbench.errors import PromptError, SettingError
+from workbench.kinds import checks_types
 from workbench.tasks.preprocessor import Arrays, pack, texts_of
 from workbench.tasks.seq2seq_preprocessor import Seq2SeqLMPreprocessor
 from workbench.tokenizers import Tokenizer
@@ -49,6 +50,7 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
     pair_names = (AUDIO, TEXT)
     other_names: ClassVar[Mapping[str, str]] = {}
 
+    @checks_types
     def __init__(
         self,
         audio_converter: AudioConverter,

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.errors import PromptError, SettingError
 from workbench.images import ImageConverter
+from workbench.kinds import checks_types
 from workbench.tasks.image_chat import image_messages
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
@@ -55,6 +56,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         add_end_token: put its end token after every answer that leaves room.
     """
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

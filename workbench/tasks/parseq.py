@@ -22,6 +22,7 @@ from workbench.generation.request import Request
 from workbench.generation.search import is_search
 from workbench.generation.stream import collect_ids, events_of, ids_of, stream_events
 from workbench.inspection.subject import Subject
+from workbench.kinds import checks_types
 from workbench.samplers import GreedySampler
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.tasks.causal_lm import CausalLM, check_arrays
@@ -69,6 +70,7 @@ class TextReader(CausalLM):
         "end_token_id",
     )
 
+    @checks_types
     def __init__(
         self,
         backbone: Any,

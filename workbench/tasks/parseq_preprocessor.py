@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.errors import PromptError, SettingError
 from workbench.images import ImageConverter
+from workbench.kinds import checks_types
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
 
@@ -52,6 +53,7 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
 
     pair_names = (IMAGES, TEXTS[0])
 
+    @checks_types
     def __init__(
         self,
         image_converter: ImageConverter | None = None,

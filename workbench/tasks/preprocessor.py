@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError
+from workbench.kinds import checks_types
 from workbench.presets.named import NamedPresets
 from workbench.tasks.supervision import Supervised, of_messages, of_response
 from workbench.tokenizers import ChatTemplate, Tokenizer
@@ -34,15 +36,12 @@ class Preprocessor:
     other_names: ClassVar[Mapping[str, str]] = {}
     """What users may call a column, to what `__call__` does."""
 
+    @checks_types
     def __init__(self, tokenizer: Tokenizer, sequence_length: int, **kwargs: Any) -> None:
         unknown = set(kwargs) - {"name", "trainable", "dtype", "config_file"}
         if unknown:
             raise SettingError(f"{type(self).__name__}: unknown arguments {sorted(unknown)}")
-        if type(sequence_length) is not int or sequence_length < 1:
-            raise SettingError(
-                f"{type(self).__name__}: sequence_length: expected an integer of at least 1, "
-                f"got {sequence_length!r}"
-            )
+        check_size(type(self).__name__, "sequence_length", sequence_length)
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
 
@@ -92,6 +91,7 @@ class CausalLMPreprocessor(Preprocessor):
         add_end_token: put its end token after every training text that leaves room.
     """
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

@@ -7,7 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError
+from workbench.kinds import checks_types
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
 
@@ -41,6 +43,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         "responses": TEXTS[1],
     }
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,
@@ -49,11 +52,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(tokenizer, decoder_sequence_length, **kwargs)
-        if type(encoder_sequence_length) is not int or encoder_sequence_length < 1:
-            raise SettingError(
-                f"{type(self).__name__}: encoder_sequence_length: expected an integer of at least "
-                f"1, got {encoder_sequence_length!r}"
-            )
+        check_size(type(self).__name__, "encoder_sequence_length", encoder_sequence_length)
         self.encoder_sequence_length = encoder_sequence_length
 
     @property

@@ -11,6 +11,7 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import check_rate, check_size
 from workbench.backbones.layers.dense import NamedDense
 from workbench.errors import SettingError
+from workbench.kinds import checks_types
 from workbench.tasks.task import Task
 from workbench.tasks.text_classifier_preprocessor import TextClassifierPreprocessor
 
@@ -47,6 +48,7 @@ class TextClassifier(Task):
     labels: tuple[str, ...] = ()
     """What the classes are called, where a Transformers folder says so."""
 
+    @checks_types
     def __init__(
         self,
         backbone: Backbone,

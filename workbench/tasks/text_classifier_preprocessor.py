@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from workbench.errors import PromptError, SettingError
+from workbench.kinds import checks_types
 from workbench.tasks.preprocessor import Arrays, Preprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
 
@@ -22,6 +23,7 @@ class TextClassifierPreprocessor(Preprocessor):
             turn, "waterfall" all to the first, then to the next.
     """
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

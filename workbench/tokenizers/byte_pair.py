@@ -12,6 +12,7 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError, SettingError
+from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect, expect_tokens
 from workbench.tokenizers.files import read_json, read_text, refusing
 from workbench.tokenizers.incremental import Piece
@@ -62,6 +63,7 @@ class BytePairTokenizer(LibraryTokenizer):
     file_assets = (VOCABULARY, MERGES)
     _asset_arguments: ClassVar[tuple[str, ...]] = ("vocabulary", "merges")
 
+    @checks_types
     def __init__(
         self,
         vocabulary: str | Path | dict[str, int] | None = None,
@@ -74,7 +76,6 @@ class BytePairTokenizer(LibraryTokenizer):
         **kwargs: object,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
-        expect("add_prefix_space", isinstance(add_prefix_space, bool), "a bool", add_prefix_space)
         self.add_prefix_space = add_prefix_space
         if split_pattern is not None:
             expect("split_pattern", isinstance(split_pattern, str), "a pattern", split_pattern)
@@ -175,7 +176,7 @@ def _merges(
         warnings.warn(
             f"{len(rules) - len(kept)} of {len(rules)} merges need tokens that the vocabulary "
             "lacks and are dropped",
-            stacklevel=4,
+            stacklevel=5,
         )
     return kept
 

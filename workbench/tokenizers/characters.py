@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from workbench.errors import PresetError
+from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect, expect_tokens
 from workbench.tokenizers.files import read_text
 from workbench.tokenizers.incremental import Piece
@@ -42,6 +43,7 @@ class CharacterTokenizer(Tokenizer):
     file_assets = (VOCABULARY,)
     _asset_arguments: ClassVar[tuple[str, ...]] = ("vocabulary",)
 
+    @checks_types
     def __init__(
         self,
         vocabulary: str | Path | Iterable[str] | None = PRINTABLE,
@@ -53,11 +55,6 @@ class CharacterTokenizer(Tokenizer):
         **kwargs: object,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
-        for name, value in (
-            ("remove_whitespace", remove_whitespace),
-            ("normalize_unicode", normalize_unicode),
-        ):
-            expect(name, isinstance(value, bool), "a bool", value)
         whole = type(max_label_length) is int and max_label_length > 0
         expect("max_label_length", whole, "a positive integer", max_label_length)
         self.remove_whitespace, self.normalize_unicode = remove_whitespace, normalize_unicode

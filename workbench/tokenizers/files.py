@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import PresetError, WorkbenchError
+from workbench.presets.json_files import parse_json
 
 MAX_BYTES = 64 << 20  # the largest published vocabulary file, Gemma 3's, is 33 MB
 
@@ -36,21 +36,8 @@ def read_text(path: Where) -> str:
 
 
 def read_json(path: Where) -> dict:
-    """The JSON object in a file; a key given twice is refused."""
-    with refusing(str(path)):
-        value = json.loads(read_text(path), object_pairs_hook=_unique)
-    if not isinstance(value, dict):
-        raise PresetError.at(path, "content", "a JSON object", type(value).__name__)
-    return value
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in value if keys.count(key) > 1)
-        raise ValueError(f"key {twice[:80]!r} is given twice")
-    return value
+    """The JSON object in a file; refused as `presets.json_files.parse_json` does."""
+    return parse_json(read_bytes(path), str(path))
 
 
 @contextmanager

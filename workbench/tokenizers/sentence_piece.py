@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import sentencepiece
 
+from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
@@ -36,6 +37,7 @@ class SentencePieceTokenizer(Tokenizer):
     file_assets = (VOCABULARY,)
     _asset_arguments: ClassVar[tuple[str, ...]] = ("proto",)
 
+    @checks_types
     def __init__(
         self,
         proto: str | Path | bytes | None = None,
@@ -46,8 +48,6 @@ class SentencePieceTokenizer(Tokenizer):
         **kwargs: object,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
-        expect("add_bos", isinstance(add_bos, bool), "a bool", add_bos)
-        expect("add_eos", isinstance(add_eos, bool), "a bool", add_eos)
         self.add_bos = add_bos
         self.add_eos = add_eos
         self.proto: bytes | None = None

@@ -11,13 +11,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from workbench.errors import PresetError, PromptError, SettingError
+from workbench.errors import PresetError, PromptError, SettingError, shown
+from workbench.kinds import NOTHING, integer
 from workbench.presets.named import NamedPresets
 from workbench.tokenizers.chat import THOUGHT, end_of_turn_tokens, marks
 from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
 from workbench.tokenizers.incremental import IncrementalDecoder, Piece, TextRule
 
 PLAIN_NAME = re.compile(r"[\w-]+\.json")
+MAX_LENGTH = 2**24  # ids of a text that is padded: 128 MB
 
 
 class Tokenizer(ABC):
@@ -65,10 +67,7 @@ class Tokenizer(ABC):
         name: str | None = None,
         config_file: str = "tokenizer.json",
     ) -> None:
-        length_fits = sequence_length is None or (
-            type(sequence_length) is int and sequence_length > 0
-        )
-        expect("sequence_length", length_fits, "a positive integer or None", sequence_length)
+        (integer(1, MAX_LENGTH) | NOTHING).check("sequence_length", sequence_length)
         plain = isinstance(config_file, str) and PLAIN_NAME.fullmatch(config_file)
         expect("config_file", plain, "a file name ending in .json", config_file)
         self.sequence_length = sequence_length
@@ -289,9 +288,8 @@ class Tokenizer(ABC):
         """Raises `PresetError`, naming the file, unless the vocabulary has all special tokens."""
         missing = [token for token in self.special_tokens if not self.has_token(token)]
         if missing:
-            raise PresetError(
-                f"{where}: {type(self).__name__} needs the tokens {missing} in its vocabulary"
-            )
+            needed = f"{type(self).__name__} needs the tokens {shown(missing)}"
+            raise PresetError(f"{where}: {needed} in its vocabulary")
 
     # Configuration, as KerasHub writes it.
 
@@ -316,10 +314,10 @@ class Tokenizer(ABC):
         config = {key: value for key, value in config.items() if key != "trainable"}
         unknown = sorted(config.keys() - _arguments(cls))
         if unknown:
-            raise PresetError(f"config of {cls.__name__}: unknown keys {unknown}")
+            raise PresetError(f"config of {cls.__name__}: unknown keys {shown(unknown)}")
         for key in cls._asset_arguments:
             if config.get(key) is not None:
-                raise PresetError.at(f"config of {cls.__name__}", key, None, config[key])
+                raise PresetError.at(f"config of {cls.__name__}", key, None, shown(config[key]))
         return cls(**config)
 
     @classmethod

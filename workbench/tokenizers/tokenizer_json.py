@@ -15,6 +15,7 @@ from typing import ClassVar
 import tokenizers
 
 from workbench.errors import PresetError
+from workbench.kinds import checks_types
 from workbench.tokenizers.checks import as_text, expect_tokens
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
@@ -44,6 +45,7 @@ class TransformersTokenizer(LibraryTokenizer):
     file_assets = (TOKENIZER_JSON,)
     _asset_arguments: ClassVar[tuple[str, ...]] = ("tokenizer_json",)
 
+    @checks_types
     def __init__(
         self,
         tokenizer_json: str | Path | bytes | None = None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from workbench.errors import PresetError
+from workbench.errors import PresetError, shown
+from workbench.kinds import FLAG, INTEGER, NOTHING, OBJECT, list_of
 from workbench.presets.files import CHAT_TEMPLATE
 from workbench.tokenizers.files import read_bytes, read_json, read_text
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
@@ -43,9 +45,8 @@ def load_transformers_tokenizer(folder: str | Path) -> Tokenizer:
 
 
 def _whole(folder: Path, config: dict) -> TransformersTokenizer:
-    tokenizer = TransformersTokenizer(
-        folder / TOKENIZER_JSON, prepends_start_token=config.get("add_bos_token")
-    )
+    starts = _flag(folder, config, "add_bos_token", None)
+    tokenizer = TransformersTokenizer(folder / TOKENIZER_JSON, prepends_start_token=starts)
     if (folder / SENTENCE_PIECE).is_file():
         tokenizer.sentence_piece = read_bytes(folder / SENTENCE_PIECE)
     return tokenizer
@@ -53,20 +54,19 @@ def _whole(folder: Path, config: dict) -> TransformersTokenizer:
 
 def _sentence_piece(folder: Path, config: dict) -> SentencePieceTokenizer:
     tokenizer = SentencePieceTokenizer(folder / SENTENCE_PIECE)
-    tokenizer.prepends_start_token = config.get("add_bos_token", True) is True
+    tokenizer.prepends_start_token = _flag(folder, config, "add_bos_token", True)
     return tokenizer
 
 
 def _word_piece(folder: Path, config: dict) -> WordPieceTokenizer:
-    lowercase = config.get("do_lower_case", True)
-    accents = config.get("strip_accents")
+    lowercase = _flag(folder, config, "do_lower_case", True)
     names = ("cls_token", "sep_token", "pad_token", "mask_token")
     where = folder / "tokenizer_config.json"
     return WordPieceTokenizer(
         folder / WORD_PIECE,
         lowercase=lowercase,
-        strip_accents=lowercase if accents is None else accents,
-        split_on_cjk=config.get("tokenize_chinese_chars", True),
+        strip_accents=_flag(folder, config, "strip_accents", lowercase),
+        split_on_cjk=_flag(folder, config, "tokenize_chinese_chars", True),
         oov_token=_token(config, "unk_token", where) or "[UNK]",
         special_tokens=[t for t in (_token(config, name, where) for name in names) if t],
         special_tokens_in_strings=True,
@@ -92,17 +92,28 @@ def _with_special_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> To
 
 def _check_added_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> None:
     """Every token that the small files add must be in the vocabulary, under the same id."""
-    where = folder / "tokenizer_config.json"
-    added = {
-        _content(entry, key, where): int(key)
-        for key, entry in config.get("added_tokens_decoder", {}).items()
-    } | _optional(folder, "added_tokens.json")
-    for token, token_id in added.items():
+    more = _optional(folder, "added_tokens.json")
+    for token, token_id in more.items():
+        INTEGER.check(f"{folder / 'added_tokens.json'}: {shown(token)}", token_id, PresetError)
+    for token, token_id in (_added_by_config(folder, config) | more).items():
         if not tokenizer.has_token(token) or tokenizer.token_to_id(token) != token_id:
             raise PresetError(
-                f"{folder}: adds the token {token[:80]!r} with id {token_id}, which is not so in "
+                f"{folder}: adds the token {shown(token)} with id {token_id}, which is not so in "
                 f"the vocabulary of {tokenizer.vocabulary_size()} tokens"
             )
+
+
+def _added_by_config(folder: Path, config: dict) -> dict[str, int]:
+    """Tokens and ids of `added_tokens_decoder`, which has them by id."""
+    where = folder / "tokenizer_config.json"
+    added = config.get("added_tokens_decoder")
+    (OBJECT | NOTHING).check(f"{where}: added_tokens_decoder", added, PresetError)
+    found = {}
+    for key, entry in (added or {}).items():
+        if not re.fullmatch("[0-9]{1,10}", key):
+            raise PresetError.at(where, "added_tokens_decoder", "ids", shown(key))
+        found[_content(entry, f"added_tokens_decoder: {key}", where)] = int(key)
+    return found
 
 
 def _stop_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> tuple[str, ...]:
@@ -116,10 +127,8 @@ def _end_ids(folder: Path) -> list[int]:
     if not (folder / name).is_file():
         name = "config.json"
     ids = _optional(folder, name).get("eos_token_id")
-    ids = [] if ids is None else ids if isinstance(ids, list) else [ids]
-    if not all(type(i) is int for i in ids):
-        raise PresetError.at(folder / name, "eos_token_id", "an id or a list of ids", ids)
-    return ids
+    (INTEGER | list_of(INTEGER) | NOTHING).check(f"{folder / name}: eos_token_id", ids, PresetError)
+    return [] if ids is None else ids if isinstance(ids, list) else [ids]
 
 
 def _chat_template(folder: Path, config: dict) -> str | None:
@@ -138,8 +147,16 @@ def _default_template(entries: object, where: Path) -> str:
     named = {str(entry.get("name")): entry.get("template") for entry in entries} if listed else {}
     template = named.get("default", next(iter(named.values()), None))
     if not isinstance(template, str):
-        raise PresetError.at(where, "chat_template", "a string, or several with names", entries)
+        expected = "a string, or several with names"
+        raise PresetError.at(where, "chat_template", expected, shown(entries))
     return template
+
+
+def _flag(folder: Path, config: dict, key: str, default: bool | None) -> bool | None:
+    """A flag of the tokenizer's configuration, `default` where it is absent or null."""
+    value = config.get(key)
+    (FLAG | NOTHING).check(f"{folder / 'tokenizer_config.json'}: {key}", value, PresetError)
+    return default if value is None else value
 
 
 def _optional(folder: Path, name: str) -> dict:
@@ -156,5 +173,5 @@ def _content(entry: object, key: str, where: Path) -> str:
     """A token as these files write it: a string, or an object with its `content`."""
     content = entry.get("content") if isinstance(entry, dict) else entry
     if not isinstance(content, str):
-        raise PresetError.at(where, key, "a token", content)
+        raise PresetError.at(where, key, "a token", shown(content))
     return content

@@ -11,7 +11,8 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError
-from workbench.tokenizers.checks import expect, expect_tokens
+from workbench.kinds import checks_types
+from workbench.tokenizers.checks import expect_tokens
 from workbench.tokenizers.files import read_text, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.library import LibraryTokenizer
@@ -46,6 +47,7 @@ class WordPieceTokenizer(LibraryTokenizer):
     _asset_arguments: ClassVar[tuple[str, ...]] = ("vocabulary",)
     _rule = JOINED_BY_SPACES
 
+    @checks_types
     def __init__(
         self,
         vocabulary: str | Path | Iterable[str] | None = None,
@@ -62,17 +64,7 @@ class WordPieceTokenizer(LibraryTokenizer):
         **kwargs: object,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
-        flags = {
-            "lowercase": lowercase,
-            "strip_accents": strip_accents,
-            "split": split,
-            "split_on_cjk": split_on_cjk,
-            "special_tokens_in_strings": special_tokens_in_strings,
-        }
-        for name, value in flags.items():
-            expect(name, isinstance(value, bool), "a bool", value)
         more = [] if special_tokens is None else list(special_tokens)
-        expect_tokens("suffix_indicator, oov_token", [suffix_indicator, oov_token])
         expect_tokens("special_tokens", more)
         self.lowercase, self.strip_accents = lowercase, strip_accents
         self.split, self.split_on_cjk = split, split_on_cjk

@@ -245,7 +245,7 @@ def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     settings.expect("forced_eos_token_id", end)
     decoder = {f"decoder_{ours}": settings.take(theirs) for theirs, ours in _DECODER_KEYS.items()}
     own = {k: v for k, v in decoder.items() if v != arguments[k.removeprefix("decoder_")]}
-    scaled = settings.flag("scale_embedding", default=False)
+    scaled = settings.take("scale_embedding", False)
     return own | ({"scale_embedding": True} if scaled else {})
 
 

@@ -249,15 +249,15 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"hidden_act": "gelu" if arguments.get("exact_gelu") else "gelu_new"}
 
 
-def _head(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _head(given: Mapping[str, Any]) -> dict[str, Any]:
     """The classifier of a folder, empty where it has none."""
-    if "BertForSequenceClassification" not in (settings.get("architectures") or ()):
+    settings = Settings(given)
+    if "BertForSequenceClassification" not in settings.take("architectures", ()):
         return {}
-    rate = settings.get("classifier_dropout")
-    named = settings.get("id2label")
+    named, count = settings.take("id2label", None), settings.take("num_labels", 2)
     return {
-        "num_classes": len(named) if isinstance(named, dict) else settings.get("num_labels", 2),
-        "dropout": settings.get("hidden_dropout_prob", 0.1) if rate is None else rate,
+        "num_classes": count if named is None else len(named),
+        "dropout": settings.take("classifier_dropout", settings.take("hidden_dropout_prob", 0.1)),
     }
 
 

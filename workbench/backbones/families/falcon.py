@@ -194,25 +194,25 @@ def _fused_groups(heads: int, groups: int) -> tuple[Rule, ...]:
 
 def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     heads = arguments["num_attention_heads"]
-    grouped = settings.flag("new_decoder_architecture", default=False)
-    shared = settings.flag("multi_query", default=True)
+    grouped = settings.take("new_decoder_architecture", False)
+    shared = settings.take("multi_query", True)
     groups = settings.take("num_kv_heads", heads)
     rope = settings.rope()
     if rope["rope_type"] != "default":
         raise PresetError.at("config.json", "rope_type", "default", rope["rope_type"])
-    alibi = settings.flag("alibi", default=False)
+    alibi = settings.take("alibi", False)
     return {
         "intermediate_dim": settings.take("ffn_hidden_size", 4 * arguments["hidden_dim"]),
         "num_key_value_heads": groups if grouped else 1 if shared else heads,
         "block": _block(settings, grouped),
         "rope_max_wavelength": None if alibi else rope["rope_theta"],
-        "bias": settings.flag("bias", default=False),
+        "bias": settings.take("bias", False),
     }
 
 
 def _block(settings: Settings, grouped: bool) -> str:
     norms = settings.take("num_ln_in_parallel_attn", 2 if grouped else 1)
-    parallel = settings.flag("parallel_attn", default=True)
+    parallel = settings.take("parallel_attn", True)
     if grouped:
         return "parallel_two_norms" if norms == 2 else "parallel"
     return "parallel" if parallel else "sequential"

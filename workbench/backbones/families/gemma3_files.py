@@ -24,6 +24,8 @@ from workbench.images.preprocessor_config import (
     converter_from_transformers,
     transformers_from_converter,
 )
+from workbench.kinds import integer
+from workbench.presets.files import TRANSFORMERS_PREPROCESSOR
 from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.transformers_config import Transformers
 
@@ -195,10 +197,10 @@ def vision_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 
 def _read_vision(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
-    given = _object(settings, "text_config")
+    given = settings.take("text_config")
     given = {key: value for key, value in given.items() if value is not None}
     text = TEXT.arguments({**_TEXT_DEFAULTS, **given})
-    encoder = read_siglip(_object(settings, "vision_config"))
+    encoder = read_siglip(settings.take("vision_config"))
     pool = _pool_size(settings.take("mm_tokens_per_image", 256), encoder)
     ids = {key: settings.take(key, usual) for key, usual in IMAGE_TOKENS.items()}
     own = {} if ids == IMAGE_TOKENS else {"image_token_ids": tuple(ids.values())}
@@ -212,18 +214,11 @@ def _read_vision(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _object(settings: Settings, key: str) -> dict[str, Any]:
-    value = settings.take(key)
-    if not isinstance(value, dict):
-        raise PresetError.at("config.json", key, "an object", type(value).__name__)
-    return value
-
-
-def _pool_size(tokens: Any, encoder: Mapping[str, Any]) -> int:
+def _pool_size(tokens: int, encoder: Mapping[str, Any]) -> int:
     """Transformers says how many vectors a picture becomes, KerasHub how many patches one is."""
     side = encoder["image_size"] // encoder["patch_size"]
-    root = isqrt(tokens) if type(tokens) is int and tokens > 0 else 0
-    if not root or root * root != tokens or side % root:
+    root = isqrt(tokens)
+    if root * root != tokens or side % root:
         expected = f"the square of a divisor of {side}"
         raise PresetError.at("config.json", "mm_tokens_per_image", expected, tokens)
     return side // root
@@ -245,9 +240,12 @@ def _write_vision(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _read_preprocessor(saved: Mapping[str, Any]) -> dict[str, Any]:
     if not saved:  # a folder without it describes a model that is given no pictures
         return {}
+    tokens = saved.get("image_seq_length", 256)
+    where = f"{TRANSFORMERS_PREPROCESSOR}: image_seq_length"
+    integer(1, config.MAX_SIZE).check(where, tokens, PresetError)
     return {
         "image_converter": Gemma3ImageConverter(**converter_from_transformers(saved)),
-        "num_vision_tokens_per_image": saved.get("image_seq_length", 256),
+        "num_vision_tokens_per_image": tokens,
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError
 from workbench.images import ImageConverter
+from workbench.kinds import checks_types
 from workbench.tasks.image_chat import image_messages
 from workbench.tasks.image_text_preprocessor import (
     ImagePrompt,
@@ -36,6 +37,7 @@ class Gemma3Tokenizer(SentencePieceTokenizer):
     pad_token = "<pad>"
     extra_stop_tokens = ("<end_of_turn>",)
 
+    @checks_types
     def __init__(self, *args: Any, has_vision_tokens: bool = True, **kwargs: Any) -> None:
         self.has_vision_tokens = has_vision_tokens
         super().__init__(*args, **kwargs)
@@ -79,6 +81,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
 
     tokenizer_cls = Gemma3Tokenizer
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

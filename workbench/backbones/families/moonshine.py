@@ -24,6 +24,7 @@ from workbench.backbones.families.moonshine_files import (
     rope,
 )
 from workbench.errors import PresetError, SettingError
+from workbench.kinds import one_of
 from workbench.presets.files import TRANSFORMERS_PREPROCESSOR
 from workbench.presets.registry import Family
 from workbench.tasks.audio_to_text import AudioToText
@@ -183,8 +184,8 @@ def _read_preprocessor(given: Mapping[str, Any]) -> dict[str, Any]:
         "padding_value": given.get("padding_value", 0.0),
         "do_normalize": given.get("do_normalize", False),
     }
-    if given.get("feature_size", 1) != 1:
-        raise PresetError.at(TRANSFORMERS_PREPROCESSOR, "feature_size", 1, given["feature_size"])
+    size = given.get("feature_size", 1)
+    one_of(1).check(f"{TRANSFORMERS_PREPROCESSOR}: feature_size", size, PresetError)
     return {"audio_converter": MoonshineAudioConverter(**arguments)}
 
 

@@ -175,7 +175,7 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     width, inner = arguments["hidden_dim"], arguments["intermediate_dim"]
-    if type(width) is not int or type(inner) is not int or width < 1 or inner % width:
+    if inner % width:
         expected = f"a multiple of hidden_size, {shown(width)}"
         raise PresetError.at(CONFIG, "intermediate_size", expected, shown(inner))
     for side in SIDES:

@@ -21,12 +21,13 @@ from workbench.backbones.families.pali_gemma_files import (
 )
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.backbones.vision_config import ImagePrefix, Linear, vision_transformer
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PromptError
 from workbench.images import ImageConverter
 from workbench.images.preprocessor_config import (
     converter_from_transformers,
     transformers_from_converter,
 )
+from workbench.kinds import checks_types
 from workbench.presets.registry import Family
 from workbench.tasks.image_text import ImageTextLM
 from workbench.tasks.image_text_preprocessor import ImagePrompt, ImageTextPreprocessor, Reading
@@ -110,7 +111,6 @@ class PaliGemmaBackbone(ImageTextDecoder):
         query_pre_attn_scalar: float | None = None,
         **kwargs: Any,
     ) -> None:
-        _refuse(vit_pooling=vit_pooling, vit_classifier_activation=vit_classifier_activation)
         decoder = gemma.decoder_config(
             "PaliGemmaBackbone",
             vocabulary_size=vocabulary_size,
@@ -144,14 +144,6 @@ class PaliGemmaBackbone(ImageTextDecoder):
         super().__init__(decoder, images, dtype=dtype, **kwargs)
 
 
-def _refuse(**settings: Any) -> None:
-    for name, value in settings.items():
-        if value is not None:
-            raise SettingError(
-                f"PaliGemmaBackbone: {name}: expected None, which all releases have, got {value!r}"
-            )
-
-
 class PaliGemmaTokenizer(gemma.GemmaTokenizer):
     """PaliGemma's SentencePiece tokenizer: Gemma's, with `<loc0000>` to `<loc1023>`, which are
     places in a picture, and `<seg000>` to `<seg127>`, which are outlines."""
@@ -179,6 +171,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
 
     tokenizer_cls = PaliGemmaTokenizer
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

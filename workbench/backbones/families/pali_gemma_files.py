@@ -114,8 +114,8 @@ _VISION = {
 
 
 def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
-    text = _read_text(_object(settings, "text_config"))
-    encoder = read_siglip(_object(settings, "vision_config"))
+    text = _read_text(settings.take("text_config"))
+    encoder = read_siglip(settings.take("vision_config"))
     if encoder["layer_norm_epsilon"] != SIGLIP_EPSILON:
         got = shown(encoder["layer_norm_epsilon"])
         raise PresetError.at(CONFIG, "vision_config: layer_norm_eps", SIGLIP_EPSILON, got)
@@ -128,19 +128,12 @@ def _read_text(given: dict[str, Any]) -> dict[str, Any]:
     if kind not in tuple(_TEXT_DEFAULTS):
         expected = " or ".join(_TEXT_DEFAULTS)
         raise PresetError.at(CONFIG, "text_config: model_type", expected, shown(kind))
-    if given.get("use_bidirectional_attention") not in (None, True):
+    if not Settings(given).take("use_bidirectional_attention", True):
         raise PresetError.at(CONFIG, "text_config: use_bidirectional_attention", True, False)
     given = (_CAPS if kind == "gemma2" else {}) | given
     stated = {k: v for k, v in given.items() if v is not None and k not in _SAID_BESIDE}
     files = gemma.FORMAT_2 if kind == "gemma2" else gemma.FORMAT
     return files.arguments({**_TEXT_DEFAULTS[kind], **stated})
-
-
-def _object(settings: Settings, key: str) -> dict[str, Any]:
-    value = settings.take(key)
-    if not isinstance(value, dict):
-        raise PresetError.at(CONFIG, key, "an object", shown(value))
-    return value
 
 
 def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:

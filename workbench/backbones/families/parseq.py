@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from workbench.backbones.vision_config import VisionConfig, vision_transformer
 from workbench.backbones.weights import Rule, numbering
 from workbench.errors import SettingError
 from workbench.images import ImageConverter
+from workbench.kinds import checks_types
 from workbench.presets.registry import Family
 from workbench.tasks.parseq import TextReader
 from workbench.tasks.parseq_preprocessor import PARSeqPreprocessor
@@ -53,10 +54,11 @@ class ViTBackbone:
         SettingError: an argument is impossible.
     """
 
+    @checks_types
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
-        patch_size: int | tuple[int, int],
+        image_shape: Sequence[int],
+        patch_size: int | Sequence[int],
         num_layers: int,
         num_heads: int,
         hidden_dim: int,

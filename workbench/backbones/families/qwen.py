@@ -148,7 +148,7 @@ def read_window(settings: Settings, arguments: dict[str, Any]) -> int | None:
     Raises:
         PresetError: only some of the layers have it, which this family's arguments cannot say.
     """
-    used = settings.flag("use_sliding_window", default=False)
+    used = settings.take("use_sliding_window", False)
     window = settings.take("sliding_window", None) if used else None
     settings.take("sliding_window", None)
     layers, first = arguments["num_layers"], settings.take("max_window_layers", 28)

@@ -150,7 +150,7 @@ TRANSFORMERS_RULES = (
 
 
 def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
-    used = settings.flag("use_sliding_window", default=False)
+    used = settings.take("use_sliding_window", False)
     window = settings.take("sliding_window", 4096)
     older = settings.take("num_experts", 128)
     return {

@@ -166,7 +166,7 @@ TRANSFORMERS_RULES = (
 
 
 def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
-    used = settings.flag("use_sliding_window", default=False)
+    used = settings.take("use_sliding_window", False)
     window = settings.take("sliding_window", 4096)
     count = config.layer_count("config.json", arguments["num_layers"])
     full, windowed = (["full_attention"] * count, ["sliding_attention"] * count)

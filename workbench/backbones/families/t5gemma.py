@@ -21,6 +21,7 @@ from workbench.backbones.families.t5gemma_files import (
     keras_hub_rules,
 )
 from workbench.errors import SettingError
+from workbench.kinds import checks_types
 from workbench.presets.json_files import shown
 from workbench.presets.registry import Family
 from workbench.tasks.seq2seq_lm import Seq2SeqLM
@@ -194,6 +195,7 @@ class T5GemmaSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
 
     tokenizer_cls = T5GemmaTokenizer
 
+    @checks_types
     def __init__(
         self,
         tokenizer: Tokenizer,

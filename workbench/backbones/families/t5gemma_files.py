@@ -119,17 +119,19 @@ _OPTIONAL = {
     "sliding_window": "sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
 }
+_IN_FILES = {ours: theirs for theirs, ours in (_COMMON | _OPTIONAL).items()}
+_IN_FILES["rope_max_wavelength"] = "rope_theta"
 _HARMLESS = ("max_position_embeddings", "is_decoder", "classifier_dropout_rate")
 
 
-def _side(given: Any, name: str, more: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _side(
+    given: Mapping[str, Any], name: str, more: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """A side's own arguments, and those that both sides have to agree about."""
-    if not isinstance(given, dict):
-        raise PresetError.at(CONFIG, name, "an object", shown(given))
     settings = Settings(given)
     own = {f"{name}_{ours}": settings.take(theirs) for theirs, ours in _OWN.items()}
     depth = own[f"{name}_num_layers"]
-    usual = [SLIDING, FULL] * (depth if type(depth) is int and 0 < depth <= 1000 else 0)
+    usual = [SLIDING, FULL] * depth
     own[f"{name}_layer_types"] = settings.take("layer_types", usual[:depth])
     common = {ours: settings.take(theirs) for theirs, ours in _COMMON.items()}
     common |= {ours: settings.take(theirs, None) for theirs, ours in _OPTIONAL.items()}
@@ -147,14 +149,15 @@ def _side(given: Any, name: str, more: tuple[str, ...]) -> tuple[dict[str, Any],
 
 def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     given = settings.take("decoder")
-    memory = given.get("cross_attention_hidden_size") if isinstance(given, dict) else None
+    memory = Settings(given).take("cross_attention_hidden_size", None)
     unread = ("cross_attention_hidden_size", "tie_word_embeddings")
     encoder, common = _side(settings.take("encoder"), "encoder", unread)
     decoder, theirs = _side(given, "decoder", unread)
     differing = [key for key in common if common[key] != theirs[key]]
     if differing:
-        got = f"{[common[key] for key in differing]} and {[theirs[key] for key in differing]}"
-        raise PresetError.at(CONFIG, f"{differing} of both sides", "equal values", got)
+        names = ", ".join(_IN_FILES.get(key, key) for key in differing)
+        got = f"{shown([common[k] for k in differing])} and {shown([theirs[k] for k in differing])}"
+        raise PresetError.at(CONFIG, f"{names} of both sides", "equal values", got)
     if memory not in (None, encoder["encoder_hidden_dim"]):
         expected = f"the encoder's hidden_size, {encoder['encoder_hidden_dim']}"
         raise PresetError.at(CONFIG, "cross_attention_hidden_size", expected, shown(memory))

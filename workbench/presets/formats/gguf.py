@@ -13,7 +13,7 @@ from workbench.errors import PresetError
 from workbench.presets.formats.gguf_file import Entry, GgufHeader, read_header
 from workbench.presets.formats.gguf_settings import GgufSettings
 from workbench.presets.formats.gguf_tensors import GgufTensors
-from workbench.presets.formats.gguf_tokenizer import has_tokenizer, read_tokenizer
+from workbench.presets.formats.gguf_tokenizer import has_tokenizer, read_tokenizer, token_count
 from workbench.presets.formats.objects import SavedObject
 from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.json_files import shown
@@ -79,11 +79,11 @@ class GgufFile:
 
     def preprocessor_arguments(self) -> dict[str, Any]:
         """The preprocessor's constructor arguments; prompts start as the file says."""
+        self._check_rows()
         tokenizer = self.tokenizer()
-        self._check_rows(tokenizer)
         arguments = {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
-        context = self._settings().count("context_length")
-        if 0 < context < _USUAL_LENGTH:
+        context = self._settings().take("context_length", _USUAL_LENGTH)
+        if context < _USUAL_LENGTH:
             arguments["sequence_length"] = context
         return arguments
 
@@ -91,9 +91,9 @@ class GgufFile:
         """The tokenizer with its vocabulary."""
         return read_tokenizer(self.folder.name, self._metadata)
 
-    def _check_rows(self, tokenizer: Tokenizer) -> None:
+    def _check_rows(self) -> None:
         """An id without a row would silently be taken for another."""
-        rows, tokens = self._settings().rows(TABLE), tokenizer.vocabulary_size()
+        rows, tokens = self._settings().rows(TABLE), token_count(self._metadata)
         if tokens > rows:
             file = self.folder.name
             raise PresetError.at(file, TABLE, f"{tokens} rows, one a token", rows)

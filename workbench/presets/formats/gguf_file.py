@@ -52,7 +52,7 @@ _NUMBERS = {
     4: np.dtype("<u4"),
     5: np.dtype("<i4"),
     _FLOAT32: np.dtype("<f4"),
-    _BOOL: np.dtype("<u1"),
+    _BOOL: np.dtype("?"),
     10: np.dtype("<u8"),
     11: np.dtype("<i8"),
     12: np.dtype("<f8"),
@@ -235,8 +235,7 @@ class _Reader:
 def _single(values: np.ndarray, kind: int) -> bool | int | float:
     if kind == _FLOAT32:
         return float(str(values[0]))  # 1e-05 and not 9.99999974e-06
-    value = values[0].item()
-    return bool(value) if kind == _BOOL else value
+    return values[0].item()
 
 
 def _check_overlaps(file: str, table: dict[str, Entry]) -> None:

@@ -8,12 +8,52 @@ from typing import Any
 
 import numpy as np
 
+from workbench.backbones.config import MAX_EXPERTS, MAX_HEADS, MAX_LAYERS, MAX_SIZE
 from workbench.errors import PresetError
+from workbench.kinds import (
+    FLAG,
+    NOT_NEGATIVE,
+    NOTHING,
+    NUMBER,
+    POSITIVE,
+    TEXT,
+    integer,
+    one_of,
+)
 from workbench.presets.formats.gguf_file import Entry
 from workbench.presets.json_files import first, shown
 
 # What says nothing about the network, or repeats what the tensors' shapes say.
 HARMLESS = frozenset({"context_length", "tensor_data_layout", "vocab_size"})
+
+_SIZE, _HEADS = integer(1, MAX_SIZE), integer(1, MAX_HEADS)
+_EXPERTS = integer(1, MAX_EXPERTS)
+KINDS = {
+    "attention.head_count": _HEADS,
+    "attention.head_count_kv": _HEADS,
+    "attention.key_length": _HEADS,
+    "attention.layer_norm_epsilon": POSITIVE,
+    "attention.layer_norm_rms_epsilon": POSITIVE,
+    "attention.sliding_window": integer(0, MAX_SIZE),
+    "attn_logit_softcapping": POSITIVE,
+    "block_count": integer(1, MAX_LAYERS),
+    "context_length": _SIZE,
+    "embedding_length": _SIZE,
+    "expert_count": _EXPERTS,
+    "expert_feed_forward_length": _SIZE,
+    "expert_shared_feed_forward_length": _SIZE,
+    "expert_used_count": _EXPERTS,
+    "feed_forward_length": _SIZE,
+    "final_logit_softcapping": POSITIVE,
+    "rope.freq_base": POSITIVE,
+    "rope.scale_linear": NOT_NEGATIVE,
+    "rope.scaling.attn_factor": NUMBER,
+    "rope.scaling.factor": NOT_NEGATIVE,
+    "rope.scaling.finetuned": FLAG,
+    "rope.scaling.original_context_length": integer(0, MAX_SIZE),
+    "rope.scaling.type": TEXT,
+}
+"""Of what kind each setting of an architecture is."""
 
 _REQUIRED = object()
 
@@ -40,6 +80,7 @@ class GgufSettings:
         self.file = file
         self.architecture = architecture(file, metadata)
         self.tokenizer = metadata.get("tokenizer.ggml.model")
+        (TEXT | NOTHING).check(f"{file}: tokenizer.ggml.model", self.tokenizer, PresetError)
         self.tensors = tensors
         self._read = read
         prefix = f"{self.architecture}."
@@ -56,26 +97,35 @@ class GgufSettings:
         return value if type(value) is int else 0
 
     def take(self, key: str, default: Any = _REQUIRED) -> Any:
-        """The value of `key`, or `default` where it is absent.
+        """The value of `key`, of the kind that `KINDS` says, or `default` where it is absent.
 
         Raises:
-            PresetError: it is absent and there is no default, or it differs from layer to layer.
+            PresetError: it is of another kind, it is absent and there is no default, or it differs
+                from layer to layer.
         """
-        value = self._left.pop(key, default)
-        if value is _REQUIRED:
+        if key in self._left:
+            value = self._pop(key)
+            KINDS[key].check(f"{self.file}: {self.architecture}.{key}", value, PresetError)
+            return value
+        if default is _REQUIRED:
             raise self.error(key, "a value", "none")
-        if isinstance(value, np.ndarray):
-            if value.size == 0 or (value != value[0]).any():
-                raise self.error(key, "one value for all layers", shown(value[:8].tolist()))
-            return value[0].item()
-        return value
+        return default
 
     def expect(self, key: str, *values: Any) -> None:
         """Refuse any value of `key` but these; it may be absent."""
-        value = self.take(key, values[0])
-        if value not in values:
+        value = self._pop(key) if key in self._left else values[0]
+        if not one_of(*values).fits(value):
             expected = f"{' or '.join(map(str, values))}, which is all this family has"
             raise self.error(key, expected, shown(value))
+
+    def _pop(self, key: str) -> Any:
+        """A value, the same for all layers."""
+        value = self._left.pop(key)
+        if not isinstance(value, np.ndarray):
+            return value
+        if value.size == 0 or (value != value[0]).any():
+            raise self.error(key, "one value for all layers", shown(value[:8].tolist()))
+        return value[0].item()
 
     def rows(self, name: str, axis: int = 0) -> int:
         """A dimension of a tensor, the first. Raises PresetError where there is none such."""
@@ -91,10 +141,9 @@ class GgufSettings:
             raise PresetError.at(self.file, name, f"{length} numbers", shown(shape))
         return self._read(name)
 
-    def head_dim(self, width: Any, heads: Any) -> int:
+    def head_dim(self, width: int, heads: int) -> int:
         """The width of a head: written down, or an equal share of the model's width."""
-        fits = type(heads) is int and type(width) is int and heads > 0
-        length = self.take("attention.key_length", width // heads if fits else 0)
+        length = self.take("attention.key_length", width // heads)
         self.expect("attention.value_length", length)
         return length
 

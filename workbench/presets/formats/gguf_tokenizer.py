@@ -16,6 +16,7 @@ import tokenizers
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
 from workbench.errors import PresetError
+from workbench.kinds import FLAG, NOTHING, TEXT, Kind, integer
 from workbench.presets.formats.gguf_splits import SPLITS, Split
 from workbench.presets.json_files import shown
 from workbench.tokenizers import SentencePieceTokenizer, Tokenizer, TransformersTokenizer
@@ -29,6 +30,12 @@ _STOPS = ("eot_token_id", "eom_token_id")
 def has_tokenizer(metadata: Mapping[str, Any]) -> bool:
     """Whether the file holds one; some hold weights alone."""
     return metadata.get(_GGML + "model", "none") not in ("none", "no_vocab")
+
+
+def token_count(metadata: Mapping[str, Any]) -> int:
+    """How many tokens the file lists."""
+    tokens = metadata.get(_GGML + "tokens")
+    return len(tokens) if isinstance(tokens, list) else 0
 
 
 def read_tokenizer(file: str, metadata: Mapping[str, Any]) -> Tokenizer:
@@ -46,7 +53,7 @@ def read_tokenizer(file: str, metadata: Mapping[str, Any]) -> Tokenizer:
             here, or its tables do not fit together.
     """
     table = _Table(file, metadata)
-    kind = table.get("model")
+    kind = table.text("model", "none")
     if kind == "llama":
         tokenizer: Tokenizer = _sentence_piece(table)
     elif kind == "gpt2":
@@ -76,9 +83,14 @@ class _Table:
         return self._values.get(_GGML + key, default)
 
     def flag(self, key: str, default: bool) -> bool:
+        return self._of_kind(FLAG, key, default)
+
+    def text(self, key: str, default: str) -> str:
+        return self._of_kind(TEXT, key, default)
+
+    def _of_kind(self, kind: Kind, key: str, default: Any) -> Any:
         value = self.get(key, default)
-        if not isinstance(value, bool):
-            raise self.error(key, "true or false", value)
+        kind.check(f"{self.file}: {_GGML}{key}", value, PresetError)
         return value
 
     def strings(self, key: str) -> list[str]:
@@ -90,18 +102,20 @@ class _Table:
     def numbers(self, key: str) -> np.ndarray:
         """One number a token."""
         values = self.get(key)
-        if not isinstance(values, np.ndarray) or values.size != len(self.tokens):
-            raise self.error(key, f"{len(self.tokens)} numbers, one a token", values)
+        numbers = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
+        if not numbers or values.size != len(self.tokens):
+            expected = f"{len(self.tokens)} numbers, one of each of the tokens"
+            raise self.error(key, expected, values)
         return values
+
+    def index(self, key: str) -> int | None:
+        """An id, None where the file names none."""
+        return self._of_kind(integer(0, len(self.tokens) - 1) | NOTHING, key, None)
 
     def token(self, key: str) -> str | None:
         """The token of an id, None where the file names none."""
-        index = self.get(key)
-        if index is None:
-            return None
-        if type(index) is not int or not 0 <= index < len(self.tokens):
-            raise self.error(key, f"an id below {len(self.tokens)}", index)
-        return None if self.types[index] == _UNUSED else self.tokens[index]
+        index = self.index(key)
+        return None if index is None or self.types[index] == _UNUSED else self.tokens[index]
 
     def of_type(self, kind: int) -> list[str]:
         return [self.tokens[i] for i in np.flatnonzero(self.types == kind)]
@@ -145,8 +159,8 @@ def _byte_pair(table: _Table) -> TransformersTokenizer:
 
 
 def _split(table: _Table) -> Split:
-    name = table.get("pre")
-    if name is None:
+    name = table.text("pre", "")
+    if not name:
         warnings.warn(
             f"{table.file}: {_GGML}pre is missing, so how the tokenizer splits text is a guess",
             stacklevel=2,
@@ -199,9 +213,10 @@ def _piece_types(table: _Table) -> np.ndarray:
     that type to rows of the table that no token has."""
     known = (table.types >= _NORMAL) & (table.types <= _BYTE)
     types = np.where(known, table.types, _NORMAL)
-    unknown = table.get("unknown_token_id", int(np.argmax(types == _UNKNOWN)))
+    unknown = table.index("unknown_token_id")
+    unknown = int(np.argmax(types == _UNKNOWN)) if unknown is None else unknown
     types[types == _UNKNOWN] = _UNUSED
-    types[unknown if type(unknown) is int and 0 <= unknown < types.size else 0] = _UNKNOWN
+    types[unknown] = _UNKNOWN
     return types
 
 

@@ -12,19 +12,20 @@ import math
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from workbench.errors import PresetError
-from workbench.presets.formats.tensors import MAX_RANK, MAX_TENSORS, STORED
+from workbench.presets.formats.tensors import MAX_RANK, MAX_TENSORS, STORED, check_files
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
 
 WHOLE = "model.weights.h5"
 INDEX = "model.weights.json"
 MAX_DEPTH = 32
+MAX_OBJECTS = 20_000
+"""Keras has three for each weight; its largest models, of about 100 layers, have 5,000."""
 
 _OLD_ROOT = "_layer_checkpoint_dependencies/"  # Keras 2.13 wrote this for "layers/"
 
@@ -38,7 +39,7 @@ class Hdf5File:
             self._h5 = h5py.File(path, "r", locking=False)
         try:
             with _library_errors(self.file, "content"):
-                found = _Walk(self.file).datasets(self._h5)
+                found = _datasets(self.file, self._h5)
             _check_storage(self.file, found, path.stat().st_size)
         except BaseException:
             self._h5.close()
@@ -136,43 +137,58 @@ def _library_errors(file: str, key: str) -> Iterator[None]:
         raise PresetError.at(file, shown(key), "readable HDF5", shown(str(error))) from None
 
 
-class _Walk:
-    """Visits every object of a file once, refusing whatever Keras does not write."""
+def _datasets(file: str, root: h5py.Group) -> dict[str, h5py.Dataset]:
+    """Every dataset by its path, refusing whatever Keras does not write.
 
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.seen: set[int] = set()
-
-    def datasets(self, group: h5py.Group, prefix: str = "", depth: int = 0) -> dict[str, Any]:
-        if depth > MAX_DEPTH:
-            raise PresetError.at(self.file, shown(prefix), f"at most {MAX_DEPTH} levels", "more")
-        found: dict[str, Any] = {}
-        for key in group:
-            name = prefix + key
-            child = self._child(group, key, name)
-            if isinstance(child, h5py.Group):
-                found.update(self.datasets(child, name + "/", depth + 1))
-            else:
-                _check_dataset(self.file, name, child)
-                found[name] = child
-        return found
-
-    def _child(self, group: h5py.Group, key: str, name: str) -> h5py.Group | h5py.Dataset:
-        link = group.get(key, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            kind = type(link).__name__
-            raise PresetError.at(self.file, shown(name), "an object of this file", kind)
-        child = group[key]
-        if not isinstance(child, h5py.Group | h5py.Dataset):
+    One pass over the links counts and checks them before any object is opened.
+    """
+    links = _Links(file, root)
+    refused = root.id.links.visit(links.check, info=True)
+    if refused is not None:
+        raise refused
+    found = {}
+    for name in links.ends():
+        child = root[name]
+        if isinstance(child, h5py.Dataset):
+            _check_dataset(file, name, child)
+            found[name] = child
+        elif not isinstance(child, h5py.Group):
             got = type(child).__name__
-            raise PresetError.at(self.file, shown(name), "a group or dataset", got)
-        address = h5py.h5o.get_info(child.id).addr
-        if address in self.seen:
-            raise PresetError.at(self.file, shown(name), "one name for each object", "two")
-        self.seen.add(address)
-        if len(self.seen) > 10 * MAX_TENSORS:
-            raise PresetError.at(self.file, "objects", f"at most {10 * MAX_TENSORS}", "more")
-        return child
+            raise PresetError.at(file, shown(name), "a group or dataset", got)
+    return found
+
+
+class _Links:
+    """The links of a file: each leads to an object of its own, in this file."""
+
+    def __init__(self, file: str, root: h5py.Group) -> None:
+        self._file = file
+        self._addresses = {h5py.h5o.get_info(root.id).addr}
+        self._names: list[str] = []
+
+    def check(self, path: bytes, link: h5py.h5l.LinkInfo) -> PresetError | None:
+        """What is wrong with a link; anything but None ends the library's pass."""
+        name = path.decode("utf-8", "surrogateescape")
+        if link.type != h5py.h5l.TYPE_HARD:
+            kind = _LINKS.get(link.type, "a link of another kind")
+            return PresetError.at(self._file, shown(name), "an object of this file", kind)
+        if name.count("/") > MAX_DEPTH:
+            return PresetError.at(self._file, shown(name), f"at most {MAX_DEPTH} levels", "more")
+        if link.u in self._addresses:
+            return PresetError.at(self._file, shown(name), "one name for each object", "two")
+        if len(self._names) >= MAX_OBJECTS:
+            return PresetError.at(self._file, "objects", f"at most {MAX_OBJECTS}", "more")
+        self._addresses.add(link.u)
+        self._names.append(name)
+        return None
+
+    def ends(self) -> list[str]:
+        """The paths below which there is nothing: datasets and empty groups."""
+        inner = {name.rpartition("/")[0] for name in self._names}
+        return [name for name in self._names if name not in inner]
+
+
+_LINKS = {h5py.h5l.TYPE_SOFT: "SoftLink", h5py.h5l.TYPE_EXTERNAL: "ExternalLink"}
 
 
 def _check_dataset(file: str, name: str, dataset: h5py.Dataset) -> None:
@@ -230,6 +246,7 @@ def _read_index(folder: Path) -> dict[str, list[str]]:
     for group, files in weight_map.items():
         names = files if isinstance(files, list) else [files]
         listed[group] = [plain_name(name, f"{INDEX}: {shown(group)}") for name in names]
+    check_files(INDEX, {name for names in listed.values() for name in names})
     return listed
 
 

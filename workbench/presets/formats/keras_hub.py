@@ -6,12 +6,13 @@ tokenizer.json and assets/.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from workbench.backbones.precision import MODES
-from workbench.errors import PresetError
+from workbench.errors import PresetError, WorkbenchError
 from workbench.presets.files import (
     ASSETS,
     CHAT_TEMPLATE,
@@ -26,7 +27,7 @@ from workbench.presets.formats.hdf5 import Hdf5File, open_hdf5
 from workbench.presets.formats.objects import NESTED, SavedObject, read_object
 from workbench.presets.formats.saved_head import SavedHead
 from workbench.presets.formats.tensors import TensorSource
-from workbench.presets.json_files import read_json, shown
+from workbench.presets.json_files import MAX_CONFIG, read_json, shown
 from workbench.presets.manifest import Manifest
 from workbench.presets.paths import has_file, plain_name, preset_file
 from workbench.presets.registry import Family, family_of
@@ -117,6 +118,7 @@ class KerasHubFolder:
         self._expect(saved, self.family.preprocessor)
         config = {key: item for key, item in saved.config.items() if key != "config_file"}
         tokenizer = self._build_tokenizer(saved.parts.get("tokenizer"))
+        self._check_beside(saved.parts)
         return {**config, "tokenizer": tokenizer, **self._converters(saved.parts)}
 
     def _converters(self, parts: Mapping[str, SavedObject | None]) -> dict[str, Any]:
@@ -126,8 +128,17 @@ class KerasHubFolder:
             saved = parts[name] if name in parts else self._read(CONVERTERS[name])
             if saved is not None:
                 self._expect(saved, cls)
-                found[name] = saved.build()
+                found[name] = _converter(saved)
         return found
+
+    def _check_beside(self, parts: Mapping[str, SavedObject | None]) -> None:
+        """A file of its own for a part that the preprocessor holds is not used, but must be one."""
+        for name, file in {"tokenizer": TOKENIZER, **CONVERTERS}.items():
+            part, beside = parts.get(name), self._read(file)
+            if part is None or beside is None:
+                continue
+            self._expect(beside, part.cls)
+            _without_assets(beside) if name == "tokenizer" else _converter(beside)
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer with its vocabulary."""
@@ -136,15 +147,17 @@ class KerasHubFolder:
     def _read(self, name: str) -> SavedObject | None:
         if not has_file(self.folder, name):
             return None
-        return read_object(read_json(preset_file(self.folder, name)), name, _PARTS.get(name, ()))
+        content = read_json(preset_file(self.folder, name), MAX_CONFIG)
+        return read_object(content, name, _PARTS.get(name, ()))
 
     def _build_tokenizer(self, saved: SavedObject | None) -> Tokenizer:
         if saved is None:
             raise PresetError(f"{self.folder}: the preset has no tokenizer ({TOKENIZER})")
         if saved.cls is not TransformersTokenizer:
             self._expect(saved, self.family.tokenizer)
-        config_file = plain_name(saved.config.get("config_file", TOKENIZER), saved.file)
-        tokenizer = saved.cls.from_config({**saved.config, "dtype": saved.dtype})
+        where = f"{saved.file}: config_file"
+        config_file = plain_name(saved.config.get("config_file", TOKENIZER), where)
+        tokenizer = _without_assets(saved)
         place = (ASSETS, config_file.partition(".")[0])
         for asset in tokenizer.file_assets:
             preset_file(self.folder, *place, asset)
@@ -158,6 +171,26 @@ class KerasHubFolder:
         """Refuse an object of another class."""
         if saved.cls is not cls:
             raise PresetError.at(saved.file, "class_name", cls.__name__, saved.cls.__name__)
+
+
+def _without_assets(saved: SavedObject) -> Tokenizer:
+    """A tokenizer still without its vocabulary."""
+    with _naming(saved.file):
+        return saved.cls.from_config({**saved.config, "dtype": saved.dtype})
+
+
+def _converter(saved: SavedObject) -> Any:
+    with _naming(saved.file):
+        return saved.build()
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """What a constructor refuses is a mistake in the file its arguments came from."""
+    try:
+        yield
+    except (WorkbenchError, TypeError) as error:
+        raise PresetError(f"{file}: {error}") from error
 
 
 def _built(saved: SavedObject) -> dict[str, Any]:

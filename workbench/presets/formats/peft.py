@@ -29,7 +29,7 @@ from workbench.presets.formats.peft_config import CONFIG, PeftConfig, parse_conf
 from workbench.presets.formats.safetensors import SafetensorsFile
 from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.formats.transformers_config import Transformers
-from workbench.presets.json_files import read_json
+from workbench.presets.json_files import MAX_CONFIG, read_json
 from workbench.presets.paths import has_file, preset_file
 from workbench.presets.registry import family_of, transformers_of
 
@@ -103,7 +103,7 @@ def write_peft(adapter: Adapter, folder: str | Path, backbone: Backbone) -> None
 def _read(folder: Path, backbone: Backbone) -> Adapter:
     if not has_file(folder, CONFIG):
         raise AdapterError(f"{folder}: expected a PEFT folder with {CONFIG}, found none")
-    config = parse_config(read_json(preset_file(folder, CONFIG)))
+    config = parse_config(read_json(preset_file(folder, CONFIG), MAX_CONFIG))
     if not has_file(folder, WEIGHTS):
         more = f"; {PICKLED} is not read" if has_file(folder, PICKLED) else ""
         raise AdapterError(f"{folder}: expected {WEIGHTS}, found none{more}")

@@ -12,40 +12,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.errors import AdapterError
-from workbench.presets.json_files import first, shown
+from workbench.errors import AdapterError, shown
+from workbench.kinds import FLAG, NOTHING, NUMBER, RATE, TEXT, Kind, integer, one_of
+from workbench.presets.json_files import first
 
 CONFIG = "adapter_config.json"
 
 # Settings that change the model, with the values that do not.
-_FIXED: dict[str, tuple[Any, ...]] = {
-    "peft_type": ("LORA",),
-    "bias": ("none",),
-    "use_dora": (False,),
-    "lora_bias": (False,),
-    "use_qalora": (False,),
-    "modules_to_save": (None, []),
-    "target_parameters": (None, []),
-    "trainable_token_indices": (None, [], {}),
-    "layer_replication": (None, []),
-    "init_lora_weights": (True, False, None, "gaussian", "eva", "orthogonal"),
+_FIXED = {
+    "peft_type": one_of("LORA"),
+    "bias": one_of("none"),
+    "use_dora": one_of(False),
+    "lora_bias": one_of(False),
+    "use_qalora": one_of(False),
+    "modules_to_save": one_of(None, []),
+    "target_parameters": one_of(None, []),
+    "trainable_token_indices": one_of(None, [], {}),
+    "layer_replication": one_of(None, []),
+    "init_lora_weights": one_of(True, False, None, "gaussian", "eva", "orthogonal"),
 }
 # Settings of training, of where updates are, and of other programs.
 _HARMLESS = frozenset(
     (
         *("task_type", "auto_mapping", "peft_version", "revision", "inference_mode"),
-        *("base_model_name_or_path", "target_modules", "exclude_modules", "fan_in_fan_out"),
+        *("target_modules", "exclude_modules", "fan_in_fan_out"),
         *("layers_to_transform", "layers_pattern", "megatron_config", "megatron_core"),
         *("loftq_config", "eva_config", "corda_config", "lora_ga_config", "runtime_config"),
         *("qalora_group_size", "ensure_weight_tying"),
     )
 )
-_READ = frozenset(
-    ("r", "lora_alpha", "lora_dropout", "use_rslora", "rank_pattern", "alpha_pattern")
-)
 _MAX_RANK = 2**20
 _MAX_PATTERNS = 10_000
-_BY_NAME = "by names of modules, no regular expressions"
 _PLAIN = re.compile(r"\^?[\w.]+")
 
 
@@ -118,70 +115,48 @@ def _unfit(given: Mapping[str, Any]) -> list[str]:
         problems.append("peft_type: expected 'LORA', got nothing")
     for key, value in given.items():
         if key in _FIXED:
-            if not any(_same(value, usual) for usual in _FIXED[key]):
-                expected = " or ".join(map(repr, _FIXED[key]))
-                problems.append(f"{key}: expected {expected}, got {shown(value)}")
-        elif key not in _HARMLESS | _READ and value not in (None, False, 0, "", [], {}):
+            if not _FIXED[key].fits(value):
+                problems.append(f"{key}: expected {_FIXED[key].expected}, got {shown(value)}")
+        elif key not in _HARMLESS | _KINDS.keys() and value not in (None, False, 0, "", [], {}):
             problems.append(f"{shown(key)}: this setting is not known here, got {shown(value)}")
     return problems
 
 
-def _same(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and a == b
-
-
 def _wrong(given: Mapping[str, Any]) -> list[str]:
     """Settings that are read and have an impossible value."""
-    checks = {
-        "r": ("an integer of at least 1", _is_rank),
-        "lora_alpha": ("a number", _is_number),
-        "lora_dropout": ("a share of 0 to below 1", _is_share),
-        "use_rslora": ("true or false", _is_flag),
-        "rank_pattern": (
-            "ranks by names of modules, no regular expressions",
-            lambda v: _is_table(v, _is_rank),
+    missing = [key for key in ("r", "lora_alpha") if key not in given]
+    return [
+        *(f"{key}: expected {_KINDS[key].expected}, got nothing" for key in missing),
+        *(
+            f"{key}: expected {kind.expected}, got {shown(given[key])}"
+            for key, kind in _KINDS.items()
+            if key in given and not kind.fits(given[key])
         ),
-        "alpha_pattern": (
-            "numbers by names of modules, no regular expressions",
-            lambda v: _is_table(v, _is_number),
-        ),
-        "base_model_name_or_path": ("a name", lambda v: v is None or isinstance(v, str)),
-    }
-    missing = object()
-    problems = []
-    for key, (expected, right) in checks.items():
-        value = given.get(key, missing)
-        required = key in ("r", "lora_alpha")
-        if value is missing and required:
-            problems.append(f"{key}: expected {expected}, got nothing")
-        elif value is not missing and not right(value):
-            problems.append(f"{key}: expected {expected}, got {shown(value)}")
-    return problems
+    ]
 
 
-def _is_rank(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= _MAX_RANK
+def _by_module(item: Kind) -> Kind:
+    """Values by names of modules, whole or their ends. PEFT takes regular expressions here, which
+    one from a stranger may make run for ever."""
+
+    def fits(value: Any) -> bool:
+        return (
+            isinstance(value, dict)
+            and len(value) <= _MAX_PATTERNS
+            and all(_PLAIN.fullmatch(key) and item.fits(one) for key, one in value.items())
+        )
+
+    return Kind("values by names of modules, no regular expressions", fits)
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= 2**53
-
-
-def _is_share(value: Any) -> bool:
-    return value is None or (_is_number(value) and 0 <= value < 1)
-
-
-def _is_flag(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
-
-
-def _is_table(value: Any, right: Any) -> bool:
-    """Names, whole or their ends. PEFT takes regular expressions here, which one from a stranger
-    may make run for ever."""
-    if value is None:
-        return True
-    return (
-        isinstance(value, dict)
-        and len(value) <= _MAX_PATTERNS
-        and all(_PLAIN.fullmatch(key) and right(one) for key, one in value.items())
-    )
+_RANK = integer(1, _MAX_RANK)
+_ALPHA = Kind("a number", lambda value: NUMBER.fits(value) and abs(value) <= 2**53)
+_KINDS = {
+    "r": _RANK,
+    "lora_alpha": _ALPHA,
+    "lora_dropout": RATE | NOTHING,
+    "use_rslora": FLAG | NOTHING,
+    "rank_pattern": _by_module(_RANK) | NOTHING,
+    "alpha_pattern": _by_module(_ALPHA) | NOTHING,
+    "base_model_name_or_path": TEXT | NOTHING,
+}

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from workbench.errors import PresetError
-from workbench.presets.formats.tensors import FLOATS, MAX_RANK, MAX_TENSORS
+from workbench.presets.formats.tensors import FLOATS, MAX_RANK, MAX_TENSORS, check_files
 from workbench.presets.json_files import parse_json, read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
 
@@ -44,6 +44,10 @@ _DTYPES = {
     "U8": ("uint8", 1),
     "BOOL": ("bool", 1),
 }
+
+
+_FIELDS = {"dtype", "shape", "data_offsets"}
+_INTEGERS = {int}
 
 
 class _Entry(NamedTuple):
@@ -162,28 +166,31 @@ def _check_metadata(metadata: Any, file: str) -> None:
 
 
 def _entry(file: str, name: str, value: Any) -> _Entry:
-    key = shown(name)
-    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise PresetError.at(file, key, "dtype, shape and data_offsets", shown(value))
+    if not isinstance(value, dict) or value.keys() != _FIELDS:
+        raise PresetError.at(file, shown(name), "dtype, shape and data_offsets", shown(value))
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise PresetError.at(file, f"{key}: dtype", f"one of {', '.join(_DTYPES)}", shown(dtype))
+        raise _unfit(file, name, "dtype", f"one of {', '.join(_DTYPES)}", dtype)
     if not _is_sizes(shape) or len(shape) > MAX_RANK:
-        raise PresetError.at(file, f"{key}: shape", f"up to {MAX_RANK} sizes", shown(shape))
+        raise _unfit(file, name, "shape", f"up to {MAX_RANK} sizes", shape)
     if not _is_sizes(offsets) or len(offsets) != 2:
-        raise PresetError.at(file, f"{key}: data_offsets", "two offsets", shown(offsets))
+        raise _unfit(file, name, "data_offsets", "two offsets", offsets)
     name_of_dtype, width = _DTYPES[dtype]
     entry = _Entry(name_of_dtype, tuple(shape), *offsets)
     if entry.end - entry.begin != math.prod(shape) * width:
         got = f"{shown(shape)} {dtype} in {entry.end - entry.begin} bytes"
-        raise PresetError.at(file, key, "shape, dtype and data_offsets to agree", got)
+        raise PresetError.at(file, shown(name), "shape, dtype and data_offsets to agree", got)
     return entry
 
 
+def _unfit(file: str, name: str, field: str, expected: str, got: Any) -> PresetError:
+    return PresetError.at(file, f"{shown(name)}: {field}", expected, shown(got))
+
+
 def _is_sizes(values: Any) -> bool:
-    return isinstance(values, list) and all(
-        type(value) is int and 0 <= value <= MAX_DIMENSION for value in values
-    )
+    if not isinstance(values, list) or not _INTEGERS.issuperset(map(type, values)):
+        return False
+    return not values or (min(values) >= 0 and max(values) <= MAX_DIMENSION)
 
 
 def _check_offsets(file: str, entries: dict[str, _Entry], length: int) -> None:
@@ -215,7 +222,9 @@ def _read_index(folder: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not 0 < len(weight_map) <= MAX_TENSORS:
         expected = f"an object of 1 to {MAX_TENSORS} tensors"
         raise PresetError.at(INDEX, "weight_map", expected, shown(weight_map))
-    return {tensor: plain_name(name, INDEX) for tensor, name in weight_map.items()}
+    named = {tensor: plain_name(name, INDEX) for tensor, name in weight_map.items()}
+    check_files(INDEX, set(named.values()))
+    return named
 
 
 def _check_index(weight_map: dict[str, str], shards: dict[str, SafetensorsFile]) -> None:

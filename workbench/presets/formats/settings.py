@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.errors import PresetError
+from workbench.errors import PresetError, shown
+from workbench.kinds import one_of
 from workbench.presets.files import CONFIG
-from workbench.presets.json_files import first, shown
+from workbench.presets.formats.settings_kinds import KINDS
+from workbench.presets.json_files import first
 
 # What says nothing about the network: bookkeeping, training, and defaults of generation. The code
 # that `auto_map` names is neither fetched nor run.
@@ -51,10 +53,13 @@ _REQUIRED = object()
 class Settings:
     """A config being read. Take what the family uses, then call `finish`.
 
+    Each value is checked to be of the kind that `KINDS` gives its key; null means what a missing
+    key means.
+
     Example:
         >>> settings = Settings(config)
         >>> width, heads = settings.take("hidden_size"), settings.take("num_attention_heads")
-        >>> tied = settings.flag("tie_word_embeddings", default=False)
+        >>> tied = settings.take("tie_word_embeddings", False)
         >>> settings.expect("hidden_act", "silu")
         >>> settings.finish(defaults={"mlp_bias": False})
     """
@@ -66,27 +71,23 @@ class Settings:
         """The value of `key`, or `default` where it is absent or null.
 
         Raises:
-            PresetError: it is absent or null and there is no default.
+            PresetError: it is of another kind, or absent or null and there is no default.
         """
         value = self._left.pop(key, None)
         if value is not None:
+            KINDS[key].check(f"{CONFIG}: {key}", value, PresetError)
             return value
         if default is _REQUIRED:
             raise PresetError.at(CONFIG, key, "a value", "none")
         return default
 
-    def flag(self, key: str, default: bool) -> bool:
-        """The boolean value of `key`. Raises PresetError for anything else."""
-        value = self.take(key, default)
-        if not isinstance(value, bool):
-            raise PresetError.at(CONFIG, key, "true or false", shown(value))
-        return value
-
     def expect(self, key: str, *values: Any, default: Any = _REQUIRED) -> Any:
         """The value of `key`, which must be one of `values`; absent or null means `default`."""
-        value = self.take(key, values[0] if default is _REQUIRED else default)
-        if not any(type(value) is type(allowed) and value == allowed for allowed in values):
-            expected = f"{' or '.join(map(repr, values))}, which is all this family has"
+        value = self._left.pop(key, None)
+        if value is None:
+            value = values[0] if default is _REQUIRED else default
+        if not one_of(*values).fits(value):
+            expected = f"{' or '.join(map(shown, values))}, which is all this family has"
             raise PresetError.at(CONFIG, key, expected, shown(value))
         return value
 
@@ -112,10 +113,10 @@ class Settings:
             PresetError: another type, a parameter missing or unknown, or two different bases.
         """
         new, old = self.take("rope_parameters", {}), self.take("rope_scaling", {})
-        if not isinstance(new, dict) or not isinstance(old, dict) or (new and old and new != old):
+        if new and old and new != old:
             got = f"{shown(new)} and {shown(old)}"
             raise PresetError.at(CONFIG, "rope_parameters, rope_scaling", "one object", got)
-        values = dict(new or old)
+        values = _rope_values("rope_parameters", new) or _rope_values("rope_scaling", old)
         base = _single("rope_theta", values.pop("rope_theta", None), self.take("rope_theta", None))
         kind = _single("rope_type", values.pop("rope_type", None), values.pop("type", None))
         kind = "default" if kind is None else kind
@@ -157,6 +158,14 @@ class Settings:
             )
 
 
+def _rope_values(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that are not null, of the right kind as far as they are known."""
+    values = {key: value for key, value in given.items() if value is not None}
+    for key in values.keys() & KINDS.keys():
+        KINDS[key].check(f"{CONFIG}: {name}: {key}", values[key], PresetError)
+    return values
+
+
 def _single(key: str, *values: Any) -> Any:
     """The one value among several places to write it, None where there is none."""
     given = [value for value in values if value is not None]
@@ -174,4 +183,6 @@ def _check_rope_parameters(kind: Any, values: dict[str, Any], kinds: tuple[str, 
         values.pop("original_max_position_embeddings", None)
     if set(values) != _ROPE_PARAMETERS[kind]:
         expected = ", ".join(sorted(_ROPE_PARAMETERS[kind])) or "no parameters"
-        raise PresetError.at(CONFIG, f"rope of type {kind}", expected, shown(sorted(values)))
+        raise PresetError.at(
+            CONFIG, f"rope_parameters of type {kind}", expected, shown(sorted(values))
+        )

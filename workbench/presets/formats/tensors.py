@@ -8,6 +8,8 @@ from typing import Protocol
 import ml_dtypes
 import numpy as np
 
+from workbench.errors import PresetError
+
 FLOATS = {
     "float32": np.dtype(np.float32),
     "float16": np.dtype(np.float16),
@@ -22,6 +24,18 @@ STORED = FLOATS | INTEGERS
 
 MAX_TENSORS = 100_000
 MAX_RANK = 32
+MAX_FILES = 500
+"""Files of one model, all open at a time; the largest published ones have about 200."""
+
+
+def check_files(index: str, names: Collection[str]) -> None:
+    """Refuse an index that names more files than may be open.
+
+    Raises:
+        PresetError: naming the index.
+    """
+    if len(names) > MAX_FILES:
+        raise PresetError.at(index, "weight_map", f"at most {MAX_FILES} files", len(names))
 
 
 class TensorSource(Protocol):

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import PresetError
+from workbench.kinds import OBJECT
 from workbench.presets.files import CONFIG, TRANSFORMERS_PREPROCESSOR
 from workbench.presets.formats.objects import SavedObject
 from workbench.presets.formats.safetensors import open_safetensors
 from workbench.presets.formats.saved_head import SavedHead, label_names
+from workbench.presets.formats.settings import Settings
 from workbench.presets.formats.tensors import TensorSource
-from workbench.presets.json_files import read_json, shown
+from workbench.presets.json_files import MAX_CONFIG, read_json, shown
 from workbench.presets.manifest import Manifest
 from workbench.presets.paths import has_file, preset_file
 from workbench.presets.registry import Family, match_transformers
@@ -81,8 +83,8 @@ class TransformersFolder:
     def preprocessor_arguments(self) -> dict[str, Any]:
         """The preprocessor's constructor arguments; prompts start as Transformers starts them."""
         tokenizer = self.tokenizer()
-        context = self._config.get("max_position_embeddings")
-        short = context if type(context) is int and 0 < context < _USUAL_LENGTH else None
+        context = Settings(self._config).take("max_position_embeddings", _USUAL_LENGTH)
+        short = context if context < _USUAL_LENGTH else None
         settings = self.family.preprocessor.transformers_settings
         return {
             "tokenizer": tokenizer,
@@ -94,8 +96,11 @@ class TransformersFolder:
         """What the folder says of its pictures or recordings. Files of version 5 nest it."""
         for name in (TRANSFORMERS_PREPROCESSOR, "processor_config.json"):
             if has_file(self.folder, name):
-                config = read_json(preset_file(self.folder, name))
-                return next((config[key] for key in _NESTED if key in config), config)
+                config = read_json(preset_file(self.folder, name), MAX_CONFIG)
+                key = next((key for key in _NESTED if key in config), None)
+                config = config if key is None else config[key]
+                OBJECT.check(f"{name}: {key}", config, PresetError)
+                return config
         return {}
 
     def tokenizer(self) -> Tokenizer:
