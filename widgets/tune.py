@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 import traceback
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import traitlets
 
 from workbench.errors import SettingError, WorkbenchError
+from workbench.workers import Worker
 
 from . import tune_settings as setting
 from .panel import page_source
@@ -209,7 +210,7 @@ class TunePanel(TuneTraining):
         if self.foreground:
             self._write_quietly(*arguments)
         else:
-            threading.Thread(target=self._write_quietly, args=arguments, daemon=True).start()
+            Worker(functools.partial(self._write_quietly, *arguments), "workbench-export").start()
 
     # -- traits -------------------------------------------------------------------------
 
