@@ -30,7 +30,7 @@ class InspectPanel(InspectBase):
     sampler's settings keep of that, and how the text goes on from another token.
 
     Args:
-        lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
+        lm: A `CausalLM`, or the handle of a preset, as for `GeneratePanel`.
         text: What is read at first, in the background.
         **settings: `temperature`, `top_k` (0 is off), `top_p` (1 is off), `min_p` (0 is off);
             `max_new_tokens`, by which a branch goes on; `seed`.

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import traitlets
 
 from workbench.generation.jobs import POLL_SECONDS, needs_foreground
-from workbench.presets.load_job import LoadJob
 
 from .model import check_model, heading_of
 from .panel import Panel
@@ -135,16 +134,16 @@ class ModelPanel(Panel):
                 return
         self._end_load()
 
-    def _follow(self, job: LoadJob) -> None:
-        """One of the presets has ended to load."""
+    def _follow(self, claim: Claim) -> None:
+        """The load of one of the presets has ended."""
         with self._lock:
-            if not self._claims:  # closed or stopped meanwhile
+            if claim not in self._claims.values():  # closed or stopped meanwhile
                 return
-            if job.status == "done":
+            if claim.job.status == "done":
                 self._load_next()
-            elif job.error is not None:
-                self._claims = {handle: c for handle, c in self._claims.items() if c.lm is not None}
-                self._fail(job.error, job.traceback)
+            elif claim.job.error is not None:
+                self._claims = {handle: c for handle, c in self._claims.items() if c is not claim}
+                self._fail(claim.job.error, claim.job.traceback)
             else:
                 self.stop_loading()
 
@@ -155,6 +154,8 @@ class ModelPanel(Panel):
             if self._wish is not None:
                 self._wish()
         except Exception as error:
+            if self._lm is None:  # it is no model for this panel
+                self._let_go()
             self._fail(error, traceback.format_exc())
         finally:
             self._loaded.set()

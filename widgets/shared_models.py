@@ -14,8 +14,6 @@ from typing import Any
 
 from workbench.presets.load_job import LoadJob
 
-Tell = Callable[[LoadJob], None]
-
 _lock = threading.Lock()
 _shared: weakref.WeakValueDictionary[Any, _SharedModel] = weakref.WeakValueDictionary()
 
@@ -33,32 +31,37 @@ class Claim:
     """
 
     def __init__(self, handle: str, own: bool = False) -> None:
-        self._tell: Tell | None = None
+        self._tell: Callable[[Claim], None] | None = None
         key = None if own else (handle, *_files_of(handle))
         with _lock:
             self._model = _SharedModel(handle) if own else _current(key)
             self._model.claims.add(self)
 
     @property
+    def job(self) -> LoadJob:
+        """The load, which may be that of others, too."""
+        return self._model.job
+
+    @property
     def lm(self) -> Any:
         """The model; None until it is there."""
-        return self._model.job.result
+        return self.job.result
 
-    def begin(self, tell: Tell) -> None:
+    def begin(self, tell: Callable[[Claim], None]) -> None:
         """Load the model, unless another claim has begun to.
 
-        `tell` is called once, with the job of the load when that has ended: in the thread that
-        loads, or before this returns. After a release it is not called.
+        `tell` is called once, with this claim, when the load has ended: in the thread that loads,
+        or before this returns. After a release it is not called.
         """
         self._tell = tell
         self._model.begin(self)
 
-    def hear(self, job: LoadJob) -> None:
+    def hear(self) -> None:
         """The load has ended."""
         with _lock:
             tell, self._tell = self._tell, None
         if tell is not None:
-            tell(job)
+            tell(self)
 
     def release(self) -> None:
         """Let go of the model. Never blocks."""
@@ -66,8 +69,10 @@ class Claim:
             self._tell = None
             self._model.claims.discard(self)
             unclaimed = not self._model.claims
+            if unclaimed:
+                _forget(self._model)
         if unclaimed:
-            self._model.stop()
+            self.job.cancel()
 
 
 class _SharedModel:
@@ -77,16 +82,15 @@ class _SharedModel:
         self.job = LoadJob(handle, on_change=self._follow)
         self.claims: weakref.WeakSet[Claim] = weakref.WeakSet()
         self._begun = False
-        self._loaded: list[weakref.ref[Any]] = []
+        self._loaded: list[weakref.ref[Any]] | None = None  # its parts, once they are known
 
     @property
     def is_as_loaded(self) -> bool:
         """Whether another panel may have it: it is on its way, or nobody has changed it."""
-        if self.job.result is None:
-            return not self.job.stopping
+        if self._loaded is None:
+            return True
         now = _parts(self.job.result)
-        same_count = len(now) == len(self._loaded)
-        return same_count and all(
+        return len(now) == len(self._loaded) and all(
             loaded() is part for loaded, part in zip(self._loaded, now, strict=True)
         )
 
@@ -97,22 +101,19 @@ class _SharedModel:
         if not begun:
             self.job.start()
         elif self.job.done:
-            claim.hear(self.job)
-
-    def stop(self) -> None:
-        """Nobody waits for it any more."""
-        _forget(self)
-        self.job.cancel()
+            claim.hear()
 
     def _follow(self) -> None:
         if not self.job.done:
             return
         if self.job.status == "done":
             self._loaded = [weakref.ref(part) for part in _parts(self.job.result)]
-        else:
-            _forget(self)
-        for claim in list(self.claims):
-            claim.hear(self.job)
+        with _lock:
+            if self.job.status != "done":
+                _forget(self)
+            claims = list(self.claims)
+        for claim in claims:
+            claim.hear()
 
 
 def _current(key: tuple[Any, ...]) -> _SharedModel:
@@ -124,10 +125,9 @@ def _current(key: tuple[Any, ...]) -> _SharedModel:
 
 
 def _forget(model: _SharedModel) -> None:
-    with _lock:
-        for key, value in list(_shared.items()):
-            if value is model:
-                del _shared[key]
+    """Whoever asks for it from now on gets another one."""
+    for key in [key for key, value in _shared.items() if value is model]:
+        del _shared[key]
 
 
 def _files_of(handle: str) -> list[tuple[str, int, int]]:

@@ -31,7 +31,8 @@ class TunePanel(TuneTraining):
     """Train a LoRA adapter and watch it learn.
 
     Args:
-        lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
+        lm: A `CausalLM`, or the handle of a preset. It is loaded in the background, and shared with
+            no other panel, for training changes it.
         data: What it learns from: whatever `workbench.tuning.reading.read_examples` reads. What
             cannot be read is said on the panel.
         validation: The share of the examples kept to measure on, or how many; examples of their
