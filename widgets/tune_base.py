@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import traitlets
 
 from workbench.errors import LoadCancelled, SettingError, WorkbenchError
-from workbench.presets.progress import Stop, stoppable
+from workbench.presets.progress import stoppable
 from workbench.tuning.settings import TuneSettings
-from workbench.workers import Worker
+from workbench.workers import Stop, Worker
 
 from . import tune_settings as setting
 from .model_panel import ModelPanel, wait_for
@@ -140,7 +140,7 @@ class TuneBase(ModelPanel):
             self._read_data(self._given_up)
         else:
             work = functools.partial(self._read_data, self._given_up)
-            Worker(work, "workbench-data", stop=self._given_up.set).start()
+            Worker(work, "workbench-data").start()
 
     def _read_data(self, given_up: Stop) -> None:
         try:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
-from workbench.workers import Worker
+from workbench.workers import Stop, Worker
 
 JobStatus = Literal[
     "idle", "queued", "compiling", "running", "stopping", "paused", "done", "cancelled", "error"
@@ -208,7 +208,7 @@ class Job(Awaited):
         self._status: JobStatus = "idle"
         self._observer_failed = False
         self._lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._cancelled = Stop()
         self._finished = threading.Event()  # set once it has ended, or is paused
         self._line = _line_of(lm)
 
@@ -287,7 +287,7 @@ class Job(Awaited):
         if self._in_foreground():
             self._work()
         else:
-            Worker(self._work, self.thread_name, stop=self.cancel).start()
+            Worker(self._work, self.thread_name).start()
 
     def _work(self) -> None:
         try:

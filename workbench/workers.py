@@ -1,63 +1,48 @@
-"""Threads that work behind a notebook cell, and end before the interpreter does.
+"""Threads that work behind a notebook cell, and stop when the interpreter ends.
 
-A thread that is inside XLA while the interpreter is taken down hangs or aborts the process. So at
-exit all of them are asked to stop, and waited for however long their step takes.
+A thread that is inside XLA while the interpreter is taken down hangs or aborts the process. So the
+interpreter waits for workers, as for every thread that is no daemon, and they see by their `Stop`
+that it does. It is only afterwards that JAX closes its backends.
 """
 
 from __future__ import annotations
 
-import atexit
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from workbench.errors import LoadCancelled
+
 T = TypeVar("T")
 
 
 class Worker(threading.Thread):
-    """A thread that the end of the interpreter stops and waits for.
+    """A thread that the interpreter waits for. What takes long in `work` looks at a `Stop`."""
 
-    Args:
-        work: What it does.
-        name: Its name.
-        stop: Called at exit, from another thread; it makes `work` end soon, and never blocks.
-    """
-
-    def __init__(
-        self, work: Callable[[], None], name: str, stop: Callable[[], None] | None = None
-    ) -> None:
-        super().__init__(target=work, name=name, daemon=True)
-        self.stop = stop
-
-    def start(self) -> None:
-        """Begin, and return at once."""
-        stop_first()
-        super().start()
-
-    def run(self) -> None:
-        """Do the work, and keep nothing of it alive."""
-        try:
-            super().run()
-        finally:
-            self.stop = None
+    def __init__(self, work: Callable[[], None], name: str) -> None:
+        super().__init__(target=work, name=name, daemon=False)
 
 
-def stop_first() -> None:
-    """Have the workers stop before anything registered so far: JAX closes its backends at exit.
+class Stop(threading.Event):
+    """Whether work is to stop: because somebody has set it, or because the interpreter ends."""
 
-    A worker that has imported JAX calls it once more.
-    """
-    atexit.unregister(_stop_all)
-    atexit.register(_stop_all)
+    def is_set(self) -> bool:
+        """True once it was set, and at the end of the interpreter."""
+        return super().is_set() or _interpreter_ends()
+
+    def check(self) -> None:
+        """Raises LoadCancelled once the work is to stop."""
+        if self.is_set():
+            raise LoadCancelled
 
 
-def _stop_all() -> None:
-    while workers := [t for t in threading.enumerate() if isinstance(t, Worker) and t.is_alive()]:
-        for stop in filter(None, [worker.stop for worker in workers]):
-            stop()
-        for worker in workers:
-            worker.join()
+def _interpreter_ends() -> bool:
+    """Whether nothing is left that the interpreter waits for but workers."""
+    if threading.main_thread().is_alive():
+        return False
+    living = [thread for thread in threading.enumerate() if thread.is_alive()]
+    return all(thread.daemon or isinstance(thread, Worker) for thread in living)
 
 
 def in_background(work: Callable[[], T], name: str) -> Future[T]:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from workbench.errors import LoadCancelled, WorkbenchError
 from workbench.jobs import Awaited, needs_foreground
-from workbench.presets.progress import Progress, Stop, listening, stoppable
-from workbench.workers import Worker, stop_first
+from workbench.presets.progress import Progress, listening, stoppable
+from workbench.workers import Stop, Worker
 
 LoadStatus = Literal["idle", "loading", "done", "cancelled", "failed"]
 FINAL: frozenset[str] = frozenset({"done", "cancelled", "failed"})
@@ -65,7 +65,7 @@ class LoadJob(Awaited):
         if needs_foreground():
             self._load.run()
         else:
-            Worker(self._load.run, "workbench-load", stop=self._load.cancel).start()
+            Worker(self._load.run, "workbench-load").start()
 
     def cancel(self) -> None:
         """Stop before the next tensor. Never blocks; does nothing once it has ended."""
@@ -172,7 +172,6 @@ class _Load:
         if cls is None:
             from workbench import models  # takes seconds: here it keeps nobody waiting
 
-            stop_first()
             cls = models.CausalLM
         self.cancelled.check()
         model = cls.from_preset(self._handle, dtype=self._dtype)

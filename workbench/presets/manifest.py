@@ -16,8 +16,8 @@ from workbench.errors import PresetError
 from workbench.presets.files import METADATA
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
-from workbench.presets.progress import INTERVAL, Stop, check
-from workbench.workers import in_background
+from workbench.presets.progress import INTERVAL, check
+from workbench.workers import Stop, in_background
 
 KEY = "sha256"
 

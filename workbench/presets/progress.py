@@ -2,7 +2,7 @@
 
 A listener is a function of the `Progress`; it is called in the thread that loads, about ten times
 a second, also while nothing arrives. It stops the load by raising `LoadCancelled`. A `Stop` stops
-it sooner, before the next tensor.
+it sooner, before the next tensor, and at the end of the interpreter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
-from workbench.errors import LoadCancelled
+from workbench.workers import Stop
 
 Stage = Literal["downloading", "reading", "building"]
 
@@ -47,15 +47,6 @@ Listener = Callable[[Progress], None]
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 _stop: ContextVar[Stop | None] = ContextVar("stop", default=None)
-
-
-class Stop(threading.Event):
-    """Set from any thread, it stops the work that checks it."""
-
-    def check(self) -> None:
-        """Raises LoadCancelled once it is set."""
-        if self.is_set():
-            raise LoadCancelled
 
 
 @contextmanager

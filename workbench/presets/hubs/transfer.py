@@ -18,8 +18,8 @@ import filelock
 
 from workbench.errors import LoadCancelled
 from workbench.presets.hubs.bar import seen_by_somebody
-from workbench.presets.progress import INTERVAL, Meter, Stop
-from workbench.workers import in_background
+from workbench.presets.progress import INTERVAL, Meter
+from workbench.workers import Stop, in_background
 
 T = TypeVar("T")
 
