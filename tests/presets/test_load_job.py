@@ -224,17 +224,18 @@ def test_a_load_that_nobody_holds_stops(monkeypatch):
     assert len(read) == 1
 
 
-def test_an_observer_keeps_no_job_alive_once_it_has_ended():
+@pytest.mark.parametrize("end", [LoadJob.start, LoadJob.cancel, repr])
+def test_an_observer_keeps_no_job_alive(end):
     def ended():
         job = LoadJob("tiny", cls=open_gate(), on_change=lambda: seen.append(job.status))
-        job.start()
-        assert job.wait(5)
+        end(job)
+        assert end is repr or job.wait(5)
         return weakref.ref(job)
 
     seen = []
     gone = ended()
     until(lambda: gc.collect() is not None and gone() is None)
-    assert seen[-1] == "done"
+    assert seen == (["loading"] * 3 + ["done"] if end is LoadJob.start else [])
 
 
 def test_a_cancelled_load_hashes_no_further(monkeypatch):

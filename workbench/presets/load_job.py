@@ -53,7 +53,7 @@ class LoadJob(Awaited):
         self.dtype = dtype
         self._load = _Load(handle, dtype, cls, on_change)
         self._finished = self._load.finished
-        weakref.finalize(self, self._load.cancel).atexit = False
+        weakref.finalize(self, self._load.cancelled.set).atexit = False
 
     def start(self) -> None:
         """Begin, and return at once; where threads cannot update the page, load to the end.
