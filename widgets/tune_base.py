@@ -151,6 +151,8 @@ class TuneBase(ModelPanel):
                 self._wish()
         except LoadCancelled:
             return
+        except KeyboardInterrupt:  # in the foreground
+            self.stop_loading()
         except Exception as error:
             self.status = "failed"
             self.show_exception(error, traceback.format_exc())

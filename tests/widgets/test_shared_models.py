@@ -219,3 +219,13 @@ def test_data_of_a_closed_panel_is_read_no_further():
     assert panel.wait_loaded(time.monotonic() + 10)
     until(lambda: not any(t.name == "workbench-data" for t in threading.enumerate()))
     assert len(read) == 1 and panel.data == {}
+
+
+def test_an_interrupt_stops_the_reading_of_data_in_the_foreground(monkeypatch):
+    def interrupted(source, lm):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.widgets.model_panel.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.widgets.tune_source.TuneSource.read", interrupted)
+    panel = TunePanel(tiny_lm("gpt2", 64), ["once"])
+    assert panel.status == "idle" and panel.wait_loaded(time.monotonic() + 1)
