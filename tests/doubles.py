@@ -42,6 +42,10 @@ class FakePreprocessor:
         return [i for m in messages for i in self.prompt_ids(f"<{m['role']}> {m['content']}")]
 
 
+class FakeSampler:
+    """The sampler of a model that has not been given another."""
+
+
 class FakeLM:
     """Streams words chosen by the prompt, the sampler and the seed alone.
 
@@ -69,6 +73,7 @@ class FakeLM:
         self.max_length = max_length
         self.backbone = FakeBackbone()
         self.preprocessor = FakePreprocessor()
+        self.sampler, self.weights = FakeSampler(), []
         self.delay = delay
         self.compile_seconds = compile_seconds
         self.fail_at = fail_at

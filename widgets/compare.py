@@ -33,8 +33,8 @@ class ComparePanel(KeepsRuns, CompareBase):
     """Watch several columns write at once, and see where they differ.
 
     Args:
-        *columns: `CausalLM`s, handles of presets, which are loaded in the background one after
-            another, or `Column`s.
+        *columns: `CausalLM`s, handles of presets as for `GeneratePanel`, loaded one after another,
+            or `Column`s.
         adapters: Names of adapters of the model, or None for the model without one: a column for
             each.
         samplers: Names of samplers, or samplers: a column for each, in every combination.

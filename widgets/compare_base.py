@@ -73,8 +73,10 @@ class CompareBase(ModelPanel):
             if not place.is_handle:
                 check_model(place.source)
                 place.column(place.source)  # which says what is wrong with it
+        handles = list(dict.fromkeys(str(place.source) for place in places if place.is_handle))
         super().__init__(
-            next((place.source for place in places if place.is_handle), places[0].source),
+            handles[0] if handles else places[0].source,
+            handles[1:],
             prompts=check_prompts(prompts),
             form=parts.form_of(None),
             **self._initial,
@@ -114,15 +116,9 @@ class CompareBase(ModelPanel):
 
     # -- models and columns -------------------------------------------------------------
 
-    def load_model(self) -> Any:
-        """Load what is not there yet, one model after another; the first of them."""
-        from workbench import models  # not needed to show a panel
-
-        handles = [str(place.source) for place in self._places if place.is_handle]
-        for handle in dict.fromkeys(handles):
-            self.heading = {"name": parts.name_of(handle)}
-            if handle not in self._models:
-                self._models[handle] = check_model(models.CausalLM.from_preset(handle))
+    def choose_model(self, lms: dict[str, Any]) -> Any:
+        """The model of the first column."""
+        self._models = lms
         self._make_columns()
         return self._columns[0].lm
 

@@ -33,7 +33,9 @@ class GeneratePanel(RunPanel):
     """Watch a model write, and move the sampler's controls while it does.
 
     Args:
-        lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
+        lm: A `CausalLM`, or the handle of a preset. It is loaded in the background, once for all
+            panels that name it, which share the model while one of them is open; one that somebody
+            has changed since (weights, adapters, sampler) is loaded anew.
         prompt: What the prompt box holds at first.
         chat: Begin with a conversation instead of a prompt; a switch on the panel changes over.
         system: The system prompt of the conversation.

@@ -30,7 +30,7 @@ class InspectPanel(InspectBase):
     sampler's settings keep of that, and how the text goes on from another token.
 
     Args:
-        lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
+        lm: A `CausalLM`, or the handle of a preset, as for `GeneratePanel`.
         text: What is read at first, in the background.
         **settings: `temperature`, `top_k` (0 is off), `top_p` (1 is off), `min_p` (0 is off);
             `max_new_tokens`, by which a branch goes on; `seed`.
@@ -175,9 +175,9 @@ class InspectPanel(InspectBase):
 
     def cancel(self) -> None:
         """Stop writing after the token at work, and keep what is written; or give up what waits
-        to be read. Never blocks."""
+        to be read, or stop loading. Never blocks."""
         with self._lock:
-            self.drop_wish()
+            self.stop_loading()
             if self.busy:
                 self._job.cancel()
                 if not self._job.done:
@@ -185,7 +185,7 @@ class InspectPanel(InspectBase):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the model is loaded and everything asked for is read and written; False
-        after `timeout` seconds. An interrupt stops the writing."""
+        after `timeout` seconds. An interrupt stops the loading or the writing."""
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self.wait_loaded(deadline):
             return False
@@ -229,11 +229,12 @@ class InspectPanel(InspectBase):
         return data, metadata
 
     def release(self) -> None:
-        """Cancel what runs. What was read stays after `close()`."""
+        """Cancel what runs or loads. What was read stays after `close()`."""
         self.drop_views()
         if self._looking is not None:
             self._looking.cancel()
         self.cancel()
+        super().release()
 
     # -- what the page asks for ---------------------------------------------------------
 

@@ -43,8 +43,7 @@ class ListenPanel(RunPanel):
     """Record, drop or choose a recording, read what the model hears, and play it along.
 
     Args:
-        lm: A model that hears (`AudioToText`), or the handle of a preset, which is loaded in the
-            background.
+        lm: A model that hears (`AudioToText`), or the handle of a preset, as for `GeneratePanel`.
         audio: The recording: a path, bytes or an array, as for `audio.open_audio`, or a pair
             `(array, rate)`.
         **settings: `sampler` ("greedy", "random", "top_k", "top_p"), `temperature`, `top_k`,

@@ -44,7 +44,7 @@ class LookPanel(RunPanel):
     """Show a model a picture, ask about it, and see the answer in the picture.
 
     Args:
-        lm: An image-text `CausalLM`, or the handle of a preset, which is loaded in the background.
+        lm: An image-text `CausalLM`, or the handle of a preset, as for `GeneratePanel`.
         image: The picture: a path, bytes, a Pillow image or an array, as for `images.open_image`.
         prompt: What the prompt box holds at first.
         decoder: Makes masks of the `<seg>` codes of an answer; without one boxes are drawn alone.

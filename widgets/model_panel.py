@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import traitlets
 
@@ -15,30 +15,38 @@ from workbench.generation.jobs import POLL_SECONDS, needs_foreground
 
 from .model import check_model, heading_of
 from .panel import Panel
+from .shared_models import Claim
 
 
 class ModelPanel(Panel):
     """A panel with a heading and a status, and a model that may still be on its way.
 
     A subclass says in `adopt` what becomes possible once the model is there. What a user asks for
-    before is kept with `when_loaded` and done then.
+    before is kept with `when_loaded` and done then. One that changes its model says so in
+    `changes_model`; the others share it, see `shared_models.Claim`.
 
     Args:
         lm: A `CausalLM`, or the handle of a preset.
+        others: Handles of further presets that are needed, each loaded after the one before.
         **traits: Those of the subclass.
     """
+
+    changes_model: ClassVar[bool] = False
 
     status = traitlets.Unicode("idle").tag(sync=True)
     heading = traitlets.Dict().tag(sync=True)
     foreground = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, lm: Any, **traits: Any) -> None:
+    def __init__(self, lm: Any, others: Iterable[str] = (), **traits: Any) -> None:
         self._handle = str(lm) if isinstance(lm, str | Path) else None
         if self._handle is None:
             check_model(lm)
         self._lm: Any = None
         self._loaded = threading.Event()
         self._wish: Callable[[], None] | None = None
+        self._claims: dict[str, Claim] = {}
+        self._handles = () if self._handle is None else (self._handle, *others)
+        self._claim_presets()
         super().__init__(foreground=needs_foreground(), **traits)
         if self._handle is None:
             self._adopt_model(lm)
@@ -56,17 +64,16 @@ class ModelPanel(Panel):
         heading = " · ".join(value for value in self.heading.values() if value)
         return [f"{heading} ({self.status})"]
 
-    def load_model(self) -> Any:
-        """The model of the handle, in the thread that loads."""
-        from workbench import models  # not needed to show a panel
-
-        return check_model(models.CausalLM.from_preset(self._handle))
+    def choose_model(self, lms: dict[str, Any]) -> Any:
+        """The model that the panel is over, of those of the handles."""
+        return lms[self._handle]
 
     def adopt(self, lm: Any) -> None:
         """The model is there; called once, with all traits held back until it returns."""
 
     def when_loaded(self, wish: Callable[[], None]) -> bool:
-        """Keep `wish` for when the model is there; False when it is. A failed load is retried."""
+        """Keep `wish` for when the model is there; False when it is. A load that has failed or
+        was stopped begins anew."""
         if self._lm is not None:
             return False
         self._wish = wish
@@ -78,33 +85,85 @@ class ModelPanel(Panel):
         """Do nothing once the model is there."""
         self._wish = None
 
+    def stop_loading(self) -> None:
+        """Do not wait for the model any more: its load stops, unless another panel waits for it.
+        Never blocks."""
+        with self._lock:
+            self.drop_wish()
+            if not self._loaded.is_set():
+                self.status = "idle"
+                self._let_go()
+
     def wait_loaded(self, deadline: float | None) -> bool:
-        """Block until loading has ended; False at the deadline, in seconds of monotonic time."""
-        while not self._loaded.wait(POLL_SECONDS):
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-        return True
+        """Block until loading has ended; False at the deadline, in seconds of monotonic time. An
+        interrupt stops the load."""
+        try:
+            return wait_for(self._loaded, deadline)
+        except KeyboardInterrupt:
+            self.stop_loading()
+            return True
+
+    def release(self) -> None:
+        """Stop the load, or leave the model to the other panels that share it."""
+        self.stop_loading()
+        self._let_go()
+
+    def _claim_presets(self) -> None:
+        """Hold what is not held yet: before the panel that this one replaces lets go of it."""
+        for handle in self._handles:
+            if handle not in self._claims:
+                self._claims[handle] = Claim(handle, own=self.changes_model)
+
+    def _let_go(self) -> None:
+        for claim in self._claims.values():
+            claim.release()
+        self._claims = {}
+        self._loaded.set()
 
     def _load(self) -> None:
         self._loaded.clear()
-        with self.hold_sync():
-            self.error, self.status = None, "loading"
-            self.heading = {"name": Path(self._handle).name}
-        if self.foreground:
-            self._load_now()
-        else:
-            threading.Thread(target=self._load_now, name="workbench-load", daemon=True).start()
+        self.error, self.status = None, "loading"
+        self._claim_presets()
+        self._load_next()
 
-    def _load_now(self) -> None:
+    def _load_next(self) -> None:
+        for handle, claim in self._claims.items():
+            if claim.lm is None:
+                self.heading = {"name": Path(handle).name}
+                claim.begin(self._follow)
+                return
+        self._end_load()
+
+    def _follow(self, claim: Claim) -> None:
+        """The load of one of the presets has ended."""
+        with self._lock:
+            if claim not in self._claims.values():  # closed or stopped meanwhile
+                return
+            if claim.job.status == "done":
+                self._load_next()
+            elif claim.job.error is not None:
+                self._claims = {handle: c for handle, c in self._claims.items() if c is not claim}
+                self._fail(claim.job.error, claim.job.traceback)
+            else:
+                self.stop_loading()
+
+    def _end_load(self) -> None:
         try:
-            self._adopt_model(self.load_model())
+            lms = {handle: check_model(claim.lm) for handle, claim in self._claims.items()}
+            self._adopt_model(self.choose_model(lms))
             if self._wish is not None:
                 self._wish()
         except Exception as error:
-            self.status = "failed"
-            self.show_exception(error, traceback.format_exc())
+            if self._lm is None:  # it is no model for this panel
+                self._let_go()
+            self._fail(error, traceback.format_exc())
         finally:
             self._loaded.set()
+
+    def _fail(self, error: BaseException, details: str) -> None:
+        self.status = "failed"
+        self.show_exception(error, details)
+        self._loaded.set()
 
     def _adopt_model(self, lm: Any) -> None:
         with self._lock, self.hold_sync():
@@ -112,3 +171,11 @@ class ModelPanel(Panel):
             self.heading = heading_of(lm)
             self.status = "idle"
             self.adopt(lm)
+
+
+def wait_for(event: threading.Event, deadline: float | None) -> bool:
+    """Block until the event; False at the deadline, in seconds of monotonic time."""
+    while not event.wait(POLL_SECONDS):
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+    return True

@@ -29,9 +29,9 @@ class KeepsRuns:
             raise WorkbenchError(f"the panel is {self.doing}: cancel() or wait() first")
 
     def cancel(self) -> None:
-        """Stop after the token at work and keep what is written. Never blocks."""
+        """Stop after the token at work and keep what is written, or stop loading. Never blocks."""
         with self._lock:
-            self.drop_wish()
+            self.stop_loading()
             if self.busy:
                 self._run.job.cancel()
                 if not self._run.job.done:
@@ -41,7 +41,7 @@ class KeepsRuns:
         """Block until the model is loaded and the run has ended, or is paused; False when it is
         paused and after `timeout` seconds.
 
-        An interrupt cancels the run, as in `Job.wait`.
+        An interrupt stops the load, or cancels the run as in `Job.wait`.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self.wait_loaded(deadline):
@@ -52,8 +52,9 @@ class KeepsRuns:
         return self._run.job.wait(left)
 
     def release(self) -> None:
-        """Cancel what runs. What was made stays after `close()`."""
+        """Cancel what runs or loads. What was made stays after `close()`."""
         self.cancel()
+        super().release()
 
     def past_run(self, number: object) -> Any:
         """The run of the history that has that number, or a SettingError."""

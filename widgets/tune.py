@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 import traceback
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import traitlets
 
 from workbench.errors import SettingError, WorkbenchError
+from workbench.workers import Worker
 
 from . import tune_settings as setting
 from .panel import page_source
@@ -30,7 +31,8 @@ class TunePanel(TuneTraining):
     """Train a LoRA adapter and watch it learn.
 
     Args:
-        lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
+        lm: A `CausalLM`, or the handle of a preset. It is loaded in the background, and shared with
+            no other panel, for training changes it.
         data: What it learns from: whatever `workbench.tuning.reading.read_examples` reads. What
             cannot be read is said on the panel.
         validation: The share of the examples kept to measure on, or how many; examples of their
@@ -209,7 +211,7 @@ class TunePanel(TuneTraining):
         if self.foreground:
             self._write_quietly(*arguments)
         else:
-            threading.Thread(target=self._write_quietly, args=arguments, daemon=True).start()
+            Worker(functools.partial(self._write_quietly, *arguments), "workbench-export").start()
 
     # -- traits -------------------------------------------------------------------------
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import traitlets
 
-from workbench.errors import SettingError, WorkbenchError
-from workbench.jobs import POLL_SECONDS
+from workbench.errors import LoadCancelled, SettingError, WorkbenchError
+from workbench.presets.progress import stoppable
 from workbench.tuning.settings import TuneSettings
+from workbench.workers import Stop, Worker
 
 from . import tune_settings as setting
-from .model_panel import ModelPanel
+from .model_panel import ModelPanel, wait_for
 from .settings import Settings
 from .tune_data import data_text, example_view
 from .tune_source import TuneSource
@@ -46,6 +47,7 @@ class TuneBase(ModelPanel):
     view = traitlets.Any(VIEW).tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
 
+    changes_model: ClassVar = True
     commands: ClassVar = {"set": ("values",), "example": ("number",)}
 
     def __init__(
@@ -58,6 +60,7 @@ class TuneBase(ModelPanel):
         self._asked_prompts = "sample_prompts" in settings
         self._source = TuneSource(data, None if shared else validation)
         self._read = threading.Event()
+        self._given_up = Stop()
         self._pace_known: tuple[float, int] | None = None  # seconds of a step, and its rows
         super().__init__(lm)
         self._refresh_settings()
@@ -114,33 +117,53 @@ class TuneBase(ModelPanel):
         """Block until model and data are read; False at the deadline of monotonic time."""
         if not super().wait_loaded(deadline):
             return False
-        while self._lm is not None and not self._read.wait(POLL_SECONDS):
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
-        return True
+        try:
+            return self._lm is None or wait_for(self._read, deadline)
+        except KeyboardInterrupt:
+            self.stop_loading()
+            return True
+
+    def stop_loading(self) -> None:
+        """Wait neither for the model nor for the data any more. Never blocks."""
+        with self._lock:
+            super().stop_loading()
+            if self.status == "reading":
+                self._given_up.set()
+                self.status = "idle"
+                self._read.set()
 
     def _begin_reading(self) -> None:
         self._read.clear()
+        self._given_up = Stop()
         self.error, self.status = None, "reading"
         if self.foreground:
-            self._read_data()
+            self._read_data(self._given_up)
         else:
-            threading.Thread(target=self._read_data, name="workbench-data", daemon=True).start()
+            work = functools.partial(self._read_data, self._given_up)
+            Worker(work, "workbench-data").start()
 
-    def _read_data(self) -> None:
+    def _read_data(self, given_up: Stop) -> None:
         try:
-            self._source.read(self._lm)
-            with self._lock, self.hold_sync():
-                self.status = "idle"
-                self._suggest_prompts()
-                self._refresh_settings()
+            with stoppable(given_up):
+                self._source.read(self._lm)
+            self._adopt_data(given_up)
             if self._wish is not None:
                 self._wish()
+        except LoadCancelled:
+            return
+        except KeyboardInterrupt:  # in the foreground
+            self.stop_loading()
         except Exception as error:
             self.status = "failed"
             self.show_exception(error, traceback.format_exc())
-        finally:
-            self._read.set()
+        self._read.set()
+
+    def _adopt_data(self, given_up: Stop) -> None:
+        with self._lock, self.hold_sync():
+            given_up.check()
+            self.status = "idle"
+            self._suggest_prompts()
+            self._refresh_settings()
 
     def _suggest_prompts(self) -> None:
         if self._asked_prompts:

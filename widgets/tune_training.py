@@ -129,9 +129,10 @@ class TuneTraining(KeepsRuns, TuneBase):
         self._run.job.resume()
 
     def cancel(self) -> None:
-        """Stop after the step under way; what was learned so far stays in the model."""
+        """Stop after the step under way; what was learned so far stays in the model. While model
+        or data are being read that stops."""
         with self._lock:
-            self.drop_wish()
+            self.stop_loading()
             if not self.busy:
                 return
             self.status = "stopping"

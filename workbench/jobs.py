@@ -7,7 +7,6 @@ the page (Colab) it works in the calling thread, and the kernel's interrupt canc
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import logging
 import threading
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
+from workbench.workers import Stop, Worker
 
 JobStatus = Literal[
     "idle", "queued", "compiling", "running", "stopping", "paused", "done", "cancelled", "error"
@@ -115,7 +115,6 @@ class _Lines:
 
 _lines: weakref.WeakKeyDictionary[Any, _Line] = weakref.WeakKeyDictionary()
 _lines_lock = threading.Lock()
-_working: weakref.WeakSet[Job] = weakref.WeakSet()
 
 
 def _line_of(lm: Any) -> _Line | _Lines:
@@ -209,7 +208,7 @@ class Job(Awaited):
         self._status: JobStatus = "idle"
         self._observer_failed = False
         self._lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._cancelled = Stop()
         self._finished = threading.Event()  # set once it has ended, or is paused
         self._line = _line_of(lm)
 
@@ -282,17 +281,13 @@ class Job(Awaited):
             if self._status != "idle":
                 raise WorkbenchError(f"a job runs once, and this one is {self._status}: make anew")
             self._status = "queued"
-        self._join()
-
-    def _join(self) -> None:
         self._line.join(self)
-        _working.add(self)
 
     def _begin(self) -> None:
         if self._in_foreground():
             self._work()
         else:
-            threading.Thread(target=self._work, name=self.thread_name, daemon=True).start()
+            Worker(self._work, self.thread_name).start()
 
     def _work(self) -> None:
         try:
@@ -335,10 +330,6 @@ class Job(Awaited):
     def _finish(self, status: JobStatus) -> None:
         self._status = status
         self._tell(JobState(status))
-        self._leave_work()
-
-    def _leave_work(self) -> None:
-        _working.discard(self)
         self._finished.set()
 
     def _tell(self, event: Any) -> None:
@@ -350,13 +341,3 @@ class Job(Awaited):
             if not self._observer_failed:
                 _logger.exception("the observer of a job failed; the job goes on")
             self._observer_failed = True
-
-
-@atexit.register
-def _stop_all() -> None:
-    """The interpreter must not be taken down under a thread that is inside XLA."""
-    working = list(_working)
-    for job in working:
-        job.cancel()
-    for job in working:
-        job.wait(5)

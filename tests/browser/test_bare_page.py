@@ -14,7 +14,7 @@ PROMPT = "Once upon a time"
 class NeverLoads(GeneratePanel):
     """A panel whose preset is still on its way."""
 
-    def _load_now(self):
+    def _load_next(self):
         pass
 
 

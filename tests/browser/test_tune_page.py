@@ -18,7 +18,7 @@ shared_lm = functools.cache(tiny_lm)
 class NeverLoads(TunePanel):
     """A panel whose preset is still on its way."""
 
-    def _load_now(self):
+    def _load_next(self):
         pass
 
 

@@ -2,14 +2,17 @@
 
 import gc
 import threading
+import time
 import weakref
 
+import jax
 import numpy as np
 import pytest
 
 from workbench.errors import PresetError, WorkbenchError
-from workbench.presets import load_job
+from workbench.presets import load_job, manifest
 from workbench.presets.load_job import LoadJob
+from workbench.presets.loading import WeightLoader
 from workbench.presets.progress import Progress, report
 
 
@@ -164,3 +167,96 @@ def test_the_embedded_preset_loads_with_progress():
     read = [progress for progress in stages if progress and progress.stage == "reading"]
     assert read and 0 <= read[-1].done < read[-1].total and read[-1].total > 1_000_000
     assert job.progress.stage == "building"
+
+
+def read_one_by_one(monkeypatch):
+    """Every tensor waits until the test lets it pass; the names of those that were read."""
+    value, read, turn = WeightLoader.value, [], threading.Semaphore(0)
+
+    def one(self, name, *arguments):
+        values = value(self, name, *arguments)
+        read.append(name)
+        turn.acquire(timeout=60)
+        return values
+
+    monkeypatch.setattr(WeightLoader, "value", one)
+    return read, turn
+
+
+def until(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.005)
+
+
+def test_a_cancel_stops_before_the_next_tensor_and_frees_those_read(monkeypatch):
+    gc.collect()
+    arrays, collected = len(jax.live_arrays()), gc.isenabled()
+    read, turn = read_one_by_one(monkeypatch)
+    job = LoadJob("stories_tiny_en")
+    job.start()
+    turn.release(4)
+    until(lambda: len(read) == 5)
+    assert len(jax.live_arrays()) >= arrays + 5
+    gc.disable()  # it is freed by the load, not by chance
+    try:
+        job.cancel()
+        turn.release(100)
+        assert job.wait(60) and job.status == "cancelled"
+        assert len(read) == 5 and len(jax.live_arrays()) == arrays
+    finally:
+        gc.enable() if collected else None
+    monkeypatch.undo()
+    again = LoadJob("stories_tiny_en")
+    again.start()
+    assert again.wait(120) and again.status == "done", again.traceback
+
+
+def test_a_load_that_nobody_holds_stops(monkeypatch):
+    read, turn = read_one_by_one(monkeypatch)
+    job = LoadJob("stories_tiny_en")
+    job.start()
+    until(lambda: read)
+    del job
+    turn.release(100)
+    until(lambda: not any(thread.name == "workbench-load" for thread in threading.enumerate()))
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("end", [LoadJob.start, LoadJob.cancel, repr])
+def test_an_observer_keeps_no_job_alive(end):
+    def ended():
+        job = LoadJob("tiny", cls=open_gate(), on_change=lambda: seen.append(job.status))
+        end(job)
+        assert end is repr or job.wait(5)
+        return weakref.ref(job)
+
+    seen = []
+    gone = ended()
+    until(lambda: gc.collect() is not None and gone() is None)
+    assert seen == (["loading"] * 3 + ["done"] if end is LoadJob.start else [])
+
+
+def test_a_cancelled_load_hashes_no_further(monkeypatch):
+    chunks = []
+
+    class Endless:
+        def __init__(self, file, stop):
+            self.stop = stop
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            self.stop.check()
+            chunks.append(len(buffer))
+            return len(buffer)
+
+    monkeypatch.setattr(manifest, "_Stoppable", Endless)
+    job = LoadJob("stories_tiny_en")
+    job.start()
+    until(lambda: job.progress is not None and job.progress.stage == "building" and chunks)
+    job.cancel()
+    assert job.wait(60) and job.status == "cancelled"
+    until(lambda: not any(thread.name == "checksums" for thread in threading.enumerate()))

@@ -246,7 +246,7 @@ def test_a_preset_is_loaded_and_chats(monkeypatch):
 
     class Loaded:
         @staticmethod
-        def from_preset(handle):
+        def from_preset(handle, dtype=None):
             gate.wait(5)
             return made.pop()
 

@@ -191,7 +191,7 @@ def presets(monkeypatch):
     """Handles `good_1`, `good_2`, and what was loaded, in order."""
     loaded, broken = [], set()
 
-    def load(handle):
+    def load(handle, dtype=None):
         loaded.append(handle)
         if handle in broken:
             raise PresetError(f"{handle}: there is no such preset")

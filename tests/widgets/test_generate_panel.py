@@ -315,7 +315,7 @@ def presets(monkeypatch):
 
     class Loaded:
         @staticmethod
-        def from_preset(handle):
+        def from_preset(handle, dtype=None):
             return actions.pop(0)(handle)
 
     monkeypatch.setattr(models, "CausalLM", Loaded)

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from inspect_doubles import FakeInspectLM
+from preset_doubles import Hub
 from tiny import GOLDENS
 from traitlets import TraitError
 from workbench.widgets import InspectPanel, inspect, inspect_base, inspect_branches
@@ -479,33 +480,22 @@ def test_before_a_text_is_read_it_says_which():
 # -- loading --------------------------------------------------------------------------------
 
 
-class Loads(InspectPanel):
-    """A panel whose preset comes when the test says so."""
-
-    found = FakeInspectLM
-    gate = threading.Event()
-
-    def load_model(self):
-        self.gate.wait(10)
-        return self.found()
-
-
-def test_a_text_is_read_once_the_model_is_there():
-    panel = Loads("fake_tiny_en", TEXT)
+def test_a_text_is_read_once_the_model_is_there(monkeypatch):
+    hub = Hub(FakeInspectLM())
+    hub.hold()
+    monkeypatch.setattr(models, "CausalLM", hub)
+    panel = InspectPanel("fake_tiny_en", TEXT)
     assert panel.status == "loading" and panel.inspection is None and not panel.wait(0.05)
     panel.read("a boat")
-    panel.gate.set()
+    hub.go_on()
     assert panel.wait(10)
     assert panel.shown.text == "a boat" and panel.heading["name"] == "fake_tiny_en"
 
 
-def test_a_loaded_model_that_writes_no_text_is_refused():
+def test_a_loaded_model_that_writes_no_text_is_refused(monkeypatch):
     from doubles import FakeLM
 
-    class Other(Loads):
-        found = FakeLM
-
-    Other.gate.set()
-    panel = Other("fake_tiny_en", TEXT)
+    monkeypatch.setattr(models, "CausalLM", Hub(FakeLM()))
+    panel = InspectPanel("fake_tiny_en", TEXT)
     assert panel.wait(10)
     assert panel.status == "failed" and "writes no text" in panel.error["message"]

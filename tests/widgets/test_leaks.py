@@ -2,25 +2,30 @@
 
 import gc
 import itertools
+import os
+import random
 import threading
 import time
 import weakref
 from types import SimpleNamespace
 
 import comm
+import jax
+import psutil
 import pytest
 from doubles import FakeLM
 from ipywidgets.widgets.widget import _instances
 from panel_doubles import all_panels
 from preset_doubles import Hub
 from tune_doubles import FakeTrainingJob, tiny_lm
-from workbench.widgets import TunePanel
+from workbench.widgets import ComparePanel, GeneratePanel, TunePanel
 from workbench.widgets.panel import Panel
 
 from workbench import models
 from workbench.jobs import Awaited
 
 PANELS = 1_000
+LOADS = int(os.environ.get("WORKBENCH_LOADS", "30"))  # by hand: 300
 
 pytestmark = pytest.mark.usefixtures("kernel")
 
@@ -108,3 +113,29 @@ def test_a_thousand_panels_leave_nothing(monkeypatch):
     alive = {f"{kind}: {life.__name__}" for kind, life, panel in lives if panel() is not None}
     assert alive == set()
     assert after == before
+
+
+def load_a_while(seconds):
+    """Three panels, two models, closed on their way."""
+    panels = [
+        GeneratePanel("stories_tiny_en"),
+        ComparePanel("stories_tiny_en", "words_tiny"),
+        TunePanel("stories_tiny_en", ["once"]),
+    ]
+    time.sleep(seconds)
+    for panel in panels:
+        panel.close()
+
+
+def test_panels_that_are_closed_while_they_load_leave_nothing():
+    process, choose = psutil.Process(), random.Random(5)
+    threads = threading.active_count()
+    for _ in range(4):
+        load_a_while(0.5)
+        until(lambda: threading.active_count() == threads, 60)
+    before, arrays, rss = census(), len(jax.live_arrays()), process.memory_info().rss
+    for _ in range(LOADS // 3):
+        load_a_while(choose.uniform(0, 0.5))
+    until(lambda: threading.active_count() == threads, 60)
+    assert census() == before and len(jax.live_arrays()) == arrays
+    assert process.memory_info().rss - rss <= 20 << 20

@@ -25,7 +25,7 @@ from workbench.presets.loading import WeightLoader
 from workbench.presets.manifest import Manifest
 from workbench.presets.memory import check_listed, check_weights
 from workbench.presets.paths import has_file, preset_file
-from workbench.presets.progress import Progress, report
+from workbench.presets.progress import Progress, check, report
 from workbench.presets.registry import Family
 from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tokenizers import Tokenizer
@@ -191,6 +191,7 @@ def _build_backbone(
     with _named_errors(file):
         arguments = {**preset.backbone_arguments(), **overrides}
     _check_arguments(cls, arguments)
+    check()
     how = _precision(preset, dtype)
     arguments["dtype"] = policy_name(how)
     if not load_weights:
@@ -199,9 +200,9 @@ def _build_backbone(
             return cls(**arguments)
     check_listed(handle, arguments["dtype"])
     resolve(handle)  # only now, that the model is known to fit, are its weights downloaded
-    preset.manifest.start()
     source = preset.open_weights()
     try:
+        preset.manifest.start()
         check_weights(handle, cls.__name__, arguments, source)
         with _named_errors(file):
             rules = rules_for(preset.weight_rules, arguments)
@@ -216,9 +217,10 @@ def _build_backbone(
         with _named_errors(file), loading(loader):
             backbone = cls(**{**arguments, "dtype": how.computes})
         loader.finish()
+        preset.manifest.finish()
     finally:
+        preset.manifest.stop()
         source.close()
-    preset.manifest.finish()
     return backbone
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
+import gc
 import threading
 import traceback
 import weakref
@@ -12,12 +12,11 @@ from typing import Any, Literal
 
 from workbench.errors import LoadCancelled, WorkbenchError
 from workbench.jobs import Awaited, needs_foreground
-from workbench.presets.progress import Progress, listening
+from workbench.presets.progress import Progress, listening, stoppable
+from workbench.workers import Stop, Worker
 
 LoadStatus = Literal["idle", "loading", "done", "cancelled", "failed"]
 FINAL: frozenset[str] = frozenset({"done", "cancelled", "failed"})
-
-_working: weakref.WeakSet[LoadJob] = weakref.WeakSet()
 
 
 class LoadJob(Awaited):
@@ -30,8 +29,8 @@ class LoadJob(Awaited):
         on_change: Called without arguments when `status` or `progress` has changed, from the
             thread that loads. What it raises ends the load as failed.
 
-    A cancel takes effect at the next report of progress, about ten times a second while bytes
-    arrive; what is being built at that moment is built and dropped. Nothing stays half loaded.
+    The load belongs to whoever holds the job. When nobody does any more, at a cancel and at the
+    end of the interpreter it stops before the next tensor, and what it has read is freed.
 
     ```python
     job = LoadJob("stories_tiny_en")
@@ -52,16 +51,9 @@ class LoadJob(Awaited):
     ) -> None:
         self.handle = handle
         self.dtype = dtype
-        self.status: LoadStatus = "idle"
-        self.progress: Progress | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.traceback = ""
-        self._cls = cls
-        self._on_change = on_change
-        self._lock = threading.Lock()
-        self._cancelled = threading.Event()
-        self._finished = threading.Event()
+        self._load = _Load(handle, dtype, cls, on_change)
+        self._finished = self._load.finished
+        weakref.finalize(self, self._load.cancelled.set).atexit = False
 
     def start(self) -> None:
         """Begin, and return at once; where threads cannot update the page, load to the end.
@@ -69,25 +61,40 @@ class LoadJob(Awaited):
         Raises:
             WorkbenchError: The job was started before.
         """
-        with self._lock:
-            if self.status != "idle":
-                raise WorkbenchError(f"a load runs once, and this one is {self.status}: make anew")
-            self.status = "loading"
-        _working.add(self)
+        self._load.claim()
         if needs_foreground():
-            self._work()
+            self._load.run()
         else:
-            threading.Thread(target=self._work, name="workbench-load", daemon=True).start()
+            Worker(self._load.run, "workbench-load").start()
 
     def cancel(self) -> None:
-        """Stop at the next report of progress. Never blocks; does nothing once it has ended."""
-        with self._lock:
-            never_started = self.status == "idle"
-            if never_started:
-                self.status = "cancelled"
-        self._cancelled.set()
-        if never_started:
-            self._finished.set()
+        """Stop before the next tensor. Never blocks; does nothing once it has ended."""
+        self._load.cancel()
+
+    @property
+    def status(self) -> LoadStatus:
+        """Where the load is; see `LoadStatus`."""
+        return self._load.status
+
+    @property
+    def progress(self) -> Progress | None:
+        """What was told last of how far it is."""
+        return self._load.progress
+
+    @property
+    def result(self) -> Any:
+        """The model; None unless the load is done."""
+        return self._load.result
+
+    @property
+    def error(self) -> BaseException | None:
+        """What a load that failed has met."""
+        return self._load.error
+
+    @property
+    def traceback(self) -> str:
+        """Where it met it, as text."""
+        return self._load.traceback
 
     @property
     def done(self) -> bool:
@@ -97,7 +104,7 @@ class LoadJob(Awaited):
     @property
     def stopping(self) -> bool:
         """True between a cancel and the end."""
-        return self._cancelled.is_set() and not self.done
+        return self._load.cancelled.is_set() and not self.done
 
     def _subject(self) -> str:
         return str(self.handle)
@@ -108,41 +115,78 @@ class LoadJob(Awaited):
             return ""
         return f"{now.stage} {100 * now.done // now.total} %" if now.total else now.stage
 
-    def _work(self) -> None:
+
+class _Load:
+    """What the thread of a job does. It does not know the job, so that nothing but their holders
+    keeps jobs alive."""
+
+    def __init__(
+        self,
+        handle: str | Path,
+        dtype: Any,
+        cls: type | None,
+        on_change: Callable[[], None] | None,
+    ) -> None:
+        self.status: LoadStatus = "idle"
+        self.progress: Progress | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.traceback = ""
+        self.cancelled = Stop()
+        self.finished = threading.Event()
+        self._handle, self._dtype, self._cls = handle, dtype, cls
+        self._on_change = on_change
+        self._lock = threading.Lock()
+
+    def claim(self) -> None:
+        """Be under way from now on, once and never again."""
+        with self._lock:
+            if self.status != "idle":
+                raise WorkbenchError(f"a load runs once, and this one is {self.status}: make anew")
+            self.status = "loading"
+
+    def cancel(self) -> None:
+        """As `LoadJob.cancel`."""
+        with self._lock:
+            never_started = self.status == "idle"
+            if never_started:
+                self.status = "cancelled"
+        self.cancelled.set()
+        if never_started:
+            self.finished.set()
+
+    def run(self) -> None:
+        """Load, and say how it ended in `status`."""
         try:
             self._tell()
-            with listening(self._hear):
-                result = self._load()
-            self._stop_if_asked()
-            self.result, status = result, "done"
+            with listening(self._hear), stoppable(self.cancelled):
+                self.result, status = self._read(), "done"
         except (LoadCancelled, KeyboardInterrupt):
             status = "cancelled"
         except BaseException as error:
             status = self._keep(error)
         self._finish(status)
 
-    def _load(self) -> Any:
+    def _read(self) -> Any:
         cls = self._cls
         if cls is None:
             from workbench import models  # takes seconds: here it keeps nobody waiting
 
             cls = models.CausalLM
-        self._stop_if_asked()
-        return cls.from_preset(self.handle, dtype=self.dtype)
+        self.cancelled.check()
+        model = cls.from_preset(self._handle, dtype=self._dtype)
+        self.cancelled.check()
+        return model
 
     def _hear(self, progress: Progress) -> None:
-        self._stop_if_asked()
+        self.cancelled.check()
         read = progress.stage == "reading" and progress.done == progress.total
         self.progress = Progress("building", 0, None, "") if read else progress
         self._tell()
 
-    def _stop_if_asked(self) -> None:
-        if self._cancelled.is_set():
-            raise LoadCancelled
-
     def _keep(self, error: BaseException) -> LoadStatus:
         """Note what went wrong, unless it came of the cancel, which a loader may have reworded."""
-        if self._cancelled.is_set():
+        if self.cancelled.is_set():
             return "cancelled"
         self.error = error
         self.traceback = "".join(traceback.format_exception(error))
@@ -151,23 +195,15 @@ class LoadJob(Awaited):
         return "failed"
 
     def _finish(self, status: LoadStatus) -> None:
+        if status != "done" and self.progress is not None:
+            gc.collect()  # the layers built so far refer to each other, and hold what was read
         self.status = status
-        _working.discard(self)
         try:
             self._tell()
         finally:
-            self._finished.set()
+            self._on_change = None  # which may know the model
+            self.finished.set()
 
     def _tell(self) -> None:
         if self._on_change is not None:
             self._on_change()
-
-
-@atexit.register
-def _stop_all() -> None:
-    """The interpreter must not be taken down under a thread that is inside XLA."""
-    working = list(_working)
-    for job in working:
-        job.cancel()
-    for job in working:
-        job.wait(5)

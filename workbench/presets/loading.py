@@ -26,7 +26,7 @@ from workbench.presets.files import CONFIG
 from workbench.presets.formats.integer_rules import KERNEL, TABLE, has_bias, integer_rules
 from workbench.presets.formats.tensors import FLOATS, INTEGERS, STORED, TensorSource
 from workbench.presets.json_files import first, shown
-from workbench.presets.progress import Meter
+from workbench.presets.progress import Meter, check
 
 _CHUNK = 2**20
 
@@ -192,6 +192,7 @@ class WeightLoader:
         """The tensor; kept between reads only while other weights still need their part of it."""
         values = self._shared.pop(theirs, None)
         if values is None:
+            check()
             self._meter.report()
             values = self.source.read(theirs)
             self._meter.add(values.nbytes, self.source.file)
@@ -264,9 +265,11 @@ def _cast(values: np.ndarray, dtype: Any) -> np.ndarray:
 
 def _all_finite(values: np.ndarray) -> bool:
     flat = values.ravel(order="K")  # a view of a transposed tensor too
-    return all(
-        np.isfinite(flat[start : start + _CHUNK]).all() for start in range(0, flat.size, _CHUNK)
-    )
+    for start in range(0, flat.size, _CHUNK):
+        check()
+        if not np.isfinite(flat[start : start + _CHUNK]).all():
+            return False
+    return True
 
 
 def _same_tensor(source: TensorSource, a: str, b: str) -> bool:

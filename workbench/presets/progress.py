@@ -1,7 +1,8 @@
 """How far a load has come: told to whoever listens, who may stop it.
 
 A listener is a function of the `Progress`; it is called in the thread that loads, about ten times
-a second, also while nothing arrives. It stops the load by raising `LoadCancelled`.
+a second, also while nothing arrives. It stops the load by raising `LoadCancelled`. A `Stop` stops
+it sooner, before the next tensor, and at the end of the interpreter.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
+
+from workbench.workers import Stop
 
 Stage = Literal["downloading", "reading", "building"]
 
@@ -43,6 +46,7 @@ class Progress:
 Listener = Callable[[Progress], None]
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_stop: ContextVar[Stop | None] = ContextVar("stop", default=None)
 
 
 @contextmanager
@@ -53,6 +57,23 @@ def listening(callback: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def stoppable(stop: Stop) -> Iterator[None]:
+    """Loads in the block end with LoadCancelled at the next `check` once `stop` is set."""
+    token = _stop.set(stop)
+    try:
+        yield
+    finally:
+        _stop.reset(token)
+
+
+def check() -> None:
+    """Go on, unless the load is to stop: called before each tensor, and between long steps."""
+    stop = _stop.get()
+    if stop is not None:
+        stop.check()
 
 
 def has_listener() -> bool:

@@ -193,7 +193,7 @@ class TrainingJob(Job):
                 return
             self._status = "queued"
             self._finished.clear()
-        self._join()
+        self._line.join(self)
         self._begin()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -350,13 +350,13 @@ class TrainingJob(Job):
             outcome = self._stopped() if self._stop_asked() else "queued"
             if outcome == "paused":
                 self._status = "paused"
-                self._leave_work()
+                self._finished.set()
         if outcome == "paused":
             self._tell(JobState("paused"))
         elif outcome == "cancelled":
             self._finish("cancelled")
         else:
-            self._join()
+            self._line.join(self)
             super()._work()
 
 

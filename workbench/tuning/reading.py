@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from workbench.errors import DataError, SettingError, WorkbenchError
+from workbench.presets.progress import check
 from workbench.tasks.columns import is_column
 from workbench.tasks.preprocessor import Preprocessor
 from workbench.tasks.task import Task
@@ -151,6 +152,7 @@ def as_record(item: Any) -> Mapping[str, Any]:
 
 
 def _example(reader: Reader, where: str, item: Any) -> Example:
+    check()
     try:
         made = reader.example(as_record(item))
     except WorkbenchError as error:

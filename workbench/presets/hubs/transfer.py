@@ -7,7 +7,6 @@ connection keeps the caller waiting.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ import filelock
 from workbench.errors import LoadCancelled
 from workbench.presets.hubs.bar import seen_by_somebody
 from workbench.presets.progress import INTERVAL, Meter
+from workbench.workers import Stop, in_background
 
 T = TypeVar("T")
 
@@ -32,12 +32,11 @@ class Transfer:
 
     def __init__(self) -> None:
         self.meter = Meter("downloading")
-        self._stopped = threading.Event()
+        self._stopped = Stop()
 
     def check(self) -> None:
         """Raises LoadCancelled where the caller has gone, or another thread has failed."""
-        if self._stopped.is_set():
-            raise LoadCancelled
+        self._stopped.check()
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the caller goes meanwhile."""
@@ -60,7 +59,7 @@ class Transfer:
                     self.check()
                     work(queue.get_nowait())
 
-        threads = [_start(drain) for _ in range(min(_WORKERS, queue.qsize()))]
+        threads = [in_background(drain, "download") for _ in range(min(_WORKERS, queue.qsize()))]
         done, _ = wait(threads, return_when="FIRST_EXCEPTION")
         if any(thread.exception() for thread in done):
             self.stop()
@@ -77,7 +76,7 @@ def run(work: Callable[[Transfer], T]) -> T:
         LoadCancelled: the listener did. What was fetched so far is kept for the next attempt.
     """
     transfer = Transfer()
-    result = _start(lambda: work(transfer))
+    result = in_background(lambda: work(transfer), "download")
     try:
         with seen_by_somebody():
             _watch(result, transfer.meter)
@@ -108,20 +107,6 @@ def holding(path: Path, transfer: Transfer) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _start(work: Callable[[], T]) -> Future[T]:
-    """Call `work` in a thread that does not keep the process alive."""
-    result: Future[T] = Future()
-
-    def body() -> None:
-        try:
-            result.set_result(work())
-        except BaseException as error:
-            result.set_exception(error)
-
-    threading.Thread(target=body, name="download", daemon=True).start()
-    return result
 
 
 def _raise_first(results: Iterable[Future[None]]) -> None:
