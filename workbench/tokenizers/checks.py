@@ -7,11 +7,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PresetError, PromptError, SettingError
+
+LONGEST_TEXT = 1 << 24  # characters; the library holds some 250 bytes for each token of a text
+LONGEST_TOKEN = 1 << 14
 
 
 def as_text(value: object) -> str:
-    """A string that can be written as UTF-8, from a string or UTF-8 bytes. Else `PromptError`."""
+    """A string that can be written as UTF-8, from a string or UTF-8 bytes, of at most 16,777,216
+    characters. Else `PromptError`."""
+    if isinstance(value, str | bytes) and len(value) > LONGEST_TEXT:
+        expected = f"a text of at most {LONGEST_TEXT} characters"
+        raise PromptError(f"prompt: expected {expected}, got {len(value)}; split it")
     try:
         if isinstance(value, bytes):
             return value.decode("utf-8")
@@ -21,6 +28,14 @@ def as_text(value: object) -> str:
     except UnicodeError as error:
         raise PromptError(f"prompt: not text at position {error.start}: {error.reason}") from error
     raise PromptError(f"prompt: expected a string, got {type(value).__name__}")
+
+
+def check_tokens(where: object, tokens: Iterable[str]) -> None:
+    """Raises `PresetError` for a vocabulary with a token that would flood whoever reads it."""
+    longest = max(map(len, tokens), default=0)
+    if longest > LONGEST_TOKEN:
+        expected = f"tokens of at most {LONGEST_TOKEN} characters"
+        raise PresetError.at(where, "vocabulary", expected, longest)
 
 
 def as_rows(inputs: object) -> tuple[list[list[int]], bool]:
