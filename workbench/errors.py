@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import reprlib
+
 MAX_MESSAGE = 2000
 
 
+class _Excerpt(reprlib.Repr):
+    """Python refuses to print integers of more than 4,300 digits."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        return "an integer of over 100 digits" if abs(value) > 10**100 else repr(value)
+
+
+_EXCERPT = _Excerpt()
+_EXCERPT.maxstring = _EXCERPT.maxother = 80
+_EXCERPT.maxlist = _EXCERPT.maxtuple = _EXCERPT.maxdict = 20
+
+
+def shown(value: object) -> str:
+    """A value from outside as it may stand in a message: escaped and short, however large it is."""
+    text = _EXCERPT.repr(value).encode("ascii", "backslashreplace").decode().replace("\n", "")
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 class WorkbenchError(ValueError):
-    """Base of every error raised on purpose. Messages are at most 2,000 characters."""
+    """Base of every error raised on purpose. Messages are at most 2,000 characters, each of which
+    can be written."""
 
     def __init__(self, message: str) -> None:
+        message = message.encode("utf-8", "backslashreplace").decode()  # names hold surrogates
         if len(message) > MAX_MESSAGE:
             message = message[: MAX_MESSAGE - 4] + " ..."
         super().__init__(message)
@@ -19,8 +41,10 @@ class PresetError(WorkbenchError):
 
     @classmethod
     def at(cls, file: object, key: str, expected: object, got: object) -> PresetError:
-        """The usual form: which key of which file, what was expected, what was found."""
-        return cls(f"{file}: {key}: expected {expected}, got {str(got)[:200]}")
+        """The usual form: which key of which file, what was expected, what was found: a value, or
+        words of ours."""
+        got = got[:200] if isinstance(got, str) else shown(got)
+        return cls(f"{file}: {key}: expected {expected}, got {got}")
 
 
 class MemoryTooSmallError(PresetError):

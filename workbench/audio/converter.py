@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from workbench.audio.reading import (
+    RATE,
     SHORTEST_SECONDS,
     USUAL_RATE,
     AudioSource,
-    check_rate,
     open_audio,
 )
 from workbench.errors import AudioError, SettingError
@@ -46,7 +46,7 @@ class AudioConverter:
         padding_value: float = 0.0,
         do_normalize: bool = False,
     ) -> None:
-        check_rate("sampling_rate", sampling_rate)
+        RATE.check("sampling_rate", sampling_rate)
         number = isinstance(padding_value, Real) and not isinstance(padding_value, bool)
         if not number or not math.isfinite(padding_value):
             raise SettingError(f"padding_value: expected a finite number, got {padding_value!r}")

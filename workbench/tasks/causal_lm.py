@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from workbench import samplers
+from workbench.arguments import TRUTH
 from workbench.backbones.decoder import Decoder
 from workbench.errors import PromptError, SettingError
 from workbench.generation.events import Event
@@ -129,6 +130,7 @@ class CausalLM(Converses, Inspects, Task):
             PromptError: a prompt is no string, is empty, or leaves no room for a token.
             SettingError: a length, stop id, seed or sampler setting is impossible.
         """
+        TRUTH.check("strip_prompt", strip_prompt)
         settings = {
             "max_length": max_length,
             "stop_token_ids": stop_token_ids,

@@ -13,12 +13,12 @@ LONGEST_TEXT = 1 << 24  # characters; the library holds some 250 bytes for each 
 LONGEST_TOKEN = 1 << 14
 
 
-def as_text(value: object) -> str:
+def as_text(value: object, what: str = "prompt") -> str:
     """A string that can be written as UTF-8, from a string or UTF-8 bytes, of at most 16,777,216
     characters. Else `PromptError`."""
     if isinstance(value, str | bytes) and len(value) > LONGEST_TEXT:
         expected = f"a text of at most {LONGEST_TEXT} characters"
-        raise PromptError(f"prompt: expected {expected}, got {len(value)}; split it")
+        raise PromptError(f"{what}: expected {expected}, got {len(value)}; split it")
     try:
         if isinstance(value, bytes):
             return value.decode("utf-8")
@@ -26,8 +26,8 @@ def as_text(value: object) -> str:
             value.encode("utf-8")
             return value
     except UnicodeError as error:
-        raise PromptError(f"prompt: not text at position {error.start}: {error.reason}") from error
-    raise PromptError(f"prompt: expected a string, got {type(value).__name__}")
+        raise PromptError(f"{what}: not text at position {error.start}: {error.reason}") from error
+    raise PromptError(f"{what}: expected a string, got {type(value).__name__}")
 
 
 def check_tokens(where: object, tokens: Iterable[str]) -> None:
