@@ -16,7 +16,7 @@ from workbench.audio.reading import (
     AudioSource,
     open_audio,
 )
-from workbench.errors import AudioError, SettingError
+from workbench.errors import AudioError, SettingError, shown
 
 LONGEST_SECONDS = 64.0
 
@@ -46,12 +46,14 @@ class AudioConverter:
         padding_value: float = 0.0,
         do_normalize: bool = False,
     ) -> None:
-        RATE.check("sampling_rate", sampling_rate)
+        RATE.check("sampling_rate: samples a second", sampling_rate)
         number = isinstance(padding_value, Real) and not isinstance(padding_value, bool)
         if not number or not math.isfinite(padding_value):
-            raise SettingError(f"padding_value: expected a finite number, got {padding_value!r}")
+            raise SettingError(
+                f"padding_value: expected a finite number, got {shown(padding_value)}"
+            )
         if not isinstance(do_normalize, bool):
-            raise SettingError(f"do_normalize: expected True or False, got {do_normalize!r}")
+            raise SettingError(f"do_normalize: expected True or False, got {shown(do_normalize)}")
         self.sampling_rate = sampling_rate
         self.padding_value = float(padding_value)
         self.do_normalize = do_normalize

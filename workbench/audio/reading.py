@@ -54,9 +54,9 @@ def open_audio(
             than 0.1 seconds, longer than an hour, or holds NaN or infinite samples.
         SettingError: a rate is impossible.
     """
-    RATE.check("sampling_rate", sampling_rate)
+    RATE.check("sampling_rate: samples a second", sampling_rate)
     if rate is not None:
-        RATE.check("rate", rate)
+        RATE.check("rate: samples a second", rate)
     if isinstance(source, str | Path | bytes | bytearray | memoryview | io.IOBase):
         mono, found = _from_file(source, rate)
     else:
@@ -81,9 +81,9 @@ def check_seconds(seconds: float, what: str = "audio") -> None:
 
 def _from_file(source: Any, rate: int | None) -> tuple[np.ndarray, int]:
     """Samples of a file (samples,), float32, and its rate."""
-    what = str(source)[:200] if isinstance(source, str | Path) else "audio"
+    what = ascii(str(source))[:200] if isinstance(source, str | Path) else "audio"
     if isinstance(source, bytes | bytearray | memoryview):
-        source = io.BytesIO(source)
+        source = io.BytesIO(bytes(source))
     elif isinstance(source, str | Path):
         source = _checked_path(Path(source).expanduser(), what)
     try:
@@ -104,7 +104,11 @@ def _from_file(source: Any, rate: int | None) -> tuple[np.ndarray, int]:
 
 
 def _checked_path(path: Path, what: str) -> Path:
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # a name that is too long
+        found = False
+    if not found:
         raise AudioError(f"{what}: expected a file, found none")
     size = path.stat().st_size
     if size > MOST_BYTES:

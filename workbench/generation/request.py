@@ -98,7 +98,7 @@ def _check_seed(seed: object) -> int:
 
 
 def _check_prompt(row: int, ids: Sequence[int], vocabulary_size: int) -> np.ndarray:
-    array = np.asarray(ids, np.int32)
+    array = id_array(ids, f"prompt {row}")
     if array.size == 0:
         raise PromptError(f"prompt {row}: expected at least one token, got none")
     if array.min() < 0 or array.max() >= vocabulary_size:
@@ -106,6 +106,17 @@ def _check_prompt(row: int, ids: Sequence[int], vocabulary_size: int) -> np.ndar
             f"prompt {row}: expected token ids from 0 to {vocabulary_size - 1}, "
             f"got {array.min()} to {array.max()}"
         )
+    return array.astype(np.int32)
+
+
+def id_array(ids: object, what: str) -> np.ndarray:
+    """Integers (T,). Raises `PromptError` for anything else."""
+    try:
+        array = np.asarray(ids)
+    except ValueError:  # rows of unlike lengths
+        array = np.empty((), object)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise PromptError(f"{what}: expected token ids (T,), got {shown(ids)}")
     return array
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PromptError, SettingError, shown
 from workbench.presets.named import NamedPresets
 from workbench.tasks.arguments import length_or
 from workbench.tasks.supervision import Supervised, of_messages, of_response
@@ -43,7 +43,7 @@ class Preprocessor:
         if type(sequence_length) is not int or sequence_length < 1:
             raise SettingError(
                 f"{type(self).__name__}: sequence_length: expected an integer of at least 1, "
-                f"got {sequence_length!r}"
+                f"got {shown(sequence_length)}"
             )
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
@@ -210,7 +210,13 @@ class CausalLMPreprocessor(Preprocessor):
         return {k: v[0] for k, v in arrays.items()} if single else arrays
 
     def generate_postprocess(self, x: Arrays) -> str | list[str]:
-        """Text of generated ids: padding and special tokens dropped."""
+        """Text of generated ids: padding and special tokens dropped.
+
+        Raises:
+            PromptError: `token_ids` or `padding_mask` is missing.
+        """
+        if not isinstance(x, Mapping) or not {"token_ids", "padding_mask"} <= x.keys():
+            raise PromptError(f"inputs: expected token_ids and padding_mask, got {shown(x)}")
         ids, mask = np.asarray(x["token_ids"]), np.asarray(x["padding_mask"]).astype(bool)
         if ids.ndim == 1:
             return self.text(ids[mask])
@@ -271,6 +277,7 @@ def samples_of(x: str | bytes | Iterable[Any] | Mapping[str, Any]) -> tuple[list
 
 def texts_of(x: Iterable[Any]) -> list[str]:
     """A batch of texts, given as strings or as UTF-8 bytes, as a list of strings."""
+    x = x.tolist() if isinstance(x, np.ndarray) else x
     if not isinstance(x, Iterable):
         raise PromptError(f"inputs: expected strings, got {type(x).__name__}")
     return [str(as_text(item, f"prompt {row}")) for row, item in enumerate(x)]

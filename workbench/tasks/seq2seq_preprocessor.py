@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PromptError, SettingError, shown
 from workbench.tasks.arguments import length_or
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
@@ -53,7 +53,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         if type(encoder_sequence_length) is not int or encoder_sequence_length < 1:
             raise SettingError(
                 f"{type(self).__name__}: encoder_sequence_length: expected an integer of at least "
-                f"1, got {encoder_sequence_length!r}"
+                f"1, got {shown(encoder_sequence_length)}"
             )
         self.encoder_sequence_length = encoder_sequence_length
 

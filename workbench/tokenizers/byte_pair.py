@@ -11,7 +11,7 @@ from typing import ClassVar
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-from workbench.errors import PresetError, SettingError
+from workbench.errors import PresetError, SettingError, shown
 from workbench.tokenizers.checks import expect, expect_tokens
 from workbench.tokenizers.files import read_json, read_text, refusing
 from workbench.tokenizers.incremental import Piece
@@ -147,7 +147,7 @@ def _vocabulary(source: str | Path | dict[str, int]) -> dict[str, int]:
     ids = set()
     for token, token_id in tokens.items():
         if type(token_id) is not int or token_id < 0 or token_id in ids:
-            raise PresetError.at(where, repr(token)[:80], "a free id of its own", token_id)
+            raise PresetError.at(where, shown(token), "a free id of its own", token_id)
         ids.add(token_id)
     return dict(tokens)
 

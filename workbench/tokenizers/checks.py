@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from workbench.errors import PresetError, PromptError, SettingError
+from workbench.errors import PresetError, PromptError, SettingError, shown
 
 LONGEST_TEXT = 1 << 24  # characters; the library holds some 250 bytes for each token of a text
 LONGEST_TOKEN = 1 << 14
@@ -50,17 +50,17 @@ def as_rows(inputs: object) -> tuple[list[list[int]], bool]:
 
 def _indices(row: object) -> list[int]:
     if not isinstance(row, Iterable):
-        raise SettingError(f"ids: expected a row of integers, got {str(row)[:80]!r}")
+        raise SettingError(f"ids: expected a row of integers, got {shown(row)}")
     return [index_of(value) for value in row]
 
 
 def index_of(value: object) -> int:
     try:
-        index = operator.index(value)
+        index = -1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         index = -1
     if index < 0:
-        raise SettingError(f"id: expected a non-negative integer, got {str(value)[:80]!r}")
+        raise SettingError(f"id: expected a non-negative integer, got {shown(value)}")
     return index
 
 
@@ -79,7 +79,7 @@ def integer_dtype(dtype: object) -> str:
 def expect(key: str, fits: object, expected: str, got: object) -> None:
     """Raises `SettingError` unless the value of a setting fits."""
     if not fits:
-        raise SettingError(f"{key}: expected {expected}, got {str(got)[:80]!r}")
+        raise SettingError(f"{key}: expected {expected}, got {shown(got)}")
 
 
 def expect_tokens(key: str, tokens: Iterable[object]) -> None:
