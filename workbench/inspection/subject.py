@@ -13,7 +13,6 @@ import numpy as np
 from workbench.backbones.observing import Seen, observing
 from workbench.errors import PromptError
 from workbench.generation.programs import Programs, padded
-from workbench.generation.request import id_array
 from workbench.tokenizers import Tokenizer
 
 CHANGED = "The model has been trained or changed since it read this text: read it again"
@@ -148,7 +147,15 @@ def checked_ids(ids: Any, vocabulary_size: int, most: int | None) -> np.ndarray:
     Raises:
         PromptError: they are no ids of the vocabulary, none, or more than `most`.
     """
-    array = id_array(ids, "text")
+    try:
+        array = np.asarray(ids)
+    except ValueError:  # rows of unlike lengths
+        array = np.empty((0, 0), object)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise PromptError(
+            f"text: expected one text or its token ids (T,), got {type(ids).__name__} of shape "
+            f"{array.shape}"
+        )
     if len(array) == 0 or len(array) > (most or len(array)):
         raise PromptError(f"text: expected 1 to {most or 'any number of'} tokens, got {len(array)}")
     if array.min() < 0 or array.max() >= vocabulary_size:
