@@ -7,7 +7,14 @@ import reprlib
 MAX_MESSAGE = 2000
 
 
-_EXCERPT = reprlib.Repr()
+class _Excerpt(reprlib.Repr):
+    """Python refuses to print integers of more than 4,300 digits."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        return "an integer of over 100 digits" if abs(value) > 10**100 else repr(value)
+
+
+_EXCERPT = _Excerpt()
 _EXCERPT.maxstring = _EXCERPT.maxother = 80
 _EXCERPT.maxlist = _EXCERPT.maxtuple = _EXCERPT.maxdict = 20
 
@@ -22,9 +29,11 @@ def shown(value: object) -> str:
 
 
 class WorkbenchError(ValueError):
-    """Base of every error raised on purpose. Messages are at most 2,000 characters."""
+    """Base of every error raised on purpose. Messages are at most 2,000 characters, each of which
+    can be written."""
 
     def __init__(self, message: str) -> None:
+        message = message.encode("utf-8", "backslashreplace").decode()  # names hold surrogates
         if len(message) > MAX_MESSAGE:
             message = message[: MAX_MESSAGE - 4] + " ..."
         super().__init__(message)

@@ -219,3 +219,15 @@ def test_rates_that_are_impossible(rate):
         open_audio(tone(440), rate=rate)
     with pytest.raises(SettingError, match="samples a second"):
         open_audio(tone(440), sampling_rate=rate)
+
+
+@pytest.mark.parametrize("path", ["a\0.wav", "a\ud800.wav", "x" * 5000, "~nobody/x.wav"])
+def test_paths_that_cannot_be(path):
+    with pytest.raises(AudioError, match="expected a file, found none") as caught:
+        open_audio(path)
+    assert str(caught.value).isascii()
+
+
+def test_bytes_with_gaps():
+    with pytest.raises(AudioError, match="cannot be read"):
+        open_audio(memoryview(bytes(160))[::2])

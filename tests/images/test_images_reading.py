@@ -192,6 +192,37 @@ def test_pictures_of_floats_are_read_as_arrays_of_floats():
     assert pixels(Image.fromarray(np.array([[0, 1]], np.float32)))[0, :, 0].tolist() == [0, 255]
 
 
+MODES = ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "RGBX")
+MODES += ("RGBa", "La", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_of_pillow(mode):
+    assert pixels(Image.new(mode, (3, 2))).shape == (2, 3, 3)
+
+
+def test_grey_with_premultiplied_transparency():
+    assert pixels(Image.new("LA", (1, 1), (200, 128)).convert("La"))[0, 0, 0] == 227
+
+
+@pytest.mark.parametrize("kind", ["O", "c16", "?", "U3", "S3", "M8[s]", "m8[s]", "V4"])
+def test_arrays_of_other_types_are_named(kind):
+    with pytest.raises(ImageError, match="expected integers 0"):
+        pixels(np.zeros((2, 2), kind))
+
+
+def test_numbers_beyond_floats_are_named():
+    with pytest.raises(ImageError, match="got inf"):
+        pixels(np.full((2, 2), 1e300))
+
+
+@pytest.mark.parametrize("path", ["a\0.png", "a\ud800.png", "x" * 5000])
+def test_paths_that_cannot_be(path):
+    with pytest.raises(ImageError) as caught:
+        pixels(path)
+    assert str(caught.value).isascii() and len(str(caught.value)) < 400
+
+
 def test_cmyk():
     image = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
     assert pixels(image)[0, 0].tolist() == [255, 0, 0]

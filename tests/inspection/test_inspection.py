@@ -166,13 +166,13 @@ def test_what_is_not_there_is_named(llama):
     inspection = llama.inspect(TEXT)
     last = len(inspection.ids)
     for place in (0, -1, last + 1, 1.0, True, None):
-        with pytest.raises(SettingError, match=f"place: expected a whole number from 1 to {last}"):
+        with pytest.raises(SettingError, match=f"place: expected an integer from 1 to {last}"):
             inspection.distribution(place)
     for layer in (-1, 2, "0"):
-        with pytest.raises(SettingError, match="layer: expected a whole number from 0 to 1"):
+        with pytest.raises(SettingError, match="layer: expected an integer from 0 to 1"):
             inspection.attention(layer)
     for k in (0, 258):
-        with pytest.raises(SettingError, match="k: expected a whole number from 1 to 257"):
+        with pytest.raises(SettingError, match="k: expected an integer from 1 to 257"):
             inspection.lens(k)
     with pytest.raises(SettingError, match=r"nothing is called 'decoder_block_7.*decoder_block_0"):
         llama.trace(TEXT, "decoder_block_7/output")

@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from workbench.errors import ChatTemplateError, PromptError
-from workbench.tokenizers.chat_renderer import Renderer, _Watched
+from workbench.tokenizers.chat_renderer import _PROGRAM, Renderer
+from workbench.tokenizers.limited import _Watched
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_the_process_is_quick_and_kept_and_goes():
 
 def test_where_the_system_sets_no_limits_the_parent_watches():
     child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    watched = _Watched(child.pid)
+    watched = _Watched(child.pid, _PROGRAM)
     calm = watched.is_over()
     time.sleep(0.1)
     while (spent := psutil.Process(child.pid).cpu_times()).user + spent.system < 1.3:

@@ -15,14 +15,16 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from workbench.errors import AudioError, SettingError
+from workbench.arguments import whole
+from workbench.errors import AudioError
 
 AudioSource = str | Path | bytes | BinaryIO | np.ndarray | list
 
 USUAL_RATE = 16_000
 SHORTEST_SECONDS = 0.1
 LONGEST_SECONDS = 3600.0
-LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000
+LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000  # samples a second
+RATE = whole(LOWEST_RATE, HIGHEST_RATE)
 MOST_CHANNELS = 64
 MOST_SAMPLES = 2**28  # of a channel: an hour at 72 kHz
 MOST_BYTES = 2**31
@@ -52,9 +54,9 @@ def open_audio(
             than 0.1 seconds, longer than an hour, or holds NaN or infinite samples.
         SettingError: a rate is impossible.
     """
-    check_rate("sampling_rate", sampling_rate)
+    RATE.check("sampling_rate: samples a second", sampling_rate)
     if rate is not None:
-        check_rate("rate", rate)
+        RATE.check("rate: samples a second", rate)
     if isinstance(source, str | Path | bytes | bytearray | memoryview | io.IOBase):
         mono, found = _from_file(source, rate)
     else:
@@ -63,16 +65,6 @@ def open_audio(
     if not np.isfinite(mono).all():
         raise AudioError("audio: expected finite samples, got NaN or infinite ones")
     return _resampled(mono, found, sampling_rate)
-
-
-def check_rate(name: str, rate: object) -> None:
-    """Refuse what is no number of samples a second."""
-    whole = isinstance(rate, int | np.integer) and not isinstance(rate, bool)
-    if not whole or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise SettingError(
-            f"{name}: expected an integer from {LOWEST_RATE} to {HIGHEST_RATE} samples a second, "
-            f"got {rate!r}"
-        )
 
 
 def check_seconds(seconds: float, what: str = "audio") -> None:
@@ -89,9 +81,9 @@ def check_seconds(seconds: float, what: str = "audio") -> None:
 
 def _from_file(source: Any, rate: int | None) -> tuple[np.ndarray, int]:
     """Samples of a file (samples,), float32, and its rate."""
-    what = str(source)[:200] if isinstance(source, str | Path) else "audio"
+    what = ascii(str(source))[:200] if isinstance(source, str | Path) else "audio"
     if isinstance(source, bytes | bytearray | memoryview):
-        source = io.BytesIO(source)
+        source = io.BytesIO(bytes(source))
     elif isinstance(source, str | Path):
         source = _checked_path(Path(source).expanduser(), what)
     try:
@@ -112,7 +104,11 @@ def _from_file(source: Any, rate: int | None) -> tuple[np.ndarray, int]:
 
 
 def _checked_path(path: Path, what: str) -> Path:
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # a name that is too long
+        found = False
+    if not found:
         raise AudioError(f"{what}: expected a file, found none")
     size = path.stat().st_size
     if size > MOST_BYTES:

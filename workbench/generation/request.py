@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from workbench.errors import PromptError, SettingError
+from workbench.arguments import whole
+from workbench.errors import PromptError, SettingError, shown
+from workbench.kinds import NOTHING
 from workbench.samplers import Sampler
 
 MAX_ALTERNATIVES = 64
 MAX_SEED = 2**32 - 1
+_COUNT = whole(1) | NOTHING
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,14 @@ def make_request(
         PromptError: a prompt is empty, has an id outside the vocabulary or leaves no room.
         SettingError: a length, seed, stop id or sampler setting is impossible.
     """
-    _check_count("max_length", max_length)
-    _check_count("max_new_tokens", max_new_tokens)
+    _COUNT.check("max_length", max_length)
+    _COUNT.check("max_new_tokens", max_new_tokens)
     if max_length is not None and context is not None and max_length > context:
-        raise SettingError(f"max_length: expected at most the model's {context}, got {max_length}")
-    _check_stops(stop_ids, vocabulary_size)
-    if type(alternatives) is not int or not 0 <= alternatives <= MAX_ALTERNATIVES:
-        raise SettingError(
-            f"alternatives: expected an integer from 0 to {MAX_ALTERNATIVES}, got {alternatives!r}"
-        )
+        got = shown(max_length)
+        raise SettingError(f"max_length: expected at most the model's {context}, got {got}")
+    for stop in stop_ids:
+        whole(0, vocabulary_size - 1).check("stop_token_ids", stop)
+    whole(0, MAX_ALTERNATIVES).check("alternatives", alternatives)
     sampler.check_vocabulary(vocabulary_size)
     rows = tuple(_check_prompt(row, ids, vocabulary_size) for row, ids in enumerate(prompts))
     lengths = np.array([len(ids) for ids in rows], np.int32)
@@ -88,31 +90,15 @@ def make_request(
     )
 
 
-def _check_count(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int | np.integer) or value < 1):
-        raise SettingError(f"{name}: expected an integer of at least 1, got {value!r}")
-
-
 def _check_seed(seed: object) -> int:
     if seed is None:
         return random.getrandbits(32)
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed <= MAX_SEED:
-        raise SettingError(f"seed: expected an integer from 0 to {MAX_SEED}, got {seed!r}")
+    whole(0, MAX_SEED).check("seed", seed)
     return int(seed)
 
 
-def _check_stops(stop_ids: tuple[int, ...], vocabulary_size: int) -> None:
-    for stop in stop_ids:
-        whole = isinstance(stop, int | np.integer) and not isinstance(stop, bool)
-        if not whole or not 0 <= stop < vocabulary_size:
-            raise SettingError(
-                f"stop_token_ids: expected token ids from 0 to {vocabulary_size - 1}, got {stop!r}"
-            )
-
-
 def _check_prompt(row: int, ids: Sequence[int], vocabulary_size: int) -> np.ndarray:
-    array = np.asarray(ids, np.int32)
+    array = id_array(ids, f"prompt {row}")
     if array.size == 0:
         raise PromptError(f"prompt {row}: expected at least one token, got none")
     if array.min() < 0 or array.max() >= vocabulary_size:
@@ -120,6 +106,17 @@ def _check_prompt(row: int, ids: Sequence[int], vocabulary_size: int) -> np.ndar
             f"prompt {row}: expected token ids from 0 to {vocabulary_size - 1}, "
             f"got {array.min()} to {array.max()}"
         )
+    return array.astype(np.int32)
+
+
+def id_array(ids: object, what: str) -> np.ndarray:
+    """Integers (T,). Raises `PromptError` for anything else."""
+    try:
+        array = np.asarray(ids)
+    except ValueError:  # rows of unlike lengths
+        array = np.empty((), object)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise PromptError(f"{what}: expected token ids (T,), got {shown(ids)}")
     return array
 
 

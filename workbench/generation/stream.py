@@ -86,6 +86,8 @@ def stream_events(
 def _events(
     programs: Programs, request: Request, tokenizer: Tokenizer, prefix: Prefix | None
 ) -> Iterator[Event]:
+    if not request.prompts:
+        return
     clock = Clock()
     items = drive(programs, request, clock, prefix)
     yield from events_of(items, request, tokenizer, clock, prefix)

@@ -11,7 +11,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from workbench.errors import ImageError, PresetError, SettingError
+from workbench.errors import ImageError, PresetError, SettingError, shown
 from workbench.images.decoding import check_size
 from workbench.images.reading import ImageSource, batch_levels, levels
 from workbench.images.resizing import (
@@ -199,7 +199,7 @@ def _size(value: object) -> tuple[int, int] | None:
     whole = all(isinstance(side, Integral) and not isinstance(side, bool) for side in sides)
     if len(sides) != 2 or not whole or not all(1 <= side <= MAX_SIDE for side in sides):
         expected = f"(height, width), each an integer 1..{MAX_SIDE}, or None"
-        raise SettingError(f"image_size: expected {expected}, got {value!r:.80}")
+        raise SettingError(f"image_size: expected {expected}, got {shown(value)}")
     return int(sides[0]), int(sides[1])
 
 
@@ -213,19 +213,19 @@ def _channels(name: str, value: object) -> float | tuple[float, float, float] | 
 
 def _number(name: str, value: object) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise SettingError(f"{name}: expected a number, three, or None, got {value!r:.80}")
+        raise SettingError(f"{name}: expected a number, three, or None, got {shown(value)}")
     return float(value)
 
 
 def _switch(name: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise SettingError(f"{name}: expected True or False, got {value!r:.80}")
+        raise SettingError(f"{name}: expected True or False, got {shown(value)}")
     return value
 
 
 def _choice(name: str, value: object, choices: tuple[str | None, ...]) -> str | None:
     if (value is not None and not isinstance(value, str)) or value not in choices:
-        raise SettingError(f"{name}: expected one of {choices}, got {value!r:.80}")
+        raise SettingError(f"{name}: expected one of {choices}, got {shown(value)}")
     return value
 
 
@@ -253,5 +253,5 @@ def _three_numbers(name: str, values: object, positive: bool = False) -> list[fl
     found = _channels(name, values)
     if not isinstance(found, tuple) or (positive and min(found) <= 0):
         expected = "three numbers above 0" if positive else "three numbers"
-        raise SettingError(f"{name}: expected {expected}, got {values!r:.80}")
+        raise SettingError(f"{name}: expected {expected}, got {shown(values)}")
     return list(found)

@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 from PIL import Image
 
-from workbench.errors import ImageError, PresetError, SettingError
+from workbench.errors import ImageError, PresetError, SettingError, shown
 from workbench.images.answers import CODES_OF_A_MASK, MASK_CODES
 from workbench.images.decoding import check_size
 from workbench.images.npz import read_npz
@@ -77,7 +77,7 @@ class MaskDecoder:
         given = list(codes)
         whole = all(isinstance(c, int | np.integer) and 0 <= c < MASK_CODES for c in given)
         if len(given) != CODES_OF_A_MASK or not whole:
-            raise SettingError(f"codes: expected 16 integers 0..127, got {given!r:.80}")
+            raise SettingError(f"codes: expected 16 integers 0..127, got {shown(given)}")
         return np.asarray(_decode(self._weights, jnp.asarray(given, jnp.int32)))
 
     def mask(

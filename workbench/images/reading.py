@@ -89,7 +89,8 @@ def _array_levels(array: np.ndarray, what: str) -> np.ndarray:
         return array.astype(np.uint8)
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         raise ImageError(f"{what}: expected integers 0..255 or floats, got {array.dtype}")
-    values = array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what overflows is refused as infinite
+        values = array.astype(np.float32)
     _expect_range(values, what)
     return values * np.float32(255) if values.size and values.max() <= 1 else values
 
@@ -152,6 +153,8 @@ def _three_channels(values: np.ndarray) -> np.ndarray:
 
 
 def _rgb_of_image(image: Image.Image, what: str) -> np.ndarray:
+    if image.mode == "La":
+        image = image.convert("LA")  # Pillow makes nothing else of it
     if image.mode == "F":
         return _rgb_of_array(np.asarray(image), what)
     if image.mode == "I" or image.mode.startswith("I;16"):

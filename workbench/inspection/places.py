@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workbench.errors import SettingError
+from workbench.arguments import whole
 from workbench.generation.programs import Programs
 from workbench.inspection.distribution import Distribution
 from workbench.inspection.lens import Lens, at_places, look
@@ -77,7 +77,7 @@ class Inspection:
             SettingError: there is no such place, or nothing is expected there.
             PromptError: the weights of this reading have been overwritten by training.
         """
-        _check("distribution: place", place, 1, len(self.ids))
+        whole(1, len(self.ids)).check("distribution: place", place)
         head = self._subject.programs.others("logits", 0, _make_head)
         row = np.int32(place - 1)
         return Distribution.of(np.asarray(head(self._subject.held(), self._hidden, row)))
@@ -90,7 +90,8 @@ class Inspection:
             SettingError: `k` is below 1 or above the vocabulary.
             PromptError: as `distribution`.
         """
-        _check("lens: k", k, 1, self._subject.programs.backbone.config.vocabulary_size)
+        vocabulary = self._subject.programs.backbone.config.vocabulary_size
+        whole(1, vocabulary).check("lens: k", k)
         return look(self._subject, k)
 
     def attention(self, layer: int) -> np.ndarray:
@@ -100,15 +101,9 @@ class Inspection:
             SettingError: there is no such layer.
             PromptError: as `distribution`.
         """
-        _check("attention: layer", layer, 0, self.layers - 1)
+        whole(0, self.layers - 1).check("attention: layer", layer)
         weights = self._subject.run("weights", 0, _make_weights, np.int32(layer))
         return np.asarray(weights)[:, : len(self.ids), : len(self.ids)]
-
-
-def _check(what: str, value: object, least: int, most: int) -> None:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not least <= value <= most:
-        raise SettingError(f"{what}: expected a whole number from {least} to {most}, got {value!r}")
 
 
 def _make_reader(programs: Programs, count: int) -> Callable[[Given], tuple[jax.Array, Measures]]:

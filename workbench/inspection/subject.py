@@ -147,7 +147,10 @@ def checked_ids(ids: Any, vocabulary_size: int, most: int | None) -> np.ndarray:
     Raises:
         PromptError: they are no ids of the vocabulary, none, or more than `most`.
     """
-    array = np.asarray(ids)
+    try:
+        array = np.asarray(ids)
+    except ValueError:  # rows of unlike lengths
+        array = np.empty((0, 0), object)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise PromptError(
             f"text: expected one text or its token ids (T,), got {type(ids).__name__} of shape "

@@ -14,6 +14,7 @@ from workbench.backbones.observing import shown
 from workbench.errors import SettingError
 from workbench.generation.programs import Programs
 from workbench.inspection.subject import Given, Maker, Subject
+from workbench.kinds import NOTHING, TEXT, list_of
 
 LOGITS = "logits"
 
@@ -71,6 +72,7 @@ def trace(subject: Subject, names: str | Sequence[str] | None = None) -> Trace:
     Raises:
         SettingError: a pattern matches nothing; the message lists what there is.
     """
+    (NOTHING | TEXT | list_of(TEXT)).check("trace: names", names)
     patterns = ("*",) if names is None else (names,) if isinstance(names, str) else tuple(names)
     seen = jax.device_get(subject.run(f"trace {patterns}", 0, _maker(patterns)))
     for pattern in patterns:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from numbers import Integral, Real
 
-from workbench.errors import SettingError
+from workbench.errors import SettingError, shown
 
 LARGEST = 3.4e38  # a setting travels as float32
 KINDS = {float: Real, int: Integral, bool: bool}
@@ -38,7 +38,7 @@ class Setting:
     def __set__(self, sampler: object, value: object) -> None:
         if not self._allows(value):
             name = f"{type(sampler).__name__}: {self._name}"
-            raise SettingError(f"{name}: expected {self._expected}, got {_shown(value)}")
+            raise SettingError(f"{name}: expected {self._expected}, got {shown(value)}")
         vars(sampler)[self._name] = value if value is None else self._kind(value)
 
     def _allows(self, value: object) -> bool:
@@ -61,9 +61,3 @@ def within_vocabulary(sampler: object, name: str, vocabulary_size: int) -> None:
             f"{type(sampler).__name__}: {name}: expected at most {vocabulary_size}, the size of "
             f"the vocabulary, got {wanted}"
         )
-
-
-def _shown(value: object) -> str:
-    # Python refuses to print integers of more than 4,300 digits.
-    huge = isinstance(value, Integral) and abs(value) > 10**100
-    return "an integer of over 100 digits" if huge else repr(value)[:80]

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from workbench.errors import SettingError
+from workbench.errors import SettingError, shown
 from workbench.samplers.beam import BeamSampler
 from workbench.samplers.contrastive import ContrastiveSampler
 from workbench.samplers.function import FunctionSampler
@@ -54,14 +54,14 @@ def get(identifier: str | Mapping[str, Any] | Sampler | Callable[..., Any]) -> S
         return FunctionSampler(identifier)
     raise SettingError(
         f"sampler: expected one of {', '.join(KINDS)}, a config, a Sampler or a callable, "
-        f"got {identifier!r:.80}"
+        f"got {shown(identifier)}"
     )
 
 
 def serialize(sampler: Sampler) -> dict[str, Any]:
     """A config of `sampler` in KerasHub's form, from which `deserialize` rebuilds it."""
     if isinstance(sampler, FunctionSampler) or not isinstance(sampler, Sampler):
-        raise SettingError(f"sampler: expected a Sampler to serialize, got {sampler!r:.80}")
+        raise SettingError(f"sampler: expected a Sampler to serialize, got {shown(sampler)}")
     cls = type(sampler)
     built_in = cls in KINDS.values()
     return {
@@ -90,7 +90,7 @@ def deserialize(
     named = bool(names) and all(isinstance(name, str) for name in names)
     if not (named and isinstance(arguments, Mapping) and set(config) <= KEYS):
         raise SettingError(
-            f"sampler: expected a config of {', '.join(sorted(KEYS))}, got {dict(config)!r:.200}"
+            f"sampler: expected a config of {', '.join(sorted(KEYS))}, got {shown(dict(config))}"
         )
     return _build(_class_of(names, dict(custom_objects or {})), names[-1], arguments)
 
@@ -110,7 +110,9 @@ def _kind(name: str) -> type[Sampler]:
     kind = KINDS.get(key) or BY_CLASS.get(key)
     if kind is None:
         reason = "speculative decoding is not built; " if key.startswith("speculative") else ""
-        raise SettingError(f"sampler: {reason}expected one of {', '.join(KINDS)}, got {name!r:.80}")
+        raise SettingError(
+            f"sampler: {reason}expected one of {', '.join(KINDS)}, got {shown(name)}"
+        )
     return kind
 
 

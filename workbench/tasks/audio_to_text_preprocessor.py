@@ -15,6 +15,7 @@ from workbench.backbones.encoder_decoder import TARGET_INPUTS
 from workbench.backbones.source import AUDIO_INPUTS
 from workbench.errors import PromptError, SettingError
 from workbench.kinds import checks_types
+from workbench.tasks.arguments import length_or
 from workbench.tasks.preprocessor import Arrays, pack, texts_of
 from workbench.tasks.seq2seq_preprocessor import Seq2SeqLMPreprocessor
 from workbench.tokenizers import Tokenizer
@@ -128,7 +129,7 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
         recordings, single = recordings_of(x)
         if TEXT not in x:
             raise PromptError(f"inputs: expected {AUDIO} and {TEXT} to train on, got {sorted(x)}")
-        length = (decoder_sequence_length or sequence_length or self.sequence_length) + 1
+        length = length_or(self.sequence_length, decoder_sequence_length, sequence_length) + 1
         arrays = self._arrays(
             recordings, [self._target(r.text, length) for r in recordings], length
         )
@@ -152,7 +153,7 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
             PromptError: a text is longer than the sequence length.
         """
         recordings, single = recordings_of(x)
-        length = sequence_length or self.sequence_length
+        length = length_or(self.sequence_length, sequence_length)
         targets = [self.target_ids(recording.text) for recording in recordings]
         for row, ids in enumerate(targets):
             if len(ids) > length:

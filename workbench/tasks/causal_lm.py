@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from workbench import samplers
+from workbench.arguments import TRUTH
 from workbench.backbones.decoder import Decoder
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PromptError, SettingError, shown
 from workbench.generation.events import Event
 from workbench.generation.programs import Programs
 from workbench.generation.request import Request, make_request
@@ -129,6 +130,7 @@ class CausalLM(Converses, Inspects, Task):
             PromptError: a prompt is no string, is empty, or leaves no room for a token.
             SettingError: a length, stop id, seed or sampler setting is impossible.
         """
+        TRUTH.check("strip_prompt", strip_prompt)
         settings = {
             "max_length": max_length,
             "stop_token_ids": stop_token_ids,
@@ -136,11 +138,13 @@ class CausalLM(Converses, Inspects, Task):
             "sampler": sampler,
             "seed": seed,
         }
+        if isinstance(inputs, np.ndarray):
+            inputs = inputs.tolist()
         if isinstance(inputs, dict):
             return self._generate_arrays(inputs, strip_prompt, **settings)
         if _is_text(inputs):
             return self._generate_texts([inputs], strip_prompt, **settings)[0]
-        if isinstance(inputs, Sequence | np.ndarray) and all(_is_text(item) for item in inputs):
+        if isinstance(inputs, Sequence) and all(_is_text(item) for item in inputs):
             return self._generate_texts(texts_of(inputs), strip_prompt, **settings)
         if isinstance(inputs, Iterable):
             return self._generate_batches(inputs, strip_prompt, **settings)
@@ -259,14 +263,17 @@ class CausalLM(Converses, Inspects, Task):
         if isinstance(stop_token_ids, str):
             if stop_token_ids != "auto":
                 raise SettingError(
-                    f"stop_token_ids: expected 'auto', None or token ids, got {stop_token_ids!r}"
+                    f"stop_token_ids: expected 'auto', None or token ids, "
+                    f"got {shown(stop_token_ids)}"
                 )
             if self.preprocessor is None:
                 return ()
             return self.preprocessor.tokenizer.stop_token_ids
+        if isinstance(stop_token_ids, np.ndarray):
+            stop_token_ids = stop_token_ids.tolist()
         if not isinstance(stop_token_ids, Iterable):
             raise SettingError(
-                f"stop_token_ids: expected 'auto', None or token ids, got {stop_token_ids!r}"
+                f"stop_token_ids: expected 'auto', None or token ids, got {shown(stop_token_ids)}"
             )
         return tuple(stop_token_ids)
 

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.errors import PromptError, WorkbenchError
+from workbench.errors import PromptError, WorkbenchError, shown
 from workbench.generation.events import Done, Event, Token
 from workbench.generation.jobs import Turn
 from workbench.generation.prefix import Prefix
+from workbench.kinds import INTEGER, NOTHING
 from workbench.tasks.image_chat import Content, check_content, content_text
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Chat:
             PromptError: there is no such message, or `text` is neither a string nor parts.
         """
         text = None if text is None else check_content(text)
+        (INTEGER | NOTHING).check("message", at, PromptError)
         users = [i for i, message in enumerate(self.messages) if message["role"] == "user"]
         if at is None and text is not None:
             return ChatTurn(self, text, len(self.messages))
@@ -119,7 +121,9 @@ class Chat:
         if place is not None and place < 0:
             place += len(self.messages)
         if place not in users:
-            raise PromptError(f"message: expected a place of one of the user's, {users}, got {at}")
+            raise PromptError(
+                f"message: expected a place of one of the user's, {users}, got {shown(at)}"
+            )
         said = self.messages[place]["content"] if text is None else text
         return ChatTurn(self, said, place)
 

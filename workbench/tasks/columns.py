@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from workbench.errors import PromptError
+from workbench.errors import PromptError, shown
 
 _ONE_AXES = {"images": 3, "image": 3, "audio": 1}
 
@@ -53,7 +53,7 @@ def count(x: Any) -> int:
         PromptError: it is one sample alone, or the columns differ in length.
     """
     if is_text(x) or not isinstance(x, Column) or (isinstance(x, np.ndarray) and not x.ndim):
-        raise PromptError(_ALONE.format(got=repr(x)[:80]))
+        raise PromptError(_ALONE.format(got=shown(x)))
     if isinstance(x, Mapping):
         lengths = {name: len(value) for name, value in x.items() if is_column(name, value)}
         if not lengths:

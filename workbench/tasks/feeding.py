@@ -19,7 +19,7 @@ from keras.src.trainers.data_adapters import (
 )
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
-from workbench.errors import SettingError, WorkbenchError
+from workbench.errors import SettingError, WorkbenchError, shown
 from workbench.tasks.columns import count, take
 
 Parts = tuple[Any, Any, Any]
@@ -95,8 +95,8 @@ class Samples(keras.utils.PyDataset):
         super().__init__()
         self.size = count(parts[0])
         for name, part in zip(("y", "sample_weight"), parts[1:], strict=True):
-            if part is not None and len(part) != self.size:
-                raise SettingError(f"{name}: expected {self.size}, one a sample, got {len(part)}")
+            if part is not None:
+                _expect_size(name, part, self.size)
         if not self.size:
             raise SettingError("x: expected at least one sample, got none")
         self.parts = parts
@@ -129,7 +129,7 @@ class Samples(keras.utils.PyDataset):
         if not 0 < first < self.size:
             raise SettingError(
                 f"validation_split: expected a share between 0 and 1 that leaves samples on both "
-                f"sides, got {share!r} of {self.size}"
+                f"sides, got {shown(share)} of {self.size}"
             )
         return self._part(range(first)), self._part(range(first, self.size))
 
@@ -209,3 +209,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
     return np.asarray(value) if isinstance(value, ArrayLike) else value
+
+
+def _expect_size(name: str, part: Any, size: int) -> None:
+    try:
+        got: object = len(part)
+    except TypeError:  # a single number
+        got = shown(part)
+    if got != size:
+        raise SettingError(f"{name}: expected {size}, one a sample, got {got}")

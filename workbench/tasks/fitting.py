@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from workbench.arguments import whole
 from workbench.errors import SettingError
+from workbench.kinds import NOTHING, RATE
 from workbench.tasks.columns import columns_of, count
 from workbench.tasks.feeding import (
     Elements,
@@ -81,6 +83,8 @@ class FitsRawData:
             PromptError: a sample is not in a batch, or cannot be read.
             SettingError: an argument does not go with the data.
         """
+        (RATE | NOTHING).check("validation_split", validation_split)
+        whole(1).check("epochs", kwargs.get("epochs", 1))
         shuffle = kwargs.pop("shuffle", None)
         parts: Any = (x, y, sample_weight)
         if validation_split and validation_data is None:
@@ -165,6 +169,7 @@ class FitsRawData:
     ) -> dict[str, Any]:
         """Arguments of Keras' calls for the data: arrays as they are, the rest as a dataset.
         `weights` are those of classes."""
+        (whole(1) | NOTHING).check("batch_size", batch_size)
         samples = self._samples(parts, batch_size, shuffle is not False)
         if samples is not None:
             return {"x": samples, "shuffle": False}

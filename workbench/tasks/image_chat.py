@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.errors import PromptError
+from workbench.errors import PromptError, shown
 from workbench.tokenizers.chat import check_messages
 
 Content = str | Sequence[Mapping[str, Any]]
@@ -37,7 +37,7 @@ def check_content(content: Content) -> Content:
     """
     if isinstance(content, str):
         return content
-    if not isinstance(content, Sequence) or isinstance(content, bytes) or not content:
+    if not isinstance(content, list | tuple) or not content:
         raise PromptError(
             f"message: expected a string or parts of content, got {type(content).__name__}"
         )
@@ -60,7 +60,7 @@ def _without_pictures(content: Any, index: int, pictures: list[Any]) -> Any:
 
 def _without_picture(part: Any, where: str, pictures: list[Any]) -> Any:
     if not isinstance(part, Mapping):
-        raise PromptError(f"{where}: content: expected parts with a type, got {str(part)[:80]!r}")
+        raise PromptError(f"{where}: content: expected parts with a type, got {shown(part)}")
     if not _is_image(part):
         if part.get("type") == "text" and not isinstance(part.get("text"), str):
             raise PromptError(f"{where}: content: expected a string as the text of a part")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.backbones.image_text import ImageTextDecoder
-from workbench.errors import PromptError
+from workbench.errors import PromptError, shown
 from workbench.generation.programs import padded
 from workbench.generation.request import Request
 from workbench.generation.stream import collect_ids
@@ -78,7 +78,8 @@ class ImageTextLM(CausalLM):
             raise PromptError("image_attention: completion: expected at least one token, got none")
         if not 0 <= picture < len(reading.images):
             raise PromptError(
-                f"image_attention: picture: expected one of {len(reading.images)}, got {picture!r}"
+                f"image_attention: picture: expected one of {len(reading.images)}, "
+                f"got {shown(picture)}"
             )
         source = self._source([reading])
         return attention_over_picture(self.programs, reading, source, ids, picture)

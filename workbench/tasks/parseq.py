@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from workbench import samplers
+from workbench.arguments import TRUTH, whole
 from workbench.backbones.parseq_orders import check_orders, order_masks, training_orders
 from workbench.errors import ImageError, PromptError, SettingError
 from workbench.generation.events import Event
@@ -22,7 +23,7 @@ from workbench.generation.request import Request
 from workbench.generation.search import is_search
 from workbench.generation.stream import collect_ids, events_of, ids_of, stream_events
 from workbench.inspection.subject import Subject
-from workbench.kinds import checks_types
+from workbench.kinds import NOTHING, checks_types
 from workbench.samplers import GreedySampler
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.tasks.causal_lm import CausalLM, check_arrays
@@ -129,6 +130,7 @@ class TextReader(CausalLM):
             PromptError: the inputs are none of these.
             SettingError: a length, stop id, seed, sampler or `refinements` is impossible.
         """
+        TRUTH.check("strip_prompt", strip_prompt)
         settings = {
             "max_length": max_length,
             "stop_token_ids": stop_token_ids,
@@ -228,12 +230,7 @@ class TextReader(CausalLM):
         if asked is None:
             chosen = self.sampler if sampler is None else samplers.get(sampler)
             return int(isinstance(chosen, GreedySampler))
-        whole = isinstance(asked, int | np.integer) and not isinstance(asked, bool)
-        if not whole or not 0 <= asked <= MAX_REFINEMENTS:
-            raise SettingError(
-                f"refinements: expected None or an integer from 0 to {MAX_REFINEMENTS}, "
-                f"got {asked!r}"
-            )
+        (whole(0, MAX_REFINEMENTS) | NOTHING).check("refinements", asked)
         return int(asked)
 
     def _texts(self, inputs: Any) -> list[Any]:

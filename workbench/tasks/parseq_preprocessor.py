@@ -11,6 +11,7 @@ import numpy as np
 from workbench.errors import PromptError, SettingError
 from workbench.images import ImageConverter
 from workbench.kinds import checks_types
+from workbench.tasks.arguments import length_or
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
 
@@ -98,7 +99,7 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
                 "expected none, got some. Pass only x, or preprocess beforehand."
             )
         pictures, texts, single = self._pairs(x)
-        length = (sequence_length or self.sequence_length) + 1
+        length = length_or(self.sequence_length, sequence_length) + 1
         rows = [self._training_ids(text, length) for text in texts]
         ids, mask = pack(rows, length, self.tokenizer.pad_token_id)
         inputs = {
@@ -128,7 +129,7 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         """Pictures as `images`, `token_ids` and `padding_mask` (B, L) that hold the start token
         alone; one axis less for one picture."""
         pictures, single = pictures_of(x)
-        length = sequence_length or self.sequence_length
+        length = length_or(self.sequence_length, sequence_length)
         rows = [self.prompt_ids()] * len(pictures)
         ids, mask = pack(rows, length, self.tokenizer.pad_token_id)
         arrays = {IMAGES: self.convert(pictures), "token_ids": ids, "padding_mask": mask}

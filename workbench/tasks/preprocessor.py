@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from workbench.backbones.config import check_size
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PromptError, SettingError, shown
 from workbench.kinds import checks_types
 from workbench.presets.named import NamedPresets
+from workbench.tasks.arguments import length_or
 from workbench.tasks.supervision import Supervised, of_messages, of_response
 from workbench.tokenizers import ChatTemplate, Tokenizer
+from workbench.tokenizers.checks import as_text
 
 Arrays = dict[str, np.ndarray]
 Sample = str | tuple[str, str] | Sequence[Mapping[str, Any]]
@@ -151,7 +153,7 @@ class CausalLMPreprocessor(Preprocessor):
                 f"{type(self).__name__}: labels and weights come from the text itself: "
                 "expected none, got some. Pass only x, or preprocess beforehand."
             )
-        length = (sequence_length or self.sequence_length) + 1
+        length = length_or(self.sequence_length, sequence_length) + 1
         samples, single = samples_of(x)
         rows = [self._supervised(sample, length) for sample in samples]
         ids, mask = pack([row.ids for row in rows], length, self.tokenizer.pad_token_id or 0)
@@ -194,7 +196,7 @@ class CausalLMPreprocessor(Preprocessor):
         Raises:
             PromptError: a prompt is longer than the sequence length.
         """
-        length = sequence_length or self.sequence_length
+        length = length_or(self.sequence_length, sequence_length)
         single = isinstance(x, str)
         rows = [self.prompt_ids(text) for text in ([x] if single else texts_of(x))]
         for row, ids in enumerate(rows):
@@ -208,7 +210,13 @@ class CausalLMPreprocessor(Preprocessor):
         return {k: v[0] for k, v in arrays.items()} if single else arrays
 
     def generate_postprocess(self, x: Arrays) -> str | list[str]:
-        """Text of generated ids: padding and special tokens dropped."""
+        """Text of generated ids: padding and special tokens dropped.
+
+        Raises:
+            PromptError: `token_ids` or `padding_mask` is missing.
+        """
+        if not isinstance(x, Mapping) or not {"token_ids", "padding_mask"} <= x.keys():
+            raise PromptError(f"inputs: expected token_ids and padding_mask, got {shown(x)}")
         ids, mask = np.asarray(x["token_ids"]), np.asarray(x["padding_mask"]).astype(bool)
         if ids.ndim == 1:
             return self.text(ids[mask])
@@ -269,13 +277,10 @@ def samples_of(x: str | bytes | Iterable[Any] | Mapping[str, Any]) -> tuple[list
 
 def texts_of(x: Iterable[Any]) -> list[str]:
     """A batch of texts, given as strings or as UTF-8 bytes, as a list of strings."""
+    x = x.tolist() if isinstance(x, np.ndarray) else x
     if not isinstance(x, Iterable):
         raise PromptError(f"inputs: expected strings, got {type(x).__name__}")
-    texts = [item.decode("utf-8") if isinstance(item, bytes) else item for item in x]
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise PromptError(f"prompt {row}: expected a string, got {type(text).__name__}")
-    return [str(text) for text in texts]
+    return [str(as_text(item, f"prompt {row}")) for row, item in enumerate(x)]
 
 
 def pack(rows: Sequence[Sequence[int]], length: int, pad: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError
 from workbench.kinds import checks_types
+from workbench.tasks.arguments import length_or
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
 
@@ -104,8 +105,8 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
                 "expected none, got some. Pass only x, or preprocess beforehand."
             )
         pairs, single = pairs_of(x)
-        room = encoder_sequence_length or self.encoder_sequence_length
-        length = (decoder_sequence_length or sequence_length or self.sequence_length) + 1
+        room = length_or(self.encoder_sequence_length, encoder_sequence_length)
+        length = length_or(self.sequence_length, decoder_sequence_length, sequence_length) + 1
         sources = [self._cut(self.training_source_ids(pair.source), room) for pair in pairs]
         targets = [self._target(pair.target, length) for pair in pairs]
         arrays = self._packed(sources, room, targets, length)
@@ -178,7 +179,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
             PromptError: a text is longer than its side's sequence length.
         """
         pairs, single = pairs_of(x)
-        length = sequence_length or self.sequence_length
+        length = length_or(self.sequence_length, sequence_length)
         sources = [self.source_ids(pair.source, row) for row, pair in enumerate(pairs)]
         targets = [self.target_ids(pair.target) for pair in pairs]
         for row, ids in enumerate(targets):

@@ -10,7 +10,7 @@ import numpy as np
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import check_rate, check_size
 from workbench.backbones.layers.dense import NamedDense
-from workbench.errors import SettingError
+from workbench.errors import SettingError, shown
 from workbench.kinds import checks_types
 from workbench.tasks.task import Task
 from workbench.tasks.text_classifier_preprocessor import TextClassifierPreprocessor
@@ -63,7 +63,8 @@ class TextClassifier(Task):
         check_rate(owner, "dropout", dropout)
         if activation is not None and activation not in ACTIVATIONS:
             raise SettingError(
-                f"{owner}: activation: expected None or one of {ACTIVATIONS}, got {activation!r}"
+                f"{owner}: activation: expected None or one of {ACTIVATIONS}, "
+                f"got {shown(activation)}"
             )
         dtype = backbone.dtype_policy
         drop = keras.layers.Dropout(dropout, dtype=dtype, name="classifier_dropout")

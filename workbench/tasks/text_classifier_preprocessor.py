@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PromptError, SettingError, shown
 from workbench.kinds import checks_types
 from workbench.tasks.preprocessor import Arrays, Preprocessor, pack, texts_of
 from workbench.tokenizers import Tokenizer
@@ -34,7 +34,8 @@ class TextClassifierPreprocessor(Preprocessor):
         super().__init__(tokenizer, sequence_length, **kwargs)
         if truncate not in TRUNCATE:
             raise SettingError(
-                f"{type(self).__name__}: truncate: expected one of {TRUNCATE}, got {truncate!r}"
+                f"{type(self).__name__}: truncate: expected one of {TRUNCATE}, "
+                f"got {shown(truncate)}"
             )
         self.truncate = truncate
 

@@ -1,10 +1,11 @@
 """Text to token ids and back. Base classes and the Transformers reader; families subclass them."""
 
-from workbench.tokenizers.byte_pair import GPT2_PATTERN, LLAMA3_PATTERN, BytePairTokenizer
+from workbench.tokenizers.byte_pair import BytePairTokenizer
 from workbench.tokenizers.chat import ChatTemplate
 from workbench.tokenizers.chat_built_in import built_in_chat_template
 from workbench.tokenizers.convert import to_byte_pair, to_sentence_piece, to_word_piece
 from workbench.tokenizers.incremental import IncrementalDecoder
+from workbench.tokenizers.patterns import GPT2_PATTERN, LLAMA3_PATTERN
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer import Tokenizer
 from workbench.tokenizers.tokenizer_json import TransformersTokenizer

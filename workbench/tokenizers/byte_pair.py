@@ -11,30 +11,16 @@ from typing import ClassVar
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-from workbench.errors import PresetError, SettingError
+from workbench.errors import PresetError, SettingError, shown
 from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect, expect_tokens
 from workbench.tokenizers.files import read_json, read_text, refusing
 from workbench.tokenizers.incremental import Piece
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
+from workbench.tokenizers.patterns import GPT2_PATTERN
 
 VOCABULARY = "vocabulary.json"
 MERGES = "merges.txt"
-
-GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-"""Words with the space before them; numbers of any length (GPT-2, OPT, BART, Falcon-RW)."""
-
-LLAMA3_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-"""Digits in groups of up to three; line ends by themselves (Llama 3)."""
-
-QWEN_PATTERN = LLAMA3_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
-"""As Llama 3's, but digits one by one (Qwen2 on)."""
-
-BLOOM_PATTERN = r" ?[^(\s|[.,!?…。，、।۔،])]+"
-"""Runs of anything but spaces and sentence marks, with the space before them (BLOOM)."""
 
 
 class BytePairTokenizer(LibraryTokenizer):
@@ -47,7 +33,8 @@ class BytePairTokenizer(LibraryTokenizer):
     `add_prefix_space`: a text that does not begin with a space gets one.
     `unsplittable_tokens`: found in the text before anything else, each one id; by default the
     special tokens.
-    `split_pattern`: an Oniguruma pattern; by default the class's.
+    `split_pattern`: an Oniguruma pattern; by default the class's. With one that is not known
+    (`patterns.PATTERNS`) texts are split in a process of its own, within 5 s and 512 MB each.
 
     A subclass sets `ignore_merges` where a whole word of the vocabulary wins over its merges, and
     `composes` where characters are composed (Unicode's form NFC) first.
@@ -161,7 +148,7 @@ def _vocabulary(source: str | Path | dict[str, int]) -> dict[str, int]:
     ids = set()
     for token, token_id in tokens.items():
         if type(token_id) is not int or token_id < 0 or token_id in ids:
-            raise PresetError.at(where, repr(token)[:80], "a free id of its own", token_id)
+            raise PresetError.at(where, shown(token), "a free id of its own", token_id)
         ids.add(token_id)
     return dict(tokens)
 

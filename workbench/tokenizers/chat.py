@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import ChatTemplateError, PromptError
+from workbench.errors import ChatTemplateError, PromptError, shown
+from workbench.kinds import NOTHING, OBJECT
 
 if TYPE_CHECKING:
     from workbench.tokenizers.tokenizer import Tokenizer
@@ -25,6 +26,7 @@ Message = Mapping[str, Any]
 END_OF_TURN = ("<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>")
 """What closes a turn in the templates of the families; each ends generation too."""
 
+_ARGUMENTS = OBJECT | NOTHING
 CUT = "\ufdd0"  # a code point that is no character, and so in no text
 _MARK = re.compile(r"<\|[^<>|\s]+\|>|<(?:start|end)_of_turn>|\[/?[A-Z_]+\]")
 
@@ -58,7 +60,7 @@ def check_messages(messages: str | Sequence[Message]) -> list[dict[str, Any]]:
     if isinstance(messages, Mapping) or not isinstance(messages, Sequence) or not messages:
         raise PromptError(
             "messages: expected a string or a list of {'role': ..., 'content': ...}, got "
-            f"{str(messages)[:80]!r}"
+            f"{shown(messages)}"
         )
     for index, message in enumerate(messages):
         _check_message(index, message)
@@ -68,8 +70,7 @@ def check_messages(messages: str | Sequence[Message]) -> list[dict[str, Any]]:
 def _check_message(index: int, message: object) -> None:
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
         raise PromptError(
-            f"messages[{index}]: expected {{'role': ..., 'content': ...}}, got "
-            f"{str(message)[:80]!r}"
+            f"messages[{index}]: expected {{'role': ..., 'content': ...}}, got {shown(message)}"
         )
     content = message.get("content")
     # Tool calls have no content, and content may come in parts: a template knows what to do.
@@ -166,6 +167,7 @@ class ChatTemplate:
     ) -> str:
         from workbench.tokenizers.chat_renderer import renderer
 
+        _ARGUMENTS.check("template_arguments", arguments)
         named = {
             "bos_token": tokenizer.start_token,
             "eos_token": tokenizer.end_token,

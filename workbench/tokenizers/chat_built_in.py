@@ -5,7 +5,7 @@ What each writes is the format its model was trained on, as the model's card giv
 
 from __future__ import annotations
 
-from workbench.errors import SettingError
+from workbench.errors import SettingError, shown
 
 _ALTERNATE = """\
 {% if (message.role == 'user') != (loop.index0 % 2 == 0) -%}
@@ -202,6 +202,8 @@ def built_in_chat_template(name: str) -> str:
     Raises:
         SettingError: there is none of that name.
     """
-    if name not in BUILT_IN:
-        raise SettingError(f"chat template: expected one of {', '.join(BUILT_IN)}, got {name!r}")
+    if not isinstance(name, str) or name not in BUILT_IN:
+        raise SettingError(
+            f"chat template: expected one of {', '.join(BUILT_IN)}, got {shown(name)}"
+        )
     return BUILT_IN[name]

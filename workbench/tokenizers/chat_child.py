@@ -1,25 +1,16 @@
-"""Renders chat templates in a process of its own, within limits; run by path, never imported.
+"""Renders chat templates; run by path in a process with limits (`limited_child.py`).
 
 A template is a small program from a file nobody vouches for. Jinja's sandbox keeps it from Python's
 objects, but neither from endless loops nor from strings of gigabytes: only the limits of a process
-do. Reads and writes messages of eight bytes of length and that much JSON.
-
-Arguments: seconds of work and bytes of memory, characters of output, exit status when out of
-memory, and where Jinja is found.
+do.
 """
 
 import datetime
 import json
-import os
-import signal
-import sys
 
-CPU_SECONDS, MEMORY, OUTPUT, OUT_OF_MEMORY = map(int, sys.argv[1:5])
-sys.path += sys.argv[5:]
-
-import jinja2  # noqa: E402
-from jinja2.ext import Extension, loopcontrols  # noqa: E402
-from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: E402
+import jinja2
+from jinja2.ext import Extension, loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class GenerationTag(Extension):
@@ -33,8 +24,8 @@ class GenerationTag(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-class TooLong(Exception):
-    """The output passed its limit."""
+class Refused(Exception):
+    """There is no text; the message says why, and is all that the user sees."""
 
 
 def raise_exception(message):  # noqa: ANN001, ANN201
@@ -64,61 +55,24 @@ def compiled(source):  # noqa: ANN001, ANN201
     return environment.from_string(source)
 
 
-def rendered(source, variables):  # noqa: ANN001, ANN201
+def rendered(source, variables, most):  # noqa: ANN001, ANN201
     """The text of a template; stops as soon as it is too long."""
     parts, size = [], 0
     for part in compiled(source).generate(**variables):
         size += len(part)
-        if size > OUTPUT:
-            raise TooLong
+        if size > most:
+            raise Refused(f"makes more than {most} characters")
         parts.append(part)
     return "".join(parts)
 
 
 def answer(request):  # noqa: ANN001, ANN201
-    """The reply to one request: a text, or why there is none."""
+    """The text of a template."""
     try:
-        return {"text": rendered(request["source"], request["variables"])}
-    except MemoryError:
-        os._exit(OUT_OF_MEMORY)
-    except TooLong:
-        return {"error": f"makes more than {OUTPUT} characters"}
+        return rendered(**request)
     except jinja2.TemplateSyntaxError as error:
-        return {"error": f"line {error.lineno}: {error.message}"}
-    except Exception as error:
-        kind = "" if type(error) is jinja2.TemplateError else f"{type(error).__name__}: "
-        return {"error": f"{kind}{error}"[:1000]}
-
-
-def limit_memory():  # noqa: ANN201
-    """Where the system can; elsewhere the parent watches."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-
-
-def start_clock(seconds):  # noqa: ANN001, ANN201
-    """The system ends this process after so much of its own time, even inside C code."""
-    if sys.platform != "win32":
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-
-
-def main():  # noqa: ANN201
-    """Answers until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a notebook's interrupt is the parent's
-    limit_memory()
-    incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
-    while size := int.from_bytes(incoming.read(8), "big"):
-        request = json.loads(incoming.read(size))
-        start_clock(CPU_SECONDS)
-        reply = answer(request)
-        start_clock(0)
-        data = json.dumps(reply).encode()
-        outgoing.write(len(data).to_bytes(8, "big") + data)
-        outgoing.flush()
-
-
-if __name__ == "__main__":
-    main()
+        raise Refused(f"line {error.lineno}: {error.message}") from error
+    except jinja2.TemplateError as error:
+        if type(error) is jinja2.TemplateError:
+            raise Refused(str(error)) from error
+        raise

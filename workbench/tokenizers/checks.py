@@ -7,11 +7,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PresetError, PromptError, SettingError, shown
+
+LONGEST_TEXT = 1 << 24  # characters; the library holds some 250 bytes for each token of a text
+LONGEST_TOKEN = 1 << 14
 
 
-def as_text(value: object) -> str:
-    """A string that can be written as UTF-8, from a string or UTF-8 bytes. Else `PromptError`."""
+def as_text(value: object, what: str = "prompt") -> str:
+    """A string that can be written as UTF-8, from a string or UTF-8 bytes, of at most 16,777,216
+    characters. Else `PromptError`."""
+    if isinstance(value, str | bytes) and len(value) > LONGEST_TEXT:
+        expected = f"a text of at most {LONGEST_TEXT} characters"
+        raise PromptError(f"{what}: expected {expected}, got {len(value)}; split it")
     try:
         if isinstance(value, bytes):
             return value.decode("utf-8")
@@ -19,8 +26,16 @@ def as_text(value: object) -> str:
             value.encode("utf-8")
             return value
     except UnicodeError as error:
-        raise PromptError(f"prompt: not text at position {error.start}: {error.reason}") from error
-    raise PromptError(f"prompt: expected a string, got {type(value).__name__}")
+        raise PromptError(f"{what}: not text at position {error.start}: {error.reason}") from error
+    raise PromptError(f"{what}: expected a string, got {type(value).__name__}")
+
+
+def check_tokens(where: object, tokens: Iterable[str]) -> None:
+    """Raises `PresetError` for a vocabulary with a token that would flood whoever reads it."""
+    longest = max(map(len, tokens), default=0)
+    if longest > LONGEST_TOKEN:
+        expected = f"tokens of at most {LONGEST_TOKEN} characters"
+        raise PresetError.at(where, "vocabulary", expected, longest)
 
 
 def as_rows(inputs: object) -> tuple[list[list[int]], bool]:
@@ -35,17 +50,17 @@ def as_rows(inputs: object) -> tuple[list[list[int]], bool]:
 
 def _indices(row: object) -> list[int]:
     if not isinstance(row, Iterable):
-        raise SettingError(f"ids: expected a row of integers, got {str(row)[:80]!r}")
+        raise SettingError(f"ids: expected a row of integers, got {shown(row)}")
     return [index_of(value) for value in row]
 
 
 def index_of(value: object) -> int:
     try:
-        index = operator.index(value)
+        index = -1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         index = -1
     if index < 0:
-        raise SettingError(f"id: expected a non-negative integer, got {str(value)[:80]!r}")
+        raise SettingError(f"id: expected a non-negative integer, got {shown(value)}")
     return index
 
 
@@ -64,7 +79,7 @@ def integer_dtype(dtype: object) -> str:
 def expect(key: str, fits: object, expected: str, got: object) -> None:
     """Raises `SettingError` unless the value of a setting fits."""
     if not fits:
-        raise SettingError(f"{key}: expected {expected}, got {str(got)[:80]!r}")
+        raise SettingError(f"{key}: expected {expected}, got {shown(got)}")
 
 
 def expect_tokens(key: str, tokens: Iterable[object]) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from workbench.errors import PresetError
-from workbench.tokenizers.byte_pair import GPT2_PATTERN, BytePairTokenizer
+from workbench.tokenizers.byte_pair import BytePairTokenizer
 from workbench.tokenizers.incremental import Piece
+from workbench.tokenizers.patterns import GPT2_PATTERN
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer_json import TransformersTokenizer
 from workbench.tokenizers.word_piece import LONGEST_WORD, WordPieceTokenizer

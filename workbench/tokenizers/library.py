@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import tokenizers
 
+from workbench.tokenizers.apart import Apart
+from workbench.tokenizers.checks import check_tokens
 from workbench.tokenizers.files import refusing
+from workbench.tokenizers.linear import is_linear
 from workbench.tokenizers.tokenizer import Tokenizer
+
+_CANNOT_SPLIT = "cannot split this text"
 
 
 class LibraryTokenizer(Tokenizer):
     """A tokenizer whose work is done by a `tokenizers.Tokenizer`."""
 
     _size = 0
+    _apart: Apart | None = None  # splits texts where the library's work has no known bound
 
     def _adopt(self, library: tokenizers.Tokenizer, where: object) -> None:
+        vocabulary = library.get_vocab(with_added_tokens=True)
+        check_tokens(where, vocabulary)
+        what = f"{where}: {_CANNOT_SPLIT}"
+        self._apart = None if is_linear(library) else Apart(library.to_str(), what)
         self._loaded = library
-        self._size = 1 + max(library.get_vocab(with_added_tokens=True).values(), default=-1)
+        self._size = 1 + max(vocabulary.values(), default=-1)
         self._pieces.clear()
         self.check_special_tokens(where)
 
     def _encode(self, text: str) -> list[int]:
-        with refusing(f"{type(self).__name__} cannot split this text"):
-            return self._backend.encode(text, add_special_tokens=False).ids
+        return self._ids(text, special=False)
+
+    def _ids(self, text: str, special: bool) -> list[int]:
+        library = self._backend
+        if self._apart is not None:
+            return self._apart.encode(text, special)
+        with refusing(f"{type(self).__name__}: {_CANNOT_SPLIT}"):
+            return library.encode(text, add_special_tokens=special).ids
 
     def _id_of(self, token: str) -> int | None:
         return self._backend.token_to_id(token)

@@ -8,14 +8,18 @@ from typing import ClassVar
 
 import sentencepiece
 
+from workbench.errors import PresetError
 from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
+from workbench.tokenizers.sentence_piece_file import longest_replacement
 from workbench.tokenizers.tokenizer import Tokenizer
 
 VOCABULARY = "vocabulary.spm"
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+LONGEST_PIECE = 1024  # characters; at each place of a text all lengths are tried
+LONGEST_REPLACEMENT = 64  # bytes; Unicode's form NFKC makes up to 33 of a character
 
 
 class SentencePieceTokenizer(Tokenizer):
@@ -63,6 +67,9 @@ class SentencePieceTokenizer(Tokenizer):
             model.LoadFromSerializedProto(data)
             tokens = model.id_to_piece(list(range(model.vocab_size())))
             rule = TextRule("surrogateescape", _leading_spaces(model, tokens))
+            replacement = longest_replacement(data)
+        _expect_at_most(where, "piece", LONGEST_PIECE, max(map(len, tokens), default=0))
+        _expect_at_most(where, "replacement of a character", LONGEST_REPLACEMENT, replacement)
         expect("add_bos", not self.add_bos or model.bos_id() >= 0, "a model with <s>", where)
         expect("add_eos", not self.add_eos or model.eos_id() >= 0, "a model with </s>", where)
         self._loaded, self._tokens, self._rule, self.proto = model, tokens, rule, data
@@ -119,6 +126,13 @@ class SentencePieceTokenizer(Tokenizer):
             "add_bos": self.add_bos,
             "add_eos": self.add_eos,
         }
+
+
+def _expect_at_most(where: object, what: str, most: int, longest: int) -> None:
+    """What is longer makes of a text so much, or is looked for at so many places, that the
+    library, which nothing can interrupt, does not end."""
+    if longest > most:
+        raise PresetError.at(where, f"longest {what}", f"at most {most}", longest)
 
 
 def _leading_spaces(model: sentencepiece.SentencePieceProcessor, tokens: list[str]) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 UNIGRAM, BPE = 1, 2
+_PIECE = 1 << 3 | 2  # the key of a piece: field 1, as bytes
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 
 
@@ -62,6 +63,25 @@ def read_model(proto: bytes) -> ModelFile:
         marks_spaces=bool(normalizer.get(5, 1)),
         maps_back=bool(back.get(2)),
     )
+
+
+def longest_replacement(proto: bytes) -> int:
+    """Bytes of the longest text that a model puts in the place of characters; 0 for no table.
+
+    A table is the size of a trie in four bytes, the trie, and texts that each end in a NUL.
+    """
+    normalizer = _message(list(_fields(proto[_pieces_end(proto) :])), 3)
+    table = normalizer.get(2, b"")
+    texts = table[4 + int.from_bytes(table[:4], "little") :]
+    return max(map(len, texts.split(b"\0")))
+
+
+def _pieces_end(proto: bytes) -> int:
+    """Where the pieces end that stand in front, found without reading them: they may be many."""
+    place, end = 0, len(proto) - 1
+    while place < end and proto[place] == _PIECE and proto[place + 1] < 0x80:
+        place += 2 + proto[place + 1]
+    return place
 
 
 def _message(fields: list[tuple[int, Any]], wanted: int) -> dict[int, Any]:

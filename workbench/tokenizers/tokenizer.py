@@ -220,19 +220,21 @@ class Tokenizer(ABC):
         index = index_of(id)
         token = self._token_of(index) if index < self.vocabulary_size() else None
         if token is None:
-            raise SettingError(f"id: no token has {index}; there are {self.vocabulary_size()} ids")
+            raise SettingError(
+                f"id: no token has {shown(index)}; there are {self.vocabulary_size()} ids"
+            )
         return token
 
     def token_to_id(self, token: str) -> int:
         """The id of a token, as the vocabulary writes it. `SettingError` if there is none."""
-        token_id = self._id_of(as_text(token))
+        token_id = self._id_of(as_text(token, "token"))
         if token_id is None:
             raise SettingError(f"token: {token[:80]!r} is not in the vocabulary")
         return token_id
 
     def has_token(self, token: str) -> bool:
         """Whether the vocabulary has a token."""
-        return self._id_of(token) is not None
+        return self._id_of(as_text(token, "token")) is not None
 
     def get_vocabulary(self) -> list[str]:
         """All tokens, in the order of their ids."""

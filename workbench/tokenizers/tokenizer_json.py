@@ -16,10 +16,12 @@ import tokenizers
 
 from workbench.errors import PresetError
 from workbench.kinds import checks_types
+from workbench.tokenizers.apart import Apart
 from workbench.tokenizers.checks import as_text, expect_tokens
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
+from workbench.tokenizers.linear import MAX_GROWTH, growth, reads_linearly
 from workbench.tokenizers.word_piece import JOINED_BY_SPACES, word_pieces
 
 TOKENIZER_JSON = "tokenizer.json"
@@ -36,6 +38,10 @@ class TransformersTokenizer(LibraryTokenizer):
 
     Added tokens written in a text are single ids. Cutting, padding and the post-processor of
     the file are not used: a text is never cut silently and the preprocessor adds the start token.
+
+    A file may tell the library to grow a text without end or to try every way to cut it. Where its
+    steps and patterns are not those of a known family, texts are split in a process of its own,
+    each within 5 s of work and 512 MB: a `PresetError` beyond.
 
     Byte fallback differs from the library's in one case: in a run of byte tokens that is not
     UTF-8, whole characters are kept and only the other bytes become U+FFFD, as SentencePiece does
@@ -78,15 +84,17 @@ class TransformersTokenizer(LibraryTokenizer):
         given = isinstance(source, bytes)
         data, where = (source, TOKENIZER_JSON) if given else (read_bytes(source), source)
         with refusing(str(where)):
+            if not reads_linearly(data):
+                Apart(data.decode("utf-8"), f"{where}: cannot be read").encode("")
             library = tokenizers.Tokenizer.from_buffer(data)
             library.no_truncation()
             library.no_padding()
             decoder = json.loads(library.decoder.__getstate__()) if library.decoder else {}
-            around = library.encode("", add_special_tokens=True).ids
-        self._rule, self._read_piece = _reading(decoder, where)
-        self._added = library.get_added_tokens_decoder()
-        self._data, self._around = data, around
+        rule, read_piece = _reading(decoder, where)
         self._adopt(library, where)
+        self._rule, self._read_piece = rule, read_piece
+        self._added = library.get_added_tokens_decoder()
+        self._data, self._around = data, self._ids("", special=True)
 
     @property
     def prepends_start_token(self) -> bool:
@@ -140,6 +148,9 @@ def _reading(decoder: dict, where: object) -> tuple[TextRule, Callable[[str], Pi
     """How a file's decoder makes text: byte-level, or [Replace..., ByteFallback, Fuse, Strip]."""
     steps = _steps(decoder)
     kinds = [step["type"] for step in steps]
+    if steps and not growth(decoder) <= MAX_GROWTH:
+        expected = f"steps known to make at most {MAX_GROWTH} bytes of one"
+        raise PresetError.at(where, "decoder", expected, kinds)
     if kinds == ["ByteLevel"]:
         return TextRule(), byte_level_piece
     if kinds == ["WordPiece"]:

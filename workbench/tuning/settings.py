@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from workbench.backbones.adapter import AdapterConfig
 from workbench.backbones.adapters import EVERY, Adapters
-from workbench.errors import SettingError
+from workbench.errors import SettingError, shown
 
 Schedule = Literal["cosine", "linear", "constant"]
 SCHEDULES = ("cosine", "linear", "constant")
@@ -201,9 +201,7 @@ class _Rule(NamedTuple):
 
 
 def _refuse(name: str, expected: str, got: object) -> None:
-    huge = isinstance(got, Integral) and abs(got) > 10**100
-    shown = "an integer of over 100 digits" if huge else repr(got)[:80]
-    raise SettingError(f"training: {name}: expected {expected}, got {shown}")
+    raise SettingError(f"training: {name}: expected {expected}, got {shown(got)}")
 
 
 def _whole(least: int, optional: bool = False) -> _Rule:

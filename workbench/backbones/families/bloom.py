@@ -27,7 +27,7 @@ from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tokenizers import BytePairTokenizer
-from workbench.tokenizers.byte_pair import BLOOM_PATTERN
+from workbench.tokenizers.patterns import BLOOM_PATTERN
 
 
 class BloomBackbone(Decoder):

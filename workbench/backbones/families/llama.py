@@ -24,7 +24,7 @@ from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tokenizers import BytePairTokenizer, SentencePieceTokenizer
-from workbench.tokenizers.byte_pair import LLAMA3_PATTERN
+from workbench.tokenizers.patterns import LLAMA3_PATTERN
 
 
 class LlamaBackbone(Decoder):

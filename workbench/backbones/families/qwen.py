@@ -22,7 +22,7 @@ from workbench.presets.registry import Family
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tokenizers import BytePairTokenizer
-from workbench.tokenizers.byte_pair import QWEN_PATTERN
+from workbench.tokenizers.patterns import QWEN_PATTERN
 
 
 class QwenBackbone(Decoder):

@@ -12,24 +12,18 @@ from dataclasses import dataclass
 from tokenizers import Regex, pre_tokenizers
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from workbench.tokenizers.byte_pair import (
+from workbench.tokenizers.patterns import (
     BLOOM_PATTERN,
+    DIGIT,
+    DIGITS,
     GPT2_PATTERN,
+    GPT4O_PATTERN,
     LLAMA3_PATTERN,
+    MARKS,
     QWEN_PATTERN,
+    TEKKEN_PATTERN,
+    THREE_DIGITS,
 )
-
-_ENDINGS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-
-
-def _cased(ending: str, digits: str) -> str:
-    """Words end where small letters are followed by capitals."""
-    before = r"[^\r\n\p{L}\p{N}]?"
-    return (
-        f"{before}{_UPPER}*{_LOWER}+{ending}|{before}{_UPPER}+{_LOWER}*{ending}|{digits}"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
 
 
 @dataclass(frozen=True)
@@ -63,19 +57,19 @@ def _falcon() -> Sequence[PreTokenizer]:
         pre_tokenizers.Punctuation("contiguous"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
         pre_tokenizers.Digits(individual_digits=False),
-        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
+        pre_tokenizers.Split(Regex(THREE_DIGITS), "isolated"),
     ]
 
 
 _GPT2 = Split(_patterns(GPT2_PATTERN))
 _LLAMA3 = Split(_patterns(LLAMA3_PATTERN), ignore_merges=True, starts=True)
-_DIGITS = Split(_patterns(r"\p{N}", GPT2_PATTERN))
+_DIGITS = Split(_patterns(DIGIT, GPT2_PATTERN))
 _QWEN = Split(_patterns(QWEN_PATTERN))
 _GPT4 = Split(_patterns(LLAMA3_PATTERN))
 
 SPLITS = {
     "default": Split(
-        _patterns(r"[\p{P}$+<=>^~|]+", GPT2_PATTERN, r"\p{N}+", "[0-9][0-9][0-9]"),
+        _patterns(MARKS, GPT2_PATTERN, DIGITS, THREE_DIGITS),
     ),
     "gpt-2": _GPT2,
     "phi-2": _GPT2,
@@ -95,7 +89,7 @@ SPLITS = {
     "smollm": _DIGITS,
     "starcoder": _DIGITS,
     "refact": _DIGITS,
-    "tekken": Split(_patterns(_cased("", r"\p{N}")), ignore_merges=True, starts=True),
-    "gpt-4o": Split(_patterns(_cased(_ENDINGS, r"\p{N}{1,3}"))),
+    "tekken": Split(_patterns(TEKKEN_PATTERN), ignore_merges=True, starts=True),
+    "gpt-4o": Split(_patterns(GPT4O_PATTERN)),
 }
 """The rules by the names files give them."""
