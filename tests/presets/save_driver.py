@@ -21,7 +21,7 @@ FILES = ("config.json", "model.weights.h5", "assets/tokenizer/vocabulary.json")
 
 
 def save(target: Path, version: str) -> None:
-    with atomic.replacing(target, 0, lambda name: name in FILES) as new:
+    with atomic.replacing(target, 0, lambda old: FILES) as new:
         for name in FILES:
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).write_text(f"{version} {name} " + version * 5000)
