@@ -19,7 +19,7 @@ from pathlib import Path
 
 from workbench.errors import PresetError
 from workbench.presets.carrying import carry, copy_attributes
-from workbench.presets.disk import check_space, space, sync
+from workbench.presets.disk import check_space, space, sync, sync_tree
 from workbench.presets.json_files import shown
 from workbench.presets.lock import Record, locked, recorded
 from workbench.presets.readers import unread
@@ -54,7 +54,7 @@ def replacing(
             check_space(target.parent, needed)
             new.mkdir()
             yield new
-            _sync_tree(new)
+            sync_tree(new)
             _take_place(new, old, target, dropped)
 
 
@@ -194,11 +194,6 @@ def _remove_anyway(remove: Callable[[str], None], path: str, error: object) -> N
         shutil.rmtree(path)
     else:
         os.unlink(path)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        sync(path)
 
 
 def _sync_folders(folder: Path) -> None:

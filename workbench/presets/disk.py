@@ -33,3 +33,9 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder of files and folders to the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        sync(path)

@@ -16,16 +16,8 @@ from pathlib import Path
 from workbench.errors import PresetError
 from workbench.presets.lock import is_current
 
-if sys.platform == "win32":  # which locks no folders
-    _SHARED = _EXCLUSIVE = 0
-
-    def _lock(descriptor: int, kind: int) -> None:
-        raise OSError
-else:
+if sys.platform != "win32":
     import fcntl
-
-    _SHARED, _EXCLUSIVE = fcntl.LOCK_SH, fcntl.LOCK_EX | fcntl.LOCK_NB
-    _lock = fcntl.flock
 
 PATIENCE = 30.0
 """Seconds that a writer waits for readers before it goes ahead; they are told in the end."""
@@ -37,7 +29,7 @@ _PAUSE = 0.005
 def reading(path: Path) -> Iterator[None]:
     """Keep writers from replacing a file or folder while the block reads it.
 
-    Does nothing where the path cannot be opened.
+    Does nothing where the path cannot be opened, and on Windows.
 
     Raises:
         PresetError: it was replaced all the same, by a writer that ran out of patience.
@@ -77,7 +69,7 @@ def _open_to_read(path: Path) -> int | None:
     while (descriptor := _descriptor(path)) is not None:
         try:
             with suppress(OSError):  # a file system without locks
-                _lock(descriptor, _SHARED)
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
             if is_current(path, descriptor):
                 return descriptor
         except BaseException:
@@ -88,8 +80,9 @@ def _open_to_read(path: Path) -> int | None:
 
 
 def _descriptor(path: Path) -> int | None:
-    with suppress(OSError, ValueError):
-        return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if sys.platform != "win32":  # where what is open cannot be replaced, and folders not opened
+        with suppress(OSError, ValueError):
+            return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     return None
 
 
@@ -97,7 +90,7 @@ def _wait_for_readers(descriptor: int) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
-            _lock(descriptor, _EXCLUSIVE)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             time.sleep(_PAUSE)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.errors import PresetError
 from workbench.presets.atomic import real_path, replacing
+from workbench.presets.disk import sync_tree
 from workbench.presets.files import (
     ASSETS,
     CHAT_TEMPLATE,
@@ -72,7 +74,16 @@ def saving(
         old = real_path(folder)
         gone = dropped(old)
         kept = {name: digest for name, digest in _stated(old, table).items() if name not in gone}
-        write_table(new, table, kept | checksums(new))
+        write_table(new, table, kept | _digests(new))
+
+
+def _digests(new: Path) -> dict[str, str]:
+    """What was written, hashed while the disk takes it in."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        written = beside.submit(sync_tree, new)
+        digests = checksums(new)
+        written.result()
+    return digests
 
 
 def _stated(folder: Path, table: str) -> dict[str, str]:
