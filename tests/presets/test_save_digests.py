@@ -19,10 +19,12 @@ from preset_files import refused, same_weights
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.families.gpt2 import GPT2Backbone
 from workbench.errors import AdapterError, PresetError
+from workbench.presets.embedded.describing import describe
 from workbench.presets.files import ADAPTER_CHECKSUMS, CHECKSUMS
 from workbench.presets.formats.keras_hub_lora import read_lora, write_lora
 from workbench.presets.formats.peft import read_peft, write_peft
 from workbench.presets.formats.tensor_digest import ATTRIBUTE
+from workbench.presets.handles import EMBEDDED
 from workbench.presets.load import open_preset
 from workbench.presets.manifest import KEY, Manifest, checksums
 from workbench.tasks.causal_lm import CausalLM
@@ -176,6 +178,31 @@ def test_digests_of_versions_before_are_checked(sealed_task, tmp_path):
         json.dumps({**metadata, KEY: {"model.weights.h5": digest}})
     )
     GPT2Backbone.from_preset(folder)
+
+
+@pytest.mark.parametrize("folder", [path.parent for path in EMBEDDED.glob("*/config.json")])
+def test_embedded_presets_have_digests_of_all_their_files(folder):
+    manifest = Manifest(folder)
+    assert {path.relative_to(folder).as_posix() for path in files_of(folder)} == {
+        *(name for name in checksums(folder) if name in manifest),
+        *("README.md", CHECKSUMS),
+    }
+    manifest.check()
+    manifest.start()
+    manifest.finish()
+
+
+def test_a_published_preset_is_described_and_whole(sealed_task, tmp_path):
+    folder = shutil.copytree(sealed_task, tmp_path / "preset")
+    (folder / "README.md").write_text("a card")
+    describe(folder, description="A small model.", modality="text")
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert list(metadata)[:2] == ["description", "modality"]
+    assert {path.name for path in files_of(folder)} == {
+        *(path.name for path in files_of(sealed_task)),
+        "README.md",
+    }
+    checked(folder)
 
 
 LINE = "0" * 64 + "  config.json\n"
