@@ -103,9 +103,8 @@ def real_path(target: str | Path) -> Path:
         os.fspath(target).encode()
         return Path(os.path.realpath(Path(target).expanduser()))
     except (AttributeError, TypeError, ValueError, RuntimeError, OSError):
-        raise PresetError.at(
-            "save", "path", "the path of a folder or file", shown(target)
-        ) from None
+        expected = "the path of a folder or file, Unicode without NUL"
+        raise PresetError.at("save", "path", expected, shown(target)) from None
 
 
 def _record(target: Path) -> Path:
