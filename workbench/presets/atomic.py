@@ -21,7 +21,7 @@ from workbench.errors import PresetError
 from workbench.presets.carrying import carry, copy_attributes
 from workbench.presets.disk import check_space, space, sync, sync_tree
 from workbench.presets.json_files import shown
-from workbench.presets.lock import Record, locked, recorded
+from workbench.presets.lock import Record, locked, record_of, recorded
 from workbench.presets.readers import unread
 
 _RENAME_EXCHANGE = 2
@@ -88,7 +88,7 @@ def surviving(target: Path) -> Path:
     two renames on a system that cannot swap folders."""
     if target.exists():
         return target
-    token = recorded(_record(target))
+    token = recorded(record_of(target))
     aside = target if token is None else _beside(target, token)[1]
     return aside if aside.is_dir() else target
 
@@ -105,10 +105,6 @@ def real_path(target: str | Path) -> Path:
     except (AttributeError, TypeError, ValueError, RuntimeError, OSError):
         expected = "the path of a folder or file, Unicode without NUL"
         raise PresetError.at("save", "path", expected, shown(target)) from None
-
-
-def _record(target: Path) -> Path:
-    return target.parent / f".{target.name}.saving"
 
 
 def _beside(target: Path, token: str) -> tuple[Path, Path]:
@@ -154,7 +150,7 @@ def _check_file(target: Path) -> None:
 def _staged(target: Path) -> Iterator[tuple[Path, Path]]:
     """Two names beside the target that nothing has; what has them in the end is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(_record(target)) as record:
+    with locked(record_of(target)) as record:
         _sweep(target, record)
         token = secrets.token_hex(8)
         record.begin(token)

@@ -56,6 +56,11 @@ class Record:
         os.ftruncate(self._descriptor, 0)
 
 
+def record_of(target: Path) -> Path:
+    """The lock file of who saves a file or folder, beside it."""
+    return target.parent / f".{target.name}.saving"
+
+
 def recorded(path: Path) -> str | None:
     """The token in a lock file, None where there is no such file."""
     with suppress(OSError):

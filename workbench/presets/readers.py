@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workbench.errors import PresetError
-from workbench.presets.lock import is_current
+from workbench.presets.lock import is_current, record_of
 
 if sys.platform != "win32":
     import fcntl
@@ -34,6 +34,7 @@ def reading(path: Path) -> Iterator[None]:
     Raises:
         PresetError: it was replaced all the same, by a writer that ran out of patience.
     """
+    _give_way(path)
     descriptor = _open_to_read(path)
     if descriptor is None:
         yield
@@ -62,6 +63,13 @@ def unread(path: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _give_way(path: Path) -> None:
+    """Let a writer in that waits, or those who read one time after another would keep it out."""
+    with suppress(OSError, ValueError):
+        if record_of(path).exists():
+            time.sleep(2 * _PAUSE)
 
 
 def _open_to_read(path: Path) -> int | None:
