@@ -30,7 +30,7 @@ from workbench.presets.manifest import KEY, Manifest, checksums
 from workbench.tasks.causal_lm import CausalLM
 
 FLIPS = int(os.environ.get("WORKBENCH_FLIPS", "12"))
-SMALL = 1e-6  # gigabytes: every tensor or two in a file of its own
+SMALL = 1e-5  # gigabytes: a few tensors in a file
 
 
 def flipped(path, count, seed=0):

@@ -25,7 +25,7 @@ from workbench.tasks.causal_lm import CausalLM
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="makes pipes, sockets and modes")
 
 TOKEN = "0123456789abcdef"
-SMALL = 1e-6  # gigabytes: every tensor or two in a file of its own
+SMALL = 1e-5  # gigabytes: a few tensors in a file
 
 
 def save_adapter(folder):

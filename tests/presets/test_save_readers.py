@@ -71,7 +71,7 @@ def test_models_loaded_during_saves_are_the_old_or_the_new(tiny_task, tiny_lm_pa
     backbone = GPT2Backbone(**tiny_task.backbone.arguments)
     other = GPT2CausalLM(**{**tiny_lm_parts, "backbone": backbone})
     tiny_task.save_to_preset(target)
-    sharded = lambda: other.save_to_preset(target, max_shard_size=1e-6)  # noqa: E731
+    sharded = lambda: other.save_to_preset(target, max_shard_size=1e-5)  # noqa: E731
     with Saver(sharded, lambda: tiny_task.save_to_preset(target)) as saver:
         for _ in range(LOADS):
             found = GPT2CausalLM.from_preset(target).backbone
