@@ -13,6 +13,7 @@ from workbench.generation.column import Result
 from workbench.generation.comparison import ColumnEvent, Row
 from workbench.generation.events import Token
 from workbench.generation.jobs import JobState
+from workbench.presets.atomic import replacing_file
 
 from . import compare_columns as parts
 from . import settings as setting
@@ -304,7 +305,9 @@ class ComparePanel(KeepsRuns, CompareBase):
     def _on_save(self, format: object, path: object) -> None:
         form = format_of(format)
         named = table_path(path, form)
-        named.write_text(form.write(self._shown_run().job.table()), encoding="utf-8", newline="")
+        text = form.write(self._shown_run().job.table())
+        with replacing_file(named, len(text)) as new:
+            new.write_text(text, encoding="utf-8", newline="")
         self.send({"type": "saved", "path": str(named)})
 
     def _on_restore(self, run: object) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import tokenizers
 from preset_files import LLAMA_ARGUMENTS, shapes_of
 
 from workbench.backbones.families import gpt2, llama
+from workbench.presets.files import CHECKSUMS
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +48,16 @@ def tiny_task(tiny_lm_parts):
 
 
 @pytest.fixture(scope="session")
-def saved_task(tiny_task, tmp_path_factory):
+def sealed_task(tiny_task, tmp_path_factory):
     """A preset folder as save_to_preset writes it. Copy it before changing anything."""
-    folder = tmp_path_factory.mktemp("presets") / "tiny"
+    folder = tmp_path_factory.mktemp("sealed") / "tiny"
     tiny_task.save_to_preset(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def saved_task(sealed_task, tmp_path_factory):
+    """The same without digests, so that changes in a copy of it are read."""
+    folder = shutil.copytree(sealed_task, tmp_path_factory.mktemp("presets") / "tiny")
+    (folder / CHECKSUMS).unlink()
     return folder

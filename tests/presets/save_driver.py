@@ -16,12 +16,14 @@ from pathlib import Path
 
 from workbench.errors import PresetError
 from workbench.presets import atomic
+from workbench.presets.manifest import Manifest
+from workbench.presets.saved_folder import saving
 
 FILES = ("config.json", "model.weights.h5", "assets/tokenizer/vocabulary.json")
 
 
 def save(target: Path, version: str) -> None:
-    with atomic.replacing(target, 0, lambda name: name in FILES) as new:
+    with saving(target, 0) as new:
         for name in FILES:
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).write_text(f"{version} {name} " + version * 5000)
@@ -37,7 +39,18 @@ def version_of(target: Path) -> str:
     version = texts[FILES[0]].partition(" ")[0]
     whole = all(t == f"{version} {name} " + version * 5000 for name, t in texts.items())
     kept = (folder / "notes.md").exists() and (folder / "notes.md").read_text() == "kept"
-    return version if whole and kept else "mixed"
+    return version if whole and kept and fits_its_digests(folder) else "mixed"
+
+
+def fits_its_digests(folder: Path) -> bool:
+    manifest = Manifest(folder)
+    try:
+        manifest.check()
+        manifest.start()
+        manifest.finish()
+    except PresetError:
+        return False
+    return all(name in manifest for name in FILES)
 
 
 def start(target: Path) -> None:

@@ -32,6 +32,7 @@ from workbench.errors import AdapterError, PresetError
 from workbench.presets.formats.keras_hub_layers import default_targets, hub_layers
 from workbench.presets.formats.keras_hub_lora import read_lora, write_lora
 from workbench.presets.formats.low_rank_factors import from_heads, reduced, to_heads
+from workbench.presets.formats.tensor_digest import ATTRIBUTE
 
 TOLERANCE = 1e-4  # float32 logits, absolute
 GEMMA = LORA / "gemma_lora"
@@ -337,7 +338,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keras_hub_lora, "write_file", full)
+    monkeypatch.setattr(keras_hub_lora, "write_sealed", full)
     with pytest.raises(PresetError, match="No space left on device"):
         write_lora(random_adapter(backbone, ("query",)), path, backbone)
     assert path.read_bytes() == FILE.read_bytes()
@@ -346,9 +347,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 @pytest.fixture
 def small(tmp_path):
-    """A file of two small layers, and a function that reads it."""
+    """A file of two small layers without a digest, so that damage is read, and its reader."""
     backbone, path = bare("keras_hub/llama"), tmp_path / "x.lora.h5"
     write_lora(random_adapter(backbone, ("key",), 1, only="block_0"), path, backbone)
+    with h5py.File(path, "a") as h5:
+        del h5.attrs[ATTRIBUTE]
     return path, lambda: read_lora(path, backbone)
 
 

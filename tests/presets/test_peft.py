@@ -28,6 +28,7 @@ from tiny import GOLDENS
 import workbench as wb
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.errors import AdapterError
+from workbench.presets.files import ADAPTER_CHECKSUMS
 from workbench.presets.formats.peft import CONFIG, WEIGHTS, read_peft, write_peft
 from workbench.presets.formats.peft_config import parse_config
 
@@ -489,10 +490,13 @@ def test_other_files_of_the_folder_stay(llama_folder):
     write_peft(random_adapter(backbone, ("key",)), llama_folder, backbone)
     assert sorted(path.name for path in llama_folder.iterdir()) == [
         "README.md",
+        "adapter_model.bin",
         CONFIG,
         WEIGHTS,
         "golden.npz",
+        ADAPTER_CHECKSUMS,
     ]
+    assert (llama_folder / "adapter_model.bin").read_bytes() == b"old"
     assert set(read_peft(llama_folder, backbone).config.targets) == {"key"}
 
 
@@ -503,7 +507,7 @@ def test_a_write_that_fails_leaves_the_old_adapter(llama_folder, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(peft, "save_file", full)
+    monkeypatch.setattr(peft, "write_safetensors", full)
     backbone = bare("hf/llama")
     with pytest.raises(PresetError, match="No space left on device"):
         write_peft(random_adapter(backbone, ("key",)), llama_folder, backbone)
@@ -512,8 +516,10 @@ def test_a_write_that_fails_leaves_the_old_adapter(llama_folder, monkeypatch):
 
 
 def small_adapter(tmp_path):
+    """A folder without digests, so that damage is read, and a function that reads it."""
     backbone = bare("hf/llama")
     write_peft(random_adapter(backbone, ("query",), 1, only="block_0"), tmp_path / "x", backbone)
+    (tmp_path / "x" / ADAPTER_CHECKSUMS).unlink()
     return tmp_path / "x", lambda: read_peft(tmp_path / "x", backbone)
 
 

@@ -10,17 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from preset_files import nothing_opened_outside, refused, same_weights
 
 from workbench.backbones.families.gpt2 import GPT2CausalLM
 from workbench.presets import atomic
 from workbench.presets.atomic import replacing
-from workbench.presets.save import save_preset
 from workbench.tasks.causal_lm import CausalLM
 
 HERE = Path(__file__).parent
+TOKEN = "0123456789abcdef"
 posix = pytest.mark.skipif(os.name == "nt", reason="forks and kills children")
 
 
@@ -139,30 +138,11 @@ def test_saving_through_a_link_replaces_what_it_points_to(tmp_path):
     assert contents(tmp_path / "real") == {"a": b"x"}
 
 
-def test_other_files_are_carried_along_as_they_are(tiny_task, tmp_path):
-    folder = tmp_path / "preset"
-    (folder / "sub" / "deep").mkdir(parents=True)
-    (folder / "README.md").write_text("mine")
-    (folder / "sub" / "deep" / "notes").write_text("mine too")
-    (folder / "link").symlink_to("README.md")
-    (folder / "model_00007.weights.h5").write_bytes(b"stale")
-    (folder / "task.weights.h5").write_bytes(b"stale")
-    (folder / "assets" / "tokenizer").mkdir(parents=True)
-    (folder / "assets" / "tokenizer" / "vocabulary.spm").write_bytes(b"stale")
-    folder.chmod(0o750)
-    save_preset(tiny_task, folder)
-    assert (folder / "README.md").read_text() == "mine"
-    assert (folder / "sub" / "deep" / "notes").read_text() == "mine too"
-    assert os.readlink(folder / "link") == "README.md"
-    assert not [name for name, data in contents(folder).items() if data == b"stale"]
-    assert folder.stat().st_mode & 0o777 == 0o750
-    CausalLM.from_preset(folder)
-
-
 def test_a_preset_set_aside_between_two_renames_is_found(saved_task, tiny_task, tmp_path):
-    folder = tmp_path / "preset"
-    shutil.copytree(saved_task, tmp_path / ".preset.old")
-    with nothing_opened_outside(tmp_path / ".preset.old"):
+    folder, aside = tmp_path / "preset", tmp_path / f".preset.{TOKEN}.old"
+    shutil.copytree(saved_task, aside)
+    (tmp_path / ".preset.saving").write_text(f"saved by workbench through {TOKEN}\n")
+    with nothing_opened_outside(tmp_path):
         loaded = GPT2CausalLM.from_preset(folder)
     assert same_weights(loaded.backbone, tiny_task.backbone)
-    np.testing.assert_equal([p.name for p in tmp_path.iterdir()], [".preset.old"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [aside.name, ".preset.saving"]

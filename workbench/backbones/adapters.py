@@ -278,7 +278,7 @@ class Adapters(Mapping[str, Adapter]):
         name = self._active if name is None else name
         if name is None:
             raise AdapterError("save: expected an active adapter or a name, got none")
-        _writer(path)(self[name], Path(path).expanduser(), self._backbone)
+        _writer(path)(self[name], path, self._backbone)
 
     def load(self, path: str | Path, name: str | None = None) -> str:
         """Read an adapter from a `.lora.h5` file or a PEFT folder, and use it.

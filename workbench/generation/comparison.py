@@ -106,8 +106,9 @@ class ComparisonJob(Job):
         Raises:
             PresetError: It cannot be written; what was there before is unchanged.
         """
-        with replacing_file(Path(path).expanduser()) as new:
-            new.write_text(csv_of(self.table()), encoding="utf-8", newline="")
+        text = csv_of(self.table())
+        with replacing_file(path, len(text)) as new:
+            new.write_text(text, encoding="utf-8", newline="")
 
     def to_markdown(self) -> str:
         """The table as Markdown."""

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.weights import expand, repeats, rules_for, stored
 from workbench.errors import PresetError
-from workbench.presets.atomic import replacing
 from workbench.presets.files import CONFIG, TRANSFORMERS_PREPROCESSOR
+from workbench.presets.formats.safetensors import INDEX, WHOLE
+from workbench.presets.formats.safetensors_writer import write_safetensors
 from workbench.presets.formats.transformers_tokenizer import token_ids, write_tokenizer
 from workbench.presets.registry import family_of, transformers_of
 from workbench.presets.save import head_values, weight_values
+from workbench.presets.saved_folder import Weights, saving
 from workbench.tasks.task import Task
 
 GENERATION_CONFIG = "generation_config.json"
-INDEX = "model.safetensors.index.json"
-_WEIGHTS = "model.safetensors"
+_WEIGHTS = Weights(WHOLE, INDEX, ".safetensors")
 _GIGABYTE = 2**30
 _ROOM = 64 * 2**20  # for the tokenizer and the small files
 
@@ -33,7 +33,9 @@ def export_to_transformers(
     """Write a task or backbone as a folder in Transformers' layout: `config.json`, safetensors
     and, with a preprocessor, the tokenizer's files.
 
-    A folder that is there already is replaced. LoRA updates are merged into the weights.
+    A folder that is there already, such as a clone of a hub's repository, keeps everything but
+    files of these names, what was exported or saved there before, and the weights that an old
+    index lists. LoRA updates are merged into the weights.
 
     Args:
         saved: a task or a backbone.
@@ -67,7 +69,7 @@ def export_to_transformers(
         values |= head
     size = sum(np.asarray(variable).nbytes for variable in backbone.weights)
 
-    with replacing(Path(folder).expanduser(), size + _ROOM) as new:
+    with saving(folder, size + _ROOM, weights=_WEIGHTS) as new:
         ids = token_ids(None if preprocessor is None else preprocessor.tokenizer)
         ids |= {} if preprocessor is None else preprocessor.generation_ids()
         pictures = {} if preprocessor is None else preprocessor.picture_ids()
@@ -91,11 +93,11 @@ def _write_weights(folder: Path, tensors: Iterable[tuple[str, np.ndarray]], limi
     shards: list[list[str]] = []
     total = 0
     for shard in _shards(tensors, limit):
-        save_file(shard, folder / f"shard-{len(shards)}", metadata={"format": "pt"})
+        write_safetensors(folder / f"shard-{len(shards)}", shard)
         shards.append(list(shard))
         total += sum(tensor.nbytes for tensor in shard.values())
     if len(shards) == 1:
-        (folder / "shard-0").rename(folder / _WEIGHTS)
+        (folder / "shard-0").rename(folder / WHOLE)
         return
     where = {}
     for number, names in enumerate(shards):

@@ -13,3 +13,5 @@ CONVERTERS = {
 TRANSFORMERS_PREPROCESSOR = "preprocessor_config.json"
 CHAT_TEMPLATE = "chat_template.jinja"  # ours and Transformers'; KerasHub passes it over
 ASSETS = "assets"
+CHECKSUMS = "workbench.sha256"
+ADAPTER_CHECKSUMS = "workbench_adapter.sha256"

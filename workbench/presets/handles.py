@@ -5,6 +5,7 @@ The hubs' libraries are imported, and the network used, only for handles that na
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def resolve(handle: str | Path, weights: bool = True) -> Path:
         raise PresetError.at("preset", "handle", "a name or the path of a folder", shown(handle))
     text = str(handle)
     if isinstance(handle, Path):
-        return _local_folder(handle.expanduser(), text)
+        return _local_folder(Path(os.path.expanduser(handle)), text)
     if "://" in text:
         return _from_hub(text, weights)
     if text in _built_in():
@@ -59,7 +60,7 @@ def resolve(handle: str | Path, weights: bool = True) -> Path:
     listed = find(text)
     if listed is not None:
         return _from_hub(_hub_handle(listed), weights)
-    return _local_folder(Path(text).expanduser(), text)
+    return _local_folder(Path(os.path.expanduser(text)), text)
 
 
 def _from_hub(handle: str, weights: bool) -> Path:

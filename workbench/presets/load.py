@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +28,7 @@ from workbench.presets.manifest import Manifest
 from workbench.presets.memory import check_listed, check_weights
 from workbench.presets.paths import has_file, preset_file
 from workbench.presets.progress import Progress, check, report
+from workbench.presets.readers import reading
 from workbench.presets.registry import Family
 from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tokenizers import Tokenizer
@@ -49,6 +52,18 @@ class PresetFolder(Protocol):
     def tokenizer(self) -> Tokenizer: ...
 
 
+def _undisturbed(load: Callable[..., Any]) -> Callable[..., Any]:
+    """While a preset is loaded, nobody replaces its folder."""
+
+    @functools.wraps(load)
+    def loading_whole(handle: str | Path, *arguments: Any, **settings: Any) -> Any:
+        with reading(Path(os.path.expanduser(str(handle)))):
+            return load(handle, *arguments, **settings)
+
+    return loading_whole
+
+
+@_undisturbed
 def load_backbone(
     handle: str | Path, cls: type, load_weights: bool = True, dtype: Any = None, **overrides: Any
 ) -> Any:
@@ -72,6 +87,7 @@ def load_backbone(
     return backbone
 
 
+@_undisturbed
 def load_task(
     handle: str | Path, cls: type, load_weights: bool = True, dtype: Any = None, **overrides: Any
 ) -> Any:
@@ -120,6 +136,7 @@ def load_task(
     return task
 
 
+@_undisturbed
 def load_preprocessor(handle: str | Path, cls: type, **overrides: Any) -> Any:
     """A preset's preprocessor; `overrides` replace its constructor arguments.
 
@@ -131,6 +148,7 @@ def load_preprocessor(handle: str | Path, cls: type, **overrides: Any) -> Any:
     return _build_preprocessor(preset, overrides)
 
 
+@_undisturbed
 def load_tokenizer(handle: str | Path, cls: type) -> Any:
     """A preset's tokenizer, with its vocabulary.
 
@@ -153,6 +171,12 @@ def open_preset(handle: str | Path, cls: type) -> PresetFolder:
         PresetError: there is none, or it is neither a folder in KerasHub's or Transformers'
             layout nor a GGUF file.
     """
+    preset = _opened(handle, cls)
+    preset.manifest.check()
+    return preset
+
+
+def _opened(handle: str | Path, cls: type) -> PresetFolder:
     folder = resolve(handle, weights=False)
     if folder.is_file():
         return GgufFile(folder, cls)
@@ -248,13 +272,16 @@ def _build_with_head(
             return cls(**arguments)
     source = head.open_weights()
     try:
+        preset.manifest.start()
         needed = {name for rule in head.rules for name in rule.names}
         others = [name for name in source.names() if name not in needed]
         loader = WeightLoader(source, head.rules, 1, others)
         with _named_errors(CONFIG), loading(loader):
             task = cls(**arguments)
         loader.finish()
+        preset.manifest.finish()
     finally:
+        preset.manifest.stop()
         source.close()
     task.labels = head.labels
     return task

@@ -1,26 +1,32 @@
-"""Checksums of weight files, kept in metadata.json, so that a flipped bit does not go unseen.
+"""Digests of every file that was saved into a folder, so that no flipped bit goes unseen.
 
-HDF5 as Keras writes it has no checksums. Presets saved by other programs have none either and
-load without this check.
+They stand in a file beside, `workbench.sha256`, as the program `sha256sum` writes and checks them:
+
+    sha256sum --check workbench.sha256
+
+Other programs pass it over. Folders that other programs saved have none and load without this
+check. The names in it are also what the next save knows as files of this project.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from workbench.errors import PresetError
 from workbench.kinds import TEXT, integer, list_of
-from workbench.presets.files import METADATA
-from workbench.presets.json_files import MAX_CONFIG, read_json, shown
+from workbench.presets.files import CHECKSUMS, METADATA
+from workbench.presets.json_files import MAX_CONFIG, first, read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
 from workbench.presets.progress import INTERVAL, check
 from workbench.workers import Stop, in_background
 
 KEY = "sha256"
+"""Where `metadata.json` held the digests of the weights before there was a file for all."""
 KINDS = {
     "date_saved": TEXT,
     "keras_hub_version": TEXT,
@@ -30,14 +36,64 @@ KINDS = {
 }
 """What else KerasHub writes there."""
 
+_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+_WEIGHTS = (".h5", ".safetensors")
+_MAX_BYTES = 2**20
 
-def checksums(files: Iterable[Path]) -> dict[str, str]:
-    """File name to SHA-256 in hexadecimal."""
-    return _checksums(files, Stop())
+
+def checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file in a folder, in hexadecimal, by its path with slashes."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): _sha256(path, Stop()) for path in files}
 
 
-def _checksums(files: Iterable[Path], stop: Stop) -> dict[str, str]:
-    return {path.name: _sha256(path, stop) for path in files}
+def write_table(folder: Path, table: str, digests: Mapping[str, str]) -> None:
+    """Write digests, by path, as the file `table` of a folder."""
+    lines = (f"{digests[name]}  {name}\n" for name in sorted(digests))
+    (folder / table).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def read_table(folder: Path, table: str = CHECKSUMS) -> dict[str, str]:
+    """The digests a folder states, by path; nothing where it states none.
+
+    Raises:
+        PresetError: the table is damaged, or names a file outside the folder.
+    """
+    if has_file(folder, table):
+        return _parsed(preset_file(folder, table))
+    return _from_metadata(folder) if table == CHECKSUMS else {}
+
+
+def _parsed(path: Path) -> dict[str, str]:
+    """Every flipped bit makes a line that is none, or one that the files do not fit."""
+    if path.stat().st_size > _MAX_BYTES:
+        raise PresetError.at(path.name, "size", f"at most {_MAX_BYTES} bytes", "more")
+    *lines, rest = path.read_bytes().decode("utf-8", "replace").split("\n")
+    found = [_LINE.fullmatch(line) for line in lines]
+    digests = {match[2]: match[1] for match in found if match}
+    if rest or len(digests) < len(lines):
+        got = shown(next((line for line in [*lines, rest] if not _LINE.fullmatch(line)), "twice"))
+        raise PresetError.at(path.name, "line", "a SHA-256, two spaces, a file named once", got)
+    for name in digests:
+        for part in name.split("/"):
+            plain_name(part, path.name)
+    return digests
+
+
+def _from_metadata(folder: Path) -> dict[str, str]:
+    stated = _metadata(folder).get(KEY, {})
+    if not isinstance(stated, dict) or not all(isinstance(v, str) for v in stated.values()):
+        raise PresetError.at(METADATA, KEY, "an object of checksums", shown(stated))
+    return {plain_name(name, METADATA): value for name, value in stated.items()}
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    if not has_file(folder, METADATA):
+        return {}
+    metadata = read_json(preset_file(folder, METADATA), MAX_CONFIG)
+    for key in metadata.keys() & KINDS.keys():
+        KINDS[key].check(f"{METADATA}: {key}", metadata[key], PresetError)
+    return metadata
 
 
 def _sha256(path: Path, stop: Stop) -> str:
@@ -60,42 +116,67 @@ class _Stoppable:
 
 
 class Manifest:
-    """The checksums a preset states. `start` hashes in the background while weights load."""
+    """The digests a folder states. Weights are hashed in the background while they load.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: read for its table; a GGUF file has none.
+        table: the name of the table.
+    """
+
+    def __init__(self, folder: Path, table: str = CHECKSUMS) -> None:
         self._folder = folder
-        self._stated = _read(folder)
+        self._table = table
+        self._stated = read_table(folder, table) if folder.is_dir() else {}
         self._found: Future[dict[str, str]] | None = None
         self._stop = Stop()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._stated
+
+    def __bool__(self) -> bool:
+        return bool(self._stated)
+
+    def check(self) -> None:
+        """Compare all files but the weights, and check what a preset says of itself.
+
+        Raises:
+            PresetError: some were changed, or a value is of another kind.
+        """
+        if self._table == CHECKSUMS and self._folder.is_dir():
+            _metadata(self._folder)
+        small = [name for name in self._stated if not name.endswith(_WEIGHTS)]
+        self._compare(self._digests(small))
+
     def start(self) -> None:
-        """Begin hashing, in one thread beside the loading one."""
-        if self._stated:
-            paths = [preset_file(self._folder, name) for name in self._stated]
-            self._found = in_background(lambda: _checksums(paths, self._stop), "checksums")
+        """Begin hashing the weights, in one thread beside the loading one."""
+        weights = [name for name in self._stated if name.endswith(_WEIGHTS)]
+        if weights and self._found is None:
+            self._found = in_background(lambda: self._digests(weights), "checksums")
 
     def stop(self) -> None:
         """Give up what is not hashed yet."""
         self._stop.set()
 
     def finish(self) -> None:
-        """Wait for the checksums and compare. Raises PresetError when a file was changed."""
+        """Wait for the weights' digests and compare. Raises PresetError when some were changed."""
         if self._found is None:
             return
         while not wait([self._found], INTERVAL).done:
             check()
-        for name, found in self._found.result().items():
-            if found != self._stated[name]:
-                raise PresetError.at(name, "sha256", "the one stated when it was saved", "another")
+        self._compare(self._found.result())
 
+    def _digests(self, names: list[str]) -> dict[str, str]:
+        return {name: _sha256(self._file(name), self._stop) for name in names}
 
-def _read(folder: Path) -> dict[str, str]:
-    if not has_file(folder, METADATA):
-        return {}
-    metadata = read_json(preset_file(folder, METADATA), MAX_CONFIG)
-    for key in metadata.keys() & KINDS.keys():
-        KINDS[key].check(f"{METADATA}: {key}", metadata[key], PresetError)
-    stated: Any = metadata.get(KEY, {})
-    if not isinstance(stated, dict) or not all(isinstance(v, str) for v in stated.values()):
-        raise PresetError.at(METADATA, KEY, "an object of checksums", shown(stated))
-    return {plain_name(name, METADATA): value for name, value in stated.items()}
+    def _file(self, name: str) -> Path:
+        return preset_file(self._folder, *name.split("/"))
+
+    def _compare(self, found: Mapping[str, str]) -> None:
+        wrong = [name for name, digest in found.items() if digest != self._stated[name]]
+        if wrong:
+            table = self._table if has_file(self._folder, self._table) else METADATA
+            raise PresetError(
+                f"{first(wrong)}: sha256: expected what {table} says, got another: damaged, or "
+                "changed after it was saved. Copy it or save it again; if the change is wanted, "
+                f"delete the line of the file in {table}"
+            )

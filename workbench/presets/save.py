@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import fnmatch
 import functools
 import itertools
 import json
@@ -21,7 +20,6 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
-from workbench.presets.atomic import replacing
 from workbench.presets.files import (
     ASSETS,
     CHAT_TEMPLATE,
@@ -33,28 +31,22 @@ from workbench.presets.files import (
     TASK_WEIGHTS,
     TOKENIZER,
 )
+from workbench.presets.formats.hdf5 import INDEX, WHOLE
 from workbench.presets.formats.hdf5_writer import write_file, write_sharded, write_whole
 from workbench.presets.formats.integer_rules import KERNEL, TABLE, integer_rules
 from workbench.presets.formats.objects import write_object
 from workbench.presets.formats.policies import FLOAT_POLICIES
 from workbench.presets.formats.tensors import INTEGERS, STORED
-from workbench.presets.manifest import KEY, checksums
 from workbench.presets.registry import Family, family_of
+from workbench.presets.saved_folder import Weights, saving
 from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tasks.task import Task
 from workbench.tokenizers import Tokenizer
 
 _GIGABYTE = 2**30
 _ROOM = 4 * 2**20  # for everything but the weights
-_WEIGHTS = ("model.weights.h5", "model.weights.json", "model_*.weights.h5", "task.weights.h5")
-_OF_BACKBONE = (CONFIG, METADATA, TASK, *_WEIGHTS)
-_OF_PREPROCESSOR = (
-    PREPROCESSOR,
-    TOKENIZER,
-    CHAT_TEMPLATE,
-    *CONVERTERS.values(),
-    f"{ASSETS}/tokenizer/*",
-)
+_WEIGHTS = Weights(WHOLE, INDEX, ".weights.h5")
+_OF_PREPROCESSOR = (PREPROCESSOR, TOKENIZER, CHAT_TEMPLATE, *CONVERTERS.values())
 
 Values = Mapping[str, Callable[[], np.ndarray]]
 
@@ -62,9 +54,12 @@ Values = Mapping[str, Callable[[], np.ndarray]]
 def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 10) -> None:
     """Write a task, backbone, preprocessor or tokenizer as a preset folder.
 
-    A folder that is there already keeps its other files. A tokenizer from a Transformers folder
-    is written as its family's class where that gives the same ids, else in its own form, which
-    KerasHub does not read.
+    A folder that is there already keeps everything that is not of a preset saved there before:
+    notes, other weights, a repository. Files that are edited by hand later are refused when the
+    preset is loaded, until their lines in its table of digests, `workbench.sha256`, are deleted.
+
+    A tokenizer from a Transformers folder is written as its family's class where that gives the
+    same ids, else in its own form, which KerasHub does not read.
 
     Args:
         saved: what to save. LoRA updates are merged into the weights that are written.
@@ -97,7 +92,7 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
         if plan.head:
             head = expand(rules_for(family.keras_hub_head_rules, arguments), 1)
             write_file(new / TASK_WEIGHTS, stored(head, plan.head))
-        _write_json(new / METADATA, _metadata(plan.backbone, new))
+        _write_json(new / METADATA, _metadata(plan.backbone))
 
     plan.write(folder, size, write_weights)
 
@@ -122,7 +117,7 @@ class _Plan:
         self.tokenizer: Tokenizer | None = None
         self.backbone: Any = None
         self.head: Values = {}
-        self.replaced: tuple[str, ...] = ()
+        self.replaces_preprocessor = False
 
     def add(self, saved: Any) -> None:
         if isinstance(saved, Tokenizer):
@@ -136,9 +131,8 @@ class _Plan:
 
     def _add_task(self, task: Any, family: Family) -> None:
         self._add_backbone(task.backbone, family)
-        if task.preprocessor is None:
-            self.replaced += _OF_PREPROCESSOR
-        else:
+        self.replaces_preprocessor = True
+        if task.preprocessor is not None:
             self._add_preprocessor(task.preprocessor, family)
         parts = {"backbone": self.objects[CONFIG], "preprocessor": self.objects.get(PREPROCESSOR)}
         self.objects[TASK] = write_object(family.task, task.head_config(), dtype=None, parts=parts)
@@ -158,7 +152,6 @@ class _Plan:
         )
         if family.keras_hub_dtype_by_name and backbone.quantization is None:
             self.objects[CONFIG]["config"]["dtype"] = dtype
-        self.replaced += _OF_BACKBONE
 
     def _add_preprocessor(self, preprocessor: Any, family: Family) -> None:
         self._add_tokenizer(_best_tokenizer(preprocessor.tokenizer, family))
@@ -175,13 +168,11 @@ class _Plan:
         config = {**_settings(tokenizer), "config_file": TOKENIZER}
         self.tokenizer = tokenizer
         self.objects[TOKENIZER] = write_object(type(tokenizer), config, dtype="int32")
-        self.replaced += _OF_PREPROCESSOR
+        self.replaces_preprocessor = True
 
     def write(self, folder: str | Path, size: int, weights: Callable[[Path], None]) -> None:
-        def is_replaced(name: str) -> bool:
-            return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.replaced)
-
-        with replacing(Path(folder).expanduser(), size + _ROOM, is_replaced) as new:
+        old_weights = None if self.backbone is None else _WEIGHTS
+        with saving(folder, size + _ROOM, self._supersedes, old_weights) as new:
             for name, content in self.objects.items():
                 _write_json(new / name, content)
             if self.tokenizer is not None:
@@ -190,6 +181,12 @@ class _Plan:
                 self.tokenizer.save_assets(place)
                 _write_chat_template(new, self.tokenizer)
             weights(new)
+
+    def _supersedes(self, name: str) -> bool:
+        """Whether a file saved before goes: a tokenizer alone leaves a model as it is, and a
+        backbone alone the tokenizer."""
+        of_preprocessor = name in _OF_PREPROCESSOR or name.startswith(f"{ASSETS}/")
+        return self.replaces_preprocessor if of_preprocessor else self.backbone is not None
 
 
 def _write_chat_template(folder: Path, tokenizer: Tokenizer) -> None:
@@ -247,14 +244,13 @@ def head_values(task: Any) -> Values:
     return {variable.path: functools.partial(np.asarray, variable) for variable in weights}
 
 
-def _metadata(backbone: Any, folder: Path) -> dict[str, Any]:
+def _metadata(backbone: Any) -> dict[str, Any]:
     return {
         "keras_version": keras.__version__,
         "workbench_version": workbench.__version__,
         "parameter_count": backbone.count_params() - backbone.adapters.live_parameters,
         "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
         "tasks": ["CausalLM"],
-        KEY: checksums(sorted(folder.glob("*.weights.h5"))),
     }
 
 

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from workbench.errors import PresetError
+from workbench.presets.formats.tensor_digest import ATTRIBUTE, TensorDigest
 from workbench.presets.formats.tensors import MAX_RANK, MAX_TENSORS, STORED, check_files
 from workbench.presets.json_files import read_json, shown
 from workbench.presets.paths import has_file, plain_name, preset_file
@@ -76,6 +77,21 @@ class Hdf5File:
             raise PresetError.at(self.file, name, "one integer", got)
         with _library_errors(self.file, name):
             return int(dataset[()])
+
+    def check_digest(self) -> None:
+        """Compare the tensors with the digest that the file states, if it does.
+
+        Raises:
+            PresetError: they are others.
+        """
+        digest = TensorDigest()
+        with _library_errors(self.file, ATTRIBUTE):
+            stated = self._h5.attrs.get(ATTRIBUTE)
+            for name, dataset in self._datasets.items() if stated is not None else ():
+                digest.add(name, np.asarray(dataset))
+        if stated is not None and str(stated) != digest.hexdigest():
+            expected = "the tensors that were saved: copy or save the file again"
+            raise PresetError.at(self.file, "sha256", expected, "others")
 
     def close(self) -> None:
         self._h5.close()

@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.errors import PresetError
 from workbench.presets.formats.hdf5 import INDEX, WHOLE
+from workbench.presets.formats.tensor_digest import ATTRIBUTE, TensorDigest
 from workbench.presets.json_files import shown
 
 Tensors = Iterable[tuple[str, np.ndarray]]
@@ -25,9 +26,19 @@ def write_whole(folder: Path, tensors: Tensors) -> None:
 
 def write_file(path: Path, tensors: Tensors) -> None:
     """Write all tensors to one file. Raises OSError when the disk fails."""
-    with _new_file(path) as write:
+    with _new_file(path) as (_, write):
         for name, values in tensors:
             write(name, values)
+
+
+def write_sealed(path: Path, tensors: Tensors) -> None:
+    """Write all tensors to one file, and their digest. Raises OSError when the disk fails."""
+    digest = TensorDigest()
+    with _new_file(path) as (h5, write):
+        for name, values in tensors:
+            write(name, values)
+            digest.add(name, values)
+        h5.attrs[ATTRIBUTE] = digest.hexdigest()
 
 
 def write_sharded(folder: Path, tensors: Tensors, max_bytes: float) -> None:
@@ -41,7 +52,7 @@ def write_sharded(folder: Path, tensors: Tensors, max_bytes: float) -> None:
     total = 0
     for number, shard in enumerate(_packed(tensors, max_bytes)):
         file = f"model_{number:05}.weights.h5"
-        with _new_file(folder / file) as write:
+        with _new_file(folder / file) as (_, write):
             for name, values in shard:
                 write(name, values)
                 total += values.nbytes
@@ -122,7 +133,7 @@ class _Guarded(io.RawIOBase):
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[Callable[[str, np.ndarray], None]]:
+def _new_file(path: Path) -> Iterator[tuple[h5py.File, Callable[[str, np.ndarray], None]]]:
     guarded = _Guarded(path)
     try:
         with h5py.File(guarded, "w") as h5:
@@ -132,7 +143,7 @@ def _new_file(path: Path) -> Iterator[Callable[[str, np.ndarray], None]]:
                 if guarded.failure is not None:
                     raise guarded.failure
 
-            yield write
+            yield h5, write
     finally:
         guarded.close()
     if guarded.failure is not None:

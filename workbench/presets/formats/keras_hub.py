@@ -82,7 +82,7 @@ class KerasHubFolder:
         task = self._read(TASK)
         if task is None:
             return None
-        if has_file(self.folder, TASK_WEIGHTS) and not self.family.keras_hub_head_rules:
+        if self._has_head_file() and not self.family.keras_hub_head_rules:
             raise PresetError(f"{self.folder}: {TASK_WEIGHTS} holds weights this family has not")
         self._expect(task, self.family.task)
         self._check_same_backbone(task.parts.get("backbone"))
@@ -96,6 +96,11 @@ class KerasHubFolder:
         arguments = {k: task.config[k] for k in task.cls.head_arguments if k in task.config}
         weights = preset_file(self.folder, TASK_WEIGHTS)
         return SavedHead(arguments, self.family.keras_hub_head_rules, lambda: Hdf5File(weights))
+
+    def _has_head_file(self) -> bool:
+        """Whether there are weights of a head; a file that was not saved with the rest is none."""
+        stated = TASK_WEIGHTS in self.manifest or not self.manifest
+        return stated and has_file(self.folder, TASK_WEIGHTS)
 
     def _check_same_backbone(self, nested: SavedObject | None) -> None:
         if nested is None or nested.cls is not self.family.backbone:

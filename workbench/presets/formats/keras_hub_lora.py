@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +23,11 @@ from workbench.presets.atomic import replacing_file
 from workbench.presets.formats.adapter_modules import Module, check_updates, modules
 from workbench.presets.formats.adapter_tensors import Tensors
 from workbench.presets.formats.hdf5 import Hdf5File
-from workbench.presets.formats.hdf5_writer import write_file
+from workbench.presets.formats.hdf5_writer import write_sealed
 from workbench.presets.formats.keras_hub_layers import HubLayer, default_targets, hub_layers
 from workbench.presets.formats.low_rank_factors import from_heads, reduced, scaled, to_heads
+from workbench.presets.json_files import shown
+from workbench.presets.readers import reading
 from workbench.presets.registry import family_of
 
 _RANK = "lora/vars/rank"
@@ -32,6 +35,7 @@ _TENSOR = re.compile(r"lora/(\d{1,9})/vars/lora_kernel_[ab]")
 _A, _B = "lora/{}/vars/lora_kernel_a", "lora/{}/vars/lora_kernel_b"
 _FIRST = "/vars/0"
 _MAX_RANK = 2**20
+_ROOM = 2**20  # for what describes the tensors
 
 
 def read_lora(path: str | Path, backbone: Backbone) -> Adapter:
@@ -56,11 +60,9 @@ def read_lora(path: str | Path, backbone: Backbone) -> Adapter:
     if not path.is_file():
         raise AdapterError(f"{path}: expected a file of LoRA weights, found none")
     try:
-        source = Hdf5File(path)
-        try:
+        with reading(path), closing(Hdf5File(path)) as source:
+            source.check_digest()
             return _Reader(source, backbone).adapter()
-        finally:
-            source.close()
     except PresetError as error:
         raise AdapterError(str(error)) from error
 
@@ -92,15 +94,15 @@ def write_lora(adapter: Adapter, path: str | Path, backbone: Backbone) -> tuple[
             message names the projections.
         PresetError: the file cannot be written; what was there before is unchanged.
     """
-    path = Path(path).expanduser()
-    if not path.name.endswith(".lora.h5"):
-        raise AdapterError(f"{path.name}: expected a file name that ends in .lora.h5")
+    if not str(path).endswith(".lora.h5"):
+        raise AdapterError(f"{shown(path)}: expected a file name that ends in .lora.h5")
     slots = _slots(backbone)
     found = _updated(adapter, slots)
     names = _targets(found, slots, backbone)
     rank = max(adapter.config.rank, *(a.shape[-1] for a, _ in found.values()))
-    with replacing_file(path) as new:
-        write_file(new, _tensors(found, slots, names, rank))
+    size = sum(a.nbytes + b.nbytes for a, b in found.values())
+    with replacing_file(path, size + _ROOM) as new:
+        write_sealed(new, _tensors(found, slots, names, rank))
     return names
 
 

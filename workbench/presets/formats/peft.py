@@ -16,22 +16,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.weights import Rule, expand, repeats, rules_for
 from workbench.errors import AdapterError, PresetError
-from workbench.presets.atomic import replacing
+from workbench.presets.files import ADAPTER_CHECKSUMS
 from workbench.presets.formats.adapter_modules import Module, check_updates, modules
 from workbench.presets.formats.adapter_tensors import Tensors
 from workbench.presets.formats.peft_config import CONFIG, PeftConfig, parse_config
 from workbench.presets.formats.safetensors import SafetensorsFile
+from workbench.presets.formats.safetensors_writer import write_safetensors
 from workbench.presets.formats.tensors import TensorSource
 from workbench.presets.formats.transformers_config import Transformers
 from workbench.presets.json_files import MAX_CONFIG, read_json
+from workbench.presets.manifest import Manifest
 from workbench.presets.paths import has_file, preset_file
+from workbench.presets.readers import reading
 from workbench.presets.registry import family_of, transformers_of
+from workbench.presets.saved_folder import saving
 
 WEIGHTS = "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
@@ -61,7 +64,8 @@ def read_peft(folder: str | Path, backbone: Backbone) -> Adapter:
     """
     folder = Path(folder).expanduser()
     try:
-        return _read(folder, backbone)
+        with reading(folder):
+            return _read(folder, backbone)
     except PresetError as error:
         raise AdapterError(str(error)) from error
 
@@ -75,7 +79,7 @@ def write_peft(adapter: Adapter, folder: str | Path, backbone: Backbone) -> None
 
     Args:
         adapter: fits the backbone.
-        folder: to make, or to replace its adapter; its other files stay.
+        folder: to make, or to replace its adapter; everything else in it stays.
         backbone: the model it is for.
 
     Raises:
@@ -94,15 +98,18 @@ def write_peft(adapter: Adapter, folder: str | Path, backbone: Backbone) -> None
     targets = _targets(joined, {*every, *_experts(backbone, files)})
     config = _config(adapter, joined, targets, files) | _orientation(joined, table)
     size = sum(update.a.nbytes + update.b.nbytes for update in joined.values())
-    with replacing(Path(folder).expanduser(), size + _ROOM, _is_adapter) as new:
+    with saving(folder, size + _ROOM, table=ADAPTER_CHECKSUMS) as new:
         text = json.dumps(config, indent=2, sort_keys=True)
         (new / CONFIG).write_text(text + "\n", encoding="utf-8")
-        save_file(_tensors(joined), new / WEIGHTS, metadata={"format": "pt"})
+        write_safetensors(new / WEIGHTS, _tensors(joined))
 
 
 def _read(folder: Path, backbone: Backbone) -> Adapter:
     if not has_file(folder, CONFIG):
         raise AdapterError(f"{folder}: expected a PEFT folder with {CONFIG}, found none")
+    manifest = Manifest(folder, ADAPTER_CHECKSUMS)
+    manifest.check()
+    manifest.start()
     config = parse_config(read_json(preset_file(folder, CONFIG), MAX_CONFIG))
     if not has_file(folder, WEIGHTS):
         more = f"; {PICKLED} is not read" if has_file(folder, PICKLED) else ""
@@ -112,6 +119,7 @@ def _read(folder: Path, backbone: Backbone) -> Adapter:
         updates = _Reader(source, config, backbone).updates()
     finally:
         source.close()
+    manifest.finish()
     targets = tuple(dict.fromkeys(path.rpartition("/")[2] for path in updates))
     scale = config.alpha / (math.sqrt(config.rank) if config.by_root else config.rank)
     own = AdapterConfig(config.rank, scale * config.rank, config.dropout, targets)
@@ -285,8 +293,3 @@ def _tensors(joined: Mapping[str, LowRank]) -> dict[str, np.ndarray]:
         tensors[_PREFIX + name + _A] = np.ascontiguousarray(update.a, np.float32)
         tensors[_PREFIX + name + _B] = np.ascontiguousarray(update.b, np.float32)
     return tensors
-
-
-def _is_adapter(name: str) -> bool:
-    """Whether a file of the old folder is replaced."""
-    return name in (CONFIG, WEIGHTS, PICKLED)

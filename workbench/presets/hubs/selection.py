@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from workbench.errors import PresetError
-from workbench.presets.files import CONFIG
+from workbench.presets.files import CHECKSUMS, CONFIG
 from workbench.presets.json_files import shown
 from workbench.presets.paths import plain_name
 
@@ -44,6 +44,7 @@ SMALL = (
     "vocab.txt",
     "chat_template.jinja",
     "assets/*/*",
+    CHECKSUMS,
 )
 """Patterns of the files of a preset beside its weights."""
 

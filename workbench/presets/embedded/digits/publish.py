@@ -6,7 +6,6 @@ python -m workbench.presets.embedded.digits.publish WORK_FOLDER PRESET_FOLDER
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from workbench.models import (
@@ -15,6 +14,7 @@ from workbench.models import (
     MoonshineAudioToTextPreprocessor,
     MoonshineTokenizer,
 )
+from workbench.presets.embedded.describing import describe
 from workbench.presets.embedded.digits.train import Training, build_backbone
 from workbench.presets.embedded.training import TOKENIZER_FILE
 
@@ -28,7 +28,7 @@ DESCRIPTION = (
 def publish(work: Path, preset: Path) -> None:
     """Save the checkpoint in `work` as a preset folder; its model card, if any, stays."""
     build(work).save_to_preset(str(preset), max_shard_size=None)
-    _describe(preset / "metadata.json")
+    describe(preset, description=DESCRIPTION, modality="speech")
 
 
 def build(work: Path) -> MoonshineAudioToText:
@@ -44,12 +44,6 @@ def build(work: Path) -> MoonshineAudioToText:
         decoder_sequence_length=LONGEST_TEXT,
     )
     return MoonshineAudioToText(backbone, preprocessor)
-
-
-def _describe(metadata: Path) -> None:
-    content = json.loads(metadata.read_text(encoding="utf-8"))
-    content = {"description": DESCRIPTION, "modality": "speech", **content}
-    metadata.write_text(json.dumps(content, indent=4), encoding="utf-8")
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ python -m workbench.presets.embedded.shapes.publish WORK_FOLDER PRESET_FOLDER
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from workbench.models import (
@@ -16,6 +15,7 @@ from workbench.models import (
     PaliGemmaImageConverter,
     PaliGemmaTokenizer,
 )
+from workbench.presets.embedded.describing import describe
 from workbench.presets.embedded.shapes.batches import IMAGE_SIDE
 from workbench.presets.embedded.shapes.train import SHAPE, Training
 from workbench.presets.embedded.training import TOKENIZER_FILE
@@ -37,7 +37,7 @@ def publish(work: Path, preset: Path) -> None:
         PaliGemmaTokenizer(work / TOKENIZER_FILE), converter(), sequence_length=TEXT_LENGTH
     )
     PaliGemmaCausalLM(backbone, preprocessor).save_to_preset(str(preset), max_shard_size=None)
-    _describe(preset / "metadata.json")
+    describe(preset, description=DESCRIPTION, modality="image+text")
 
 
 def converter() -> PaliGemmaImageConverter:
@@ -49,12 +49,6 @@ def converter() -> PaliGemmaImageConverter:
         crop_to_aspect_ratio=False,
         antialias=True,
     )
-
-
-def _describe(metadata: Path) -> None:
-    content = json.loads(metadata.read_text(encoding="utf-8"))
-    content = {"description": DESCRIPTION, "modality": "image+text", **content}
-    metadata.write_text(json.dumps(content, indent=4), encoding="utf-8")
 
 
 def main() -> None:

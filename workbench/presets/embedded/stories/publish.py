@@ -6,7 +6,6 @@ python -m workbench.presets.embedded.stories.publish WORK_FOLDER PRESET_FOLDER
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from workbench.models import (
@@ -15,6 +14,7 @@ from workbench.models import (
     LlamaCausalLMPreprocessor,
     LlamaTokenizer,
 )
+from workbench.presets.embedded.describing import describe
 from workbench.presets.embedded.stories.train import SHAPE, Training
 from workbench.presets.embedded.training import TOKENIZER_FILE
 
@@ -34,13 +34,7 @@ def publish(work: Path, preset: Path) -> None:
     tokenizer = LlamaTokenizer(work / TOKENIZER_FILE)
     preprocessor = LlamaCausalLMPreprocessor(tokenizer, sequence_length=CONTEXT)
     LlamaCausalLM(backbone, preprocessor).save_to_preset(str(preset), max_shard_size=None)
-    _describe(preset / "metadata.json")
-
-
-def _describe(metadata: Path) -> None:
-    content = json.loads(metadata.read_text(encoding="utf-8"))
-    content = {"description": DESCRIPTION, **content}
-    metadata.write_text(json.dumps(content, indent=4), encoding="utf-8")
+    describe(preset, description=DESCRIPTION)
 
 
 def main() -> None:

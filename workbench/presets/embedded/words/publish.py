@@ -6,7 +6,6 @@ python -m workbench.presets.embedded.words.publish WORK_FOLDER PRESET_FOLDER
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from workbench.models import (
@@ -15,6 +14,7 @@ from workbench.models import (
     PARSeqImageConverter,
     PARSeqTokenizer,
 )
+from workbench.presets.embedded.describing import describe
 from workbench.presets.embedded.words.drawing import HEIGHT, WIDTH
 from workbench.presets.embedded.words.texts import CHARACTERS, LONGEST
 from workbench.presets.embedded.words.train import Training, build_backbone
@@ -44,13 +44,7 @@ def publish(work: Path, preset: Path) -> None:
     tokenizer = PARSeqTokenizer(CHARACTERS, max_label_length=LONGEST)
     preprocessor = PARSeqCausalLMPreprocessor(converter, tokenizer, sequence_length=LONGEST + 1)
     PARSeqCausalLM(backbone, preprocessor).save_to_preset(str(preset), max_shard_size=None)
-    _describe(preset / "metadata.json")
-
-
-def _describe(metadata: Path) -> None:
-    content = json.loads(metadata.read_text(encoding="utf-8"))
-    content = {"description": DESCRIPTION, "modality": "image", **content}
-    metadata.write_text(json.dumps(content, indent=4), encoding="utf-8")
+    describe(preset, description=DESCRIPTION, modality="image")
 
 
 def main() -> None:

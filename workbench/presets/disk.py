@@ -1,0 +1,41 @@
+"""The disk below a save: its free space, and that what was written is on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from workbench.errors import PresetError
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Raise PresetError where a file system has fewer bytes free than are needed."""
+    if shutil.disk_usage(folder).free < needed:
+        raise PresetError(f"{folder}: not enough disk space: {space(folder, needed)}")
+
+
+def space(folder: Path, needed: int) -> str:
+    """Bytes needed and free, for messages."""
+    free = "unknown"
+    with suppress(OSError):
+        free = str(shutil.disk_usage(folder).free)
+    return f"{needed} bytes needed, {free} free"
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or a folder's list of names, to the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open folders
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder of files and folders to the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        sync(path)

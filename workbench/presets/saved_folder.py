@@ -1,0 +1,127 @@
+"""Saving into a folder that may hold more: what we wrote before goes, all else stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from workbench.errors import PresetError
+from workbench.presets.atomic import real_path, replacing
+from workbench.presets.disk import sync_tree
+from workbench.presets.files import (
+    ASSETS,
+    CHAT_TEMPLATE,
+    CHECKSUMS,
+    CONFIG,
+    CONVERTERS,
+    METADATA,
+    PREPROCESSOR,
+    TASK,
+    TOKENIZER,
+)
+from workbench.presets.json_files import read_json
+from workbench.presets.manifest import checksums, read_table, write_table
+from workbench.presets.paths import has_file, preset_file
+
+_VOCABULARIES = ("vocabulary.json", "merges.txt", "vocabulary.txt", "vocabulary.spm", TOKENIZER)
+_BEFORE_TABLES = (
+    *(CONFIG, METADATA, TASK, PREPROCESSOR, TOKENIZER, CHAT_TEMPLATE, *CONVERTERS.values()),
+    *(f"{ASSETS}/tokenizer/{name}" for name in _VOCABULARIES),
+)
+"""What versions of this project without tables of digests wrote beside the weights."""
+
+
+class Weights(NamedTuple):
+    """The names under which a layout keeps a model's weights: one file, or an index of several."""
+
+    whole: str
+    index: str
+    suffix: str
+
+
+@contextmanager
+def saving(
+    folder: str | Path,
+    needed: int,
+    superseded: Callable[[str], bool] = lambda name: True,
+    weights: Weights | None = None,
+    table: str = CHECKSUMS,
+) -> Iterator[Path]:
+    """As `atomic.replacing`, and with the digests of what was written, see `manifest`.
+
+    Args:
+        folder: the folder to make or replace.
+        needed: bytes about to be written.
+        superseded: of a file that was saved there before, whether it goes even if no new one of
+            its name comes.
+        weights: where weights are written. Old ones go, in whichever of the two forms, and
+            whoever wrote them: a reader would find both.
+        table: the file for the digests.
+
+    Raises:
+        PresetError: as `atomic.replacing`.
+    """
+
+    def dropped(old: Path) -> set[str]:
+        known = _known(old, table)
+        return {name for name in known if superseded(name)} | _old_weights(old, weights)
+
+    with replacing(folder, needed, dropped) as new:
+        yield new
+        old = real_path(folder)
+        gone = dropped(old)
+        kept = {name: digest for name, digest in _stated(old, table).items() if name not in gone}
+        write_table(new, table, kept | _digests(new))
+
+
+def _digests(new: Path) -> dict[str, str]:
+    """What was written, hashed while the disk takes it in."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        written = beside.submit(sync_tree, new)
+        digests = checksums(new)
+        written.result()
+    return digests
+
+
+def _stated(folder: Path, table: str) -> dict[str, str]:
+    with suppress(PresetError):
+        return read_table(folder, table)
+    return {}
+
+
+def _known(folder: Path, table: str) -> set[str]:
+    """The files that this project wrote into a folder."""
+    known = set(_stated(folder, table))
+    if table == CHECKSUMS and not has_file(folder, table) and _is_of_before(folder):
+        known.update(_BEFORE_TABLES)
+    return known
+
+
+def _is_of_before(folder: Path) -> bool:
+    return "workbench_version" in _json(folder, METADATA)
+
+
+def _old_weights(folder: Path, weights: Weights | None) -> set[str]:
+    """A model's weights as one file, and as the files that their index lists."""
+    if weights is None:
+        return set()
+    return {weights.whole, weights.index, *_listed(folder, weights)}
+
+
+def _listed(folder: Path, weights: Weights) -> Iterator[str]:
+    where = _json(folder, weights.index).get("weight_map")
+    for names in where.values() if isinstance(where, dict) else ():
+        for name in names if isinstance(names, list) else [names]:
+            if isinstance(name, str) and name.endswith(weights.suffix):
+                yield name
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    """What a file says; nothing where there is none or it is damaged."""
+    with suppress(PresetError):
+        if has_file(folder, name):
+            return read_json(preset_file(folder, name))
+    return {}
