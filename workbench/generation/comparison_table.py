@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from workbench import tables
 from workbench.generation.column import Result
 
 Row = dict[str, Any]
-FIELDS = ("prompt", "column", "text", "tokens", "tokens_per_second", "mean_logprob", "reason")
+FIELDS = tables.COMPARISON
 NUMBERS = frozenset({"tokens", "tokens_per_second", "mean_logprob"})
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$#])")
 
@@ -33,12 +32,9 @@ def row_of(result: Result) -> Row:
 
 
 def csv_of(rows: Sequence[Row]) -> str:
-    """Rows as CSV with a line of names, by RFC 4180: what a spreadsheet and `csv` read back."""
-    lines = io.StringIO(newline="")
-    writer = csv.DictWriter(lines, FIELDS)
-    writer.writeheader()
-    writer.writerows(rows)
-    return lines.getvalue()
+    """Rows as CSV with a line of names. A text that a spreadsheet would take for a formula, such
+    as "=1+1", has an apostrophe before it, which `read_examples` leaves out."""
+    return tables.csv_of(FIELDS, rows)
 
 
 def markdown_of(rows: Sequence[Row]) -> str:

@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -341,7 +342,8 @@ class Run:
         if not self._is_due(self._occasions()["samples"], self.step):
             return
         prompts = self.settings.sample_prompts
-        done = sum(sample.step == self.step for sample in self.history.samples)
+        told = reversed(self.history.samples)
+        done = sum(1 for _ in takewhile(lambda sample: sample.step == self.step, told))
         compiled, began = False, time.monotonic()
         for prompt in prompts[done:]:
             for event in self._sample(prompt):
