@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from workbench import tables
 from workbench.generation.column import Result
+from workbench.presets.atomic import replacing_file
 
 Row = dict[str, Any]
 FIELDS = tables.COMPARISON
@@ -35,6 +37,17 @@ def csv_of(rows: Sequence[Row]) -> str:
     """Rows as CSV with a line of names. A text that a spreadsheet would take for a formula, such
     as "=1+1", has an apostrophe before it, which `read_examples` leaves out."""
     return tables.csv_of(FIELDS, rows)
+
+
+def write_table(path: str | Path, text: str) -> None:
+    """Write a table to a file, which is replaced as a whole.
+
+    Raises:
+        PresetError: it cannot be written; what was there before is unchanged.
+    """
+    with replacing_file(Path(path).expanduser()) as new:
+        # Half of a surrogate pair, which a prompt may hold, has no UTF-8.
+        new.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def markdown_of(rows: Sequence[Row]) -> str:
