@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -88,7 +89,8 @@ class Checkpoints:
             for name, data in files.items():
                 (new / name).write_bytes(data)
         self._whole.add(checkpoint.step)
-        self._sweep(checkpoint.step)
+        with suppress(CheckpointError):  # what is too many stays where it cannot be listed
+            self._sweep(checkpoint.step)
         return path
 
     def latest(self) -> tuple[Checkpoint, list[str]]:
@@ -126,9 +128,10 @@ class Checkpoints:
 
     def drop_after(self, step: int) -> None:
         """Remove the checkpoints of later steps: what they hold is not to be used."""
-        for later in self._written():
-            if later > step:
-                _remove(self._path(later))
+        with suppress(CheckpointError):
+            for later in self._written():
+                if later > step:
+                    _remove(self._path(later))
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step_{step:08}"
@@ -147,9 +150,8 @@ class Checkpoints:
         return CheckpointError(f"{ascii(str(self.folder))[:300]}: {reason}")
 
     def _written(self) -> list[int]:
-        """The steps of checkpoints that this class has written, and not a link or a user."""
-        paths = {step: self._path(step) for step in self.steps()}
-        return [s for s, path in paths.items() if has_file(path, DIGESTS) and not path.is_symlink()]
+        """The steps whose folders hold digests, as those that this class has written do."""
+        return [step for step in self.steps() if os.path.lexists(self._path(step) / DIGESTS)]
 
     def _sweep(self, step: int) -> None:
         """Remove the checkpoints up to this step but for the last whole ones, and what killed runs
@@ -167,6 +169,8 @@ class Checkpoints:
 
 def _remove(folder: Path) -> None:
     """Remove our files from a folder, and the folder if it held nothing else."""
+    if folder.is_symlink():
+        return  # to a place that is somebody else's
     for name in FILES:
         _unlink(folder / name)
     with suppress(OSError):
