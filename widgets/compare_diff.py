@@ -32,28 +32,45 @@ def _equal(pairs: zip[tuple[str, str]], most: int) -> int:
 
 
 def _longest_common(a: Sequence[str], b: Sequence[str]) -> list[bool]:
-    """The same without equal ends, by Hyyrö's bits ("Bit-parallel LCS-length computation
-    revisited", 2004): bit j of row i is 0 where b's unit j makes the common subsequence of the
-    first i units of a and the first j + 1 of b longer by one."""
+    """The same without equal ends, walked back from the last units."""
     kept = [False] * len(b)
     if len(a) * len(b) > MOST_PAIRS:
         return kept
-    places: dict[str, int] = {}
-    for place, unit in enumerate(b):
-        places[unit] = places.get(unit, 0) | 1 << place
-    every = (1 << len(b)) - 1
-    rows = [every]
-    for unit in a:
-        row, matches = rows[-1], rows[-1] & places.get(unit, 0)
-        rows.append((row + matches | row - matches) & every)
+    rows = _rows(a, b)
     i, j = len(a), len(b)
     while i and j:
-        bit = 1 << j - 1
-        if rows[i] & bit:  # b's unit j - 1 adds nothing
+        if not _longer(rows[i], j - 1):
             j -= 1
-        elif rows[i - 1] & bit:  # it does, but not without a's unit i - 1: the two are equal
+        elif _longer(rows[i - 1], j - 1):
+            i -= 1
+        else:  # not without a's unit: the two are equal
             kept[j - 1] = True
             i, j = i - 1, j - 1
-        else:
-            i -= 1
     return kept
+
+
+def _longer(row: bytes, place: int) -> bool:
+    """Whether b's unit makes the common subsequence longer."""
+    return not row[place >> 3] >> (place & 7) & 1
+
+
+def _rows(a: Sequence[str], b: Sequence[str]) -> list[bytes]:
+    """By Hyyrö's bits ("Bit-parallel LCS-length computation revisited", 2004): bit j of row i is 0
+    where b's unit j makes the common subsequence with the first i units of a longer by one."""
+    places, size = _places(a, b), len(b) // 8 + 1
+    row = every = (1 << len(b)) - 1
+    rows = [row.to_bytes(size, "little")]
+    for unit in a:
+        matches = row & places[unit]
+        row = (row + matches | row - matches) & every
+        rows.append(row.to_bytes(size, "little"))
+    return rows
+
+
+def _places(a: Sequence[str], b: Sequence[str]) -> dict[str, int]:
+    """Where each unit of a stands in b, as bits."""
+    places = {unit: bytearray(len(b) // 8 + 1) for unit in a}
+    for place, unit in enumerate(b):
+        if unit in places:
+            places[unit][place >> 3] |= 1 << (place & 7)
+    return {unit: int.from_bytes(bits, "little") for unit, bits in places.items()}

@@ -477,6 +477,7 @@ def test_what_is_not_marked_is_the_longest_that_both_have(reference, units):
 TEXTS = {
     "in other order": lambda n: ("the cat " * n, "cat the " * n + "dog"),
     "of one word": lambda n: ("word " * n, "other " + "word " * (2 * n)),
+    "of which one is short": lambda n: ("a b c d", "word c " * (10 * n)),
     "of nothing in common": lambda n: ("a " * n, "b " * n),
     "all new": lambda n: (" ".join(map(str, range(n))), " ".join(map(str, range(n, 0, -1)))),
     "equal": lambda n: ("the cat " * n, "the cat " * n),
