@@ -11,9 +11,9 @@ import traitlets
 from workbench.errors import SettingError
 from workbench.generation.column import Result
 from workbench.generation.comparison import ColumnEvent, Row
+from workbench.generation.comparison_table import write_table
 from workbench.generation.events import Token
 from workbench.generation.jobs import JobState
-from workbench.presets.atomic import replacing_file
 
 from . import compare_columns as parts
 from . import settings as setting
@@ -305,9 +305,7 @@ class ComparePanel(KeepsRuns, CompareBase):
     def _on_save(self, format: object, path: object) -> None:
         form = format_of(format)
         named = table_path(path, form)
-        text = form.write(self._shown_run().job.table())
-        with replacing_file(named, len(text)) as new:
-            new.write_text(text, encoding="utf-8", newline="")
+        write_table(named, form.write(self._shown_run().job.table()))
         self.send({"type": "saved", "path": str(named)})
 
     def _on_restore(self, run: object) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
+from itertools import groupby
 
 from workbench.generation.column import Result
+
+from .compare_diff import common_units
 
 _CELL = "text-align: left; vertical-align: top; padding: 4px 8px; border: 1px solid #9e9e9e"
 _TEXT = f"{_CELL}; white-space: pre-wrap"
@@ -72,7 +74,6 @@ def _marked(result: Result, reference: list[str]) -> str:
 
 def stretches(reference: list[str], units: list[str]) -> Iterator[tuple[str, bool]]:
     """The text of the units in stretches that the reference has, too, and that it has not."""
-    matcher = SequenceMatcher(None, reference, units, autojunk=False)
-    for kind, _, _, start, stop in matcher.get_opcodes():
-        if stop > start:
-            yield "".join(units[start:stop]), kind == "equal"
+    pairs = zip(units, common_units(reference, units), strict=True)
+    for same, stretch in groupby(pairs, lambda pair: pair[1]):
+        yield "".join(unit for unit, _ in stretch), same

@@ -34,8 +34,9 @@ function figuresAt(reading, place) {
  * between two words is `lone`: where a line ends with it, it takes no room and has no colour.
  */
 function signed(piece, before) {
+  const isSpace = (sign) => /^\s/.test(sign ?? "");
   const isLone = (part, at) =>
-    part === " " && !/^\s/.test(piece.slice(at + 1)) && !/\s$/.test(before + piece.slice(0, at));
+    part === " " && !isSpace(piece[at + 1]) && !isSpace(at ? piece[at - 1] : before.at(-1));
   return [...piece.matchAll(/[ \n\t\r]|[^ \n\t\r]+/g)].map(({ 0: part, index }) => {
     if (!(part in INSPECT_SIGNS)) return part;
     const kind = isLone(part, index) ? "wb-inspect-sign wb-inspect-lone" : "wb-inspect-sign";

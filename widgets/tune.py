@@ -173,7 +173,6 @@ class TunePanel(TuneTraining):
     def _write(self, kind: Format, target: Path, name: str) -> None:
         done = None
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
             kind.write(self._lm, name, target)
             done = {"path": str(target), "bytes": size_of(target), "format": kind.name}
         finally:

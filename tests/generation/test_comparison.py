@@ -19,6 +19,7 @@ from workbench.generation.comparison import Column, ColumnEvent, ComparisonJob
 from workbench.generation.comparison_table import csv_of, markdown_of
 from workbench.generation.events import Done, Token
 from workbench.generation.jobs import GenerationJob, JobState
+from workbench.tuning.files import records_of_file
 
 PROMPTS = ["Once upon", "The sea, | or"]
 WRITE = {"max_new_tokens": 12, "seed": 5}
@@ -329,7 +330,10 @@ def rows():
 
 def test_csv_is_read_back_as_it_was(lm, tmp_path):
     (read,) = csv.DictReader(csv_of(rows()).splitlines(keepends=True))
-    assert read == {k: "" if v is None else str(v) for k, v in rows()[0].items()}
+    as_it_was = {k: "" if v is None else str(v) for k, v in rows()[0].items()}
+    assert read == {**as_it_was, "prompt": "'=1+1"}  # which a spreadsheet does not compute
+    (tmp_path / "read.csv").write_text(csv_of(rows()), newline="")
+    assert [record for _, record in records_of_file(tmp_path / "read.csv")] == [as_it_was]
     job, _ = run([Column(lm), Column(lm, sampler="greedy")])
     job.to_csv(tmp_path / "made" / "table.csv")
     with (tmp_path / "made" / "table.csv").open(newline="", encoding="utf-8") as file:

@@ -15,7 +15,7 @@ from pathlib import Path
 from linear import LinearLM, LinearTrainer, linear_feed
 
 from workbench.tuning import run
-from workbench.tuning.checkpoint import ARRAYS, Checkpoints
+from workbench.tuning.checkpoint import ARRAYS, LOCK, Checkpoints
 from workbench.tuning.events import Problem, Saved, Step
 from workbench.tuning.job import TrainingJob
 
@@ -37,7 +37,7 @@ def train(folder: Path, percent: int) -> dict:
             limit(resource.RLIM_INFINITY)
         if isinstance(event, Problem):
             steps = Checkpoints(folder).steps()
-            told = {path.name for path in folder.iterdir() if path.name != ".lock"}
+            told = {path.name for path in folder.iterdir() if path.name != LOCK}
             kept = (folder / "step_00000005" / ARRAYS).read_bytes() == whole[0]
             checks.append(kept and steps == [5] and told == {"step_00000005"})
 

@@ -8,12 +8,17 @@ import weakref
 
 import pytest
 from compare_doubles import ComparedLM
+from doubling import grows_in_proportion
+from hypothesis import given
+from hypothesis import strategies as st
 from ipywidgets.widgets.widget import _instances
 from workbench.widgets import ComparePanel, compare, compare_columns, compare_static
+from workbench.widgets.compare_diff import common_units
 
 import workbench as wb
 from workbench import models, samplers
 from workbench.errors import AdapterError, PresetError, SettingError, WorkbenchError
+from workbench.generation.column import Result
 from workbench.generation.comparison import Column, ComparisonJob
 
 PROMPTS = ["Once upon a time", "The sea"]
@@ -410,6 +415,15 @@ def test_the_page_has_the_table_written(tmp_path, monkeypatch):
     panel.to_csv("comparison.csv")
 
 
+def test_a_table_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    panel = ran(panel_of())
+    (tmp_path / "file").write_text("mine")
+    command(panel, "save", format="csv", path="file/comparison.csv")
+    assert "not saved" in panel.error["message"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_there_is_no_table_before_a_run():
     with pytest.raises(SettingError, match="start"):
         panel_of().to_markdown()
@@ -437,6 +451,56 @@ def test_on_paper_all_text_is_there_and_what_differs_is_marked():
     found = list(compare_static.stretches(reference, units))
     assert "".join(text for text, _ in found) == "abydefz"
     assert found == [("ab", True), ("y", False), ("def", True), ("z", False)]
+
+
+def longest_common(a, b):
+    """The length of the longest common subsequence, cell by cell."""
+    row = [0] * (len(b) + 1)
+    for one in a:
+        before = list(row)
+        for place, other in enumerate(b):
+            row[place + 1] = (
+                before[place] + 1 if one == other else max(before[place + 1], row[place])
+            )
+    return row[-1]
+
+
+@given(st.text("abc", max_size=12), st.text("abcd", max_size=12))
+def test_what_is_not_marked_is_the_longest_that_both_have(reference, units):
+    kept = common_units(reference, units)
+    same = [unit for unit, common in zip(units, kept, strict=True) if common]
+    left = iter(reference)
+    assert all(unit in left for unit in same)  # in this order
+    assert len(same) == longest_common(reference, units)
+
+
+TEXTS = {
+    "in other order": lambda n: ("the cat " * n, "cat the " * n + "dog"),
+    "of one word": lambda n: ("word " * n, "other " + "word " * (2 * n)),
+    "of which one is short": lambda n: ("a b c d", "word c " * (10 * n)),
+    "of nothing in common": lambda n: ("a " * n, "b " * n),
+    "all new": lambda n: (" ".join(map(str, range(n))), " ".join(map(str, range(n, 0, -1)))),
+    "equal": lambda n: ("the cat " * n, "the cat " * n),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_long_texts_are_compared_in_proportion_to_their_length(kind):
+    def compare(size):
+        reference, text = map(compare_static._units, TEXTS[kind](size))
+        return list(compare_static.stretches(reference, text))
+
+    assert grows_in_proportion(compare, 5000)
+
+
+def test_a_table_of_a_thousand_repeating_words_is_shown_at_once():
+    results = [
+        Result(prompt="a", title=title, tokens=[], tail=text, reason="stop")
+        for title, text in zip("AB", TEXTS["in other order"](500), strict=True)
+    ]
+    began = time.process_time()
+    page = compare_static.table_html("heading", [results], [["", ""]], 0)
+    assert time.process_time() - began < 2 and page.count("<u>") < 5
 
 
 # -- what is left behind --------------------------------------------------------------------

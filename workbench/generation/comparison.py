@@ -11,10 +11,15 @@ from typing import Any
 
 from workbench.errors import PromptError, SettingError
 from workbench.generation.column import Active, Column, Result, Writing, titles_of
-from workbench.generation.comparison_table import Row, csv_of, markdown_of, row_of
+from workbench.generation.comparison_table import (
+    Row,
+    csv_of,
+    markdown_of,
+    row_of,
+    write_table,
+)
 from workbench.generation.events import Done, Event, Status, Token
 from workbench.jobs import Job, JobState, JobStatus
-from workbench.presets.atomic import replacing_file
 
 __all__ = ["Active", "Column", "ColumnEvent", "ComparisonJob", "Result", "Row"]
 
@@ -101,14 +106,13 @@ class ComparisonJob(Job):
         return [row_of(result) for results in self.results for result in results]
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the table to a file, which is replaced as a whole.
+        """Write the table to a file, which is replaced as a whole. A text that a spreadsheet would
+        compute, such as "=1+1", has an apostrophe before it; `read_examples` leaves it out.
 
         Raises:
             PresetError: It cannot be written; what was there before is unchanged.
         """
-        text = csv_of(self.table())
-        with replacing_file(path, len(text)) as new:
-            new.write_text(text, encoding="utf-8", newline="")
+        write_table(path, csv_of(self.table()))
 
     def to_markdown(self) -> str:
         """The table as Markdown."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from workbench import tables
 from workbench.generation.column import Result
+from workbench.presets.atomic import replacing_file
 
 Row = dict[str, Any]
-FIELDS = ("prompt", "column", "text", "tokens", "tokens_per_second", "mean_logprob", "reason")
+FIELDS = tables.COMPARISON
 NUMBERS = frozenset({"tokens", "tokens_per_second", "mean_logprob"})
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$#])")
 
@@ -33,12 +34,20 @@ def row_of(result: Result) -> Row:
 
 
 def csv_of(rows: Sequence[Row]) -> str:
-    """Rows as CSV with a line of names, by RFC 4180: what a spreadsheet and `csv` read back."""
-    lines = io.StringIO(newline="")
-    writer = csv.DictWriter(lines, FIELDS)
-    writer.writeheader()
-    writer.writerows(rows)
-    return lines.getvalue()
+    """Rows as CSV with a line of names. A text that a spreadsheet would take for a formula, such
+    as "=1+1", has an apostrophe before it, which `read_examples` leaves out."""
+    return tables.csv_of(FIELDS, rows)
+
+
+def write_table(path: str | Path, text: str) -> None:
+    """Write a table to a file, which is replaced as a whole.
+
+    Raises:
+        PresetError: it cannot be written; what was there before is unchanged.
+    """
+    with replacing_file(path, len(text)) as new:
+        # Half of a surrogate pair, which a prompt may hold, has no UTF-8.
+        new.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def markdown_of(rows: Sequence[Row]) -> str:

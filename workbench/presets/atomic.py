@@ -161,6 +161,13 @@ def _staged(target: Path) -> Iterator[tuple[Path, Path]]:
                 _sweep(target, record)
 
 
+def sweep(target: Path) -> None:
+    """Remove what a killed save of `target` left beside it; nothing where another one is at work.
+    A folder that was set aside comes back."""
+    with suppress(OSError, PresetError), locked(record_of(target)) as record:
+        _sweep(target, record)
+
+
 def _sweep(target: Path, record: Record) -> None:
     """Undo what a save left that did not come to its end."""
     token = record.token()

@@ -1,38 +1,41 @@
 """The checkpoints of a run: folders `step_00000120`, each written whole or not at all.
 
-`state.safetensors` holds the arrays, `checkpoint.json` everything else and the digest of the
-arrays. The last two checkpoints are kept: should one be damaged, the other is used.
+`state.safetensors` holds the arrays, `checkpoint.json` everything else, and `SHA256SUMS` the
+digests of both, as `sha256sum -c` reads them. The last two checkpoints are kept: should one be
+damaged, the other is used. Nothing but these files is ever replaced or removed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
 from workbench.errors import CheckpointError, PresetError, WorkbenchError
-from workbench.presets.atomic import replacing
-from workbench.presets.json_files import read_json, shown
+from workbench.presets.atomic import replacing, sweep
+from workbench.presets.json_files import parse_json, shown
 from workbench.presets.lock import locked
-from workbench.presets.paths import preset_file
+from workbench.presets.paths import has_file, preset_file
 from workbench.tuning.checkpoint_content import Checkpoint, decoded, encoded
 
 TABLE = "checkpoint.json"
 ARRAYS = "state.safetensors"
-LOCK = ".lock"
+DIGESTS = "SHA256SUMS"
+FILES = (ARRAYS, TABLE, DIGESTS)  # removed in this order: what has digests is known to be ours
+LOCK = ".checkpoints.lock"
 KEPT = 2
 MAX_TABLE = 64 * 2**20
 
 _STEP = re.compile(r"step_([0-9]{8,10})")
+_KILLED = re.compile(r"\.(step_[0-9]{8,10})\.saving")  # the record of a save that was killed
 
 
 class Checkpoints:
@@ -40,13 +43,16 @@ class Checkpoints:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder).expanduser()
+        self._whole: set[int] = set()  # steps whose checkpoints this object has written or read
 
     def steps(self) -> list[int]:
-        """The steps there are checkpoints of, the last one first."""
-        if not self.folder.is_dir():
-            return []
-        found = (_STEP.fullmatch(path.name) for path in self.folder.iterdir())
-        return sorted((int(match[1]) for match in found if match), reverse=True)
+        """The steps there are checkpoints of, the last one first.
+
+        Raises:
+            CheckpointError: the folder cannot be read.
+        """
+        found = (_STEP.fullmatch(path.name) for path in self._content())
+        return sorted({int(match[1]) for match in found if match}, reverse=True)
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
@@ -63,8 +69,8 @@ class Checkpoints:
                 raise CheckpointError(
                     f"{self.folder}: another run keeps its checkpoints here: choose another folder"
                 ) from None
-            except OSError as error:
-                raise CheckpointError(f"{self.folder}: {error.strerror or error}") from None
+            except (OSError, ValueError) as error:
+                raise self._unusable(error) from None
             yield
 
     def save(self, checkpoint: Checkpoint) -> Path:
@@ -74,14 +80,16 @@ class Checkpoints:
             PresetError: it could not be written; the earlier ones are unchanged.
         """
         table, arrays = encoded(checkpoint)
-        data = safetensors.numpy.save(arrays)
-        table |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         said = json.dumps(table, allow_nan=False).encode()
+        files = {ARRAYS: safetensors.numpy.save(arrays), TABLE: said}
+        files[DIGESTS] = _digests(files)
         path = self._path(checkpoint.step)
-        with replacing(path, len(data) + len(said)) as new:
-            (new / ARRAYS).write_bytes(data)
-            (new / TABLE).write_bytes(said)
-        self._sweep()
+        with replacing(path, sum(map(len, files.values()))) as new:
+            for name, data in files.items():
+                (new / name).write_bytes(data)
+        self._whole.add(checkpoint.step)
+        with suppress(CheckpointError):  # what is too many stays where it cannot be listed
+            self._sweep(checkpoint.step)
         return path
 
     def latest(self) -> tuple[Checkpoint, list[str]]:
@@ -108,49 +116,99 @@ class Checkpoints:
         """
         path = self._path(step)
         try:
-            table = read_json(preset_file(path, TABLE), MAX_TABLE)
-            checkpoint = decoded(table, _arrays(path, table))
+            files = _read(path)
+            checkpoint = decoded(parse_json(files[TABLE], TABLE), _arrays(files[ARRAYS]))
             if checkpoint.step != step:
                 raise CheckpointError(f"step: expected {step}, got {checkpoint.step}")
-            return checkpoint
         except (WorkbenchError, OSError) as error:
             raise CheckpointError(f"{path}: the checkpoint is damaged: {error}") from None
+        self._whole.add(step)
+        return checkpoint
 
     def drop_after(self, step: int) -> None:
         """Remove the checkpoints of later steps: what they hold is not to be used."""
-        for later in self.steps():
-            if later > step:
-                _remove(self._path(later))
+        with suppress(CheckpointError):
+            for later in self._written():
+                if later > step:
+                    _remove(self._path(later))
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step_{step:08}"
 
-    def _sweep(self) -> None:
-        """Remove the older checkpoints, and what killed runs have left."""
-        for step in self.steps()[KEPT:]:
-            _remove(self._path(step))
-        for leftover in self.folder.glob(".step_*"):
-            _remove(leftover)
+    def _content(self) -> list[Path]:
+        try:
+            return list(self.folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except (OSError, ValueError) as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> CheckpointError:
+        """A name that no file can have is a ValueError."""
+        reason = getattr(error, "strerror", None) or shown(str(error))
+        return CheckpointError(f"{ascii(str(self.folder))[:300]}: {reason}")
+
+    def _written(self) -> list[int]:
+        """The steps whose folders hold digests, as those that this class has written do."""
+        return [step for step in self.steps() if os.path.lexists(self._path(step) / DIGESTS)]
+
+    def _sweep(self, step: int) -> None:
+        """Remove the checkpoints up to this step but for the last whole ones, and what killed runs
+        have left. A later one is damaged, and replaced when the run comes there."""
+        kept = sorted(each for each in self._whole if each <= step)[-KEPT:]
+        for each in self._written():
+            if each <= step and each not in kept:
+                _remove(self._path(each))
+        for found in (_KILLED.fullmatch(path.name) for path in self._content()):
+            if found:
+                sweep(self.folder / found[1])
 
 
-def _remove(path: Path) -> None:
+def _remove(folder: Path) -> None:
+    """Remove our files from a folder, and the folder if it held nothing else."""
+    if folder.is_symlink():
+        return  # to a place that is somebody else's
+    for name in FILES:
+        _unlink(folder / name)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _unlink(file: Path) -> None:
     with suppress(OSError):  # a file that stays costs nothing but its place
-        if not path.is_dir():
-            path.unlink()
-            return
-        (path / TABLE).unlink(missing_ok=True)  # without it nobody takes it for a checkpoint
-        shutil.rmtree(path)
+        file.unlink()
 
 
-def _arrays(path: Path, table: dict[str, Any]) -> dict[str, np.ndarray]:
-    file = preset_file(path, ARRAYS)
+def _digests(files: Mapping[str, bytes]) -> bytes:
+    lines = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in (ARRAYS, TABLE))
+    return "".join(lines).encode()
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    """The files of a checkpoint, if they are what was written."""
+    if has_file(path, TABLE) and not has_file(path, DIGESTS):
+        raise CheckpointError(
+            f"{DIGESTS}: no such file, and without it damage cannot be told. Earlier versions of "
+            "workbench wrote none: go on with the one that began the run, or begin it anew"
+        )
+    files = {name: _bytes(preset_file(path, name)) for name in FILES}
+    found = _digests(files)
+    if found != files[DIGESTS]:
+        stated = files[DIGESTS].splitlines()
+        pairs = zip((ARRAYS, TABLE), found.splitlines(), strict=True)
+        changed = [name for name, line in pairs if line not in stated] or [DIGESTS]
+        raise CheckpointError(f"{', '.join(changed)}: another SHA-256 than {DIGESTS} states")
+    return files
+
+
+def _bytes(file: Path) -> bytes:
     size = file.stat().st_size
-    if size != table.get("bytes"):
-        raise CheckpointError(f"{ARRAYS}: expected {shown(table.get('bytes'))} bytes, got {size}")
-    data = file.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != table.get("sha256"):
-        raise CheckpointError(f"{ARRAYS}: expected the SHA-256 that {TABLE} names, got {digest}")
+    if size > MAX_TABLE and file.name != ARRAYS:
+        raise CheckpointError(f"{file.name}: expected at most {MAX_TABLE} bytes, got {size}")
+    return file.read_bytes()
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
     try:
         return safetensors.numpy.load(data)
     except SafetensorError as error:

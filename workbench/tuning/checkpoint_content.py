@@ -21,7 +21,8 @@ from workbench.tuning.feed import Facts
 from workbench.tuning.history import Best, History, columns
 from workbench.tuning.settings import TuneSettings
 
-FORMAT = 1
+FORMAT = 2
+LARGEST_INTEGER = 2**63 - 1
 Arrays = dict[str, np.ndarray]
 
 
@@ -34,7 +35,7 @@ class Checkpoint:
         adapter: how the adapter was made.
         settings: as planned; sample prompts that are no strings are left out.
         step: how many steps are finished.
-        state: what the trainer keeps: the adapter, the optimizer, the random state.
+        state: what the trainer keeps: the adapter, the optimizer, the random state, `step`.
         history: of the run.
         best: the adapter with the lowest held-out loss.
         facts: what tells the data and the model from others.
@@ -87,6 +88,7 @@ def decoded(table: Mapping[str, Any], arrays: Arrays) -> Checkpoint:
     if table.get("format") != FORMAT:
         _refuse("format", FORMAT, table.get("format"))
     adapter = _config(_value(table, "adapter", dict))
+    settings = TuneSettings.of(_value(table, "settings", dict))
     step = _value(table, "step", int)
     history = History(
         steps=_events(Step, _group(arrays, "steps/")),
@@ -94,23 +96,38 @@ def decoded(table: Mapping[str, Any], arrays: Arrays) -> Checkpoint:
         samples=_told(Sample, _value(table, "samples", dict)),
         problems=_told(Problem, _value(table, "problems", dict)),
     )
-    if [told.step for told in history.steps] != list(range(1, step + 1)):
-        _refuse("steps", f"the steps 1 to {step}", f"{len(history.steps)} steps")
-    state = _group(arrays, "state/")
-    for name, part in state.items():
-        if part.dtype.kind == "f" and not np.isfinite(part).all():
-            _refuse(f"state: {shown(name)}", "finite numbers", "others")
+    _check_steps(step, settings, history)
+    if adapter.rank != settings.rank:
+        _refuse("adapter: rank", f"{settings.rank}, as in the settings", adapter.rank)
     return Checkpoint(
         name=_value(table, "name", str),
         adapter=adapter,
-        settings=TuneSettings.of(_value(table, "settings", dict)),
+        settings=settings,
         step=step,
-        state=state,
+        state=_state(_group(arrays, "state/"), step),
         history=history,
         best=_best(_value(table, "best", dict | None), _group(arrays, "best/"), adapter),
         facts={name: _facts(kind) for name, kind in _value(table, "facts", dict).items()},
         validation=_value(table, "validation", float | int | None),
     )
+
+
+def _check_steps(step: int, settings: TuneSettings, history: History) -> None:
+    """Refuse a number of steps that the settings or what the run told contradict."""
+    if settings.steps is None or step > settings.steps:
+        _refuse("step", f"at most the {settings.steps} of the settings", step)
+    told = history.steps
+    if len(told) != step or any(each.step != number for number, each in enumerate(told, 1)):
+        _refuse("steps", f"the steps 1 to {step}", f"{len(told)} steps")
+
+
+def _state(state: Arrays, step: int) -> Arrays:
+    for name, part in state.items():
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            _refuse(f"state: {shown(name)}", "finite numbers", "others")
+    if not np.array_equal(state.get("step"), step):
+        _refuse("state: step", step, state.get("step"))
+    return state
 
 
 # -- columns of numbers: float64 arrays, with NaN where there is none ------------------------
@@ -137,6 +154,8 @@ def _column(name: str, values: np.ndarray) -> list[Any]:
     if missing is None or np.isinf(values).any() or (missing.any() and name not in _OPTIONAL):
         _refuse(name, "finite numbers", f"{values.dtype} {values.shape}")
     made = _WHOLE.get(name, float)
+    if name in _WHOLE and (values % 1).any():
+        _refuse(name, "whole numbers", "others")
     return [None if gone else made(value) for value, gone in zip(values, missing, strict=True)]
 
 
@@ -201,17 +220,21 @@ def _value(table: Mapping[str, Any], key: str, kind: Any) -> Any:
     if key not in table or isinstance(value, bool) or not isinstance(value, kind):
         said = kind.__name__ if isinstance(kind, type) else kind
         _refuse(shown(key), said, type(value).__name__ if key in table else "nothing")
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        _refuse(shown(key), "an integer of 64 bits", "a larger one")
     return value
 
 
+_ADAPTER = {"rank": int, "alpha": float | int | None, "dropout": float | int, "targets": list}
+
+
 def _config(table: Mapping[str, Any]) -> AdapterConfig:
-    names = {each.name for each in dataclasses.fields(AdapterConfig)}
-    if set(table) != names:
-        _refuse("adapter", ", ".join(sorted(names)), shown(sorted(table)))
-    targets = _value(table, "targets", list)
-    if not all(isinstance(target, str) for target in targets):
-        _refuse("adapter: targets", "names", shown(targets))
-    return AdapterConfig(**{**table, "targets": tuple(targets)})
+    if set(table) != set(_ADAPTER):
+        _refuse("adapter", ", ".join(_ADAPTER), shown(sorted(table)))
+    values = {name: _value(table, name, kind) for name, kind in _ADAPTER.items()}
+    if not all(isinstance(target, str) for target in values["targets"]):
+        _refuse("adapter: targets", "names", shown(values["targets"]))
+    return AdapterConfig(**values)
 
 
 def _facts(facts: Any) -> Facts:

@@ -137,20 +137,23 @@ def _longest(batches: Batches) -> int:
 
 
 def _parts(value: Any) -> Iterator[bytes]:
-    """The bytes of arrays, pictures and strings, however they are nested."""
+    """The bytes of arrays, pictures and strings, however deep they are nested."""
     from PIL import Image
 
-    if isinstance(value, Mapping):
-        for key in sorted(value):
-            yield from _parts([key, value[key]])
-    elif isinstance(value, list | tuple):
-        yield f"{len(value)} ".encode()
-        for item in value:
-            yield from _parts(item)
-    elif isinstance(value, np.ndarray | Image.Image):
-        array = np.asarray(value)
-        yield f"{array.dtype} {array.shape} ".encode() + array.tobytes()
-    elif isinstance(value, bytes):
-        yield value
-    elif isinstance(value, str | int | float | Path):
-        yield str(value).encode(errors="surrogatepass")
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping):
+            left += [[key, value[key]] for key in sorted(value, key=str, reverse=True)]
+        elif isinstance(value, list | tuple):
+            yield f"{len(value)} ".encode()
+            left += reversed(value)
+        elif isinstance(value, np.ndarray | Image.Image):
+            array = np.asarray(value)
+            yield f"{array.dtype} {array.shape} ".encode() + array.tobytes()
+        elif isinstance(value, bytes):
+            yield value
+        elif isinstance(value, int):  # hexadecimal digits have no limit
+            yield (str if abs(value) < 2**64 else hex)(value).encode()
+        elif isinstance(value, str | float | Path):
+            yield str(value).encode(errors="surrogatepass")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import DataError, SettingError
+from workbench.presets.json_files import shown
 
 TEXT, PROMPT, RESPONSE, MESSAGES = "text", "prompt", "response", "messages"
 IMAGES, AUDIO, RATE, IDS = "images", "audio", "rate", "token_ids"
@@ -59,10 +60,10 @@ class Fields:
         """
         value = self.find(record, name)
         if value is None:
+            wanted = " or ".join(map(repr, self._names[name]))
             raise DataError(
-                f"expected {' or '.join(map(repr, self._names[name]))}, got "
-                f"{sorted(map(str, record))}. read_examples(..., columns={{{name!r}: ...}}) says "
-                "what your data calls it."
+                f"expected {wanted}, got {shown(sorted(map(str, record)))}. "
+                f"read_examples(..., columns={{{name!r}: ...}}) says what your data calls it."
             )
         return value
 
@@ -91,7 +92,7 @@ class Fields:
         """A record's recording, as `workbench.audio.open_audio` reads it, and its rate or None."""
         audio, rate = self.need(record, AUDIO), self.find(record, RATE)
         if isinstance(audio, Mapping) and audio.get("array") is not None:
-            return {AUDIO: np.asarray(audio["array"]), RATE: audio.get("sampling_rate", rate)}
+            return {AUDIO: _samples(audio["array"]), RATE: audio.get("sampling_rate", rate)}
         return {AUDIO: _content(audio), RATE: rate}
 
     def messages(self, value: Any) -> list[dict[str, Any]]:
@@ -105,7 +106,7 @@ class Fields:
         ):
             raise DataError(
                 "messages: expected a list of {'role': ..., 'content': ...}, got "
-                f"{str(value)[:80]!r}"
+                f"{type(value).__name__}"
             )
         return [_turn(turn) for turn in value]
 
@@ -113,8 +114,11 @@ class Fields:
 def _turn(turn: Mapping[str, Any]) -> dict[str, Any]:
     if "role" in turn or "from" not in turn:
         return {key: value for key, value in turn.items() if value is not None}
-    role = str(turn["from"])
-    return {"role": ROLES.get(role, role), "content": turn.get("value")}
+    role = turn["from"]
+    return {
+        "role": ROLES.get(role, role) if isinstance(role, str) else role,
+        "content": turn.get("value"),
+    }
 
 
 def _content(source: Any) -> Any:
@@ -122,6 +126,13 @@ def _content(source: Any) -> Any:
     if isinstance(source, Mapping) and not set(source) - {"bytes", "path"}:
         return source["path"] if source.get("bytes") is None else source["bytes"]
     return source
+
+
+def _samples(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError:  # rows of different lengths
+        raise DataError(f"{AUDIO}: expected samples, got lists of different lengths") from None
 
 
 def _array(images: Any) -> Any:

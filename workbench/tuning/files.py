@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from workbench.errors import DataError
+from workbench.presets.json_files import shown
+from workbench.tables import is_guarded, unguarded
 
 Found = Iterator[tuple[str, Any]]
 """Where in the file each record stands, such as "line 3", and the record."""
@@ -21,7 +25,8 @@ def records_of_file(path: str | Path) -> Iterator[tuple[str, Any]]:
 
     `.jsonl` has a JSON value on each line; `.json` a list of them, or an object of columns; `.csv`
     and `.tsv` a header that names the columns; `.txt` texts with blank lines between them. Files
-    are UTF-8, with or without a byte order mark.
+    are UTF-8, with or without a byte order mark. Tables that a comparison has written come back
+    without the apostrophes that keep spreadsheets from computing their texts.
 
     Raises:
         DataError: the file is missing, empty, of another kind, no UTF-8, or malformed; the message
@@ -31,7 +36,8 @@ def records_of_file(path: str | Path) -> Iterator[tuple[str, Any]]:
     read = _KINDS.get(path.suffix.lower())
     if read is None:
         raise DataError(
-            f"{path}: expected a file ending in {', '.join(_KINDS)}, got {path.suffix or 'none'}. "
+            f"{str(path)[:300]}: expected a file ending in {', '.join(_KINDS)}, got "
+            f"{path.suffix[:20] or 'none'}. "
             "Other data goes in as a list of records."
         )
     empty = True
@@ -43,14 +49,7 @@ def records_of_file(path: str | Path) -> Iterator[tuple[str, Any]]:
 
 
 def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file. A text to learn goes into a list of texts."
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    data = _bytes(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -59,6 +58,22 @@ def _text(path: Path) -> str:
             f"{path}, line {line}: expected UTF-8, got byte 0x{data[error.start]:02x}. Save the "
             "file as UTF-8."
         ) from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        regular = S_ISREG(path.stat().st_mode)
+        data = path.read_bytes() if regular else b""  # a pipe would wait for somebody to write
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file. A text to learn goes into a list of texts."
+        ) from None
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read: {reason}") from error
+    if not regular:
+        raise DataError(f"{path}: expected a regular file, got a folder, a pipe or a device")
+    return data
 
 
 def _json_lines(path: Path, text: str) -> Found:
@@ -93,6 +108,8 @@ def _parsed(path: Path, text: str, line: int) -> Any:
         ) from error
     except RecursionError:
         raise DataError(f"{path}, line {line}: nested too deep") from None
+    except ValueError as error:  # of a number with more digits than Python reads
+        raise DataError(f"{path}, line {line}: expected JSON: {error}") from None
 
 
 def _table(delimiter: str) -> Callable[[Path, str], Found]:
@@ -101,10 +118,11 @@ def _table(delimiter: str) -> Callable[[Path, str], Found]:
         try:
             header = next(lines, [])
             _check_header(path, header)
+            made = unguarded if is_guarded(header) else str
             start = lines.line_num + 1
             for values in lines:
                 if values:
-                    yield f"line {start}", _row(path, start, header, values)
+                    yield f"line {start}", _row(path, start, header, list(map(made, values)))
                 start = lines.line_num + 1
         except csv.Error as error:
             raise DataError(f"{path}, line {lines.line_num}: {error}") from error
@@ -113,9 +131,9 @@ def _table(delimiter: str) -> Callable[[Path, str], Found]:
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    twice = {name for name in header if header.count(name) > 1}
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
-        raise DataError(f"{path}, line 1: expected different names, got {sorted(twice)} twice")
+        raise DataError(f"{path}, line 1: expected different names, got {shown(twice)} twice")
 
 
 def _row(path: Path, line: int, header: list[str], values: list[str]) -> dict[str, str]:
@@ -128,10 +146,11 @@ def _row(path: Path, line: int, header: list[str], values: list[str]) -> dict[st
 
 
 def _paragraphs(path: Path, text: str) -> Found:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for found in re.finditer(r"[^\n]*\S[^\n]*(?:\n[^\n]*\S[^\n]*)*", text):
-        line = text.count("\n", 0, found.start()) + 1
-        yield f"line {line}", found.group()
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for blank, numbered in groupby(enumerate(lines, 1), lambda pair: not pair[1].strip()):
+        if not blank:
+            found = list(numbered)
+            yield f"line {found[0][0]}", "\n".join(line for _, line in found)
 
 
 _KINDS: dict[str, Callable[[Path, str], Found]] = {

@@ -83,14 +83,15 @@ class TrainingJob(Job):
         for prompt in chosen.sample_prompts:
             lm.prompt_tokens(prompt)  # refuses what it cannot read, before anything is trained
         feed = read_feed(lm, data, validation, chosen)
-        self._set_up(lm, feed, name, folder, chosen, _share(validation), on_event)
+        checkpoints = None if folder is None else Checkpoints(folder)
+        self._set_up(lm, feed, name, checkpoints, chosen, _share(validation), on_event)
 
     def _set_up(
         self,
         lm: Any,
         feed: Feed,
         name: str,
-        folder: str | Path | None,
+        checkpoints: Checkpoints | None,
         settings: TuneSettings,
         validation: float | None,
         on_event: Observer | None,
@@ -99,9 +100,9 @@ class TrainingJob(Job):
         super().__init__(lm, on_event)
         self._feed = feed
         self._resumed = resumed is not None
-        self._checkpoints = None if folder is None else Checkpoints(folder)
-        facts = {} if folder is None else {**feed.facts, "model": model_facts(lm)}
-        self._run = Run(lm, name, feed, settings, self._checkpoints, facts, validation, resumed)
+        self._checkpoints = checkpoints
+        facts = {} if checkpoints is None else {**feed.facts, "model": model_facts(lm)}
+        self._run = Run(lm, name, feed, settings, checkpoints, facts, validation, resumed)
         self._pausing = threading.Event()
         self._at_work = threading.RLock()
 
@@ -119,7 +120,9 @@ class TrainingJob(Job):
         """A job that goes on from the last checkpoint in a folder, and keeps its own there.
 
         On the same machine it ends with the adapter, the optimizer, the random state and the
-        losses that the run would have had without a break, bit by bit.
+        losses that the run would have had without a break, bit by bit. If the last checkpoint is
+        damaged, the one before it is used: `history.problems` of the job, a `Problem` once it
+        goes on, and a warning in the log say so.
 
         Args:
             folder: The one the run was given.
@@ -135,15 +138,15 @@ class TrainingJob(Job):
                 others; the message lists what differs.
             SettingError: A setting cannot be changed.
         """
-        checkpoint, damaged = Checkpoints(folder).latest()
+        checkpoints = Checkpoints(folder)
+        checkpoint, damaged = checkpoints.latest()
         chosen = _changed(checkpoint.settings, settings)
         given = checkpoint.validation if validation is AS_BEFORE else validation
         feed = read_feed(lm, data, given, chosen)
         _check_same(folder, {**feed.facts, "model": model_facts(lm)}, checkpoint)
         job = cls.__new__(cls)
-        job._set_up(
-            lm, feed, checkpoint.name, folder, chosen, checkpoint.validation, on_event, checkpoint
-        )
+        share = checkpoint.validation
+        job._set_up(lm, feed, checkpoint.name, checkpoints, chosen, share, on_event, checkpoint)
         job._run.note(damaged)
         return job
 

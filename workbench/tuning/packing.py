@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import heapq
 from collections.abc import Sequence
 
 from workbench.errors import SettingError
@@ -23,13 +24,22 @@ def packed(sizes: Sequence[int], capacity: int) -> list[list[int]]:
             f"packing: expected sequences of at most {capacity} positions, got {max(sizes)}"
         )
     rows: list[list[int]] = []
-    room: list[tuple[int, int]] = []  # (positions left, row), sorted
+    lefts: list[int] = []  # how many positions rows have left, ascending, each number once
+    waiting: dict[int, list[int]] = {}  # the rows that have so many left, as a heap
     for place, size in enumerate(sizes):
-        at = bisect.bisect_left(room, (size, 0))
-        left, row = room.pop(at) if at < len(room) else (capacity, len(rows))
-        if row == len(rows):
+        at = bisect.bisect_left(lefts, size)
+        if at == len(lefts):
+            left, row = capacity, len(rows)
             rows.append([])
+        else:
+            left = lefts[at]
+            row = heapq.heappop(waiting[left])
+            if not waiting[left]:
+                del waiting[left], lefts[at]
         rows[row].append(place)
-        if left > size:
-            bisect.insort(room, (left - size, row))
+        if left == size:
+            continue
+        if left - size not in waiting:
+            bisect.insort(lefts, left - size)
+        heapq.heappush(waiting.setdefault(left - size, []), row)
     return rows

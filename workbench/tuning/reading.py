@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from workbench.errors import DataError, SettingError, WorkbenchError
+from workbench.presets.json_files import shown
 from workbench.presets.progress import check
 from workbench.tasks.columns import is_column
 from workbench.tasks.preprocessor import Preprocessor
@@ -147,7 +148,7 @@ def as_record(item: Any) -> Mapping[str, Any]:
             return {"messages": list(item)}
     raise DataError(
         "expected a text, a pair of prompt and response, messages, or a dict, got "
-        f"{str(item)[:80]!r}"
+        f"{type(item).__name__}"
     )
 
 
@@ -157,6 +158,8 @@ def _example(reader: Reader, where: str, item: Any) -> Example:
         made = reader.example(as_record(item))
     except WorkbenchError as error:
         raise type(error)(f"{where}: {error}") from error
+    except RecursionError:
+        raise DataError(f"{where}: nested too deep") from None
     return replace(made, where=where)
 
 
@@ -181,7 +184,7 @@ def _rows_of_columns(columns: Mapping[str, Any], where: str = "") -> Records:
     if len(set(lengths.values())) != 1:
         raise DataError(
             f"{where or 'training data: '}expected columns of one length, got "
-            f"{lengths or sorted(map(str, columns))}"
+            f"{shown(lengths or sorted(map(str, columns)))}"
         )
     for number in range(next(iter(lengths.values()))):
         row = {name: value[number] if name in lengths else value for name, value in columns.items()}

@@ -6,9 +6,11 @@ what it has. Whoever iterates it decides in which thread it works; it knows noth
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from workbench.tuning.pace import Pace
 from workbench.tuning.samples import completion, words_of
 from workbench.tuning.settings import TuneSettings
 
+_logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_SAVES = 30.0
 
 
@@ -73,7 +76,7 @@ class Run:
         self._pace = Pace()
         self._shapes: set[Any] = set()
         self._saved = -1
-        self._problems: list[Problem] = []
+        self._untold: list[Problem] = []
         self._last_save = time.monotonic()
         if resumed is not None:
             self._go_on_from(resumed)
@@ -96,7 +99,8 @@ class Run:
         """
         yield Moment()
         self._take_up()
-        yield from self._notes()
+        while self._untold:
+            yield self._untold.pop(0)
         while True:
             yield from self._validate()
             yield from self._show_samples()
@@ -108,10 +112,12 @@ class Run:
             yield from self._train()
 
     def note(self, problems: list[str]) -> None:
-        """Tell, once the run goes on, why it does so from an earlier checkpoint."""
-        self._problems += [
-            Problem(self.step, f"{problem}; going on from step {self.step}") for problem in problems
-        ]
+        """Say why the run goes on from an earlier checkpoint: at once in the log and the history,
+        and as events when it does."""
+        for problem in problems:
+            told = Problem(self.step, f"{problem}; going on from step {self.step}")
+            _logger.warning("%s", told.message)
+            self._untold.append(self._told(told))
 
     def rest(self) -> None:
         """Keep what is needed to go on later, whatever becomes of the model meanwhile."""
@@ -194,10 +200,6 @@ class Run:
                 raise CheckpointError(f"the checkpoint does not fit this model: {error}") from None
             self._state = None
         self._now = self._trainer.adapter
-
-    def _notes(self) -> Iterator[Event]:
-        while self._problems:
-            yield self._told(self._problems.pop(0))
 
     # -- training -------------------------------------------------------------------------
 
@@ -340,7 +342,8 @@ class Run:
         if not self._is_due(self._occasions()["samples"], self.step):
             return
         prompts = self.settings.sample_prompts
-        done = sum(sample.step == self.step for sample in self.history.samples)
+        told = reversed(self.history.samples)
+        done = sum(1 for _ in takewhile(lambda sample: sample.step == self.step, told))
         compiled, began = False, time.monotonic()
         for prompt in prompts[done:]:
             for event in self._sample(prompt):

@@ -52,7 +52,10 @@ def _loss(ids: np.ndarray, keep: np.ndarray, record: Mapping[str, Any]) -> np.nd
 
 
 def _integers(name: str, values: Any, length: int | None) -> np.ndarray:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        raise DataError(f"{name}: expected integers, got lists of different lengths") from None
     if array.size == 0:
         array = array.astype(int)
     fits = array.ndim == 1 and array.dtype.kind in "iub" and length in (None, len(array))
