@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
+from workbench.presets.door import names_exhaustion
 
 JobStatus = Literal[
     "idle", "queued", "compiling", "running", "stopping", "paused", "done", "cancelled", "error"
@@ -296,7 +297,8 @@ class Job(Awaited):
 
     def _work(self) -> None:
         try:
-            status = self._do() if self._await_turn() else self._stopped()
+            with names_exhaustion(self.what):
+                status = self._do() if self._await_turn() else self._stopped()
         except KeyboardInterrupt:
             self._cancelled.set()
             status = "cancelled"

@@ -15,6 +15,7 @@ import numpy as np
 from workbench.backbones.adapter import QUERY_AND_VALUE, Adapter, AdapterConfig, LowRank
 from workbench.backbones.layers.named import Projection
 from workbench.errors import AdapterError, SettingError
+from workbench.presets.door import admit, names_exhaustion
 
 EVERY = "all"
 # Other libraries' names of the projections.
@@ -131,6 +132,7 @@ class Adapters(Mapping[str, Adapter]):
 
     # -- changing -------------------------------------------------------------------------
 
+    @names_exhaustion("making an adapter")
     def add(
         self,
         name: str,
@@ -155,15 +157,15 @@ class Adapters(Mapping[str, Adapter]):
         Raises:
             AdapterError: the name is taken, or an adapter is merged.
             SettingError: a setting is impossible, or no projection has one of the names.
+            MemoryTooSmallError: there is not enough memory for its rank.
         """
         self._check_free(name)
         names = self._target_names(QUERY_AND_VALUE if targets is None else targets)
         config = AdapterConfig(rank, alpha, dropout, names)
         random = np.random.default_rng(seed)
-        updates = {
-            path: LowRank.fresh(shape, config, random)
-            for path, shape in self.shapes_of(names).items()
-        }
+        shapes = self.shapes_of(names)
+        _admit(config.rank, shapes)
+        updates = {path: LowRank.fresh(shape, config, random) for path, shape in shapes.items()}
         self[name] = Adapter(config, updates, self._backbone.preset)
         self.use(name)
         return self[name]
@@ -280,6 +282,7 @@ class Adapters(Mapping[str, Adapter]):
             raise AdapterError("save: expected an active adapter or a name, got none")
         _writer(path)(self[name], Path(path).expanduser(), self._backbone)
 
+    @names_exhaustion("loading an adapter")
     def load(self, path: str | Path, name: str | None = None) -> str:
         """Read an adapter from a `.lora.h5` file or a PEFT folder, and use it.
 
@@ -381,6 +384,14 @@ class Adapters(Mapping[str, Adapter]):
         trained = {id(variable) for variable in self._trained}
         for variable in self._backbone.variables:
             variable.trainable = id(variable) in trained
+
+
+def _admit(rank: int, shapes: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse an adapter that would not fit: random numbers of one update are float64 first, and
+    the active adapter is on the device as well."""
+    ends = [sum(shape) for shape in shapes.values()]
+    needed = rank * (2 * 4 * sum(ends) + 8 * max(ends))
+    admit(f"an adapter of rank {rank}", needed, "Take a lower rank, or fewer targets.")
 
 
 def _train_update(layer: Projection) -> None:

@@ -14,6 +14,7 @@ from workbench.generation.events import Status
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs, Run
 from workbench.generation.request import Request
+from workbench.presets.door import names_exhaustion
 
 _looks_ahead: ContextVar[bool] = ContextVar("looks_ahead", default=True)
 
@@ -60,10 +61,11 @@ def drive(
     run = Run(programs, request, prefix)
     made: list[int] = []
     try:
-        for item in _drive(run, request, clock):
-            if prefix is not None and isinstance(item, Output):
-                made.append(int(item.token[0]))
-            yield item
+        with names_exhaustion("generating"):
+            for item in _drive(run, request, clock):
+                if prefix is not None and isinstance(item, Output):
+                    made.append(int(item.token[0]))
+                yield item
     finally:
         run.keep(made)
 
