@@ -26,8 +26,8 @@ def check_length(
         return
     if context is not None and most >= context:
         remedy = "take a model that reads more"
-    leaves = " and leaves no room" if room else ""
-    raise PromptError(
-        f"{what} has {tokens} tokens{leaves}: expected at most {most - room}, where the whole may "
-        f"have {most}. Shorten it, or {remedy}."
-    )
+    if room:
+        limit = f"and leaves no room: {most} are the most, with what comes after it"
+    else:
+        limit = f"where {most} are the most"
+    raise PromptError(f"{what} has {tokens} tokens {limit}. Shorten it, or {remedy}.")

@@ -58,16 +58,16 @@ def drive(
     caller. Only a step that has to compile, or under `one_at_a_time`, waits until the token before
     it is handed out.
     """
-    run = Run(programs, request, prefix)
-    made: list[int] = []
-    try:
-        with names_exhaustion("generating"):
+    with names_exhaustion("generating"):
+        run = Run(programs, request, prefix)
+        made: list[int] = []
+        try:
             for item in _drive(run, request, clock):
                 if prefix is not None and isinstance(item, Output):
                     made.append(int(item.token[0]))
                 yield item
-    finally:
-        run.keep(made)
+        finally:
+            run.keep(made)
 
 
 def _drive(run: Run, request: Request, clock: Clock) -> Iterator[Status | Output]:

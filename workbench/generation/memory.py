@@ -40,7 +40,7 @@ def admit_request(backbone: Any, request: Request) -> None:
     rows, longest = len(request.prompts), int(request.limits.max())
     advice = "Shorten the text, lower max_length or max_new_tokens"
     advice += ", or give fewer at a time." if rows > 1 else ", or take a smaller model."
-    admit(f"generating {rows} x {longest} tokens ({needed})", needed.beside, advice)
+    admit(f"generating {rows} x {longest} tokens", needed.beside, advice)
 
 
 def admit_reading(backbone: Any, length: int, source: Source, results: int) -> None:
@@ -57,7 +57,7 @@ def admit_reading(backbone: Any, length: int, source: Source, results: int) -> N
     """
     needed = _loaded(backbone, *_read(backbone, source, 1, length, length), more=results)
     advice = "Take a shorter text, or ask for fewer arrays by their names."
-    admit(f"looking into {length} tokens ({needed})", needed.beside, advice)
+    admit(f"looking into {length} tokens", needed.beside, advice)
 
 
 def estimate_request(backbone: Any, request: Request) -> Estimate:

@@ -82,6 +82,7 @@ class Subject:
         object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
         object.__setattr__(self, "adapter", backbone.adapters.active)
 
+    @names_exhaustion("looking into a text")
     def run(self, name: str, size: int, make: Maker, *more: Any, numbers: int = 0) -> Any:
         """What a program gives for this text: `make(programs, size)` is a function of a `Given`
         and `more`, compiled once for each name and size. `numbers`: how many float32 ones it has
@@ -92,7 +93,7 @@ class Subject:
             PromptError: the weights with which the text was read are gone.
         """
         program = self.programs.others(name, size, lambda *made: jax.jit(make(*made)))
-        with self._as_read(), names_exhaustion("looking into a text"):
+        with self._as_read():
             given = self._given()
             self._admit(program.eval_shape(given, *more), given, numbers)
             return jax.block_until_ready(program(given, *more))

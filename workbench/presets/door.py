@@ -3,7 +3,7 @@ of memory in spite of that ends in the same named error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from workbench.errors import MemoryTooSmallError
@@ -13,31 +13,26 @@ SMALL = 32_000_000  # bytes below which nobody asks
 _SIGNS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
 
 
-def admit(
-    what: str, needed: int, advice: str | Callable[[int], str], free: int | None = None
-) -> None:
+def admit(what: str, needed: int, advice: str) -> None:
     """Refuse work that would take more than 90 % of the free memory.
 
     Args:
         what: the work, for the message.
         needed: bytes it takes beside all that is there already.
-        advice: what to do instead, in a sentence; or what says it, given the bytes that may be
-            used.
-        free: bytes; None for what is free now.
+        advice: what to do instead, in a sentence.
 
     Raises:
         MemoryTooSmallError: it does not fit.
     """
     if needed < SMALL:
         return
-    free = free_memory() if free is None else free
+    free = free_memory()
     usable = limit(free)
     if needed <= usable:
         return
-    said = advice if isinstance(advice, str) else advice(usable)
     raise MemoryTooSmallError(
         f"{what} needs {gigabytes(needed)} of memory beside what is in use; free here are "
-        f"{gigabytes(free)}, of which {gigabytes(usable)} may be used. {said}"
+        f"{gigabytes(free)}, of which {gigabytes(usable)} may be used. {advice}"
     )
 
 

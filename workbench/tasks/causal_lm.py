@@ -129,6 +129,7 @@ class CausalLM(Converses, Inspects, Task):
         Raises:
             PromptError: a prompt is no string, is empty, or leaves no room for a token.
             SettingError: a length, stop id, seed or sampler setting is impossible.
+            MemoryTooSmallError: there is not enough memory for texts of these lengths.
         """
         settings = {
             "max_length": max_length,
@@ -172,6 +173,9 @@ class CausalLM(Converses, Inspects, Task):
 
         Yields:
             `Status` when the kind of work changes, a `Token` per token and row, a `Done` per row.
+
+        Raises:
+            PromptError, SettingError, MemoryTooSmallError: as `generate`, at once.
         """
         request = self._text_request(
             self._texts(inputs),

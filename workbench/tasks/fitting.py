@@ -112,6 +112,7 @@ class FitsRawData:
         if kwargs.get("_use_cached_eval_dataset"):  # fit's own call: it has prepared the data
             return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
         fed = self._unshuffled((x, y, sample_weight), batch_size)
+        admit_optimizer(self)  # Keras makes its state here, too
         with values_kept(self):
             return super().evaluate(**fed, **kwargs)
 
