@@ -32,7 +32,8 @@ def in_blocks(function: Callable[[Parts], Made], parts: Parts) -> Made:
     length = jax.tree.leaves(parts)[0].shape[1]
     if length <= WHOLE:
         return function(parts)
-    made = jax.lax.map(jax.checkpoint(function), jax.tree.map(_cut, parts))
+    again = jax.checkpoint(function, prevent_cse=False)  # the loop keeps it apart
+    made = jax.lax.map(again, jax.tree.map(_cut, parts))
     return jax.tree.map(lambda part: _joined(part)[:, :length], made)
 
 
