@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -120,6 +124,34 @@ def test_memory_that_runs_out_is_named(error):
     ):
         raise error
     assert refusal.value.__cause__ is error
+
+
+CHILD = """
+import resource
+from chats import chat_lm
+from workbench.presets import door
+
+door.free_memory = lambda: 10**15
+lm = chat_lm("llama")
+lm.preprocessor.sequence_length = 10_000
+lm.generate("a", max_new_tokens=2)
+lines = open("/proc/self/status").read().splitlines()
+now = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (now + 10**9, now + 10**9))
+try:
+    lm.trace([5] * 8000, "*/attention/weights")
+except Exception as error:
+    print(type(error).__name__, error)
+print("still writes", lm.generate("a", max_new_tokens=2, sampler="greedy"))
+"""
+
+
+def test_a_process_whose_memory_really_runs_out_goes_on():
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-c", CHILD]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tests, timeout=120)
+    assert "MemoryTooSmallError looking into a text: the memory ran out" in done.stdout, done.stderr
+    assert "still writes a" in done.stdout
 
 
 def test_other_errors_are_left_as_they_are():

@@ -225,6 +225,7 @@ class Adapters(Mapping[str, Adapter]):
         if not self._kept:
             self._thaw()
 
+    @names_exhaustion("merging an adapter")
     def merge(self) -> None:
         """Add the active adapter to the weights, so that it costs nothing in use.
 

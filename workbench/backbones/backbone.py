@@ -15,6 +15,7 @@ from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
 from workbench.errors import AdapterError, SettingError
+from workbench.presets.door import names_exhaustion
 from workbench.presets.named import NamedPresets, SavesPresets
 from workbench.tree.shows import ShowsTree
 
@@ -27,6 +28,7 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(init)
 
     @functools.wraps(init)
+    @names_exhaustion("building a model")
     def keep(self: Backbone, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
