@@ -13,6 +13,7 @@ from typing import Any
 
 from workbench.backbones.config import DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
+from workbench.backbones.layers.integers import AT_ONCE
 from workbench.backbones.vision_config import ImagePrefix
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
 from workbench.presets import peaks
@@ -37,6 +38,7 @@ DTYPES = {
     "int8": (1, 2),
     "int4": (0.5, 2),
 }
+QUANTIZING = 5 * 4 * AT_ONCE  # bytes of the rows that become integers together, on their way
 SMALLER_DTYPES = ("bfloat16", "int8", "int4")
 
 
@@ -259,9 +261,13 @@ def _widened(sizes: Sizes, stored: float, computed: int) -> int:
 
 def _loading(sizes: Sizes, stored: float) -> float:
     """What loading takes beyond the weights and the working process. The largest tensor, which is
-    read first, is there twice; but nothing is compiled yet."""
-    twice = sizes.largest * (4 + stored)
-    return IMPORTS + twice - sizes.parameters * stored - sizes.codes - PROCESS
+    read first, is there twice, as floats, and as integers where it becomes them; but nothing is
+    compiled yet."""
+    becomes = stored < 2 and sizes.parameters > 0
+    once = sizes.largest * (4 + 2 * stored if becomes else stored)
+    several = QUANTIZING if becomes else 0
+    first = IMPORTS + 4 * sizes.largest + once + several
+    return max(first - sizes.parameters * stored - sizes.codes - PROCESS, several)
 
 
 def dtype_name(dtype: Any) -> str:
