@@ -12,10 +12,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from workbench.backbones.adapter import QUERY_AND_VALUE, Adapter, AdapterConfig, LowRank
+from workbench.backbones.adapter import (
+    QUERY_AND_VALUE,
+    Adapter,
+    AdapterConfig,
+    LowRank,
+    admit_adapter,
+)
 from workbench.backbones.layers.named import Projection
 from workbench.errors import AdapterError, SettingError
-from workbench.presets.door import admit, names_exhaustion
+from workbench.presets.door import names_exhaustion
 
 EVERY = "all"
 # Other libraries' names of the projections.
@@ -164,7 +170,7 @@ class Adapters(Mapping[str, Adapter]):
         config = AdapterConfig(rank, alpha, dropout, names)
         random = np.random.default_rng(seed)
         shapes = self.shapes_of(names)
-        _admit(config.rank, shapes)
+        admit_adapter(config.rank, shapes)
         updates = {path: LowRank.fresh(shape, config, random) for path, shape in shapes.items()}
         self[name] = Adapter(config, updates, self._backbone.preset)
         self.use(name)
@@ -385,14 +391,6 @@ class Adapters(Mapping[str, Adapter]):
         trained = {id(variable) for variable in self._trained}
         for variable in self._backbone.variables:
             variable.trainable = id(variable) in trained
-
-
-def _admit(rank: int, shapes: Mapping[str, tuple[int, int]]) -> None:
-    """Refuse an adapter that would not fit: random numbers of one update are float64 first, and
-    the active adapter is on the device as well."""
-    ends = [sum(shape) for shape in shapes.values()]
-    needed = rank * (2 * 4 * sum(ends) + 8 * max(ends))
-    admit(f"an adapter of rank {rank}", needed, "Take a lower rank, or fewer targets.")
 
 
 def _train_update(layer: Projection) -> None:
