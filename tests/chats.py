@@ -22,7 +22,7 @@ def chat_lm(family):
     tokenizer = byte_tokenizer()
     tokenizer.chat_template = TEMPLATE
     backbone = _learned_positions() if family == "gpt2" else tiny_backbone(family)
-    return CausalLM(backbone, CausalLMPreprocessor(tokenizer, sequence_length=64))
+    return CausalLM(backbone, CausalLMPreprocessor(tokenizer, sequence_length=512))
 
 
 def _learned_positions():

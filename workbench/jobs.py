@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
+from workbench.presets.door import names_exhaustion
 from workbench.workers import Stop, Worker
 
 JobStatus = Literal[
@@ -291,7 +292,8 @@ class Job(Awaited):
 
     def _work(self) -> None:
         try:
-            status = self._do() if self._await_turn() else self._stopped()
+            with names_exhaustion(self.what):
+                status = self._do() if self._await_turn() else self._stopped()
         except KeyboardInterrupt:
             self._cancelled.set()
             status = "cancelled"

@@ -80,7 +80,7 @@ def test_large_pictures_need_room_while_they_are_encoded():
     images = ImageSizes.of_arguments(arguments)
     assert (images.ahead, images.patches, images.heads) == (4096, 4096, 16)
     assert ImageSizes.of_arguments({"image_size": 896}) is None
-    scores = 2 * 16 * 4096**2 * 4
+    scores = 2 * 16 * 128 * 4096 * 4  # of a block of patches
     blind = Sizes(parameters=10**6, largest=10**5)
     for training in (False, True):
         seeing = replace(blind, images=replace(images, layers=1))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from workbench.errors import SettingError
+from workbench.presets.door import admit
 
 QUERY_AND_VALUE = ("query", "value")
 
@@ -106,3 +107,19 @@ class Adapter:
     def parameters(self) -> int:
         """How many numbers are trained."""
         return sum(math.prod(u.a.shape) + math.prod(u.b.shape) for u in self.updates.values())
+
+
+def admit_adapter(rank: int, shapes: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse a new adapter that would not fit into the memory: the active one is on the device as
+    well, and the random numbers of an update are float64 first.
+
+    Args:
+        rank: of the adapter.
+        shapes: (outputs, inputs) of the projections it updates, by their paths.
+
+    Raises:
+        MemoryTooSmallError: it would not.
+    """
+    ends = [sum(shape) for shape in shapes.values()]
+    needed = rank * (2 * 4 * sum(ends) + 8 * max(ends))
+    admit(f"an adapter of rank {rank}", needed, "Take a lower rank, or fewer targets.")

@@ -12,9 +12,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from workbench.backbones.adapter import QUERY_AND_VALUE, Adapter, AdapterConfig, LowRank
+from workbench.backbones.adapter import (
+    QUERY_AND_VALUE,
+    Adapter,
+    AdapterConfig,
+    LowRank,
+    admit_adapter,
+)
 from workbench.backbones.layers.named import Projection
 from workbench.errors import AdapterError, SettingError
+from workbench.presets.door import names_exhaustion
 
 EVERY = "all"
 # Other libraries' names of the projections.
@@ -131,6 +138,7 @@ class Adapters(Mapping[str, Adapter]):
 
     # -- changing -------------------------------------------------------------------------
 
+    @names_exhaustion("making an adapter")
     def add(
         self,
         name: str,
@@ -155,15 +163,15 @@ class Adapters(Mapping[str, Adapter]):
         Raises:
             AdapterError: the name is taken, or an adapter is merged.
             SettingError: a setting is impossible, or no projection has one of the names.
+            MemoryTooSmallError: there is not enough memory for its rank.
         """
         self._check_free(name)
         names = self._target_names(QUERY_AND_VALUE if targets is None else targets)
         config = AdapterConfig(rank, alpha, dropout, names)
         random = np.random.default_rng(seed)
-        updates = {
-            path: LowRank.fresh(shape, config, random)
-            for path, shape in self.shapes_of(names).items()
-        }
+        shapes = self.shapes_of(names)
+        admit_adapter(config.rank, shapes)
+        updates = {path: LowRank.fresh(shape, config, random) for path, shape in shapes.items()}
         self[name] = Adapter(config, updates, self._backbone.preset)
         self.use(name)
         return self[name]
@@ -223,6 +231,7 @@ class Adapters(Mapping[str, Adapter]):
         if not self._kept:
             self._thaw()
 
+    @names_exhaustion("merging an adapter")
     def merge(self) -> None:
         """Add the active adapter to the weights, so that it costs nothing in use.
 
@@ -280,6 +289,7 @@ class Adapters(Mapping[str, Adapter]):
             raise AdapterError("save: expected an active adapter or a name, got none")
         _writer(path)(self[name], path, self._backbone)
 
+    @names_exhaustion("loading an adapter")
     def load(self, path: str | Path, name: str | None = None) -> str:
         """Read an adapter from a `.lora.h5` file or a PEFT folder, and use it.
 

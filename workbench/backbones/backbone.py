@@ -16,6 +16,7 @@ from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
 from workbench.errors import AdapterError, SettingError
 from workbench.kinds import check_arguments
+from workbench.presets.door import names_exhaustion
 from workbench.presets.named import NamedPresets, SavesPresets
 from workbench.tree.shows import ShowsTree
 
@@ -29,6 +30,7 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(init)
 
     @functools.wraps(init)
+    @names_exhaustion("building a model")
     def keep(self: Backbone, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
         check_arguments(type(self).__name__, init, bound.arguments)

@@ -33,21 +33,12 @@ def observing(*patterns: str) -> Iterator[Seen]:
 
 def shown(name: str, value: jax.Array) -> jax.Array:
     """The value, which whoever looks on sees under that name."""
-    if _wanted(name):
+    if watched(name):
         _watch.get()[1][name] = value
     return value
 
 
-def show_weights(path: str, weights: jax.Array, total: jax.Array) -> None:
-    """Called by the attention of that path with what it weighs, (B, kv_heads, queries a head, T,
-    S), and the sums (B, T, kv_heads, queries a head, 1) it divides by afterwards. Seen are the
-    shares (B, heads, T, S), each query's sum 1."""
-    name = f"{path}/weights"
-    if _wanted(name):
-        shares = weights / total[..., 0].transpose(0, 2, 3, 1)[..., None]
-        shown(name, shares.reshape(len(shares), -1, *shares.shape[3:]))
-
-
-def _wanted(name: str) -> bool:
+def watched(name: str) -> bool:
+    """Whether somebody looks at the values of that name."""
     watch = _watch.get()
     return watch is not None and any(fnmatchcase(name, pattern) for pattern in watch[0])

@@ -18,7 +18,7 @@ import keras
 from workbench.backbones.block import branch_end, chain
 from workbench.backbones.config import DecoderConfig
 from workbench.backbones.decoder import Cache
-from workbench.backbones.layers.attention import LayerCache
+from workbench.backbones.layers.attention import LayerCache, Mixed
 from workbench.backbones.layers.cross_attention import CrossAttention
 from workbench.backbones.layers.feed_forward import make_mlp
 from workbench.backbones.layers.named import Named, TokenEmbedding
@@ -38,7 +38,12 @@ class ContentAttention(CrossAttention):
 
     def call(self, x: jax.Array, content: LayerCache, visible: jax.Array) -> jax.Array:
         """x is (B, T, width); `visible` bool (B, T, S) says which of S places each query sees."""
-        return self.output_projection(self._attend(self.query(x), content, visible, None))
+
+        def mix(queries: tuple[jax.Array, jax.Array]) -> Mixed:
+            query, seen = queries
+            return self._attend(query, content, seen, None)
+
+        return self._output(mix, (self.query(x), visible))
 
 
 class PARSeqBlock(keras.layers.Layer):

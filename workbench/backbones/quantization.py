@@ -9,6 +9,7 @@ import keras
 from workbench.backbones.layers.quantizable import Quantizable
 from workbench.backbones.precision import check_mode
 from workbench.errors import SettingError
+from workbench.presets.door import names_exhaustion
 
 
 class OwnQuantize:
@@ -33,6 +34,7 @@ def quantization_mode(model: keras.Model) -> str | None:
     return next((mode for mode in modes if mode is not None), None)
 
 
+@names_exhaustion("quantize")
 def quantize_layers(model: keras.Model, mode: str) -> None:
     """Turn the matrices of a model into integers, one after the other.
 

@@ -14,6 +14,7 @@ from workbench.generation.events import Status
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs, Run
 from workbench.generation.request import Request
+from workbench.presets.door import names_exhaustion
 
 _looks_ahead: ContextVar[bool] = ContextVar("looks_ahead", default=True)
 
@@ -57,15 +58,16 @@ def drive(
     caller. Only a step that has to compile, or under `one_at_a_time`, waits until the token before
     it is handed out.
     """
-    run = Run(programs, request, prefix)
-    made: list[int] = []
-    try:
-        for item in _drive(run, request, clock):
-            if prefix is not None and isinstance(item, Output):
-                made.append(int(item.token[0]))
-            yield item
-    finally:
-        run.keep(made)
+    with names_exhaustion("generating"):
+        run = Run(programs, request, prefix)
+        made: list[int] = []
+        try:
+            for item in _drive(run, request, clock):
+                if prefix is not None and isinstance(item, Output):
+                    made.append(int(item.token[0]))
+                yield item
+        finally:
+            run.keep(made)
 
 
 def _drive(run: Run, request: Request, clock: Clock) -> Iterator[Status | Output]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.arguments import whole
 from workbench.errors import PromptError, SettingError, shown
+from workbench.generation.lengths import check_length
 from workbench.kinds import NOTHING
 from workbench.samplers import Sampler
 
@@ -125,13 +126,9 @@ def _limits(
 ) -> np.ndarray:
     """Total tokens per row: the smallest of what the model, the call and the row allow."""
     total = min(n for n in (context, max_length, np.iinfo(np.int32).max) if n is not None)
-    for row, length in enumerate(lengths):
-        if length >= total:
-            name = "max_length" if total == max_length else "the model's context"
-            raise PromptError(
-                f"prompt {row} has {length} tokens and leaves no room: {name} is {total}. "
-                "Shorten the prompt or raise max_length."
-            )
+    remedy = "raise max_length"
+    for row, length in enumerate(lengths.tolist()):
+        check_length(f"prompt {row}", length, total, context, remedy, room=1)
     limits = np.full_like(lengths, total)
     if max_new_tokens is not None:
         limits = np.minimum(limits, lengths + min(max_new_tokens, total))

@@ -16,6 +16,7 @@ from workbench.backbones.decoder import Cache
 from workbench.errors import SettingError
 from workbench.generation.programs import Programs, Room, Source, cache_room, padded, read_prompts
 from workbench.generation.request import Request
+from workbench.presets.door import names_exhaustion
 from workbench.samplers import BeamSampler, ContrastiveSampler
 from workbench.samplers.beam import expand, first_scores, follow
 from workbench.samplers.contrastive import candidates, contrast
@@ -27,6 +28,7 @@ def is_search(request: Request) -> bool:
     return isinstance(sampler, BeamSampler | ContrastiveSampler) or sampler.owns_loop
 
 
+@names_exhaustion("generating")
 def search_ids(programs: Programs, request: Request) -> list[np.ndarray]:
     """The new token ids of each row, int32, up to and with its first stop token."""
     if isinstance(request.sampler, BeamSampler):

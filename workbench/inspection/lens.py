@@ -61,8 +61,9 @@ def at_places(found: Measures, pictured: np.ndarray) -> Measures:
 
 def look(subject: Subject, count: int) -> Lens:
     """The lens over one text, with the `count` likeliest tokens of each place."""
-    found = jax.device_get(subject.run("lens", count, _make))
     layers = ("embedding", *(block.path for block in subject.programs.backbone.blocks))
+    numbers = 3 * len(layers) * subject.sizes.width
+    found = jax.device_get(subject.run("lens", count, _make, numbers=numbers))
     shaped = (
         part.reshape(len(layers), -1, *part.shape[1:])[:, : len(subject.ids)] for part in found
     )

@@ -102,7 +102,9 @@ class Inspection:
             PromptError: as `distribution`.
         """
         whole(0, self.layers - 1).check("attention: layer", layer)
-        weights = self._subject.run("weights", 0, _make_weights, np.int32(layer))
+        subject, read = self._subject, (_make_weights, np.int32(layer))
+        several = 3 * subject.sizes.heads * len(self.ids)
+        weights = subject.run("weights", 0, *read, numbers=several)
         return np.asarray(weights)[:, : len(self.ids), : len(self.ids)]
 
 

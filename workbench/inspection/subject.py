@@ -12,7 +12,11 @@ import numpy as np
 
 from workbench.backbones.observing import Seen, observing
 from workbench.errors import PromptError
+from workbench.generation.lengths import check_length
+from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
+from workbench.presets.door import names_exhaustion
+from workbench.presets.sizes import Sizes
 from workbench.tokenizers import Tokenizer
 
 CHANGED = "The model has been trained or changed since it read this text: read it again"
@@ -53,6 +57,7 @@ class Subject:
         tokenizer: None for a model that is fed ids.
         ids: int32 (T,).
         source: what else the backbone reads, as a request of that one text has it.
+        most: tokens it may have; None for what the model's positions allow.
         parameters: the backbone's arrays of the moment, so that adapters or training change
             nothing about a text that has been read.
         adapter: the name of the adapter among them.
@@ -62,22 +67,47 @@ class Subject:
     tokenizer: Tokenizer | None
     ids: np.ndarray
     source: Mapping[str, np.ndarray] = field(default_factory=dict)
+    most: int | None = None
     parameters: tuple[jax.Array, ...] = field(init=False)
     adapter: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         backbone = self.programs.backbone
-        ids = checked_ids(self.ids, backbone.config.vocabulary_size, backbone.max_length)
+        ids = checked_ids(self.ids, backbone.config.vocabulary_size)
+        most = backbone.max_length if self.most is None else self.most
+        if most is not None:
+            remedy = "raise lm.preprocessor.sequence_length"
+            check_length("the text", len(ids), most, backbone.max_length, remedy)
         object.__setattr__(self, "ids", ids)
         object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
         object.__setattr__(self, "adapter", backbone.adapters.active)
 
-    def run(self, name: str, size: int, make: Maker, *more: Any) -> Any:
+    @names_exhaustion("looking into a text")
+    def run(self, name: str, size: int, make: Maker, *more: Any, numbers: int = 0) -> Any:
         """What a program gives for this text: `make(programs, size)` is a function of a `Given`
-        and `more`, compiled once for each name and size."""
+        and `more`, compiled once for each name and size. `numbers`: how many float32 ones it has
+        on its way, beside what reading takes, for each place.
+
+        Raises:
+            MemoryTooSmallError: there is not enough memory for it.
+            PromptError: the weights with which the text was read are gone.
+        """
         program = self.programs.others(name, size, lambda *made: jax.jit(make(*made)))
         with self._as_read():
-            return program(self._given(), *more)
+            given = self._given()
+            self._admit(program.eval_shape(given, *more), given, numbers)
+            return jax.block_until_ready(program(given, *more))
+
+    def _admit(self, results: Any, given: Given, numbers: int) -> None:
+        """Refuse what would not fit: results of these shapes, on the device and on the host."""
+        places = given.ids.shape[1]
+        held = 2 * sum(part.size for part in jax.tree.leaves(results)) + numbers * places
+        admit_reading(self.programs.backbone, places, given.source, 4 * held)
+
+    @property
+    def sizes(self) -> Sizes:
+        """Of its model."""
+        return Sizes.of_backbone(self.programs.backbone)
 
     def outline(self, make: Maker) -> Any:
         """The shapes of what such a program would give, without computing anything."""
@@ -141,11 +171,11 @@ class Subject:
         return np.asarray(self.source["image_mask"][0, : len(self.ids)], bool)
 
 
-def checked_ids(ids: Any, vocabulary_size: int, most: int | None) -> np.ndarray:
+def checked_ids(ids: Any, vocabulary_size: int) -> np.ndarray:
     """Ids (T,) as int32.
 
     Raises:
-        PromptError: they are no ids of the vocabulary, none, or more than `most`.
+        PromptError: they are no ids of the vocabulary, or none.
     """
     try:
         array = np.asarray(ids)
@@ -156,8 +186,8 @@ def checked_ids(ids: Any, vocabulary_size: int, most: int | None) -> np.ndarray:
             f"text: expected one text or its token ids (T,), got {type(ids).__name__} of shape "
             f"{array.shape}"
         )
-    if len(array) == 0 or len(array) > (most or len(array)):
-        raise PromptError(f"text: expected 1 to {most or 'any number of'} tokens, got {len(array)}")
+    if len(array) == 0:
+        raise PromptError("text: expected at least one token, got none")
     if array.min() < 0 or array.max() >= vocabulary_size:
         raise PromptError(
             f"text: expected token ids from 0 to {vocabulary_size - 1}, got {array.min()} to "

@@ -36,6 +36,13 @@ def resident() -> int:
     return psutil.Process().memory_info().rss
 
 
+def on_cpu() -> bool:
+    """Whether models are in the machine's own memory."""
+    import jax
+
+    return jax.default_backend() == "cpu"
+
+
 def _machine_free() -> int:
     return min([psutil.virtual_memory().available, *_container_free()])
 

@@ -14,6 +14,7 @@ from workbench.backbones.precision import Precision, policy_name, precision
 from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
 from workbench.presets.chat_templates import known_chat_template
+from workbench.presets.door import names_exhaustion
 from workbench.presets.fast_dtype import fast_dtype
 from workbench.presets.files import CONFIG, PREPROCESSOR
 from workbench.presets.formats.gguf import GgufFile
@@ -64,6 +65,7 @@ def _undisturbed(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_undisturbed
+@names_exhaustion("loading a model")
 def load_backbone(
     handle: str | Path, cls: type, load_weights: bool = True, dtype: Any = None, **overrides: Any
 ) -> Any:
@@ -88,6 +90,7 @@ def load_backbone(
 
 
 @_undisturbed
+@names_exhaustion("loading a model")
 def load_task(
     handle: str | Path, cls: type, load_weights: bool = True, dtype: Any = None, **overrides: Any
 ) -> Any:

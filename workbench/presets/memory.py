@@ -1,8 +1,7 @@
 """How much memory a model will take, by arithmetic alone, and whether the machine has it.
 
 Nothing is allocated and no weight is read. The figures are peaks: what is there at the same time
-in the most demanding moment of loading, then generating or training. The constants were measured
-with `tests/bench/memory.py`.
+in the most demanding moment of loading, then generating or training.
 """
 
 from __future__ import annotations
@@ -14,19 +13,21 @@ from typing import Any
 
 from workbench.backbones.config import DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
+from workbench.backbones.layers.integers import AT_ONCE
 from workbench.backbones.vision_config import ImagePrefix
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
+from workbench.presets import peaks
 from workbench.presets.catalog import PresetInfo, find, presets
+from workbench.presets.door import gigabytes
 from workbench.presets.formats.tensors import TensorSource
-from workbench.presets.free_memory import free_memory, limit, resident
-from workbench.presets.sizes import ImageSizes, Sizes
+from workbench.presets.free_memory import free_memory, limit, on_cpu, resident
+from workbench.presets.peaks import IMPORTS, PROCESS
+from workbench.presets.sizes import Sizes
 
 __all__ = ["Estimate", "check", "estimate_config", "estimate_preset", "free_memory", "limit"]
 
 DEFAULT_LENGTH = 1024
 LOAD_LENGTH = 256  # what a model has to have room for, to be loaded at all
-IMPORTS = 270e6  # the interpreter, Keras and JAX
-PROCESS = 450e6  # these, and XLA while it compiles
 # Bytes of a weight, and of a number in the cache and between layers.
 DTYPES = {
     "float32": (4, 4),
@@ -37,6 +38,7 @@ DTYPES = {
     "int8": (1, 2),
     "int4": (0.5, 2),
 }
+QUANTIZING = 5 * 4 * AT_ONCE  # bytes of the rows that become integers together, on their way
 SMALLER_DTYPES = ("bfloat16", "int8", "int4")
 
 
@@ -55,6 +57,13 @@ class Estimate:
     def total(self) -> int:
         """All of it, in bytes."""
         return self.weights + self.cache + self.activations + self.optimizer + self.process
+
+    @property
+    def beside(self) -> int:
+        """What of it is not there yet where the model is loaded already, in bytes."""
+        there = self.weights + self.process
+        missing = max(0, there - resident()) if on_cpu() else 0
+        return self.cache + self.activations + self.optimizer + missing
 
     def __str__(self) -> str:
         parts = ("weights", "cache", "activations", "optimizer", "process")
@@ -231,14 +240,14 @@ def _estimate(
         ends = 2 * sizes.width + (sizes.heads + sizes.kv_heads) * sizes.head_dim
         trained = sizes.layers * lora_rank * ends
     if training:
-        between = 4 if _on_cpu() else computed
-        working = _training(sizes, between, length, batch) + trained * stored
+        between = 4 if on_cpu() else computed
+        working = peaks.training(sizes, between, batch, length) + trained * stored
     else:
-        working = _generating(sizes, computed, length, batch)
+        working = peaks.generating(sizes, computed, batch, length, length)
     working += _widened(sizes, stored, computed)
     return Estimate(
         weights=int(sizes.parameters * stored) + sizes.codes,
-        cache=0 if training else _cache(sizes, computed, length, batch),
+        cache=0 if training else peaks.cached(sizes, computed, batch, length),
         activations=int(max(working, _loading(sizes, stored), 0)),
         optimizer=int(2 * trained * stored) if training else 0,
         process=int(PROCESS),
@@ -247,61 +256,18 @@ def _estimate(
 
 def _widened(sizes: Sizes, stored: float, computed: int) -> int:
     """On CPU XLA multiplies in float32: 16-bit weights are all there a second time, as wide."""
-    return sizes.parameters * 4 if computed < 4 and stored >= 2 and _on_cpu() else 0
-
-
-def _on_cpu() -> bool:
-    import jax
-
-    return jax.default_backend() == "cpu"
+    return sizes.parameters * 4 if computed < 4 and stored >= 2 and on_cpu() else 0
 
 
 def _loading(sizes: Sizes, stored: float) -> float:
     """What loading takes beyond the weights and the working process. The largest tensor, which is
-    read first, is there twice; but nothing is compiled yet."""
-    twice = sizes.largest * (4 + stored)
-    return IMPORTS + twice - sizes.parameters * stored - sizes.codes - PROCESS
-
-
-def _generating(sizes: Sizes, computed: int, length: int, batch: int) -> float:
-    """Reading a prompt of the whole length: one layer's numbers, the cache as it is filled and
-    lengthened, and the logits of a token."""
-    tokens = batch * length
-    scores = 2 * batch * (sizes.heads + 1) * length**2 * 4  # the distances are as many again
-    attention = tokens * (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim * computed
-    network = 3 * tokens * sizes.inner * computed
-    stream = 3 * tokens * sizes.width * computed
-    logits = 6 * batch * sizes.vocabulary * 4
-    copies = 2 * _cache(sizes, computed, length, batch)
-    decoder = scores + attention + network + stream + logits + copies
-    return max(decoder, seeing(sizes.images, computed, batch))
-
-
-def seeing(images: ImageSizes | None, computed: int, batch: int) -> float:
-    """One layer's numbers of the image encoder, which runs before the decoder."""
-    if images is None:
-        return 0
-    scores = 2 * batch * images.heads * images.patches**2 * 4
-    return scores + batch * images.patches * (3 * images.inner + 6 * images.width) * computed
-
-
-def _cache(sizes: Sizes, computed: int, length: int, batch: int) -> int:
-    """Keys and values of every layer, and of what it reads of an encoder."""
-    slots = length * batch * (2 if sizes.encoder else 1)
-    return sizes.layers * 2 * sizes.kv_heads * sizes.head_dim * slots * computed
-
-
-def _training(sizes: Sizes, computed: int, length: int, batch: int) -> float:
-    """Everything the backward pass needs: every layer's numbers, and the logits four times."""
-    tokens = batch * length
-    scores = 2 * batch * sizes.heads * length**2 * 4
-    attention = 2 * tokens * (sizes.heads + sizes.kv_heads) * sizes.head_dim * computed
-    network = 4 * tokens * sizes.inner * computed
-    stream = 6 * tokens * sizes.width * computed
-    logits = 4 * tokens * sizes.vocabulary * 4
-    images = sizes.images
-    pictures = 0 if images is None else images.layers * seeing(images, computed, batch)
-    return sizes.layers * (scores + attention + network + stream) + logits + pictures
+    read first, is there twice, as floats, and as integers where it becomes them; but nothing is
+    compiled yet."""
+    becomes = stored < 2 and sizes.parameters > 0
+    once = sizes.largest * (4 + 2 * stored if becomes else stored)
+    several = QUANTIZING if becomes else 0
+    first = IMPORTS + 4 * sizes.largest + once + several
+    return max(first - sizes.parameters * stored - sizes.codes - PROCESS, several)
 
 
 def dtype_name(dtype: Any) -> str:
@@ -335,8 +301,3 @@ def _sizes_of_folder(handle: str | Path) -> Sizes:
         return Sizes.of_files(preset.backbone_arguments(), source)
     finally:
         source.close()
-
-
-def gigabytes(size: float) -> str:
-    """Bytes in GB, or in MB below a tenth of one."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"

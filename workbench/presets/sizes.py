@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from workbench.backbones.config import MAX_SIZE, DecoderConfig
+from workbench.backbones.config import MAX_SIZE, DecoderConfig, StackConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
-from workbench.backbones.vision_config import ImagePrefix
+from workbench.backbones.parseq_config import PARSeqConfig
+from workbench.backbones.vision_config import ImagePrefix, VisionConfig
 from workbench.presets.catalog import PresetInfo
 from workbench.presets.formats.tensors import FLOATS, TensorSource
 
@@ -29,11 +30,16 @@ class ImageSizes:
     @classmethod
     def of_prefix(cls, images: ImagePrefix) -> Self:
         """A backbone's own."""
-        stack = images.vision.stack
+        return cls.of_vision(images.vision, images.tokens if images.whole_prompt else 0)
+
+    @classmethod
+    def of_vision(cls, vision: VisionConfig, ahead: int = 0) -> Self:
+        """An image encoder's own."""
+        stack = vision.stack
         return cls(
-            ahead=images.tokens if images.whole_prompt else 0,
+            ahead=ahead,
             layers=len(stack.layers),
-            patches=images.vision.patches,
+            patches=vision.patches,
             width=stack.width,
             inner=stack.mlp.width,
             heads=stack.attention.heads,
@@ -114,18 +120,33 @@ class Sizes:
         if isinstance(config, EncoderDecoderConfig):
             decoder = cls.of_config(config.decoder)
             return replace(decoder, parameters=config.matrix_parameters, encoder=True)
-        mlps = [layer.mlp or config.mlp for layer in config.layers]
+        largest = max(config.vocabulary_size * config.width, config.mlp.width * config.width)
+        return replace(cls.of_stack(config), largest=largest, vocabulary=config.vocabulary_size)
+
+    @classmethod
+    def of_stack(cls, config: StackConfig) -> Self:
+        """A stack of layers, such as an encoder."""
         return cls(
             parameters=config.matrix_parameters,
-            largest=max(config.vocabulary_size * config.width, config.mlp.width * config.width),
+            largest=config.mlp.width * config.width,
             layers=len(config.layers),
             width=config.width,
-            inner=max(mlp.width for mlp in mlps),
+            inner=max((layer.mlp or config.mlp).width for layer in config.layers),
             heads=config.attention.heads,
             kv_heads=config.attention.kv_heads,
             head_dim=config.attention.head_dim,
-            vocabulary=config.vocabulary_size,
         )
+
+    @classmethod
+    def of_backbone(cls, backbone: Any) -> Self:
+        """A model's backbone, as it was built."""
+        config = backbone.config
+        if isinstance(config, PARSeqConfig):
+            images = ImageSizes.of_vision(config.vision)
+            return replace(cls.of_config(config.decoder), images=images)
+        if isinstance(config, DecoderConfig | EncoderDecoderConfig):
+            return cls.of_config(config, getattr(backbone, "images", None))
+        return cls.of_stack(config)
 
     @classmethod
     def of_files(cls, arguments: Mapping[str, Any], source: TensorSource) -> Self:

@@ -119,7 +119,7 @@ class AudioToText(Seq2SeqLM):
         request = self._request(
             [reader.target_ids()],
             source=self._heard([reader.audio_converter.normalized(samples)], room),
-            max_length=self.max_length if max_length is None else max_length,
+            max_length=max_length,
             max_new_tokens=max_new_tokens,
             stop_token_ids=stop_token_ids,
             sampler=sampler,
@@ -148,7 +148,7 @@ class AudioToText(Seq2SeqLM):
         request = self._request(
             [reader.target_ids(one.text) for one in texts],
             source=self._heard(heard),
-            max_length=self.max_length if max_length is None else max_length,
+            max_length=max_length,
             max_new_tokens=max_new_tokens,
             **settings,
         )

@@ -13,6 +13,7 @@ from workbench.arguments import TRUTH
 from workbench.backbones.decoder import Decoder
 from workbench.errors import PromptError, SettingError, shown
 from workbench.generation.events import Event
+from workbench.generation.memory import admit_request
 from workbench.generation.programs import Programs
 from workbench.generation.request import Request, make_request
 from workbench.generation.stream import collect_ids, stream_events
@@ -129,6 +130,7 @@ class CausalLM(Converses, Inspects, Task):
         Raises:
             PromptError: a prompt is no string, is empty, or leaves no room for a token.
             SettingError: a length, stop id, seed or sampler setting is impossible.
+            MemoryTooSmallError: there is not enough memory for texts of these lengths.
         """
         TRUTH.check("strip_prompt", strip_prompt)
         settings = {
@@ -175,6 +177,9 @@ class CausalLM(Converses, Inspects, Task):
 
         Yields:
             `Status` when the kind of work changes, a `Token` per token and row, a `Done` per row.
+
+        Raises:
+            PromptError, SettingError, MemoryTooSmallError: as `generate`, at once.
         """
         request = self._text_request(
             self._texts(inputs),
@@ -199,14 +204,13 @@ class CausalLM(Converses, Inspects, Task):
         """
         usual = {"stop_token_ids": "auto", "sampler": None, "max_new_tokens": None, "seed": None}
         usual |= {"alternatives": DEFAULT_ALTERNATIVES}
-        length = self.max_length if max_length is None else max_length
-        request = self._request([ids], max_length=length, **usual | settings)
+        request = self._request([ids], max_length=max_length, **usual | settings)
         return stream_events(self.programs, request, self._reader().tokenizer)
 
     def _subject(self, inputs: Any) -> Subject:
         tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
         ids = self._reader().prompt_ids(inputs) if _is_text(inputs) else inputs
-        return Subject(self.programs, tokenizer, ids)
+        return Subject(self.programs, tokenizer, ids, most=self.max_length)
 
     def _subject_with_source(self, inputs: Any) -> Subject:
         """Of what is more than text."""
@@ -227,12 +231,9 @@ class CausalLM(Converses, Inspects, Task):
             )
         return self.preprocessor
 
-    def _text_request(
-        self, texts: list[str], *, max_length: int | None, **settings: Any
-    ) -> Request:
+    def _text_request(self, texts: list[str], **settings: Any) -> Request:
         prompts = [self._reader().prompt_ids(text) for text in texts]
-        length = self.max_length if max_length is None else max_length
-        return self._prompt_request(prompts, max_length=length, **settings)
+        return self._prompt_request(prompts, **settings)
 
     def _prompt_request(self, prompts: list[list[int]], **settings: Any) -> Request:
         """The request for what a user has said, as ids."""
@@ -247,15 +248,17 @@ class CausalLM(Converses, Inspects, Task):
         sampler: AnySampler | None,
         **settings: Any,
     ) -> Request:
-        return make_request(
+        request = make_request(
             prompts,
             sampler=self.sampler if sampler is None else samplers.get(sampler),
             vocabulary_size=self.backbone.config.vocabulary_size,
             context=self.backbone.max_length,
-            max_length=max_length,
+            max_length=self.max_length if max_length is None else max_length,
             stop_ids=self._stop_ids(stop_token_ids),
             **settings,
         )
+        admit_request(self.backbone, request)
+        return request
 
     def _stop_ids(self, stop_token_ids: StopIds) -> tuple[int, ...]:
         if stop_token_ids is None:

@@ -52,7 +52,8 @@ class Converses:
             messages: a string, or a list of `{"role": ..., "content": ...}`. Of a model that reads
                 pictures the content may come in parts, `{"type": "text", "text": ...}` and
                 `{"type": "image", "image": ...}`.
-            max_length: tokens that prompt and reply may have together.
+            max_length: tokens that prompt and reply may have together; by default
+                `self.max_length`.
             stop_token_ids: as `generate`; "auto" ends at the end of the model's turn.
             max_new_tokens: tokens to add at most; 512 where neither limit is given.
             sampler: used for this call instead of the compiled one.
@@ -68,6 +69,7 @@ class Converses:
                 messages, or fails.
             PromptError: the messages are no messages, or leave no room for a token.
             SettingError: a length, stop id, seed or sampler setting is impossible.
+            MemoryTooSmallError: there is not enough memory for a conversation of this length.
         """
         request = self._chat_request(
             messages,
@@ -105,7 +107,7 @@ class Converses:
                 common with it is not read again. One call at a time may use it.
 
         Raises:
-            ChatTemplateError, PromptError, SettingError: as `chat`.
+            ChatTemplateError, PromptError, SettingError, MemoryTooSmallError: as `chat`.
         """
         request = self._chat_request(
             messages,

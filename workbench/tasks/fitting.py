@@ -13,6 +13,7 @@ import keras
 from workbench.arguments import whole
 from workbench.errors import SettingError
 from workbench.kinds import NOTHING, RATE
+from workbench.presets.door import names_exhaustion
 from workbench.tasks.columns import columns_of, count
 from workbench.tasks.feeding import (
     Elements,
@@ -26,6 +27,7 @@ from workbench.tasks.feeding import (
     parts_of,
     prepared,
 )
+from workbench.tasks.step_memory import admit_optimizer, admit_step
 
 if TYPE_CHECKING:
     from workbench.tasks.preprocessor import Preprocessor
@@ -82,6 +84,7 @@ class FitsRawData:
         Raises:
             PromptError: a sample is not in a batch, or cannot be read.
             SettingError: an argument does not go with the data.
+            MemoryTooSmallError: a step would not fit into the memory.
         """
         (RATE | NOTHING).check("validation_split", validation_split)
         whole(1).check("epochs", kwargs.get("epochs", 1))
@@ -97,6 +100,7 @@ class FitsRawData:
             kwargs["validation_data"] = self._held_out(validation_data, size, batch_size)
         fed = self._fed(parts, batch_size, shuffle, kwargs.get("class_weight"))
         self._renew_optimizer()
+        admit_optimizer(self)
         with values_kept(self):
             return super().fit(**fed, validation_split=validation_split or 0.0, **kwargs)
 
@@ -112,6 +116,7 @@ class FitsRawData:
         if kwargs.get("_use_cached_eval_dataset"):  # fit's own call: it has prepared the data
             return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
         fed = self._unshuffled((x, y, sample_weight), batch_size)
+        admit_optimizer(self)  # Keras makes its state here, too
         with values_kept(self):
             return super().evaluate(**fed, **kwargs)
 
@@ -126,15 +131,34 @@ class FitsRawData:
     ) -> Any:
         """`keras.Model.train_on_batch`, on a batch of raw data or of arrays."""
         self._renew_optimizer()
-        return super().train_on_batch(*self._batch(x, y, sample_weight), **kwargs)
+        admit_optimizer(self)
+        with values_kept(self):
+            return super().train_on_batch(*self._batch(x, y, sample_weight), **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch`, on a batch of raw data or of arrays."""
-        return super().test_on_batch(*self._batch(x, y, sample_weight), **kwargs)
+        with values_kept(self):
+            return super().test_on_batch(*self._batch(x, y, sample_weight), **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """`keras.Model.predict_on_batch`, on a batch of raw data or of arrays."""
-        return super().predict_on_batch(self._batch(x, None, None)[0])
+        with values_kept(self):
+            return super().predict_on_batch(self._batch(x, None, None)[0])
+
+    def train_step(self, state: Any, data: Any) -> Any:
+        """Keras's step of training, if there is memory for it."""
+        admit_step(self, data, state[0])
+        return super().train_step(state, data)
+
+    def test_step(self, state: Any, data: Any) -> Any:
+        """Keras's step of an evaluation, if there is memory for it."""
+        admit_step(self, data)
+        return super().test_step(state, data)
+
+    def predict_step(self, state: Any, data: Any) -> Any:
+        """Keras's step of a prediction, if there is memory for it."""
+        admit_step(self, data)
+        return super().predict_step(state, data)
 
     def _renew_optimizer(self) -> None:
         """A fresh optimizer with the same settings, where the one there has the state of other
@@ -249,13 +273,15 @@ def values_kept(model: keras.Model) -> Iterator[None]:
     """A model keeps its values when the first batch cannot be read.
 
     While it trains, Keras takes the values out of the variables; where the first step fails
-    before it begins, as a file that is no picture makes it, Keras does not put them back.
+    before it begins, as a file that is no picture makes it, Keras does not put them back. Memory
+    that runs out in a step is named.
     """
     optimizer = [] if model.optimizer is None else model.optimizer.variables
     variables = [*model.variables, *model.metrics_variables, *optimizer]
     held = [(variable, variable._value) for variable in variables]
     try:
-        yield
+        with names_exhaustion("a step of fit(), evaluate() or predict()"):
+            yield
     except BaseException:
         for variable, value in held:
             if variable._value is None and value is not None and not value.is_deleted():

@@ -9,12 +9,15 @@ import numpy as np
 
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.backbones.observing import observing
+from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
+from workbench.presets.door import names_exhaustion
 from workbench.tasks.image_text_preprocessor import Reading
 
 WEIGHTS = "decoder_block_*/attention/weights"
 
 
+@names_exhaustion("looking into a text")
 def attention_over_picture(
     programs: Programs,
     reading: Reading,
@@ -39,6 +42,9 @@ def attention_over_picture(
     ids, _ = padded((np.array([*reading.ids, *completion[:-1]], np.int32),))
     mask = np.zeros(ids.shape, bool)
     mask[0, : len(reading.image_mask)] = reading.image_mask
+    backbone, places = programs.backbone, ids.shape[1]
+    weights = 4 * backbone.config.attention.heads * places**2
+    admit_reading(backbone, places, {"images": source["images"]}, 3 * weights)
     run = programs.others("attention", 0, lambda programs, _: _make(programs))
     lengths = np.array([len(reading.ids)], np.int32)
     weights = run(programs.parameters(), ids, lengths, source["images"], mask)

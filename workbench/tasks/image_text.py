@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from workbench.generation.programs import padded
 from workbench.generation.request import Request
 from workbench.generation.stream import collect_ids
 from workbench.inspection.subject import Subject
+from workbench.presets.door import admit
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
 from workbench.tasks.causal_lm import CausalLM, check_arrays
 from workbench.tasks.image_attention import attention_over_picture
@@ -156,19 +158,14 @@ class ImageTextLM(CausalLM):
         if not prompts:
             return []
         reader, readings = self._reader(), self._readings(prompts)
-        settings["max_length"] = self._length(settings.get("max_length"))
         request = self._readings_request(readings, alternatives=DEFAULT_ALTERNATIVES, **settings)
         made = zip(readings, collect_ids(self.programs, request), strict=True)
         if strip_prompt:
             return [reader.text(new, after=reading.text_ids) for reading, new in made]
         return [reader.text([*reading.text_ids, *new]) for reading, new in made]
 
-    def _text_request(
-        self, texts: Sequence[ImagePrompt], *, max_length: int | None, **settings: Any
-    ) -> Request:
-        return self._readings_request(
-            self._readings(texts), max_length=self._length(max_length), **settings
-        )
+    def _text_request(self, texts: Sequence[ImagePrompt], **settings: Any) -> Request:
+        return self._readings_request(self._readings(texts), **settings)
 
     def _readings(self, prompts: Sequence[ImagePrompt]) -> list[Reading]:
         """What the decoder reads of prompts that are to be answered."""
@@ -186,15 +183,13 @@ class ImageTextLM(CausalLM):
         reading = self._reader().chat_reading(messages, template_arguments)
         return self._readings_request([reading], **settings)
 
-    def _length(self, max_length: int | None) -> int:
-        return self.max_length if max_length is None else max_length
-
     def _readings_request(
         self, readings: Sequence[Reading], *, max_length: int | None, **settings: Any
     ) -> Request:
         """The request for what the decoder reads. Pictures before the text are not counted in
         `max_length`."""
         placed = [self._placed(reading) for reading in readings]
+        max_length = self.max_length if max_length is None else max_length
         if isinstance(max_length, int | np.integer):
             max_length += _leading(self.backbone)
         ids = [reading.ids for reading in placed]
@@ -213,6 +208,9 @@ class ImageTextLM(CausalLM):
         if not most:
             return {}
         size = (*self.backbone.images.vision.image_size, 3)
+        what = f"{len(readings)} prompts of {most} pictures"
+        needed = 4 * len(readings) * most * math.prod(size)
+        admit(what, needed, "Give fewer pictures at a time.")
         images = np.zeros((len(readings), most, *size), np.float32)
         for row, reading in enumerate(readings):
             self._check_images(row, reading, size)

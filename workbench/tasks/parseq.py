@@ -247,7 +247,7 @@ class TextReader(CausalLM):
         return self._request(
             [reader.prompt_ids() for _ in texts],
             source={IMAGES: self._checked(reader.convert(texts), len(texts), ImageError)},
-            max_length=self.max_length if max_length is None else max_length,
+            max_length=max_length,
             **settings,
         )
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError, shown
+from workbench.generation.lengths import check_length
 from workbench.kinds import checks_types
+from workbench.presets.door import admit
 from workbench.presets.named import NamedPresets
 from workbench.tasks.arguments import length_or
 from workbench.tasks.supervision import Supervised, of_messages, of_response
@@ -200,11 +202,7 @@ class CausalLMPreprocessor(Preprocessor):
         single = isinstance(x, str)
         rows = [self.prompt_ids(text) for text in ([x] if single else texts_of(x))]
         for row, ids in enumerate(rows):
-            if len(ids) > length:
-                raise PromptError(
-                    f"prompt {row} has {len(ids)} tokens: expected at most the sequence length "
-                    f"{length}"
-                )
+            check_length(f"prompt {row}", len(ids), length, None, "raise sequence_length")
         ids, mask = pack(rows, length, self.tokenizer.pad_token_id or 0)
         arrays = {"token_ids": ids, "padding_mask": mask}
         return {k: v[0] for k, v in arrays.items()} if single else arrays
@@ -284,7 +282,16 @@ def texts_of(x: Iterable[Any]) -> list[str]:
 
 
 def pack(rows: Sequence[Sequence[int]], length: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
-    """Right-pad rows to ids int32 (B, length) and a mask bool (B, length), true at real tokens."""
+    """Right-pad rows to ids int32 (B, length) and a mask bool (B, length), true at real tokens.
+
+    Raises:
+        MemoryTooSmallError: they would not fit into the memory.
+    """
+    what, advice = (
+        f"a batch of {len(rows)} x {length} tokens",
+        "Lower sequence_length or the batch.",
+    )
+    admit(what, len(rows) * length * (4 + 1), advice)
     ids = np.full((len(rows), length), pad, np.int32)
     mask = np.zeros((len(rows), length), bool)
     for row, values in enumerate(rows):

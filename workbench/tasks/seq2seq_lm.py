@@ -59,21 +59,21 @@ class Seq2SeqLM(CausalLM):
     def _texts(self, inputs: Any) -> list[Any]:
         return pairs_of(inputs)[0]
 
-    def _text_request(
-        self, texts: Sequence[str | Pair], *, max_length: int | None, **settings: Any
-    ) -> Request:
+    def _text_request(self, texts: Sequence[str | Pair], **settings: Any) -> Request:
         reader = self._reader()
         pairs = [text if isinstance(text, Pair) else Pair(text) for text in texts]
         sources = [reader.source_ids(pair.source, row) for row, pair in enumerate(pairs)]
         return self._request(
             [reader.target_ids(pair.target) for pair in pairs],
             source=self._source(sources),
-            max_length=self.max_length if max_length is None else max_length,
             **settings,
         )
 
     def _prompt_request(self, prompts: list[list[int]], **settings: Any) -> Request:
-        starts = [self._reader().target_ids() for _ in prompts]
+        reader = self._reader()
+        for row, ids in enumerate(prompts):
+            reader.check_source(ids, row)
+        starts = [reader.target_ids() for _ in prompts]
         return self._request(starts, source=self._source(prompts), **settings)
 
     def _generate_arrays(

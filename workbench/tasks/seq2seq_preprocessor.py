@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError
+from workbench.generation.lengths import check_length
 from workbench.kinds import checks_types
 from workbench.tasks.arguments import length_or
 from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
@@ -156,12 +157,17 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
             PromptError: there are more than `encoder_sequence_length`.
         """
         ids = self.prompt_ids(text)
-        if len(ids) > self.encoder_sequence_length:
-            raise PromptError(
-                f"prompt {row} has {len(ids)} tokens: expected at most the encoder's sequence "
-                f"length {self.encoder_sequence_length}"
-            )
+        self.check_source(ids, row)
         return ids
+
+    def check_source(self, ids: list[int], row: int = 0) -> None:
+        """Refuse what is too long for the encoder.
+
+        Raises:
+            PromptError: there are more ids than `encoder_sequence_length`.
+        """
+        remedy = "raise the preprocessor's encoder_sequence_length"
+        check_length(f"prompt {row}", len(ids), self.encoder_sequence_length, None, remedy)
 
     def generate_preprocess(
         self,
@@ -183,11 +189,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         sources = [self.source_ids(pair.source, row) for row, pair in enumerate(pairs)]
         targets = [self.target_ids(pair.target) for pair in pairs]
         for row, ids in enumerate(targets):
-            if len(ids) > length:
-                raise PromptError(
-                    f"decoder_text {row} has {len(ids)} tokens: expected at most the sequence "
-                    f"length {length}"
-                )
+            check_length(f"decoder_text {row}", len(ids), length, None, "raise sequence_length")
         arrays = self._packed(sources, self.encoder_sequence_length, targets, length)
         return {k: v[0] for k, v in arrays.items()} if single else arrays
 

@@ -18,8 +18,10 @@ from workbench.backbones.config import DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.errors import MemoryTooSmallError, SettingError
-from workbench.presets.free_memory import free_memory, limit, resident
-from workbench.presets.memory import PROCESS, Estimate, gigabytes, seeing
+from workbench.presets.door import gigabytes
+from workbench.presets.free_memory import free_memory, limit, on_cpu, resident
+from workbench.presets.memory import Estimate
+from workbench.presets.peaks import PROCESS, scores_kept, seeing
 from workbench.presets.sizes import Sizes
 from workbench.tuning.batches import bucket
 from workbench.tuning.head import PIECE_NUMBERS
@@ -78,26 +80,20 @@ def check_training(lm: Any, settings: TuneSettings, longest: int, free: int | No
     """
     free = free_memory() if free is None else free
     needed = estimate_training(lm, settings, longest)
-    if _beside(needed) <= limit(free):
+    if needed.beside <= limit(free):
         return
     fitting = [
-        f"{said} ({gigabytes(_beside(estimate))})"
+        f"{said} ({gigabytes(estimate.beside)})"
         for said, estimate in _smaller(lm, settings, longest)
-        if _beside(estimate) <= limit(free)
+        if estimate.beside <= limit(free)
     ]
     advice = f"Smaller: {', '.join(fitting[:6])}." if fitting else "No smaller batch or row fits."
     raise MemoryTooSmallError(
         f"training with batches of {settings.batch_size} x {longest} tokens needs {needed}, of "
-        f"which {gigabytes(_beside(needed))} are not there yet; free here are {gigabytes(free)}, "
+        f"which {gigabytes(needed.beside)} are not there yet; free here are {gigabytes(free)}, "
         f"of which {gigabytes(limit(free))} may be used. {advice} A base in int8 or a smaller "
         "preset leaves more free."
     )
-
-
-def _beside(needed: Estimate) -> int:
-    """Bytes beyond those that the process and the weights have taken."""
-    there = resident() if jax.default_backend() == "cpu" else needed.weights + needed.process
-    return needed.activations + needed.optimizer + max(0, needed.weights + needed.process - there)
 
 
 def _smaller(lm: Any, settings: TuneSettings, longest: int) -> Iterator[tuple[str, Estimate]]:
@@ -119,13 +115,13 @@ def _smaller(lm: Any, settings: TuneSettings, longest: int) -> Iterator[tuple[st
 def _activations(lm: Any, settings: TuneSettings, length: int) -> float:
     """Everything that comes and goes in a step."""
     sizes, narrow = _sizes(lm.backbone), lm.backbone.compute_dtype != "float32"
-    on_cpu = jax.default_backend() == "cpu"
-    computed = 2 if narrow and not on_cpu else 4
+    computed = 2 if narrow and not on_cpu() else 4
     if sizes.images is not None:
         length += sizes.images.ahead
     tokens = settings.batch_size * length
     layers = sizes.layers * (2 if sizes.encoder else 1)
-    kept = layers * _layer(sizes, settings.batch_size, length, computed)
+    kept = layers * tokens * computed * _layer(sizes)
+    kept += SCORES * scores_kept(layers, sizes.heads, settings.batch_size, length)
     kept += tokens * computed * _beside_projections(lm, settings)
     if settings.remat:
         kept *= _kept_by_remat(layers)
@@ -134,16 +130,14 @@ def _activations(lm: Any, settings: TuneSettings, length: int) -> float:
     pictures = (
         0 if images is None else images.layers * seeing(images, computed, settings.batch_size)
     )
-    wider = WIDER_ON_CPU if narrow and on_cpu else 1
+    wider = WIDER_ON_CPU if narrow and on_cpu() else 1
     return wider * (kept + pictures) + LOGITS * piece * 4
 
 
-def _layer(sizes: Sizes, rows: int, length: int, computed: int) -> float:
-    """What one layer keeps for its backward pass."""
-    tokens = rows * length
-    scores = SCORES * rows * sizes.heads * length**2 * 4
+def _layer(sizes: Sizes) -> float:
+    """What one layer keeps for its backward pass, in numbers for each position, but for scores."""
     attention = ATTENTION * (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim
-    return scores + tokens * computed * (attention + NETWORK * sizes.inner + STREAM * sizes.width)
+    return attention + NETWORK * sizes.inner + STREAM * sizes.width
 
 
 def _beside_projections(lm: Any, settings: TuneSettings) -> float:
@@ -157,7 +151,7 @@ def _beside_projections(lm: Any, settings: TuneSettings) -> float:
 
 def _kept_by_remat(layers: int) -> float:
     """XLA on CPU undoes most of it; elsewhere one layer's numbers are there at a time."""
-    return 0.95 if jax.default_backend() == "cpu" else min(1.0, 0.1 + 1 / layers)
+    return 0.95 if on_cpu() else min(1.0, 0.1 + 1 / layers)
 
 
 def _sizes(backbone: Backbone) -> Sizes:

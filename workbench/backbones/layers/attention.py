@@ -7,6 +7,7 @@ overwritten when the row gets there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +17,12 @@ import numpy as np
 
 from workbench.backbones import config
 from workbench.backbones.layers.alibi import slopes
+from workbench.backbones.layers.blocks import in_blocks
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.layers.norms import make_norm
 from workbench.backbones.layers.packing import same_text
 from workbench.backbones.layers.rotary import rotate, rotation
-from workbench.backbones.observing import show_weights, shown
+from workbench.backbones.observing import shown, watched
 
 HIDDEN = -1e30
 
@@ -42,6 +44,23 @@ def _write(slots: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
         return jax.lax.dynamic_update_slice(slots, new, (0, start[0], 0, 0))
     place = jax.vmap(lambda row, part, at: jax.lax.dynamic_update_slice(row, part, (at, 0, 0)))
     return place(slots, new, start)
+
+
+class Places(NamedTuple):
+    """What is known of places, each (B, T): their positions; a padding mask, and groups, as
+    `Attention.call` takes them."""
+
+    positions: jax.Array
+    padding_mask: jax.Array | None = None
+    groups: jax.Array | None = None
+
+
+class Mixed(NamedTuple):
+    """The values that queries have mixed, (B, T, heads, head_dim), and each query's shares of the
+    slots, (B, T, heads, S), their sum 1; None where nobody looks at them."""
+
+    values: jax.Array
+    shares: jax.Array | None
 
 
 class Attention(keras.layers.Layer):
@@ -121,30 +140,38 @@ class Attention(keras.layers.Layer):
             attend, cache = self._attend_whole, LayerCache(key, value)
         else:
             attend, cache = self._attend, cache.write(key, value, positions[:, 0])
-        distance = positions[:, :, None] - jnp.arange(cache.key.shape[1])
-        visible = self._visible(distance, padding_mask, groups)
-        made = self.output_projection(attend(query, cache, visible, distance))
-        return shown(f"{self.path}/output", made), cache
+        places = Places(positions, padding_mask, groups)
 
-    def _visible(
-        self,
-        distance: jax.Array,
-        padding_mask: jax.Array | None,
-        groups: jax.Array | None = None,
-    ) -> jax.Array:
-        """Which slot each query sees, bool (B, T, L), given how far back it lies."""
+        def mix(queries: tuple[jax.Array, Places]) -> Mixed:
+            query, where = queries
+            distance = where.positions[:, :, None] - jnp.arange(cache.key.shape[1])
+            visible = self._visible(distance, where, places)
+            return attend(query, cache, visible, distance)
+
+        return self._output(mix, (query, places)), cache
+
+    def _output(self, mix: Callable[[Any], Mixed], queries: Any) -> jax.Array:
+        """What the layer gives, of `mix(queries)`, which is made block by block."""
+        made, shares = in_blocks(mix, queries)
+        if shares is not None:
+            shown(f"{self.path}/weights", shares.swapaxes(1, 2))
+        return shown(f"{self.path}/output", self.output_projection(made))
+
+    def _visible(self, distance: jax.Array, queries: Places, slots: Places) -> jax.Array:
+        """Which slot each query sees, bool (B, T, L), given how far back it lies (B, T, L), and
+        what is known of the queries and of the first slots."""
         visible = distance >= 0
         if self.window is not None:
             visible &= distance < self.window
-        if groups is not None:
-            visible |= _same_group(groups, distance.shape[-1])
-        if padding_mask is not None:
-            visible &= same_text(padding_mask)
+        if slots.groups is not None:
+            visible |= _same_group(queries.groups, slots.groups, distance.shape[-1])
+        if slots.padding_mask is not None:
+            visible &= same_text(queries.padding_mask, slots.padding_mask)
         return visible
 
     def _attend(
         self, query: jax.Array, cache: LayerCache, visible: jax.Array, distance: jax.Array
-    ) -> jax.Array:
+    ) -> Mixed:
         """Softmax attention; query is (B, T, heads, K). Scores and softmax are float32."""
         batch, length, heads, dim = query.shape
         groups = self.spec.kv_heads
@@ -161,12 +188,12 @@ class Attention(keras.layers.Layer):
             preferred_element_type=jnp.float32,
         )
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
-        show_weights(self.path, weights, total)
-        return (mixed / total).astype(query.dtype).reshape(query.shape)
+        values = (mixed / total).astype(query.dtype).reshape(query.shape)
+        return Mixed(values, self._shares(weights, total))
 
     def _attend_whole(
         self, query: jax.Array, keys: LayerCache, visible: jax.Array, distance: jax.Array
-    ) -> jax.Array:
+    ) -> Mixed:
         """The same over keys that are no cache, with heads first, as batched products of matrices
         read them. A cache would have to be copied for it in every step."""
         batch, length, heads, dim = query.shape
@@ -181,11 +208,19 @@ class Attention(keras.layers.Layer):
         scores = scores.reshape(*shape, slots) * self.spec.scale
         weights = self._weights(scores, visible, distance)
         total = jnp.einsum("bgrts->btgr", weights)[..., None]
-        show_weights(self.path, weights, total)
+        shares = self._shares(weights, total)
         weights = weights.astype(query.dtype).reshape(batch * groups, -1, slots)
         mixed = jnp.matmul(weights, first(keys.value), **wide).reshape(*shape, dim)
         mixed = mixed.transpose(0, 3, 1, 2, 4) / total
-        return mixed.astype(query.dtype).reshape(query.shape)
+        return Mixed(mixed.astype(query.dtype).reshape(query.shape), shares)
+
+    def _shares(self, weights: jax.Array, total: jax.Array) -> jax.Array | None:
+        """As `Mixed` has them, of weights (B, groups, queries a group, T, S) and their sums (B, T,
+        groups, queries a group, 1)."""
+        if not watched(f"{self.path}/weights"):
+            return None
+        shares = weights.transpose(0, 3, 1, 2, 4) / total
+        return shares.reshape(*shares.shape[:2], -1, shares.shape[-1])
 
     def _weights(self, scores: jax.Array, visible: jax.Array, distance: jax.Array) -> jax.Array:
         """What each slot weighs, float32 (B, groups, queries a group, T, S), not yet divided by
@@ -199,10 +234,11 @@ class Attention(keras.layers.Layer):
         return jnp.exp(scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True)))
 
 
-def _same_group(groups: jax.Array, length: int) -> jax.Array:
-    """Which of `length` slots is in the group of each of the first T, bool (B, T, length)."""
+def _same_group(queries: jax.Array, groups: jax.Array, length: int) -> jax.Array:
+    """Which of `length` slots, the first of which are in these groups (B, S), is in the group of
+    each query (B, T), bool (B, T, length)."""
     slots = jnp.pad(groups, ((0, 0), (0, length - groups.shape[1])), constant_values=-1)
-    return (groups[:, :, None] == slots[:, None, :]) & (groups[:, :, None] >= 0)
+    return (queries[:, :, None] == slots[:, None, :]) & (queries[:, :, None] >= 0)
 
 
 def _slopes(position: object, spec: config.Attention) -> np.ndarray | None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from workbench.backbones import config
-from workbench.backbones.layers.attention import Attention
+from workbench.backbones.layers.attention import Attention, Places
 
 
 class BidirectionalAttention(Attention):
@@ -17,17 +17,12 @@ class BidirectionalAttention(Attention):
     Source of the window: Transformers' T5Gemma, where a distance equal to it is still seen.
     """
 
-    def _visible(
-        self,
-        distance: jax.Array,
-        padding_mask: jax.Array | None,
-        groups: jax.Array | None = None,
-    ) -> jax.Array:
+    def _visible(self, distance: jax.Array, queries: Places, slots: Places) -> jax.Array:
         visible = jnp.ones(distance.shape, bool)
         if self.window is not None:
             visible = jnp.abs(distance) <= self.window
-        if padding_mask is not None:
-            visible &= padding_mask[:, None, :].astype(bool)
+        if slots.padding_mask is not None:
+            visible &= slots.padding_mask[:, None, :].astype(bool)
         return visible
 
 

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from workbench.backbones import config
-from workbench.backbones.layers.attention import Attention, LayerCache
-from workbench.backbones.observing import shown
+from workbench.backbones.layers.attention import Attention, LayerCache, Mixed
 
 
 class CrossAttention(Attention):
@@ -39,8 +38,10 @@ class CrossAttention(Attention):
         query = self.query(x)
         if self.query_norm is not None:
             query = self.query_norm(query)
-        visible = jnp.broadcast_to(
-            memory_mask[:, None, :].astype(bool), (*x.shape[:2], memory_mask.shape[1])
-        )
-        made = self.output_projection(self._attend(query, memory, visible, None))
-        return shown(f"{self.path}/output", made)
+
+        def mix(queries: jax.Array) -> Mixed:
+            shape = (*queries.shape[:2], memory_mask.shape[1])
+            visible = jnp.broadcast_to(memory_mask[:, None, :].astype(bool), shape)
+            return self._attend(queries, memory, visible, None)
+
+        return self._output(mix, query)

@@ -24,7 +24,7 @@ _LARGEST, _EPSILON = 127, 1e-7
 _LOWEST, _HIGHEST = -8, 7
 # Numbers decoded at once on CPU: a piece of this size stays in the core's own cache.
 _PIECE = 2**17
-_AT_ONCE = 2**22
+AT_ONCE = 2**22  # numbers that become integers together
 
 Shape = tuple[int, ...]
 
@@ -126,7 +126,7 @@ class Int4(NamedTuple):
 
 def _row_by_row(make: Callable[[np.ndarray], Any], matrix: np.ndarray) -> Any:
     """`make(matrix)`, some rows at a time: what it needs on the way stays small."""
-    step = max(1, _AT_ONCE // matrix.shape[1])
+    step = max(1, AT_ONCE // matrix.shape[1])
     made = [make(matrix[start : start + step]) for start in range(0, len(matrix), step)]
     return type(made[0])(*map(np.concatenate, zip(*made, strict=True)))
 

@@ -18,8 +18,8 @@ def text_positions(mask: jax.Array) -> jax.Array:
     return places - jax.lax.cummax(jnp.where(begins, places, 0), axis=1)
 
 
-def same_text(mask: jax.Array) -> jax.Array:
-    """Which slot (last axis) each place may see, bool (B, T, T): those of its own text. Padding
-    may see all that is not padding."""
-    slots, places = mask.astype(jnp.int32)[:, None, :], mask.astype(jnp.int32)[:, :, None]
+def same_text(places: jax.Array, slots: jax.Array) -> jax.Array:
+    """Which slot each place may see, bool (B, T, S), given the masks of places (B, T) and of slots
+    (B, S): those of its own text. Padding may see all that is not padding."""
+    slots, places = slots.astype(jnp.int32)[:, None, :], places.astype(jnp.int32)[:, :, None]
     return (slots > 0) & ((slots == places) | (places < 1))

@@ -1,0 +1,33 @@
+"""The one rule for how long a text may be: what the call says, else the model's usual length, and
+never more than its positions allow."""
+
+from __future__ import annotations
+
+from workbench.errors import PromptError
+
+
+def check_length(
+    what: str, tokens: int, most: int, context: int | None, remedy: str, room: int = 0
+) -> None:
+    """Refuse a text that is longer than the model reads.
+
+    Args:
+        what: the text, for the message.
+        tokens: how many it has.
+        most: how many it may have, with `room` for more of them after it.
+        context: how many the model's positions allow; None where they set no limit.
+        remedy: how more would be read, in the imperative, where the positions allow more.
+        room: tokens that have to fit behind the text.
+
+    Raises:
+        PromptError: it is too long; the message has both lengths.
+    """
+    if tokens + room <= most:
+        return
+    if context is not None and most >= context:
+        remedy = "take a model that reads more"
+    if room:
+        limit = f"and leaves no room: {most} are the most, with what comes after it"
+    else:
+        limit = f"where {most} are the most"
+    raise PromptError(f"{what} has {tokens} tokens {limit}. Shorten it, or {remedy}.")
