@@ -114,7 +114,11 @@ class Backbone(ShowsTree, OwnQuantize, SavesPresets, keras.Model):
         return quantization_mode(self)
 
     def quantize(self, mode: str) -> None:
-        """Hold the matrices as integers; the floats are freed, one matrix after the other.
+        """Hold the matrices as integers.
+
+        All become integers or, where the call fails or is interrupted, none. The floats are freed
+        at the end, so both are in memory before it. `from_preset(..., dtype="int8")` never has
+        more than one matrix as both.
 
         "int8" has a scale for each output and rounds what a matrix is multiplied with to 8 bits
         too, as Keras does. "int4" has a scale and a zero for each 128 inputs of an output and

@@ -6,9 +6,11 @@ from typing import Any, Self
 
 import keras
 
+from workbench.backbones.all_or_nothing import all_or_nothing
 from workbench.backbones.layers.quantizable import Quantizable
 from workbench.backbones.precision import check_mode
 from workbench.errors import SettingError
+from workbench.interrupts import let_through
 
 
 class OwnQuantize:
@@ -34,7 +36,7 @@ def quantization_mode(model: keras.Model) -> str | None:
 
 
 def quantize_layers(model: keras.Model, mode: str) -> None:
-    """Turn the matrices of a model into integers, one after the other.
+    """Turn the matrices of a model into integers: all of them, or none where it fails.
 
     Raises:
         SettingError: as `Backbone.quantize`.
@@ -45,5 +47,7 @@ def quantize_layers(model: keras.Model, mode: str) -> None:
     layers = quantizable_layers(model)
     if any(layer.quantization_mode is not None for layer in layers):
         raise SettingError(f"quantize: {model.name} is quantized already")
-    for layer in layers:
-        layer.quantize(mode)
+    with all_or_nothing(model):
+        for layer in layers:
+            let_through()
+            layer.quantize(mode)
