@@ -11,10 +11,13 @@ from typing import Any, ClassVar, Self
 import keras
 
 from workbench.backbones.adapters import Adapters
+from workbench.backbones.all_or_nothing import put_back
 from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
+from workbench.backbones.whole_changes import WholeChanges
 from workbench.errors import AdapterError, SettingError
+from workbench.interrupts import held
 from workbench.presets.named import NamedPresets, SavesPresets
 from workbench.tree.shows import ShowsTree
 
@@ -33,7 +36,8 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
         asked = precision(bound.arguments.get("dtype"))
         if asked.mode is not None:
             bound.arguments["dtype"] = asked.computes
-        init(*bound.args, **bound.kwargs)
+        with held(), put_back():
+            init(*bound.args, **bound.kwargs)
         dropped = {"self", "dtype", "kwargs"}
         self.arguments = {k: v for k, v in bound.arguments.items() if k not in dropped}
         if asked.mode is not None:
@@ -43,7 +47,7 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     return keep
 
 
-class Backbone(ShowsTree, OwnQuantize, SavesPresets, keras.Model):
+class Backbone(ShowsTree, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
     """Base of all backbones: a functional Keras model without a task head.
 
     `token_embedding` is the layer that embeds token ids and projects hidden states to logits.

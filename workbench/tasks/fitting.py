@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from workbench.errors import SettingError
+from workbench.interrupts import held
 from workbench.tasks.columns import columns_of, count
 from workbench.tasks.feeding import (
     Elements,
@@ -24,12 +24,13 @@ from workbench.tasks.feeding import (
     parts_of,
     prepared,
 )
+from workbench.tasks.whole_steps import WholeSteps
 
 if TYPE_CHECKING:
     from workbench.tasks.preprocessor import Preprocessor
 
 
-class FitsRawData:
+class FitsRawData(WholeSteps):
     """The training calls of `keras.Model`, which preprocess batch by batch.
 
     With a preprocessor, inputs may be
@@ -80,6 +81,8 @@ class FitsRawData:
         Raises:
             PromptError: a sample is not in a batch, or cannot be read.
             SettingError: an argument does not go with the data.
+
+        An interrupt ends it after the step at work, whose values the model then has.
         """
         shuffle = kwargs.pop("shuffle", None)
         parts: Any = (x, y, sample_weight)
@@ -93,8 +96,7 @@ class FitsRawData:
             kwargs["validation_data"] = self._held_out(validation_data, size, batch_size)
         fed = self._fed(parts, batch_size, shuffle, kwargs.get("class_weight"))
         self._renew_optimizer()
-        with values_kept(self):
-            return super().fit(**fed, validation_split=validation_split or 0.0, **kwargs)
+        return super().fit(**fed, validation_split=validation_split or 0.0, **kwargs)
 
     def evaluate(
         self,
@@ -108,14 +110,12 @@ class FitsRawData:
         if kwargs.get("_use_cached_eval_dataset"):  # fit's own call: it has prepared the data
             return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
         fed = self._unshuffled((x, y, sample_weight), batch_size)
-        with values_kept(self):
-            return super().evaluate(**fed, **kwargs)
+        return super().evaluate(**fed, **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """`keras.Model.predict`, on what `fit` takes as inputs."""
         fed = self._unshuffled((x, None, None), batch_size)
-        with values_kept(self):
-            return super().predict(fed["x"], batch_size=fed.get("batch_size"), **kwargs)
+        return super().predict(fed["x"], batch_size=fed.get("batch_size"), **kwargs)
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
@@ -142,8 +142,9 @@ class FitsRawData:
             with warnings.catch_warnings():  # of NumPy about how Keras reads the learning rate
                 warnings.simplefilter("ignore", DeprecationWarning)
                 settings = self.optimizer.get_config()
-            self.optimizer = type(self.optimizer).from_config(settings)
-            self.train_function = None
+            with held():
+                self.optimizer = type(self.optimizer).from_config(settings)
+                self.train_function = None
 
     def _batch(self, *parts: Any) -> Parts:
         return parts_of(prepared(parts, self._prepare))
@@ -237,25 +238,6 @@ class FitsRawData:
         from workbench.tuning.examples import Examples
 
         return isinstance(x, Examples)
-
-
-@contextlib.contextmanager
-def values_kept(model: keras.Model) -> Iterator[None]:
-    """A model keeps its values when the first batch cannot be read.
-
-    While it trains, Keras takes the values out of the variables; where the first step fails
-    before it begins, as a file that is no picture makes it, Keras does not put them back.
-    """
-    optimizer = [] if model.optimizer is None else model.optimizer.variables
-    variables = [*model.variables, *model.metrics_variables, *optimizer]
-    held = [(variable, variable._value) for variable in variables]
-    try:
-        yield
-    except BaseException:
-        for variable, value in held:
-            if variable._value is None and value is not None and not value.is_deleted():
-                variable._value = value
-        raise
 
 
 def _shuffled(data: Any, asked: bool | None) -> bool:
