@@ -13,7 +13,8 @@ import keras
 import numpy as np
 
 from workbench.backbones.adapter import QUERY_AND_VALUE, Adapter, AdapterConfig, LowRank
-from workbench.backbones.all_or_nothing import all_or_nothing
+from workbench.backbones.all_or_nothing import all_or_nothing, unchanging
+from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.named import Projection
 from workbench.errors import AdapterError, SettingError
 from workbench.interrupts import let_through
@@ -202,8 +203,8 @@ class Adapters(Mapping[str, Adapter]):
         finally:
             try:
                 self.use(before)
-            except KeyboardInterrupt:
-                self.use(before)  # it may have come just before the change began
+            except BaseException:
+                self.use(before)  # an interrupt may have come just before the change began
                 raise
 
     def remove(self, name: str) -> None:
@@ -268,12 +269,15 @@ class Adapters(Mapping[str, Adapter]):
 
         Raises:
             AdapterError: there is no such adapter, or the format cannot hold it.
-            PresetError: the path cannot be written; what was there before is unchanged.
+            PresetError: the path cannot be written, or a change of the model was broken off; what
+                was there before is unchanged.
         """
         name = self._active if name is None else name
         if name is None:
             raise AdapterError("save: expected an active adapter or a name, got none")
-        _writer(path)(self[name], Path(path).expanduser(), self._backbone)
+        with unchanging(self._backbone):
+            check_consistent(self._backbone)
+            _writer(path)(self[name], Path(path).expanduser(), self._backbone)
 
     def load(self, path: str | Path, name: str | None = None) -> str:
         """Read an adapter from a `.lora.h5` file or a PEFT folder, and use it.

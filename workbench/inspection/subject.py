@@ -13,6 +13,7 @@ import numpy as np
 from workbench.backbones.observing import Seen, observing
 from workbench.errors import PromptError
 from workbench.generation.programs import Programs, padded
+from workbench.interrupts import held
 from workbench.tokenizers import Tokenizer
 
 CHANGED = "The model has been trained or changed since it read this text: read it again"
@@ -72,6 +73,7 @@ class Subject:
         object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
         object.__setattr__(self, "adapter", backbone.adapters.active)
 
+    @held()
     def run(self, name: str, size: int, make: Maker, *more: Any) -> Any:
         """What a program gives for this text: `make(programs, size)` is a function of a `Given`
         and `more`, compiled once for each name and size."""
@@ -79,6 +81,7 @@ class Subject:
         with self._as_read():
             return program(self._given(), *more)
 
+    @held()
     def outline(self, make: Maker) -> Any:
         """The shapes of what such a program would give, without computing anything."""
         with self._as_read():

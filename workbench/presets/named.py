@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 
@@ -26,11 +27,13 @@ class SavesPresets:
             max_shard_size: gigabytes a weight file may hold; None writes one file.
 
         Raises:
-            PresetError: the folder cannot be written or the disk is too small.
+            PresetError: the folder cannot be written, the disk is too small, or a change of the
+                model was broken off.
         """
         from workbench.presets.save import save_preset
 
-        save_preset(self, preset_dir, max_shard_size=max_shard_size)
+        with self._unchanging():
+            save_preset(self, preset_dir, max_shard_size=max_shard_size)
 
     def export_to_transformers(self, path: str, max_shard_size: float | None = 5) -> None:
         """Write the folder that Hugging Face Transformers loads: `config.json`, safetensors and,
@@ -46,4 +49,11 @@ class SavesPresets:
         """
         from workbench.presets.export import export_to_transformers
 
-        export_to_transformers(self, path, max_shard_size=max_shard_size)
+        with self._unchanging():
+            export_to_transformers(self, path, max_shard_size=max_shard_size)
+
+    def _unchanging(self) -> AbstractContextManager[Any]:
+        """Another thread that changes the model, as training does, waits for the files."""
+        from workbench.backbones.all_or_nothing import unchanging
+
+        return unchanging(getattr(self, "backbone", self))

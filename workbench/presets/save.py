@@ -18,6 +18,7 @@ import numpy as np
 
 import workbench
 from workbench.backbones.backbone import Backbone
+from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
@@ -219,8 +220,10 @@ def weight_values(backbone: Any) -> Values:
     """The weights by name, as numpy arrays when called, the active adapter merged in.
 
     Raises:
-        PresetError: an adapter is active and the weights are integers.
+        PresetError: an adapter is active and the weights are integers, or a change of the model
+            was broken off.
     """
+    check_consistent(backbone)
     values = {v.path: functools.partial(np.asarray, v) for v in backbone.weights}
     live = backbone.adapters.live
     if live and backbone.quantization is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.backbones.observing import observing
 from workbench.generation.programs import Programs, padded
+from workbench.interrupts import held
 from workbench.tasks.image_text_preprocessor import Reading
 
 WEIGHTS = "decoder_block_*/attention/weights"
@@ -41,7 +42,8 @@ def attention_over_picture(
     mask[0, : len(reading.image_mask)] = reading.image_mask
     run = programs.others("attention", 0, lambda programs, _: _make(programs))
     lengths = np.array([len(reading.ids)], np.int32)
-    weights = run(programs.parameters(), ids, lengths, source["images"], mask)
+    with held():
+        weights = run(programs.parameters(), ids, lengths, source["images"], mask)
     first = len(reading.ids) - 1  # the last place of the prompt chose the first token
     places = np.flatnonzero(mask[0])[picture * images.tokens :][: images.tokens]
     shares = np.asarray(weights)[first : first + len(completion), places]
