@@ -246,8 +246,8 @@ def broken_off_by_a_signal(call: Callable[[], Any], seconds: float) -> None:
     try:
         sent.start()
         call()
-        while True:
-            time.sleep(0.01)
+        sent.join()
+        time.sleep(0.01)  # a garbage collector's callback may have swallowed it
     except KeyboardInterrupt:
         sent.join()
 
