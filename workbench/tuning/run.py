@@ -164,8 +164,7 @@ class Run:
 
     def _take_up(self) -> None:
         """Put the adapter to work, and the optimizer where it was; or change nothing."""
-        backbone = self._lm.backbone
-        with all_or_nothing(backbone, backbone.adapters):
+        with all_or_nothing(self._lm.backbone, self._lm.adapters):
             self._use_adapter()
             self._ready_trainer()
         self._last_save = time.monotonic()
