@@ -146,7 +146,7 @@ def test_a_model_that_is_neither_is_not_saved(tmp_path):
     with pytest.raises(PresetError, match="load it again") as caught:
         lm.save_to_preset(tmp_path / "preset")
     assert "attention/query" in str(caught.value)
-    with pytest.raises(PresetError, match="load it again"):
+    with pytest.raises(PresetError):
         lm.export_to_transformers(tmp_path / "export")
 
     lm = make_lm()

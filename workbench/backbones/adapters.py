@@ -277,7 +277,8 @@ class Adapters(Mapping[str, Adapter]):
             raise AdapterError("save: expected an active adapter or a name, got none")
         with unchanging(self._backbone):
             check_consistent(self._backbone)
-            _writer(path)(self[name], Path(path).expanduser(), self._backbone)
+            adapter = self[name]
+        _writer(path)(adapter, Path(path).expanduser(), self._backbone)
 
     def load(self, path: str | Path, name: str | None = None) -> str:
         """Read an adapter from a `.lora.h5` file or a PEFT folder, and use it.

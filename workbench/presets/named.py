@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 
@@ -32,8 +31,7 @@ class SavesPresets:
         """
         from workbench.presets.save import save_preset
 
-        with self._unchanging():
-            save_preset(self, preset_dir, max_shard_size=max_shard_size)
+        save_preset(self, preset_dir, max_shard_size=max_shard_size)
 
     def export_to_transformers(self, path: str, max_shard_size: float | None = 5) -> None:
         """Write the folder that Hugging Face Transformers loads: `config.json`, safetensors and,
@@ -49,11 +47,4 @@ class SavesPresets:
         """
         from workbench.presets.export import export_to_transformers
 
-        with self._unchanging():
-            export_to_transformers(self, path, max_shard_size=max_shard_size)
-
-    def _unchanging(self) -> AbstractContextManager[Any]:
-        """Another thread that changes the model, as training does, waits for the files."""
-        from workbench.backbones.all_or_nothing import unchanging
-
-        return unchanging(getattr(self, "backbone", self))
+        export_to_transformers(self, path, max_shard_size=max_shard_size)
