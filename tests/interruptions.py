@@ -114,7 +114,7 @@ def calls(folder: Path) -> dict[str, Call]:
     other = without_adapters()
     other.set_weights([np.asarray(weight) * 0.5 for weight in other.weights])
     other.save_weights(folder / "other.weights.h5")
-    other.save_to_preset(folder / "preset")
+    other.backbone.save_to_preset(folder / "preset")
     halves = [np.asarray(weight) for weight in other.weights]
 
     def merged() -> CausalLM:
@@ -150,7 +150,7 @@ def calls(folder: Path) -> dict[str, Call]:
         "Trainer": Call(trainer_step),
         "generate": Call(lambda lm: text_of(CausalLM(lm.backbone, lm.preprocessor))),
         "trace": Call(lambda lm: CausalLM(lm.backbone, lm.preprocessor).trace("ab", "logits")),
-        "from_preset": Call(lambda lm: wb.models.CausalLM.from_preset(str(folder / "preset"))),
+        "from_preset": Call(lambda lm: wb.models.Backbone.from_preset(str(folder / "preset"))),
     }
 
 
