@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,8 +19,11 @@ from workbench.backbones.adapter import (
     LowRank,
     admit_adapter,
 )
+from workbench.backbones.all_or_nothing import all_or_nothing, unchanging
+from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.named import Projection
 from workbench.errors import AdapterError, SettingError
+from workbench.interrupts import let_through
 from workbench.presets.door import names_exhaustion
 
 EVERY = "all"
@@ -49,7 +52,8 @@ class Adapters(Mapping[str, Adapter]):
 
     The active one is at work in every call of the model and is what training changes; the weights
     of the model itself are frozen from the first adapter to the last. Switching changes the
-    numbers that the compiled programs are given; adapters of one rank share all programs.
+    numbers that the compiled programs are given; adapters of one rank share all programs. A change
+    that fails or is interrupted leaves the model and its adapters as they were.
 
     Example:
         >>> lm.adapters.add("pirate", rank=8, alpha=16)
@@ -172,23 +176,17 @@ class Adapters(Mapping[str, Adapter]):
         shapes = self.shapes_of(names)
         admit_adapter(config.rank, shapes)
         updates = {path: LowRank.fresh(shape, config, random) for path, shape in shapes.items()}
-        self[name] = Adapter(config, updates, self._backbone.preset)
-        self.use(name)
+        adapter = Adapter(config, updates, self._backbone.preset)
+        with self._changing():
+            self._set(name, adapter)
+            self._use(name)
         return self[name]
 
     def __setitem__(self, name: str, adapter: Adapter) -> None:
         """Keep an adapter under a name, in place of one that has it. It is used only if that one
         was."""
-        if not isinstance(name, str) or not name:
-            raise AdapterError(f"adapters: expected a name, got {name!r}")
-        self._check(adapter)
-        if name == self._active:
-            self._refuse_merged()
-        if not self._kept:
-            self._trained = self._backbone.trainable_variables
-        self._kept[name] = adapter
-        if name == self._active:
-            self._put(adapter)
+        with self._changing():
+            self._set(name, adapter)
 
     def __delitem__(self, name: str) -> None:
         self.remove(name)
@@ -199,24 +197,23 @@ class Adapters(Mapping[str, Adapter]):
         Raises:
             AdapterError: there is none of that name, or the one at work is merged.
         """
-        if name == self._active:
-            return
-        self._refuse_merged()
-        adapter = None if name is None else self[name]
-        if self._active is not None:
-            self._kept[self._active] = self[self._active]
-        self._active = name
-        self._put(adapter)
+        if name != self._active:
+            with self._changing():
+                self._use(name)
 
     @contextmanager
     def using(self, name: str | None) -> Iterator[None]:
         """`use(name)` while the block runs, and what was used before after it."""
         before = self._active
-        self.use(name)
         try:
+            self.use(name)
             yield
         finally:
-            self.use(before)
+            try:
+                self.use(before)
+            except BaseException:
+                self.use(before)  # an interrupt may have come just before the change began
+                raise
 
     def remove(self, name: str) -> None:
         """Forget an adapter. Without any, the model's own weights can be trained again.
@@ -225,11 +222,12 @@ class Adapters(Mapping[str, Adapter]):
             AdapterError: there is none of that name, or it is merged.
         """
         self[name]
-        if name == self._active:
-            self.use(None)
-        del self._kept[name]
-        if not self._kept:
-            self._thaw()
+        with self._changing():
+            if name == self._active:
+                self._use(None)
+            del self._kept[name]
+            if not self._kept:
+                self._thaw()
 
     @names_exhaustion("merging an adapter")
     def merge(self) -> None:
@@ -249,12 +247,8 @@ class Adapters(Mapping[str, Adapter]):
                 f"merge: the weights are {self._backbone.quantization}: expected floats. Use the "
                 "adapter beside them, or load the model in a float dtype to merge it"
             )
-        self._kept[self._active] = adapter = self[self._active]
-        layers = self._projections()
-        for path in adapter.updates:
-            self._merged[path] = np.array(layers[path].kernel.value)
-            layers[path].kernel.assign(layers[path].merged_kernel)
-        self._put(None)
+        with self._changing():
+            self._merge(self[self._active])
 
     def unmerge(self) -> None:
         """Put back the weights as they were before `merge`; the adapter is active again.
@@ -264,11 +258,13 @@ class Adapters(Mapping[str, Adapter]):
         """
         if not self._merged:
             raise AdapterError("unmerge: expected a merged adapter, got none")
-        layers = self._projections()
-        for path, kernel in self._merged.items():
-            layers[path].kernel.assign(kernel)
-        self._merged = {}
-        self._put(self._kept[self._active])
+        with self._changing():
+            layers = self._projections()
+            for path, kernel in self._merged.items():
+                let_through()
+                layers[path].kernel.assign(kernel)
+            self._merged = {}
+            self._put(self._kept[self._active])
 
     # -- files ----------------------------------------------------------------------------
 
@@ -282,12 +278,16 @@ class Adapters(Mapping[str, Adapter]):
 
         Raises:
             AdapterError: there is no such adapter, or the format cannot hold it.
-            PresetError: the path cannot be written; what was there before is unchanged.
+            PresetError: the path cannot be written, or a change of the model was broken off; what
+                was there before is unchanged.
         """
         name = self._active if name is None else name
         if name is None:
             raise AdapterError("save: expected an active adapter or a name, got none")
-        _writer(path)(self[name], path, self._backbone)
+        with unchanging(self._backbone):
+            check_consistent(self._backbone)
+            adapter = self[name]
+        _writer(path)(adapter, path, self._backbone)
 
     @names_exhaustion("loading an adapter")
     def load(self, path: str | Path, name: str | None = None) -> str:
@@ -306,11 +306,47 @@ class Adapters(Mapping[str, Adapter]):
         """
         path = Path(path).expanduser()
         name = path.name.removesuffix(".lora.h5") if name is None else name
-        self[name] = _reader(path)(path, self._backbone)
-        self.use(name)
+        adapter = _reader(path)(path, self._backbone)
+        with self._changing():
+            self._set(name, adapter)
+            self._use(name)
         return name
 
     # -- the layers -----------------------------------------------------------------------
+
+    def _changing(self) -> AbstractContextManager[None]:
+        return all_or_nothing(self._backbone, self)
+
+    def _set(self, name: str, adapter: Adapter) -> None:
+        if not isinstance(name, str) or not name:
+            raise AdapterError(f"adapters: expected a name, got {name!r}")
+        self._check(adapter)
+        if name == self._active:
+            self._refuse_merged()
+        if not self._kept:
+            self._trained = self._backbone.trainable_variables
+        self._kept[name] = adapter
+        if name == self._active:
+            self._put(adapter)
+
+    def _use(self, name: str | None) -> None:
+        if name == self._active:
+            return
+        self._refuse_merged()
+        adapter = None if name is None else self[name]
+        if self._active is not None:
+            self._kept[self._active] = self[self._active]
+        self._active = name
+        self._put(adapter)
+
+    def _merge(self, adapter: Adapter) -> None:
+        self._kept[self._active] = adapter
+        layers = self._projections()
+        for path in adapter.updates:
+            let_through()
+            self._merged[path] = np.array(layers[path].kernel.value)
+            layers[path].kernel.assign(layers[path].merged_kernel)
+        self._put(None)
 
     def _projections(self) -> dict[str, Projection]:
         layers = self._backbone._flatten_layers(include_self=False)
@@ -377,6 +413,7 @@ class Adapters(Mapping[str, Adapter]):
                 layer.release()
         self._freeze()
         for path, update in updates.items():
+            let_through()
             layers[path].adapt(update, adapter.config.dropout)
         for path in updates:
             _train_update(layers[path])

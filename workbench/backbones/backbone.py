@@ -11,10 +11,13 @@ from typing import Any, ClassVar, Self
 import keras
 
 from workbench.backbones.adapters import Adapters
+from workbench.backbones.all_or_nothing import put_back
 from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
+from workbench.backbones.whole_changes import WholeChanges
 from workbench.errors import AdapterError, SettingError
+from workbench.interrupts import held
 from workbench.kinds import check_arguments
 from workbench.presets.door import names_exhaustion
 from workbench.presets.named import NamedPresets, SavesPresets
@@ -38,7 +41,8 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
         asked = precision(bound.arguments.get("dtype"))
         if asked.mode is not None:
             bound.arguments["dtype"] = asked.computes
-        init(*bound.args, **bound.kwargs)
+        with held(), put_back():
+            init(*bound.args, **bound.kwargs)
         dropped = {"self", "dtype", "kwargs"}
         self.arguments = {k: v for k, v in bound.arguments.items() if k not in dropped}
         if asked.mode is not None:
@@ -48,7 +52,7 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     return keep
 
 
-class Backbone(ShowsTree, OwnQuantize, SavesPresets, keras.Model):
+class Backbone(ShowsTree, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
     """Base of all backbones: a functional Keras model without a task head.
 
     `token_embedding` is the layer that embeds token ids and projects hidden states to logits.
@@ -119,7 +123,11 @@ class Backbone(ShowsTree, OwnQuantize, SavesPresets, keras.Model):
         return quantization_mode(self)
 
     def quantize(self, mode: str) -> None:
-        """Hold the matrices as integers; the floats are freed, one matrix after the other.
+        """Hold the matrices as integers.
+
+        All become integers or, where the call fails or is interrupted, none. The floats are freed
+        at the end, so both are in memory before it. `from_preset(..., dtype="int8")` never has
+        more than one matrix as both.
 
         "int8" has a scale for each output and rounds what a matrix is multiplied with to 8 bits
         too, as Keras does. "int4" has a scale and a zero for each 128 inputs of an output and

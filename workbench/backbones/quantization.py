@@ -6,10 +6,14 @@ from typing import Any, Self
 
 import keras
 
+from workbench.backbones.all_or_nothing import all_or_nothing
 from workbench.backbones.layers.quantizable import Quantizable
 from workbench.backbones.precision import check_mode
 from workbench.errors import SettingError
-from workbench.presets.door import names_exhaustion
+from workbench.interrupts import let_through
+from workbench.presets.door import admit, names_exhaustion
+
+BYTES = {"int8": 1, "int4": 0.5}  # of a number
 
 
 class OwnQuantize:
@@ -36,10 +40,11 @@ def quantization_mode(model: keras.Model) -> str | None:
 
 @names_exhaustion("quantize")
 def quantize_layers(model: keras.Model, mode: str) -> None:
-    """Turn the matrices of a model into integers, one after the other.
+    """Turn the matrices of a model into integers: all of them, or none where it fails.
 
     Raises:
         SettingError: as `Backbone.quantize`.
+        MemoryTooSmallError: there is no room for the integers beside the floats.
     """
     check_mode(mode)
     if model.compute_dtype == "float16" and mode == "int8":
@@ -47,5 +52,15 @@ def quantize_layers(model: keras.Model, mode: str) -> None:
     layers = quantizable_layers(model)
     if any(layer.quantization_mode is not None for layer in layers):
         raise SettingError(f"quantize: {model.name} is quantized already")
-    for layer in layers:
-        layer.quantize(mode)
+    _admit(layers, mode)
+    with all_or_nothing(model):
+        for layer in layers:
+            let_through()
+            layer.quantize(mode)
+
+
+def _admit(layers: list[Any], mode: str) -> None:
+    """Refuse what would not fit: the floats stay until all integers are there."""
+    numbers = sum(layer.count_params() for layer in layers)
+    advice = f'Load the preset with dtype="{mode}": it has one matrix at a time as both.'
+    admit("quantize", int(numbers * BYTES[mode]), advice)

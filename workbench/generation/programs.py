@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -21,10 +22,12 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from workbench.backbones.all_or_nothing import unchanging
 from workbench.backbones.decoder import Cache, Decoder
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.generation.prefix import Prefix, slots
 from workbench.generation.request import Request
+from workbench.interrupts import held
 from workbench.samplers import History, Sampler, Settings
 
 SMALLEST_PROMPT = 16
@@ -90,7 +93,8 @@ class Programs:
 
     def parameters(self) -> list[jax.Array]:
         """The backbone's arrays as the programs take them."""
-        return [variable.value for variable in self.backbone.variables]
+        with unchanging(self.backbone):
+            return [variable.value for variable in self.backbone.variables]
 
     def chooser(self, sampler: Sampler, alternatives: int) -> Callable[..., tuple[State, Output]]:
         """The choose program of a kind of sampler."""
@@ -153,9 +157,14 @@ class Programs:
             hidden, cache = self.backbone.extend(token[:, None], at, cache)
             return self.backbone.logits(hidden)[:, 0].astype(jnp.float32), cache
 
-    def holding(self, parameters: list[jax.Array]) -> keras.StatelessScope:
-        """While it is entered, the backbone's variables have these values."""
-        return keras.StatelessScope(list(zip(self.backbone.variables, parameters, strict=True)))
+    @contextmanager
+    def holding(self, parameters: list[jax.Array]) -> Iterator[None]:
+        """While it is entered, the backbone's variables have these values, and nobody changes
+        its layers; an interrupt waits."""
+        with unchanging(self.backbone), held():
+            values = list(zip(self.backbone.variables, parameters, strict=True))
+            with keras.StatelessScope(values):
+                yield
 
 
 def read_prompts(
@@ -250,6 +259,7 @@ class Run:
         """Whether the step about to run has to compile first."""
         return self._programs.is_new("step", *self._shape)
 
+    @held()
     def prefill(self) -> Output:
         """Read the prompts; the first token of every row."""
         if self._cache is None:
@@ -264,6 +274,7 @@ class Run:
         self._state = first_state(self._ids, self._lengths, vocabulary_size=logits.shape[-1])
         return self._next(logits)
 
+    @held()
     def step(self) -> Output:
         """The next token of every row."""
         state = self._state

@@ -16,6 +16,7 @@ from workbench.backbones.decoder import Cache
 from workbench.errors import SettingError
 from workbench.generation.programs import Programs, Room, Source, cache_room, padded, read_prompts
 from workbench.generation.request import Request
+from workbench.interrupts import held, let_through
 from workbench.presets.door import names_exhaustion
 from workbench.samplers import BeamSampler, ContrastiveSampler
 from workbench.samplers.beam import expand, first_scores, follow
@@ -66,6 +67,7 @@ def _reorder(
     return tokens, parents, scores, follow(parents, cache)
 
 
+@held()
 def _beams(programs: Programs, request: Request) -> list[np.ndarray]:
     sampler = request.sampler
     if sampler.return_all_beams:
@@ -84,6 +86,7 @@ def _beams(programs: Programs, request: Request) -> list[np.ndarray]:
     temperature = np.float32(sampler.temperature)
     position = np.repeat(lengths, beams)
     while True:
+        let_through()
         tokens, parents, scores, cache = _reorder(logits, scores, cache, temperature)
         if trellis.add(np.asarray(tokens), np.asarray(parents)):
             return trellis.best()
@@ -126,6 +129,7 @@ class _Trellis:
 # Contrastive search: every step runs the candidates of a row as rows of their own.
 
 
+@held()
 def _contrastive(programs: Programs, request: Request) -> list[np.ndarray]:
     sampler, parameters = request.sampler, programs.parameters()
     ids, lengths = padded(request.prompts)
@@ -136,6 +140,7 @@ def _contrastive(programs: Programs, request: Request) -> list[np.ndarray]:
     budgets, made, position = _budgets(request), [], lengths
     ended = np.zeros(len(lengths), bool)
     while not ended.all():
+        let_through()
         token, logits, hidden, cache = step(parameters, cache, logits, hidden, position, *settings)
         made.append(np.asarray(token))
         ended |= np.isin(made[-1], request.stop_ids) | (len(made) >= budgets)

@@ -15,6 +15,7 @@ from workbench.errors import PromptError
 from workbench.generation.lengths import check_length
 from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
+from workbench.interrupts import held
 from workbench.presets.door import names_exhaustion
 from workbench.presets.sizes import Sizes
 from workbench.tokenizers import Tokenizer
@@ -82,6 +83,7 @@ class Subject:
         object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
         object.__setattr__(self, "adapter", backbone.adapters.active)
 
+    @held()
     @names_exhaustion("looking into a text")
     def run(self, name: str, size: int, make: Maker, *more: Any, numbers: int = 0) -> Any:
         """What a program gives for this text: `make(programs, size)` is a function of a `Given`
@@ -109,6 +111,7 @@ class Subject:
         """Of its model."""
         return Sizes.of_backbone(self.programs.backbone)
 
+    @held()
     def outline(self, make: Maker) -> Any:
         """The shapes of what such a program would give, without computing anything."""
         with self._as_read():

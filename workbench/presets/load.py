@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from workbench.backbones.all_or_nothing import put_back
 from workbench.backbones.precision import Precision, policy_name, precision
 from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
+from workbench.interrupts import held
 from workbench.presets.chat_templates import known_chat_template
 from workbench.presets.door import names_exhaustion
 from workbench.presets.fast_dtype import fast_dtype
@@ -134,7 +136,8 @@ def load_task(
     if target.head_arguments:
         task = _build_with_head(preset, target, parts, own, load_weights)
     else:
-        task = target(**parts, **settings)
+        with held(), put_back():
+            task = target(**parts, **settings)
     task.preset = str(handle)
     return task
 
@@ -279,7 +282,7 @@ def _build_with_head(
         needed = {name for rule in head.rules for name in rule.names}
         others = [name for name in source.names() if name not in needed]
         loader = WeightLoader(source, head.rules, 1, others)
-        with _named_errors(CONFIG), loading(loader):
+        with _named_errors(CONFIG), loading(loader), held(), put_back():
             task = cls(**arguments)
         loader.finish()
         preset.manifest.finish()

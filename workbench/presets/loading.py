@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from workbench.backbones.all_or_nothing import all_or_nothing
 from workbench.backbones.weights import (
     Part,
     Quantization,
@@ -22,6 +23,7 @@ from workbench.backbones.weights import (
     numbered,
 )
 from workbench.errors import PresetError
+from workbench.interrupts import let_through
 from workbench.presets.files import CONFIG
 from workbench.presets.formats.integer_rules import KERNEL, TABLE, has_bias, integer_rules
 from workbench.presets.formats.tensors import FLOATS, INTEGERS, STORED, TensorSource
@@ -108,6 +110,7 @@ class WeightLoader:
 
     def value(self, name: str, shape: Shape, dtype: Any) -> jax.Array:
         """Our weight `name` on the device, or zeros where the file has no fitting tensor."""
+        let_through()
         self._left -= math.prod(shape)
         if self._left < 0:
             self.problems.append(f"{name} {shape}: the model holds more numbers than the file")
@@ -246,8 +249,9 @@ def assign(model: keras.Model, loader: WeightLoader) -> None:
     """
     values = [loader.value(v.path, tuple(v.shape), v.dtype) for v in model.weights]
     loader.finish()
-    for variable, value in zip(model.weights, values, strict=True):
-        variable.assign(value)
+    with all_or_nothing(model):
+        for variable, value in zip(model.weights, values, strict=True):
+            variable.assign(value)
 
 
 def _numbered(templates: Sequence[str], num_layers: int) -> list[str]:

@@ -26,7 +26,8 @@ class SavesPresets:
             max_shard_size: gigabytes a weight file may hold; None writes one file.
 
         Raises:
-            PresetError: the folder cannot be written or the disk is too small.
+            PresetError: the folder cannot be written, the disk is too small, or a change of the
+                model was broken off.
         """
         from workbench.presets.save import save_preset
 

@@ -16,7 +16,9 @@ import keras
 import numpy as np
 
 import workbench
+from workbench.backbones.all_or_nothing import unchanging
 from workbench.backbones.backbone import Backbone
+from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
@@ -216,9 +218,12 @@ def weight_values(backbone: Any) -> Values:
     """The weights by name, as numpy arrays when called, the active adapter merged in.
 
     Raises:
-        PresetError: an adapter is active and the weights are integers.
+        PresetError: an adapter is active and the weights are integers, or a change of the model
+            was broken off.
     """
-    values = {v.path: functools.partial(np.asarray, v) for v in backbone.weights}
+    with unchanging(backbone):
+        check_consistent(backbone)
+        values = {v.path: functools.partial(np.asarray, v.value) for v in backbone.weights}
     live = backbone.adapters.live
     if live and backbone.quantization is not None:
         raise PresetError(

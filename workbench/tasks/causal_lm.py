@@ -84,10 +84,10 @@ class CausalLM(Converses, Inspects, Task):
         Raises:
             SettingError: no such sampler.
         """
-        if sampler is not None:
-            self.sampler = samplers.get(sampler)
+        chosen = self.sampler if sampler is None else samplers.get(sampler)
         asked = (optimizer, loss, weighted_metrics) != ("auto",) * 3 or kwargs
         if self.compiled and sampler is not None and not asked:
+            self.sampler = chosen
             return
         if isinstance(optimizer, str) and optimizer == "auto":
             optimizer = keras.optimizers.Adam(2e-5)
@@ -95,7 +95,10 @@ class CausalLM(Converses, Inspects, Task):
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
             weighted_metrics = [keras.metrics.SparseCategoricalAccuracy()]
-        super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)
+        kwargs |= {"optimizer": optimizer, "loss": loss, "weighted_metrics": weighted_metrics}
+        with self._changing():
+            super().compile(**kwargs)
+            self.sampler = chosen
 
     def generate(
         self,

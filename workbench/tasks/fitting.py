@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,8 +11,8 @@ import keras
 
 from workbench.arguments import whole
 from workbench.errors import SettingError
+from workbench.interrupts import held
 from workbench.kinds import NOTHING, RATE
-from workbench.presets.door import names_exhaustion
 from workbench.tasks.columns import columns_of, count
 from workbench.tasks.feeding import (
     Elements,
@@ -28,12 +27,13 @@ from workbench.tasks.feeding import (
     prepared,
 )
 from workbench.tasks.step_memory import admit_optimizer, admit_step
+from workbench.tasks.whole_steps import WholeSteps
 
 if TYPE_CHECKING:
     from workbench.tasks.preprocessor import Preprocessor
 
 
-class FitsRawData:
+class FitsRawData(WholeSteps):
     """The training calls of `keras.Model`, which preprocess batch by batch.
 
     With a preprocessor, inputs may be
@@ -85,6 +85,8 @@ class FitsRawData:
             PromptError: a sample is not in a batch, or cannot be read.
             SettingError: an argument does not go with the data.
             MemoryTooSmallError: a step would not fit into the memory.
+
+        An interrupt ends it after the step at work, whose values the model then has.
         """
         (RATE | NOTHING).check("validation_split", validation_split)
         whole(1).check("epochs", kwargs.get("epochs", 1))
@@ -101,8 +103,7 @@ class FitsRawData:
         fed = self._fed(parts, batch_size, shuffle, kwargs.get("class_weight"))
         self._renew_optimizer()
         admit_optimizer(self)
-        with values_kept(self):
-            return super().fit(**fed, validation_split=validation_split or 0.0, **kwargs)
+        return super().fit(**fed, validation_split=validation_split or 0.0, **kwargs)
 
     def evaluate(
         self,
@@ -117,14 +118,12 @@ class FitsRawData:
             return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
         fed = self._unshuffled((x, y, sample_weight), batch_size)
         admit_optimizer(self)  # Keras makes its state here, too
-        with values_kept(self):
-            return super().evaluate(**fed, **kwargs)
+        return super().evaluate(**fed, **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """`keras.Model.predict`, on what `fit` takes as inputs."""
         fed = self._unshuffled((x, None, None), batch_size)
-        with values_kept(self):
-            return super().predict(fed["x"], batch_size=fed.get("batch_size"), **kwargs)
+        return super().predict(fed["x"], batch_size=fed.get("batch_size"), **kwargs)
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
@@ -132,18 +131,15 @@ class FitsRawData:
         """`keras.Model.train_on_batch`, on a batch of raw data or of arrays."""
         self._renew_optimizer()
         admit_optimizer(self)
-        with values_kept(self):
-            return super().train_on_batch(*self._batch(x, y, sample_weight), **kwargs)
+        return super().train_on_batch(*self._batch(x, y, sample_weight), **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch`, on a batch of raw data or of arrays."""
-        with values_kept(self):
-            return super().test_on_batch(*self._batch(x, y, sample_weight), **kwargs)
+        return super().test_on_batch(*self._batch(x, y, sample_weight), **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """`keras.Model.predict_on_batch`, on a batch of raw data or of arrays."""
-        with values_kept(self):
-            return super().predict_on_batch(self._batch(x, None, None)[0])
+        return super().predict_on_batch(self._batch(x, None, None)[0])
 
     def train_step(self, state: Any, data: Any) -> Any:
         """Keras's step of training, if there is memory for it."""
@@ -170,8 +166,9 @@ class FitsRawData:
             with warnings.catch_warnings():  # of NumPy about how Keras reads the learning rate
                 warnings.simplefilter("ignore", DeprecationWarning)
                 settings = self.optimizer.get_config()
-            self.optimizer = type(self.optimizer).from_config(settings)
-            self.train_function = None
+            with held():
+                self.optimizer = type(self.optimizer).from_config(settings)
+                self.train_function = None
 
     def _batch(self, *parts: Any) -> Parts:
         return parts_of(prepared(parts, self._prepare))
@@ -266,27 +263,6 @@ class FitsRawData:
         from workbench.tuning.examples import Examples
 
         return isinstance(x, Examples)
-
-
-@contextlib.contextmanager
-def values_kept(model: keras.Model) -> Iterator[None]:
-    """A model keeps its values when the first batch cannot be read.
-
-    While it trains, Keras takes the values out of the variables; where the first step fails
-    before it begins, as a file that is no picture makes it, Keras does not put them back. Memory
-    that runs out in a step is named.
-    """
-    optimizer = [] if model.optimizer is None else model.optimizer.variables
-    variables = [*model.variables, *model.metrics_variables, *optimizer]
-    held = [(variable, variable._value) for variable in variables]
-    try:
-        with names_exhaustion("a step of fit(), evaluate() or predict()"):
-            yield
-    except BaseException:
-        for variable, value in held:
-            if variable._value is None and value is not None and not value.is_deleted():
-                variable._value = value
-        raise
 
 
 def _shuffled(data: Any, asked: bool | None) -> bool:

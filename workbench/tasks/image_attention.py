@@ -11,6 +11,7 @@ from workbench.backbones.image_text import ImageTextDecoder
 from workbench.backbones.observing import observing
 from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
+from workbench.interrupts import held
 from workbench.presets.door import names_exhaustion
 from workbench.tasks.image_text_preprocessor import Reading
 
@@ -47,7 +48,8 @@ def attention_over_picture(
     admit_reading(backbone, places, {"images": source["images"]}, 3 * weights)
     run = programs.others("attention", 0, lambda programs, _: _make(programs))
     lengths = np.array([len(reading.ids)], np.int32)
-    weights = run(programs.parameters(), ids, lengths, source["images"], mask)
+    with held():
+        weights = run(programs.parameters(), ids, lengths, source["images"], mask)
     first = len(reading.ids) - 1  # the last place of the prompt chose the first token
     places = np.flatnonzero(mask[0])[picture * images.tokens :][: images.tokens]
     shares = np.asarray(weights)[first : first + len(completion), places]

@@ -9,12 +9,13 @@ import keras
 from workbench.backbones.adapters import Adapters
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.quantization import OwnQuantize
+from workbench.backbones.whole_changes import WholeChanges
 from workbench.presets.named import NamedPresets, SavesPresets
 from workbench.tasks.fitting import FitsRawData
 from workbench.tree.shows import ShowsTree
 
 
-class Task(ShowsTree, FitsRawData, OwnQuantize, SavesPresets, keras.Model):
+class Task(ShowsTree, FitsRawData, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
     """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
 
     `preset` is the handle the task was loaded from, None for one built from parts.
@@ -69,6 +70,11 @@ class Task(ShowsTree, FitsRawData, OwnQuantize, SavesPresets, keras.Model):
         """The low-rank adapters of the backbone, by name."""
         return self.backbone.adapters
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """`keras.Model.compile`: sets how the task trains, or where it fails nothing."""
+        with self._changing():
+            super().compile(*args, **kwargs)
+
     def quantize(self, mode: str) -> None:
         """`backbone.quantize(mode)`. A task that has been trained is compiled with defaults again:
         its optimizer's state is of weights that are integers now.
@@ -76,7 +82,8 @@ class Task(ShowsTree, FitsRawData, OwnQuantize, SavesPresets, keras.Model):
         Raises:
             SettingError: as `Backbone.quantize`.
         """
-        self.backbone.quantize(mode)
-        self.train_function = self.test_function = self.predict_function = None
-        if self.optimizer is not None and self.optimizer.built:
-            self.compile()
+        with self._changing():
+            self.backbone.quantize(mode)
+            self.train_function = self.test_function = self.predict_function = None
+            if self.optimizer is not None and self.optimizer.built:
+                self.compile()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from workbench.backbones.adapter import Adapter, AdapterConfig
+from workbench.backbones.all_or_nothing import all_or_nothing
 from workbench.errors import CheckpointError, PresetError, SettingError, WorkbenchError
 from workbench.tuning.batches import Batch
 from workbench.tuning.checkpoint import Checkpoints
@@ -168,7 +169,13 @@ class Run:
         self._saved = checkpoint.step
 
     def _take_up(self) -> None:
-        """Put the adapter to work, and the optimizer where it was."""
+        """Put the adapter to work, and the optimizer where it was; or change nothing."""
+        with all_or_nothing(self._lm.backbone, self._lm.adapters):
+            self._use_adapter()
+            self._ready_trainer()
+        self._last_save = time.monotonic()
+
+    def _use_adapter(self) -> None:
         adapters, settings = self._lm.adapters, self.settings
         if self.name not in adapters:
             made = self._config or settings
@@ -183,8 +190,6 @@ class Run:
                 f"got {here}: remove it from the model, or resume on a model without it"
             )
         self._config = here
-        self._last_save = time.monotonic()
-        self._ready_trainer()
 
     def _ready_trainer(self) -> None:
         # Adapters that were switched meanwhile may have been given new variables.

@@ -17,9 +17,11 @@ import keras
 import numpy as np
 
 from workbench.backbones.adapter import Adapter
+from workbench.backbones.all_or_nothing import put_back, unchanging
 from workbench.backbones.remat import rematerialising
 from workbench.errors import AdapterError, SettingError
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
+from workbench.interrupts import held
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tuning.adamw import Arrays, Moments, clipped, updated
 from workbench.tuning.batches import Batch
@@ -66,9 +68,9 @@ class Trainer:
         self._seeds = [v for v in self._backbone.variables if id(v) not in weights]
         changing = {id(variable) for variable in (*self._trained, *self._seeds)}
         self._frozen = [v for v in self._backbone.variables if id(v) not in changing]
-        for number, state in enumerate(self._seeds):
-            drawn = np.random.SeedSequence([settings.seed, number]).generate_state(1)[0]
-            state.assign(np.array([drawn, 0], np.uint32))
+        drawn = [np.random.SeedSequence([settings.seed, n]) for n, _ in enumerate(self._seeds)]
+        states = [np.array([one.generate_state(1)[0], 0], np.uint32) for one in drawn]
+        self._assign(self._seeds, states)
         self._moments = Moments.zeros(_values(self._trained))
         options = compiler_options()
         self._gradients = jax.jit(self._make_gradients, compiler_options=options)
@@ -80,9 +82,10 @@ class Trainer:
         """The adapter as the last finished step has left it."""
         return self._backbone.adapters[self._backbone.adapters.active]
 
+    @held()
     def step(self, batches: Sequence[Batch]) -> Measured:
         """One step of the optimizer, down the gradient of the mean loss over all tokens that the
-        batches are learnt from.
+        batches are learnt from. An interrupt waits for its end; what fails changes nothing.
 
         Raises:
             SettingError: the batches hold nothing to learn.
@@ -100,11 +103,12 @@ class Trainer:
         number = np.float32(self.step_number + 1)
         trained, moments, norm = self._update(trained, self._moments, gradients, number, rate)
         measured = Measured(float(loss), float(norm), rate, round(tokens))
-        _assign((*self._trained, *self._seeds), (*trained, *seeds))
+        self._assign((*self._trained, *self._seeds), (*trained, *seeds))
         self._moments = moments
         self.step_number += 1
         return measured
 
+    @held()
     def loss(self, batches: Iterable[Batch]) -> float:
         """The mean loss over the tokens that are learnt, in nats, as it is without dropout.
 
@@ -129,6 +133,7 @@ class Trainer:
             STEP: np.array(self.step_number)
         }
 
+    @held()
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state()` of this model and these settings.
 
@@ -140,11 +145,16 @@ class Trainer:
         if got != expected:
             differ = sorted(set(expected.items()) ^ set(got.items()))[:5]
             raise SettingError(f"training: the state is of another run: it differs in {differ}")
-        variables = self._variables()
-        _assign(variables.values(), [state[name] for name in variables])
         moments = [jnp.array(state[name]) for name in self._moments_by_name()]
+        variables = self._variables()
+        self._assign(variables.values(), [state[name] for name in variables])
         self._moments = Moments(moments[: len(self._trained)], moments[len(self._trained) :])
         self.step_number = int(state[STEP])
+
+    def _assign(self, variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
+        with unchanging(self._backbone), put_back(*variables):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
 
     def _variables(self) -> dict[str, keras.Variable]:
         held = {f"adapter/{variable.path}": variable for variable in self._trained}
@@ -214,11 +224,6 @@ class Trainer:
 
 def _values(variables: Sequence[keras.Variable]) -> Arrays:
     return [variable.value for variable in variables]
-
-
-def _assign(variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _arrays(batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -141,7 +141,7 @@ class TokenEmbedding(Quantizable, Named, keras.layers.ReversibleEmbedding):
         return logits if cap is None else jnp.tanh(logits / cap) * cap
 
     def quantized_build(self, shape: Sequence[int], mode: str, config: Any = None) -> None:
-        for name in self._names:
+        for name in self.matrix_names:
             self._hold(mode, self._matrix(name))
         self._is_quantized = True
 
@@ -155,7 +155,7 @@ class TokenEmbedding(Quantizable, Named, keras.layers.ReversibleEmbedding):
             yield self._matrix("reverse_embeddings"), values
 
     @property
-    def _names(self) -> tuple[str, ...]:
+    def matrix_names(self) -> tuple[str, ...]:
         return ("embeddings",) if self.tie_weights else ("embeddings", "reverse_embeddings")
 
     def _matrix(self, name: str) -> Matrix:

@@ -68,6 +68,11 @@ class Quantizable:
     quantizable: ClassVar[bool] = True
     first_matrix: ClassVar[str]
 
+    @property
+    def matrix_names(self) -> tuple[str, ...]:
+        """The names of the matrices."""
+        return (self.first_matrix,)
+
     def build(self, input_shape: Any = None) -> None:
         asked = weights.Quantization(None, None)
         if self.quantizable:

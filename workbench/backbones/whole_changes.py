@@ -1,0 +1,47 @@
+"""Keras's own calls that change a model in several steps."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+
+from workbench.backbones.all_or_nothing import all_or_nothing
+
+
+class WholeChanges:
+    """Mix-in before a Keras model: these calls change all of it or, where they fail, nothing."""
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
+        """`keras.Model.load_weights`."""
+        with self._changing():
+            super().load_weights(*args, **kwargs)
+
+    def set_weights(self, weights: Any) -> None:
+        """`keras.Model.set_weights`."""
+        with self._changing():
+            super().set_weights(weights)
+
+    @property
+    def trainable(self) -> bool:
+        """`keras.Model.trainable`."""
+        return super().trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        with self._changing():
+            keras.Model.trainable.fset(self, value)
+
+    @property
+    def dtype_policy(self) -> keras.DTypePolicy:
+        """`keras.Model.dtype_policy`."""
+        return super().dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        with self._changing():
+            keras.Model.dtype_policy.fset(self, value)
+
+    def _changing(self) -> AbstractContextManager[None]:
+        return all_or_nothing(getattr(self, "backbone", self), self)

@@ -1,0 +1,60 @@
+"""Interrupts (Ctrl-C, the kernel's stop button) that wait while something is half done.
+
+Python raises KeyboardInterrupt in the main thread at the next call or loop, whatever runs there:
+in the middle of a library's `__exit__`, too, whose scope then stays open for good. Other threads
+are never interrupted.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class _Waiting:
+    """Stands in for the handler of interrupts, and notes that one has come."""
+
+    def __init__(self, before: Callable[..., Any]) -> None:
+        self.before = before
+        self.noted = False
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.noted = True
+
+    def let_through(self) -> None:
+        """What the handler before does of an interrupt, which is to raise as a rule."""
+        if self.noted:
+            self.noted = False
+            self.before(signal.SIGINT, sys._getframe())
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """While the block runs, an interrupt waits for its end, or for `let_through` inside it."""
+    before = signal.getsignal(signal.SIGINT)
+    if not _in_main_thread() or not callable(before) or isinstance(before, _Waiting):
+        yield
+        return
+    waiting = _Waiting(before)
+    signal.signal(signal.SIGINT, waiting)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        waiting.let_through()
+
+
+def let_through() -> None:
+    """Raise the interrupt that `held` holds back, if there is one: called in long work, where
+    what is done so far is undone by whoever holds it."""
+    waiting = signal.getsignal(signal.SIGINT)
+    if isinstance(waiting, _Waiting) and _in_main_thread():
+        waiting.let_through()
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
