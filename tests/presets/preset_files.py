@@ -116,10 +116,10 @@ def same_weights(a, b):
 @contextmanager
 def refused(match=None, seconds=2.0):
     """The block ends in one named error, short and soon."""
-    start = time.perf_counter()
+    start = time.process_time()  # what else runs on the machine does not count
     with pytest.raises(PresetError, match=match) as caught:
         yield caught
-    assert time.perf_counter() - start < seconds * SLOW
+    assert time.process_time() - start < seconds * SLOW
     assert len(str(caught.value)) <= 2000
     str(caught.value).encode("utf-8")
 
