@@ -25,7 +25,7 @@ from interruptions import (
 )
 
 from workbench.backbones.layers.quantizable import Quantizable
-from workbench.errors import PresetError
+from workbench.errors import MemoryTooSmallError, PresetError
 from workbench.tasks.causal_lm import CausalLM
 
 MOMENTS = int(os.environ.get("WORKBENCH_INTERRUPTIONS", "12"))
@@ -95,8 +95,15 @@ def test_a_second_interrupt_waits_for_the_model_to_be_put_back():
     check_scopes()
 
 
-@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit])
-def test_whatever_stops_the_last_layer_the_first_is_put_back(monkeypatch, error):
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError, MemoryTooSmallError),
+        (KeyboardInterrupt, KeyboardInterrupt),
+        (SystemExit, SystemExit),
+    ],
+)
+def test_whatever_stops_the_last_layer_the_first_is_put_back(monkeypatch, error, told):
     lm = make_lm()
     before, text = state_of(lm), text_of(lm)
     number = itertools.count()
@@ -108,7 +115,7 @@ def test_whatever_stops_the_last_layer_the_first_is_put_back(monkeypatch, error)
         right(layer, name)
 
     monkeypatch.setattr(Quantizable, "_let_go", fail)
-    with pytest.raises(error):
+    with pytest.raises(told):
         lm.quantize("int8")
     monkeypatch.undo()
     assert (state_of(lm), text_of(lm)) == (before, text)

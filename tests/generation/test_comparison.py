@@ -340,7 +340,7 @@ def test_csv_is_read_back_as_it_was(lm, tmp_path):
         read = list(csv.DictReader(file))
     assert [row["text"] for row in read] == [row["text"] for row in job.table()]
     assert [row["prompt"] for row in read] == [PROMPTS[0]] * 2 + [PROMPTS[1]] * 2
-    with pytest.raises(PresetError, match="not saved"):
+    with pytest.raises(PresetError, match="expected a file, got a folder"):
         job.to_csv(tmp_path)
 
 

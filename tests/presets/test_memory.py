@@ -152,8 +152,12 @@ def accelerator(monkeypatch):
 
 def test_a_smaller_dtype_takes_less(accelerator):
     dtypes = ("float32", "bfloat16", "int8", "int4")
-    totals = [estimate_preset("gemma2_2b_en", dtype).total for dtype in dtypes]
+    # Of a preset whose largest matrix, there as floats while it is turned into integers, is small
+    # beside all others.
+    totals = [estimate_preset("mistral_7b_en", dtype).total for dtype in dtypes]
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == 4
+    weights = [estimate_preset("gemma2_2b_en", dtype).weights for dtype in dtypes]
+    assert weights == sorted(weights, reverse=True) and len(set(weights)) == 4
 
 
 def test_on_cpu_16_bit_weights_are_there_in_float32_too():

@@ -9,7 +9,13 @@ from chats import chat_lm, said
 from tiny import END, byte_tokenizer, tiny_backbone
 
 import workbench as wb
-from workbench.errors import ChatTemplateError, PromptError, SettingError, WorkbenchError
+from workbench.errors import (
+    ChatTemplateError,
+    MemoryTooSmallError,
+    PromptError,
+    SettingError,
+    WorkbenchError,
+)
 from workbench.generation.events import Done, Token
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
@@ -202,7 +208,7 @@ def test_a_failure_under_way_keeps_what_was_written(lm, chat, monkeypatch):
         return step(*args, **kwargs)
 
     monkeypatch.setattr(lm.programs, "step", failing)
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(MemoryTooSmallError, match="out of memory"):
         chat.send("more", sampler="greedy", max_new_tokens=30, stop_token_ids=None)
     monkeypatch.undo()
     assert chat.messages[-1]["end"] == "failed"

@@ -230,7 +230,7 @@ class TextReader(CausalLM):
         if asked is None:
             chosen = self.sampler if sampler is None else samplers.get(sampler)
             return int(isinstance(chosen, GreedySampler))
-        (whole(0, MAX_REFINEMENTS) | NOTHING).check("refinements", asked)
+        (NOTHING | whole(0, MAX_REFINEMENTS)).check("refinements", asked)
         return int(asked)
 
     def _texts(self, inputs: Any) -> list[Any]:
