@@ -49,8 +49,8 @@ def flipped(path, count, seed=0):
 def checked(folder):
     """What a load does with the digests, without the model."""
     preset = open_preset(folder, Backbone)
-    preset.manifest.start()
-    preset.manifest.finish()
+    with preset.manifest.checked():
+        pass
 
 
 def files_of(folder):
@@ -199,8 +199,8 @@ def test_embedded_presets_have_digests_of_all_their_files(folder):
         *("README.md", CHECKSUMS),
     }
     manifest.check()
-    manifest.start()
-    manifest.finish()
+    with manifest.checked():
+        pass
 
 
 def test_a_published_preset_is_described_and_whole(sealed_task, tmp_path):
