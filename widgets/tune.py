@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import traceback
 from pathlib import Path
 from typing import Any, ClassVar
@@ -109,7 +110,7 @@ class TunePanel(TuneTraining):
             WorkbenchError: There is nothing to write, or it cannot be written.
         """
         kind = format_of(format)
-        target = check_path(kind, Path(path).expanduser())
+        target = check_path(kind, Path(os.path.expanduser(path)))
         self._write(kind, target, self._claim(kind))
         return target
 
