@@ -133,7 +133,7 @@ class Manifest:
         self._folder = folder
         self._table = table
         self._stated = read_table(folder, table) if folder.is_dir() else {}
-        self._found: Future[dict[str, str]] | None = None
+        self._found: Future[dict[str, str | None]] | None = None
         self._stop = Stop()
 
     def __contains__(self, name: str) -> bool:
@@ -179,18 +179,21 @@ class Manifest:
             check()
         self._compare(self._found.result())
 
-    def _digests(self, names: list[str]) -> dict[str, str]:
-        return {name: _sha256(self._file(name), self._stop) for name in names}
+    def _digests(self, names: list[str]) -> dict[str, str | None]:
+        return {name: self._digest(name.split("/")) for name in names}
 
-    def _file(self, name: str) -> Path:
-        return preset_file(self._folder, *name.split("/"))
+    def _digest(self, parts: list[str]) -> str | None:
+        """None where there is no such file."""
+        if not has_file(self._folder, *parts):
+            return None
+        return _sha256(preset_file(self._folder, *parts), self._stop)
 
-    def _compare(self, found: Mapping[str, str]) -> None:
+    def _compare(self, found: Mapping[str, str | None]) -> None:
         wrong = [name for name, digest in found.items() if digest != self._stated[name]]
         if wrong:
             table = self._table if has_file(self._folder, self._table) else METADATA
             raise PresetError(
-                f"{first(wrong)}: sha256: expected what {table} says, got another: damaged, or "
-                "changed after it was saved. Copy it or save it again; if the change is wanted, "
-                f"delete the line of the file in {table}"
+                f"{first(wrong)}: sha256: expected what {table} says, got another or no such "
+                "file: damaged, changed or removed after it was saved. Copy it or save it again; "
+                f"if the change is wanted, delete the line of the file in {table}"
             )
