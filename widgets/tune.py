@@ -101,7 +101,7 @@ class TunePanel(TuneTraining):
         """Write the adapter of the run shown; this call waits until it is written.
 
         Args:
-            path: Where to; what is there already is replaced.
+            path: Where to. What was saved there before is replaced; other files stay.
             format: "peft" (a folder), "keras_hub" (a file ending in .lora.h5) or "preset" (the
                 whole model with the adapter in its weights).
 
