@@ -267,13 +267,15 @@ def test_a_cancelled_load_hashes_no_further(monkeypatch):
 
     class Endless:
         def __init__(self, file, stop):
-            self.stop = stop
+            self.file, self.stop = file, stop
 
         def readable(self):
             return True
 
         def readinto(self, buffer):
             self.stop.check()
+            if not self.file.name.endswith(".h5"):
+                return self.file.readinto(buffer)
             chunks.append(len(buffer))
             return len(buffer)
 
