@@ -381,7 +381,7 @@ def test_an_error_ends_the_job_with_the_last_finished_step():
     cut = job_of(other, on_event=lambda told: cut.cancel() if _is_step(told, 5) else None)
     cut.start()
     cut.wait(10)
-    assert np.array_equal(other.weights, kept)
+    assert np.array_equal(other.learnt, kept)
     assert finished(lm, steps=2).status == "done"
 
 
