@@ -6,6 +6,7 @@ goes on with the load, or with the model, of the run before, and does not make a
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -132,7 +133,7 @@ def _forget(model: _SharedModel) -> None:
 
 def _files_of(handle: str) -> list[tuple[str, int, int]]:
     """The files of a preset that is no name, told apart from those that may lie there later."""
-    path = Path(handle).expanduser().absolute()
+    path = Path(os.path.expanduser(handle)).absolute()
     try:
         files = list(path.iterdir()) if path.is_dir() else [path]
         found = [(file, file.stat()) for file in files]

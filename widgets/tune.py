@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import traceback
 from pathlib import Path
 from typing import Any, ClassVar
@@ -100,7 +101,7 @@ class TunePanel(TuneTraining):
         """Write the adapter of the run shown; this call waits until it is written.
 
         Args:
-            path: Where to; what is there already is replaced.
+            path: Where to. What was saved there before is replaced; other files stay.
             format: "peft" (a folder), "keras_hub" (a file ending in .lora.h5) or "preset" (the
                 whole model with the adapter in its weights).
 
@@ -109,7 +110,7 @@ class TunePanel(TuneTraining):
             WorkbenchError: There is nothing to write, or it cannot be written.
         """
         kind = format_of(format)
-        target = check_path(kind, Path(path).expanduser())
+        target = check_path(kind, Path(os.path.expanduser(path)))
         self._write(kind, target, self._claim(kind))
         return target
 

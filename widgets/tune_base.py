@@ -154,6 +154,8 @@ class TuneBase(ModelPanel):
         except KeyboardInterrupt:  # in the foreground
             self.stop_loading()
         except Exception as error:
+            if given_up.is_set():  # another thread may be reading by now
+                return
             self.status = "failed"
             self.show_exception(error, traceback.format_exc())
         self._read.set()

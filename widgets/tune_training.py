@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -71,7 +72,7 @@ class TuneTraining(KeepsRuns, TuneBase):
         folder: str | Path | None,
         settings: dict[str, Any],
     ) -> None:
-        self._folder = None if folder is None else Path(folder).expanduser()
+        self._folder = None if folder is None else Path(os.path.expanduser(folder))
         self._history: list[TuneRun] = []
         self._run: TuneRun | None = None
         self._number = 0

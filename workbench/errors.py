@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import traceback
 
 MAX_MESSAGE = 2000
 
@@ -26,6 +27,19 @@ def shown(value: object) -> str:
     else:
         text = _EXCERPT.repr(value).encode("ascii", "backslashreplace").decode().replace("\n", "")
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def details_of(error: BaseException) -> str:
+    """Where an error came from, as text. Its frames are cleared, and those of the errors behind
+    it: they hold the model's arrays, and the text is enough."""
+    text = "".join(traceback.format_exception(error))
+    seen: list[BaseException] = []
+    behind: BaseException | None = error
+    while behind is not None and behind not in seen:
+        traceback.clear_frames(behind.__traceback__)
+        seen.append(behind)
+        behind = behind.__cause__ or behind.__context__
+    return text
 
 
 class WorkbenchError(ValueError):

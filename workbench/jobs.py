@@ -11,7 +11,6 @@ import importlib.util
 import logging
 import threading
 import time
-import traceback
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, details_of
 from workbench.presets.door import names_exhaustion
 from workbench.workers import Stop, Worker
 
@@ -324,10 +323,7 @@ class Job(Awaited):
         self._tell(JobState(status, position))
 
     def _keep(self, error: BaseException) -> None:
-        self.error = error
-        self.traceback = "".join(traceback.format_exception(error))
-        # The frames hold the model's arrays; the text of the traceback is enough.
-        traceback.clear_frames(error.__traceback__)
+        self.error, self.traceback = error, details_of(error)
 
     def _finish(self, status: JobStatus) -> None:
         self._status = status

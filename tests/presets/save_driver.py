@@ -46,8 +46,8 @@ def fits_its_digests(folder: Path) -> bool:
     manifest = Manifest(folder)
     try:
         manifest.check()
-        manifest.start()
-        manifest.finish()
+        with manifest.checked():
+            pass
     except PresetError:
         return False
     return all(name in manifest for name in FILES)

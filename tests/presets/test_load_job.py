@@ -238,18 +238,44 @@ def test_an_observer_keeps_no_job_alive(end):
     assert seen == (["loading"] * 3 + ["done"] if end is LoadJob.start else [])
 
 
+def test_a_load_that_failed_keeps_nothing_of_the_errors_behind_its_own():
+    class Array:
+        pass
+
+    def failing():
+        array = Array()
+        arrays.append(weakref.ref(array))
+        raise MemoryError("behind")
+
+    class Failing:
+        @classmethod
+        def from_preset(cls, handle, dtype=None):
+            try:
+                failing()
+            except MemoryError as error:
+                raise PresetError("no memory") from error
+
+    arrays = []
+    job = LoadJob("tiny", cls=Failing)
+    job.start()
+    assert job.wait(5) and "behind" in job.traceback
+    until(lambda: arrays[0]() is None)
+
+
 def test_a_cancelled_load_hashes_no_further(monkeypatch):
     chunks = []
 
     class Endless:
         def __init__(self, file, stop):
-            self.stop = stop
+            self.file, self.stop = file, stop
 
         def readable(self):
             return True
 
         def readinto(self, buffer):
             self.stop.check()
+            if not self.file.name.endswith(".h5"):
+                return self.file.readinto(buffer)
             chunks.append(len(buffer))
             return len(buffer)
 

@@ -16,6 +16,7 @@ from preset_files import nothing_opened_outside, refused, same_weights
 from workbench.backbones.families.gpt2 import GPT2CausalLM
 from workbench.presets import atomic
 from workbench.presets.atomic import replacing
+from workbench.presets.files import CHECKSUMS
 from workbench.tasks.causal_lm import CausalLM
 
 HERE = Path(__file__).parent
@@ -119,6 +120,28 @@ def test_a_second_saver_in_the_same_process_is_told(tmp_path):
             pass
         (new / "a").write_text("first")
     assert contents(target) == {"a": b"first"}
+
+
+ENDING = """
+import sys, time
+from workbench.presets.saved_folder import saving
+from workbench.workers import Worker
+
+def save():
+    time.sleep(0.5)
+    with saving(sys.argv[1], 0) as new:
+        (new / "a").write_text("saved")
+
+Worker(save, "saver").start()
+"""
+
+
+def test_a_save_that_is_under_way_at_the_end_of_the_process_is_finished(tmp_path):
+    target = tmp_path / "preset"
+    command = [sys.executable, "-c", ENDING, str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert contents(target).keys() == {"a", CHECKSUMS}
 
 
 def test_places_that_must_not_be_replaced_are_refused(tmp_path, monkeypatch):

@@ -73,7 +73,7 @@ class LinearLM(FakeLM):
         self.training = False
 
     @property
-    def weights(self):
+    def learnt(self):
         return np.array(self.adapters[self.adapters.active].updates[PATH].a[0])
 
 
@@ -108,14 +108,14 @@ class LinearTrainer:
         noise = np.random.default_rng([self.settings.seed, self.drawn]).normal(size=SIZE)
         self.momentum = 0.5 * self.momentum + slope + 1e-3 * noise
         with np.errstate(over="ignore", invalid="ignore"):
-            self._put(self.lm.weights - rate * self.momentum)
+            self._put(self.lm.learnt - rate * self.momentum)
         self.drawn, self.number = self.drawn + 1, self.number + 1
         return Measured(float(loss), float(np.linalg.norm(slope)), rate, 4 * len(batches))
 
     def _slope(self, batch):
         rows = batch.inputs["rows"]
         with np.errstate(over="ignore", invalid="ignore"):
-            off = rows @ self.lm.weights.astype(float) - batch.labels
+            off = rows @ self.lm.learnt.astype(float) - batch.labels
             return np.mean(off**2), 2 * off @ rows / len(rows)
 
     def loss(self, batches):
@@ -130,7 +130,7 @@ class LinearTrainer:
 
     def state(self):
         return {
-            "adapter": self.lm.weights,
+            "adapter": self.lm.learnt,
             "momentum": self.momentum.copy(),
             "drawn": np.array(self.drawn),
             "step": np.array(self.number),

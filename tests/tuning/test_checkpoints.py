@@ -47,7 +47,7 @@ def facts_of(job):
     """Everything about a run that does not depend on the clock."""
     steps = [(told.step, told.loss, told.gradient_norm) for told in job.history.steps]
     best = (job.best.step, job.best.loss, job.best.adapter.updates[PATH].a.tolist())
-    return steps, job.history.validations, best, job._lm.weights.tolist()
+    return steps, job.history.validations, best, job._lm.learnt.tolist()
 
 
 @pytest.fixture(scope="module")

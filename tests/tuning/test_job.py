@@ -55,14 +55,14 @@ def unbroken():
     try:
         lm = LinearLM()
         job = finished(lm)
-        return log_of(job), lm.weights
+        return log_of(job), lm.learnt
     finally:
         run.new_trainer = before
 
 
 def same_as(job, unbroken):
     log, weights = unbroken
-    return log_of(job) == log and np.array_equal(job._lm.weights, weights)
+    return log_of(job) == log and np.array_equal(job._lm.learnt, weights)
 
 
 # -- what it tells ------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def test_the_best_adapter_is_kept_and_put_back():
     losses = [told.loss for told in job.history.validations]
     assert losses[-1] > min(losses), "the end should not be the best here"
     assert job.keep_best() is job.best
-    assert np.array_equal(lm.weights, job.best.adapter.updates[PATH].a[0])
+    assert np.array_equal(lm.learnt, job.best.adapter.updates[PATH].a[0])
     with pytest.raises(WorkbenchError, match="with a validation, got none"):
         finished(feed=linear_feed(held_out=False)).keep_best()
 
@@ -284,9 +284,9 @@ def test_a_cancel_stops_within_a_step_with_its_weights(unbroken, until):
     assert len(job.history.steps) == job.step
     again = finished(LinearLM(), warmup_steps=2, steps=STEPS)
     assert log_of(job) == log_of(again)[: job.step]
-    weights = lm.weights
+    weights = lm.learnt
     threading.Event().wait(0.05)
-    assert np.array_equal(lm.weights, weights)
+    assert np.array_equal(lm.learnt, weights)
 
 
 def test_a_cancel_while_samples_are_written_does_not_wait_for_them(until):
@@ -376,12 +376,12 @@ def test_an_error_ends_the_job_with_the_last_finished_step():
     assert job.status == "error" and str(job.error) == "the device is gone"
     assert "_step" in job.traceback and job.step == 5
     lm.fails = {}
-    kept = lm.weights
+    kept = lm.learnt
     other = LinearLM()
     cut = job_of(other, on_event=lambda told: cut.cancel() if _is_step(told, 5) else None)
     cut.start()
     cut.wait(10)
-    assert np.array_equal(other.weights, kept)
+    assert np.array_equal(other.learnt, kept)
     assert finished(lm, steps=2).status == "done"
 
 

@@ -18,7 +18,7 @@ def ended(lm, feed, **settings):
 
     def watch(event):
         if isinstance(event, Step):
-            weights.append(lm.weights)
+            weights.append(lm.learnt)
 
     settings = {"steps": 40, "learning_rate": 0.02, "name": "default", **settings}
     job = TrainingJob(lm, feed, on_event=watch, **settings)
@@ -35,7 +35,7 @@ def test_a_batch_that_holds_no_number_is_named():
     assert job.error.step == 7 and job.error.examples == (24, 25, 26, 27)
     assert math.isnan(job.error.loss) and job.step == 6
     assert "record 25" in str(job.error) and "look at these examples" in str(job.error)
-    assert np.array_equal(lm.weights, weights[-1]), "the adapter of step 6 is sound"
+    assert np.array_equal(lm.learnt, weights[-1]), "the adapter of step 6 is sound"
 
 
 @pytest.mark.usefixtures("linear")
@@ -47,7 +47,7 @@ def test_a_learning_rate_that_is_too_high_is_named():
     assert "numbers up to 10000" in str(job.error) and weights == []
     start = LinearLM()
     start.adapters.add("default", seed=0)
-    assert np.array_equal(lm.weights, start.adapters["default"].updates[PATH].a[0])
+    assert np.array_equal(lm.learnt, start.adapters["default"].updates[PATH].a[0])
 
 
 @pytest.mark.usefixtures("linear")
@@ -59,7 +59,7 @@ def test_weights_that_explode_slowly_stop_within_a_step_of_the_limit():
     losses = [told.loss for told in job.history.steps]
     assert max(losses) <= exploded_above(losses[0]) < job.error.loss
     good = weights[-2]
-    assert np.array_equal(lm.weights, good), "of the step before the one that threw it away"
+    assert np.array_equal(lm.learnt, good), "of the step before the one that threw it away"
 
 
 @pytest.mark.usefixtures("linear")

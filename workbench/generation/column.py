@@ -4,7 +4,6 @@ prompt."""
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import samplers
-from workbench.errors import SettingError
+from workbench.errors import SettingError, details_of
 from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
 from workbench.generation.jobs import WorkClock
 from workbench.generation.loop import one_at_a_time
@@ -215,8 +214,5 @@ class Writing:
         return replace(done, stats=replace(done.stats, **self._clock.spent))
 
     def _fail(self, error: Exception) -> None:
-        self.result.traceback = "".join(traceback.format_exception(error))
-        # The frames hold the model's arrays; the text of the traceback is enough.
-        traceback.clear_frames(error.__traceback__)
-        self.result.error = error
+        self.result.error, self.result.traceback = error, details_of(error)
         self._tell(self.result)

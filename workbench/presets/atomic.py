@@ -101,8 +101,8 @@ def real_path(target: str | Path) -> Path:
     """
     try:
         os.fspath(target).encode()
-        return Path(os.path.realpath(Path(target).expanduser()))
-    except (AttributeError, TypeError, ValueError, RuntimeError, OSError):
+        return Path(os.path.realpath(os.path.expanduser(target)))
+    except (AttributeError, TypeError, ValueError, OSError):
         expected = "the path of a folder or file, Unicode without NUL"
         raise PresetError.at("save", "path", expected, shown(target)) from None
 
@@ -129,7 +129,7 @@ def _check_folder(target: Path) -> None:
     here = Path(os.path.realpath(os.curdir))
     if target.exists() and not target.is_dir():
         raise PresetError.at("save", target, "a folder", "a file")
-    if here.is_relative_to(target) or _is_above_home(target) or target.is_mount():
+    if here.is_relative_to(target) or _is_above_home(target) or os.path.ismount(target):
         expected = "not the working or home directory, one above it, or a mount point"
         raise PresetError.at("save", "folder", expected, target)
 

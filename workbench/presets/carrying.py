@@ -63,7 +63,7 @@ def _check_same_kind(name: str, is_folder: bool, there: Path) -> None:
 
 
 def _carry_folder(old: Path, new: Path, dropped: Collection[str], name: str) -> bool:
-    if old.is_mount():  # what is mounted there would be emptied with the old folder
+    if os.path.ismount(old):  # what is mounted there would be emptied with the old folder
         raise PresetError.at("save", old, "nothing mounted inside the folder", "a mount point")
     made = not new.exists()
     if made:

@@ -28,7 +28,8 @@ def sync(path: Path) -> None:
     """Bring a file, or a folder's list of names, to the disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open folders
-    descriptor = os.open(path, os.O_RDONLY)
+    flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # Windows syncs what it may write
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -230,9 +230,7 @@ def _build_backbone(
             return cls(**arguments)
     check_listed(handle, arguments["dtype"])
     resolve(handle)  # only now, that the model is known to fit, are its weights downloaded
-    source = preset.open_weights()
-    try:
-        preset.manifest.start()
+    with closing(preset.open_weights()) as source, preset.manifest.checked():
         check_weights(handle, cls.__name__, arguments, source)
         with _named_errors(file):
             rules = rules_for(preset.weight_rules, arguments)
@@ -247,10 +245,6 @@ def _build_backbone(
         with _named_errors(file), loading(loader):
             backbone = cls(**{**arguments, "dtype": how.computes})
         loader.finish()
-        preset.manifest.finish()
-    finally:
-        preset.manifest.stop()
-        source.close()
     return backbone
 
 
@@ -276,19 +270,13 @@ def _build_with_head(
             return cls(**arguments)
         if arguments["num_classes"] != head.arguments["num_classes"]:
             return cls(**arguments)
-    source = head.open_weights()
-    try:
-        preset.manifest.start()
+    with closing(head.open_weights()) as source, preset.manifest.checked():
         needed = {name for rule in head.rules for name in rule.names}
         others = [name for name in source.names() if name not in needed]
         loader = WeightLoader(source, head.rules, 1, others)
         with _named_errors(CONFIG), loading(loader), held(), put_back():
             task = cls(**arguments)
         loader.finish()
-        preset.manifest.finish()
-    finally:
-        preset.manifest.stop()
-        source.close()
     task.labels = head.labels
     return task
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gc
 import threading
-import traceback
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from workbench.errors import LoadCancelled, WorkbenchError
+from workbench.errors import LoadCancelled, WorkbenchError, details_of
 from workbench.jobs import Awaited, needs_foreground
 from workbench.presets.progress import Progress, listening, stoppable
 from workbench.workers import Stop, Worker
@@ -188,10 +187,7 @@ class _Load:
         """Note what went wrong, unless it came of the cancel, which a loader may have reworded."""
         if self.cancelled.is_set():
             return "cancelled"
-        self.error = error
-        self.traceback = "".join(traceback.format_exception(error))
-        # The frames hold the arrays read so far; the text of the traceback is enough.
-        traceback.clear_frames(error.__traceback__)
+        self.error, self.traceback = error, details_of(error)
         return "failed"
 
     def _finish(self, status: LoadStatus) -> None:

@@ -26,7 +26,8 @@ else:
 
 
 _HELD = re.compile(r"saved by workbench through ([0-9a-f]{16})\n")
-_CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# Windows would write another line end than `recorded` reads.
+_CAREFULLY = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 class Record:
@@ -104,7 +105,8 @@ def _open(path: Path) -> int:
             current = is_current(path, descriptor)
         except (BlockingIOError, PermissionError):
             os.close(descriptor)
-            raise PresetError(f"{path.parent}: another process is saving this preset") from None
+            reason = "another process is saving there, or another thread"
+            raise PresetError(f"{path}: {reason}") from None
         except BaseException:
             os.close(descriptor)
             raise

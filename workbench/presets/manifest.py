@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,13 +45,17 @@ _MAX_BYTES = 2**20
 def checksums(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file in a folder, in hexadecimal, by its path with slashes."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): _sha256(path, Stop()) for path in files}
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
 
 
 def write_table(folder: Path, table: str, digests: Mapping[str, str]) -> None:
     """Write digests, by path, as the file `table` of a folder."""
-    lines = (f"{digests[name]}  {name}\n" for name in sorted(digests))
-    (folder / table).write_text("".join(lines), encoding="utf-8", newline="\n")
+    (folder / table).write_bytes(as_table(digests))
+
+
+def as_table(digests: Mapping[str, str]) -> bytes:
+    """What a table of digests, by path, holds."""
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
 def read_table(folder: Path, table: str = CHECKSUMS) -> dict[str, str]:
@@ -96,9 +101,10 @@ def _metadata(folder: Path) -> dict[str, Any]:
     return metadata
 
 
-def _sha256(path: Path, stop: Stop) -> str:
+def _sha256(path: Path, stop: Stop | None = None) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(_Stoppable(file, stop), "sha256").hexdigest()
+        data = file if stop is None else _Stoppable(file, stop)
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 class _Stoppable:
@@ -127,7 +133,7 @@ class Manifest:
         self._folder = folder
         self._table = table
         self._stated = read_table(folder, table) if folder.is_dir() else {}
-        self._found: Future[dict[str, str]] | None = None
+        self._found: Future[dict[str, str | None]] | None = None
         self._stop = Stop()
 
     def __contains__(self, name: str) -> bool:
@@ -147,36 +153,47 @@ class Manifest:
         small = [name for name in self._stated if not name.endswith(_WEIGHTS)]
         self._compare(self._digests(small))
 
-    def start(self) -> None:
-        """Begin hashing the weights, in one thread beside the loading one."""
+    @contextmanager
+    def checked(self) -> Iterator[None]:
+        """Hash the weights, in a thread, while the block reads them, and compare at its end.
+
+        Raises:
+            PresetError: some were changed.
+        """
+        self._start()
+        try:
+            yield
+            self._finish()
+        finally:
+            self._stop.set()
+
+    def _start(self) -> None:
         weights = [name for name in self._stated if name.endswith(_WEIGHTS)]
         if weights and self._found is None:
             self._found = in_background(lambda: self._digests(weights), "checksums")
 
-    def stop(self) -> None:
-        """Give up what is not hashed yet."""
-        self._stop.set()
-
-    def finish(self) -> None:
-        """Wait for the weights' digests and compare. Raises PresetError when some were changed."""
+    def _finish(self) -> None:
         if self._found is None:
             return
         while not wait([self._found], INTERVAL).done:
             check()
         self._compare(self._found.result())
 
-    def _digests(self, names: list[str]) -> dict[str, str]:
-        return {name: _sha256(self._file(name), self._stop) for name in names}
+    def _digests(self, names: list[str]) -> dict[str, str | None]:
+        return {name: self._digest(name.split("/")) for name in names}
 
-    def _file(self, name: str) -> Path:
-        return preset_file(self._folder, *name.split("/"))
+    def _digest(self, parts: list[str]) -> str | None:
+        """None where there is no such file."""
+        if not has_file(self._folder, *parts):
+            return None
+        return _sha256(preset_file(self._folder, *parts), self._stop)
 
-    def _compare(self, found: Mapping[str, str]) -> None:
+    def _compare(self, found: Mapping[str, str | None]) -> None:
         wrong = [name for name, digest in found.items() if digest != self._stated[name]]
         if wrong:
             table = self._table if has_file(self._folder, self._table) else METADATA
             raise PresetError(
-                f"{first(wrong)}: sha256: expected what {table} says, got another: damaged, or "
-                "changed after it was saved. Copy it or save it again; if the change is wanted, "
-                f"delete the line of the file in {table}"
+                f"{first(wrong)}: sha256: expected what {table} says, got another or no such "
+                "file: damaged, changed or removed after it was saved. Copy it or save it again; "
+                f"if the change is wanted, delete the line of the file in {table}"
             )

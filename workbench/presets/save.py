@@ -11,15 +11,17 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 
 import workbench
+from workbench.backbones.adapter import LowRank
 from workbench.backbones.all_or_nothing import unchanging
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.consistency import check_consistent
-from workbench.backbones.layers.named import Projection
+from workbench.backbones.layers.named import merged
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.files import (
@@ -224,29 +226,30 @@ def weight_values(backbone: Any) -> Values:
     with unchanging(backbone):
         check_consistent(backbone)
         values = {v.path: functools.partial(np.asarray, v.value) for v in backbone.weights}
-    live = backbone.adapters.live
-    if live and backbone.quantization is not None:
-        raise PresetError(
-            f"{backbone.name}: expected no active adapter, which {backbone.quantization} weights "
-            "cannot take in: keep it with adapters.save(), and save the preset after "
-            "adapters.use(None)"
-        )
-    for path, layer in live.items():
-        values[f"{path}/kernel"] = functools.partial(_merged_kernel, layer)
-        for update in (layer.lora_a, layer.lora_b, layer.lora_scale):
-            del values[update.path]
+        live = backbone.adapters.live
+        if live and backbone.quantization is not None:
+            raise PresetError(
+                f"{backbone.name}: expected no active adapter, which {backbone.quantization} "
+                "weights cannot take in: keep it with adapters.save(), and save the preset after "
+                "adapters.use(None)"
+            )
+        for path, layer in live.items():
+            kernel, update = layer.kernel.value, layer.update  # of this moment, merged later
+            values[f"{path}/kernel"] = functools.partial(_merged, kernel, update)
+            for variable in (layer.lora_a, layer.lora_b, layer.lora_scale):
+                del values[variable.path]
     return values
 
 
-def _merged_kernel(layer: Projection) -> np.ndarray:
-    return np.asarray(layer.merged_kernel)
+def _merged(kernel: jax.Array, update: LowRank) -> np.ndarray:
+    return np.asarray(merged(kernel, update))
 
 
 def head_values(task: Any) -> Values:
     """The weights of a task that are not its backbone's, by name, as numpy arrays when called."""
     own = {id(variable) for variable in task.backbone.weights}
-    weights = (variable for variable in task.weights if id(variable) not in own)
-    return {variable.path: functools.partial(np.asarray, variable) for variable in weights}
+    weights = (v for v in task.weights if id(v) not in own)
+    return {v.path: functools.partial(np.asarray, v.value) for v in weights}
 
 
 def _metadata(backbone: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from workbench.presets.files import (
 from workbench.presets.json_files import read_json
 from workbench.presets.manifest import checksums, read_table, write_table
 from workbench.presets.paths import has_file, preset_file
+from workbench.workers import in_background
 
 _VOCABULARIES = ("vocabulary.json", "merges.txt", "vocabulary.txt", "vocabulary.spm", TOKENIZER)
 _BEFORE_TABLES = (
@@ -79,11 +79,11 @@ def saving(
 
 def _digests(new: Path) -> dict[str, str]:
     """What was written, hashed while the disk takes it in."""
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        written = beside.submit(sync_tree, new)
-        digests = checksums(new)
+    written = in_background(lambda: sync_tree(new), "sync")
+    try:
+        return checksums(new)
+    finally:
         written.result()
-    return digests
 
 
 def _stated(folder: Path, table: str) -> dict[str, str]:

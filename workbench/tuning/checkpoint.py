@@ -23,6 +23,7 @@ from workbench.errors import CheckpointError, PresetError, WorkbenchError
 from workbench.presets.atomic import replacing, sweep
 from workbench.presets.json_files import parse_json, shown
 from workbench.presets.lock import locked
+from workbench.presets.manifest import as_table
 from workbench.presets.paths import has_file, preset_file
 from workbench.tuning.checkpoint_content import Checkpoint, decoded, encoded
 
@@ -42,7 +43,7 @@ class Checkpoints:
     """The checkpoints in one folder, of one run."""
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = Path(os.path.expanduser(folder))
         self._whole: set[int] = set()  # steps whose checkpoints this object has written or read
 
     def steps(self) -> list[int]:
@@ -180,8 +181,7 @@ def _unlink(file: Path) -> None:
 
 
 def _digests(files: Mapping[str, bytes]) -> bytes:
-    lines = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in (ARRAYS, TABLE))
-    return "".join(lines).encode()
+    return as_table({name: hashlib.sha256(files[name]).hexdigest() for name in (ARRAYS, TABLE)})
 
 
 def _read(path: Path) -> dict[str, bytes]:
@@ -195,7 +195,7 @@ def _read(path: Path) -> dict[str, bytes]:
     found = _digests(files)
     if found != files[DIGESTS]:
         stated = files[DIGESTS].splitlines()
-        pairs = zip((ARRAYS, TABLE), found.splitlines(), strict=True)
+        pairs = zip(sorted((ARRAYS, TABLE)), found.splitlines(), strict=True)
         changed = [name for name, line in pairs if line not in stated] or [DIGESTS]
         raise CheckpointError(f"{', '.join(changed)}: another SHA-256 than {DIGESTS} states")
     return files

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras.src.backend.common.name_scope import current_path
 
+from workbench.backbones.adapter import LowRank
 from workbench.backbones.layers.integers import Shape
 from workbench.backbones.layers.low_rank import Adaptable
 from workbench.backbones.layers.quantizable import Held, Matrix, Quantizable
@@ -39,6 +40,12 @@ class Named:
         source = named_initializer(f"{current_path()}/{name}", initializer)
         with making(shape):
             return super().add_weight(shape, source, *args, name=name, **kwargs)
+
+
+def merged(kernel: jax.Array, update: LowRank) -> jax.Array:
+    """A kernel with an update added, in the kernel's dtype."""
+    delta = update.delta.reshape(kernel.shape)
+    return (kernel.astype("float32") + delta).astype(kernel.dtype)
 
 
 class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
@@ -81,9 +88,7 @@ class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
     @property
     def merged_kernel(self) -> jax.Array:
         """The kernel with the update that there is added, in the kernel's dtype."""
-        kernel = keras.ops.convert_to_tensor(self.kernel)
-        delta = self.update.delta.reshape(kernel.shape)
-        return (kernel.astype("float32") + delta).astype(kernel.dtype)
+        return merged(keras.ops.convert_to_tensor(self.kernel), self.update)
 
     @property
     def matrix_shape(self) -> Shape:

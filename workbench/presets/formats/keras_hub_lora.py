@@ -7,6 +7,7 @@ knows a layer by a number: what is read has our names at once.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -56,7 +57,7 @@ def read_lora(path: str | Path, backbone: Backbone) -> Adapter:
         AdapterError: the file is missing or malformed, or of another model. All that does not fit
             is named, the first 20 in full.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise AdapterError(f"{path}: expected a file of LoRA weights, found none")
     try:

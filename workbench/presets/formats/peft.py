@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ def read_peft(folder: str | Path, backbone: Backbone) -> Adapter:
         AdapterError: a file is missing or malformed; the adapter is not LoRA of projections, or of
             another model. All that does not fit is named, the first 20 in full.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     try:
         with reading(folder):
             return _read(folder, backbone)
@@ -109,17 +111,12 @@ def _read(folder: Path, backbone: Backbone) -> Adapter:
         raise AdapterError(f"{folder}: expected a PEFT folder with {CONFIG}, found none")
     manifest = Manifest(folder, ADAPTER_CHECKSUMS)
     manifest.check()
-    manifest.start()
     config = parse_config(read_json(preset_file(folder, CONFIG), MAX_CONFIG))
     if not has_file(folder, WEIGHTS):
         more = f"; {PICKLED} is not read" if has_file(folder, PICKLED) else ""
         raise AdapterError(f"{folder}: expected {WEIGHTS}, found none{more}")
-    source = SafetensorsFile(preset_file(folder, WEIGHTS))
-    try:
+    with closing(SafetensorsFile(preset_file(folder, WEIGHTS))) as source, manifest.checked():
         updates = _Reader(source, config, backbone).updates()
-    finally:
-        source.close()
-    manifest.finish()
     targets = tuple(dict.fromkeys(path.rpartition("/")[2] for path in updates))
     scale = config.alpha / (math.sqrt(config.rank) if config.by_root else config.rank)
     own = AdapterConfig(config.rank, scale * config.rank, config.dropout, targets)
