@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from workbench.arguments import whole
 from workbench.errors import PromptError, SettingError, shown
-from workbench.generation.lengths import check_length
-from workbench.kinds import NOTHING
+from workbench.generation.lengths import NO_LIMIT, check_length
+from workbench.kinds import NOTHING, integer
 from workbench.samplers import Sampler
 
 MAX_ALTERNATIVES = 64
 MAX_SEED = 2**32 - 1
-_COUNT = whole(1) | NOTHING
+_COUNT = integer(1) | NOTHING
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ def make_request(
         got = shown(max_length)
         raise SettingError(f"max_length: expected at most the model's {context}, got {got}")
     for stop in stop_ids:
-        whole(0, vocabulary_size - 1).check("stop_token_ids", stop)
-    whole(0, MAX_ALTERNATIVES).check("alternatives", alternatives)
+        integer(0, vocabulary_size - 1).check("stop_token_ids", stop)
+    integer(0, MAX_ALTERNATIVES).check("alternatives", alternatives)
     sampler.check_vocabulary(vocabulary_size)
     rows = tuple(_check_prompt(row, ids, vocabulary_size) for row, ids in enumerate(prompts))
     lengths = np.array([len(ids) for ids in rows], np.int32)
@@ -94,7 +93,7 @@ def make_request(
 def _check_seed(seed: object) -> int:
     if seed is None:
         return random.getrandbits(32)
-    whole(0, MAX_SEED).check("seed", seed)
+    integer(0, MAX_SEED).check("seed", seed)
     return int(seed)
 
 
@@ -125,7 +124,7 @@ def _limits(
     lengths: np.ndarray, context: int | None, max_length: int | None, max_new_tokens: int | None
 ) -> np.ndarray:
     """Total tokens per row: the smallest of what the model, the call and the row allow."""
-    total = min(n for n in (context, max_length, np.iinfo(np.int32).max) if n is not None)
+    total = min(n for n in (context, max_length, NO_LIMIT) if n is not None)
     remedy = "raise max_length"
     for row, length in enumerate(lengths.tolist()):
         check_length(f"prompt {row}", length, total, context, remedy, room=1)

@@ -77,7 +77,7 @@ class Subject:
         ids = checked_ids(self.ids, backbone.config.vocabulary_size)
         most = backbone.max_length if self.most is None else self.most
         if most is not None:
-            remedy = "raise lm.preprocessor.sequence_length"
+            remedy = "raise lm.context_length"
             check_length("the text", len(ids), most, backbone.max_length, remedy)
         object.__setattr__(self, "ids", ids)
         object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
