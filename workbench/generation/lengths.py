@@ -32,8 +32,5 @@ def check_length(
         return
     if context is not None and most >= context:
         remedy = "take a model that reads more"
-    if room:
-        limit = f"and leaves no room: {most} are the most, with what comes after it"
-    else:
-        limit = f"where {most} are the most"
+    limit = f"and leaves no room among {most}" if room else f"where {most} are the most"
     raise PromptError(f"{what} has {tokens} tokens {limit}. Shorten it, or {remedy}.")

@@ -77,7 +77,9 @@ def make_request(
         integer(0, vocabulary_size - 1).check("stop_token_ids", stop)
     integer(0, MAX_ALTERNATIVES).check("alternatives", alternatives)
     sampler.check_vocabulary(vocabulary_size)
-    rows = tuple(_check_prompt(row, ids, vocabulary_size) for row, ids in enumerate(prompts))
+    rows = tuple(
+        checked_ids(ids, f"prompt {row}", vocabulary_size) for row, ids in enumerate(prompts)
+    )
     lengths = np.array([len(ids) for ids in rows], np.int32)
     return Request(
         prompts=rows,
@@ -97,26 +99,32 @@ def _check_seed(seed: object) -> int:
     return int(seed)
 
 
-def _check_prompt(row: int, ids: Sequence[int], vocabulary_size: int) -> np.ndarray:
-    array = id_array(ids, f"prompt {row}")
+def checked_ids(
+    ids: object, what: str, vocabulary_size: int, expected: str = "token ids (T,)"
+) -> np.ndarray:
+    """Token ids as int32 (T,); `what` they are, and what may be given, for the message.
+
+    Raises:
+        PromptError: they are no ids of the vocabulary, or none.
+    """
+    array = _id_array(ids, what, expected)
     if array.size == 0:
-        raise PromptError(f"prompt {row}: expected at least one token, got none")
+        raise PromptError(f"{what}: expected at least one token, got none")
     if array.min() < 0 or array.max() >= vocabulary_size:
         raise PromptError(
-            f"prompt {row}: expected token ids from 0 to {vocabulary_size - 1}, "
+            f"{what}: expected token ids from 0 to {vocabulary_size - 1}, "
             f"got {array.min()} to {array.max()}"
         )
     return array.astype(np.int32)
 
 
-def id_array(ids: object, what: str) -> np.ndarray:
-    """Integers (T,). Raises `PromptError` for anything else."""
+def _id_array(ids: object, what: str, expected: str) -> np.ndarray:
     try:
         array = np.asarray(ids)
     except ValueError:  # rows of unlike lengths
         array = np.empty((), object)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise PromptError(f"{what}: expected token ids (T,), got {shown(ids)}")
+        raise PromptError(f"{what}: expected {expected}, got {shown(ids)}")
     return array
 
 

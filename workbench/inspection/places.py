@@ -80,7 +80,7 @@ class Inspection:
         integer(1, len(self.ids)).check("distribution: place", place)
         head = self._subject.programs.others("logits", 0, _make_head)
         row = np.int32(place - 1)
-        return Distribution.of(np.asarray(head(self._subject.held(), self._hidden, row)))
+        return Distribution.of(np.asarray(head(self._subject.weights(), self._hidden, row)))
 
     def lens(self, k: int = 5) -> Lens:
         """What the final norm and the head make of the residual stream after every layer, with the
