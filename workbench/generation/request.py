@@ -87,7 +87,7 @@ def make_request(
         stop_ids=stop_ids,
         sampler=sampler,
         seed=_check_seed(seed if seed is not None else sampler.initial_seed),
-        alternatives=min(alternatives, vocabulary_size),
+        alternatives=int(min(alternatives, vocabulary_size)),
         source=dict(source or {}),
     )
 
@@ -138,5 +138,5 @@ def _limits(
         check_length(f"prompt {row}", length, total, context, remedy, room=1)
     limits = np.full_like(lengths, total)
     if max_new_tokens is not None:
-        limits = np.minimum(limits, lengths + min(max_new_tokens, total))
+        limits = np.minimum(limits, lengths + int(min(max_new_tokens, total)))
     return limits

@@ -92,7 +92,7 @@ class Inspection:
         """
         vocabulary = self._subject.programs.backbone.config.vocabulary_size
         integer(1, vocabulary).check("lens: k", k)
-        return look(self._subject, k)
+        return look(self._subject, int(k))
 
     def attention(self, layer: int) -> np.ndarray:
         """Attention weights of a block, 0 to `layers` - 1: float32 (heads, T, T), query by key.
