@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from chats import chat_lm
+from tiny import GOLDENS
 
 import workbench as wb
 from workbench.errors import MemoryTooSmallError, PromptError, SettingError
@@ -65,6 +68,17 @@ def test_a_conversation_may_be_longer_than_a_text_to_complete():
     assert list(lm.stream_chat(LONG, **SHORT))
     with pytest.raises(PromptError, match=r"1100 tokens.*1024.*lm\.context_length"):
         lm.inspect([5] * 1100)
+
+
+def test_what_a_model_was_made_for_is_in_its_preset_or_the_catalog():
+    def load(name):
+        return wb.models.CausalLM.from_preset(name, load_weights=False)
+
+    assert load("stories_tiny_en").context_length == 512
+    folder = GOLDENS / "hf" / "qwen2"
+    config = json.loads((folder / "config.json").read_text())
+    assert load(str(folder)).context_length == config["max_position_embeddings"]
+    assert load(str(GOLDENS / "keras_hub" / "llama")).context_length is None
 
 
 @pytest.mark.parametrize("number", [np.int64, np.uint8, np.int32])
