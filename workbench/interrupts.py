@@ -26,7 +26,7 @@ class _Waiting:
         self.noted = True
 
     def let_through(self) -> None:
-        """What the handler before does of an interrupt, which is to raise as a rule."""
+        """Let the handler before act on the interrupt: as a rule it raises KeyboardInterrupt."""
         if self.noted:
             self.noted = False
             self.before(signal.SIGINT, sys._getframe())
@@ -49,8 +49,8 @@ def held() -> Iterator[None]:
 
 
 def let_through() -> None:
-    """Raise the interrupt that `held` holds back, if there is one: called in long work, where
-    what is done so far is undone by whoever holds it."""
+    """Raise the interrupt that `held` holds back, if there is one. Call it between two steps of
+    long work, where whoever holds interrupts undoes what is done so far."""
     waiting = signal.getsignal(signal.SIGINT)
     if isinstance(waiting, _Waiting) and _in_main_thread():
         waiting.let_through()

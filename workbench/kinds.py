@@ -1,7 +1,8 @@
 """Kinds of values, and the check that a value is of its kind before anything is made of it.
 
-A flag is no number and a number no flag; numbers are finite; a string is no list. Settings of files
-have tables of kinds by key, constructors have annotations: both end in `Kind.check`.
+A flag is no number and a number no flag; numbers are finite; a string is no list. NumPy's scalars
+are what they hold. Settings of files have tables of kinds by key, constructors have annotations,
+calls name the kinds of their arguments: all end in `Kind.check`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from workbench.errors import SettingError, WorkbenchError, shown
 
@@ -38,15 +41,19 @@ class Kind:
 _LARGEST = 2**1000  # a float can still hold it
 
 
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def _is_number(value: Any) -> bool:
-    if type(value) is int:
+    if _is_integer(value):
         return abs(value) <= _LARGEST
-    return isinstance(value, float) and math.isfinite(value)
+    return isinstance(value, float | np.floating) and math.isfinite(value)
 
 
 NOTHING = Kind("None", lambda value: value is None)
-FLAG = Kind("true or false", lambda value: type(value) is bool)
-INTEGER = Kind("an integer", lambda value: type(value) is int)
+FLAG = Kind("true or false", lambda value: isinstance(value, bool | np.bool_))
+INTEGER = Kind("an integer", _is_integer)
 NUMBER = Kind("a finite number", _is_number)
 POSITIVE = Kind("a finite number above 0", lambda value: _is_number(value) and value > 0)
 NOT_NEGATIVE = Kind("a finite number of at least 0", lambda value: _is_number(value) and value >= 0)
@@ -55,10 +62,10 @@ TEXT = Kind("a string", lambda value: isinstance(value, str))
 OBJECT = Kind("an object", lambda value: isinstance(value, Mapping))
 
 
-def integer(least: int, most: int) -> Kind:
-    """Integers of a range."""
-    expected = f"an integer from {least} to {most}"
-    return Kind(expected, lambda value: type(value) is int and least <= value <= most)
+def integer(least: int, most: float = math.inf) -> Kind:
+    """Integers of a range; without `most` it has no end."""
+    span = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+    return Kind(f"an integer {span}", lambda value: _is_integer(value) and least <= value <= most)
 
 
 def list_of(item: Kind) -> Kind:
@@ -76,7 +83,8 @@ def one_of(*values: Any) -> Kind:
 
 
 def checks_types(init: Callable[..., None]) -> Callable[..., None]:
-    """Decorates a constructor: it refuses arguments of another kind than their annotations say.
+    """Decorates a constructor: it refuses arguments of another kind than their annotations say,
+    and gets NumPy's scalars as Python's, which can be saved.
 
     Raises:
         SettingError: naming the class and the argument.
@@ -85,19 +93,26 @@ def checks_types(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        given = signature.bind(self, *args, **kwargs).arguments
-        check_arguments(type(self).__name__, init, given)
-        init(self, *args, **kwargs)
+        given = signature.bind(self, *args, **kwargs)
+        check_arguments(type(self).__name__, init, given.arguments)
+        init(*given.args, **given.kwargs)
 
     return checked
 
 
-def check_arguments(owner: str, init: Callable[..., None], given: Mapping[str, Any]) -> None:
-    """Refuse arguments of another kind than `init` annotates; `owner` names its class.
+def plain(value: Any) -> Any:
+    """The value; a scalar of NumPy's as the Python value it holds."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def check_arguments(owner: str, init: Callable[..., None], given: dict[str, Any]) -> None:
+    """Refuse arguments of another kind than `init` annotates, and make those plain that are
+    scalars of NumPy's; `owner` names the class.
 
     Raises:
         SettingError: naming the first.
     """
+    given.update({name: plain(value) for name, value in given.items()})
     for name, kind in _annotated(init).items():
         if name in given:
             kind.check(f"{owner}: {name}", given[name])

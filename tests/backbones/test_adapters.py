@@ -185,8 +185,8 @@ def test_impossible_adapters_are_refused_and_change_nothing():
     for settings, message in (
         ({"rank": 0}, "rank: expected an integer"),
         ({"rank": True}, "rank: expected an integer"),
-        ({"alpha": float("nan")}, "alpha: expected a number"),
-        ({"dropout": 1.0}, "dropout: expected a share"),
+        ({"alpha": float("nan")}, "alpha: expected a finite number"),
+        ({"dropout": 1.0}, "dropout: expected a number in"),
         ({"targets": ["query", "nothing"]}, r"some of \['down', 'gate', .*'nothing'"),
         ({"targets": "query"}, "expected names of projections or 'all'"),
         ({"targets": []}, "expected names"),

@@ -7,9 +7,11 @@ import inspect
 import math
 import typing
 
+import numpy as np
 import pytest
 
 from workbench.audio import AudioConverter
+from workbench.backbones.adapter import AdapterConfig
 from workbench.backbones.families.gemma import GemmaBackbone
 from workbench.backbones.families.parseq import ViTBackbone
 from workbench.errors import SettingError
@@ -66,6 +68,17 @@ def test_the_argument_is_named():
         SettingError, match="GemmaBackbone: query_head_dim_normalize: expected true"
     ):
         GemmaBackbone(256, 1, 2, 1, 8, 16, 4, query_head_dim_normalize="false")
+
+
+def test_scalars_of_numpy_become_plain():
+    given = {"sampling_rate": np.int64(8_000), "padding_value": np.float32(0.5)}
+    made = AudioConverter(**given, do_normalize=np.True_)
+    kept = made.sampling_rate, made.padding_value, made.do_normalize
+    assert kept == (8_000, 0.5, True) and [*map(type, kept)] == [int, float, bool]
+    adapter = AdapterConfig(np.int64(4), np.float32(8), np.float64(0.5))
+    assert [*map(type, (adapter.rank, adapter.alpha, adapter.dropout))] == [int, float, float]
+    for number in (np.True_, np.float32("nan"), np.array(1)):
+        assert not NUMBER.fits(number) and not integer(0).fits(number)
 
 
 def test_kinds_of_annotations():

@@ -1,23 +1,29 @@
-"""One rule for lengths: every call holds a text to what `generate` holds it to."""
+"""Every call holds a text to a length: what it may complete, and what the model was made for."""
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 from chats import chat_lm
+from tiny import GOLDENS
 
 import workbench as wb
 from workbench.errors import MemoryTooSmallError, PromptError, SettingError
 from workbench.generation.jobs import GenerationJob
 from workbench.inspection import Continuation
 
-MOST = 512  # of the model's preprocessor; its rotary positions set no limit
+MOST = 512  # of the preprocessor, and of what the model was made for; its positions set no limit
 SHORT = {"max_new_tokens": 2, "sampler": "greedy"}
 LONG = "a" * 600
 
 
 @pytest.fixture(scope="module")
 def lm():
-    return chat_lm("llama")
+    made = chat_lm("llama")
+    made.context_length = MOST
+    return made
 
 
 def ran(job):
@@ -49,8 +55,39 @@ CALLS = {
 def test_a_text_that_is_too_long_is_refused_before_anything_runs(call, lm, monkeypatch):
     for program in ("prefill", "resume", "step", "others"):
         monkeypatch.setattr(lm.programs, program, None)
-    with pytest.raises(PromptError, match=r"6\d\d tokens.*512.*(sequence_length|max_length)"):
+    with pytest.raises(PromptError, match=r"6\d\d tokens.*512.*(context_length|max_length)"):
         CALLS[call](lm)
+
+
+def test_a_conversation_may_be_longer_than_a_text_to_complete():
+    lm = chat_lm("llama")
+    with pytest.raises(PromptError, match=r"600 tokens.*512"):
+        lm.stream_ids([5] * 600)
+    lm.context_length = 1024
+    assert len(lm.inspect([5] * 600).ids) == 600
+    assert list(lm.stream_chat(LONG, **SHORT))
+    with pytest.raises(PromptError, match=r"1100 tokens.*1024.*lm\.context_length"):
+        lm.inspect([5] * 1100)
+
+
+def test_what_a_model_was_made_for_is_in_its_preset_or_the_catalog():
+    def load(name):
+        return wb.models.CausalLM.from_preset(name, load_weights=False)
+
+    assert load("stories_tiny_en").context_length == 512
+    folder = GOLDENS / "hf" / "qwen2"
+    config = json.loads((folder / "config.json").read_text())
+    assert load(str(folder)).context_length == config["max_position_embeddings"]
+    assert load(str(GOLDENS / "keras_hub" / "llama")).context_length is None
+
+
+@pytest.mark.parametrize("number", [np.int64, np.uint8, np.int32])
+def test_numbers_of_numpy_are_numbers(number, lm):
+    usual = lm.generate("ab", max_new_tokens=2, seed=3, sampler="random")
+    made = lm.generate("ab", max_new_tokens=number(2), seed=number(3), sampler="random")
+    assert made == usual
+    warm = wb.samplers.RandomSampler(temperature=np.float32(0.7))
+    assert lm.generate("ab", max_length=number(9), sampler=warm)
 
 
 def test_a_call_may_ask_for_more_where_positions_set_no_limit(lm):

@@ -147,8 +147,8 @@ def test_of_equal_tokens_the_lowest_id_is_first(lms):
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
-        ([], "token ids"),
-        ([[1, 2]], "of shape"),
+        ([], "at least one token"),
+        ([[1, 2]], r"token ids \(T,\)"),
         ([1.5], "token ids"),
         ([-1, 3], "from 0 to 256"),
         ([257], "from 0 to 256"),

@@ -163,7 +163,7 @@ def test_seeds_stops_and_alternatives_are_integers(lm, value):
 
 @pytest.mark.parametrize("value", TRUTHS)
 def test_truth_values_are_truth_values(lm, value):
-    with pytest.raises(SettingError, match=r"^strip_prompt: expected True or False"):
+    with pytest.raises(SettingError, match=r"^strip_prompt: expected true or false"):
         lm.generate("ab", strip_prompt=value)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.audio.reading import (
-    RATE,
+    SAMPLING_RATE,
     SHORTEST_SECONDS,
     USUAL_RATE,
     AudioSource,
@@ -46,7 +46,7 @@ class AudioConverter:
         padding_value: float = 0.0,
         do_normalize: bool = False,
     ) -> None:
-        RATE.check("sampling_rate: samples a second", sampling_rate)
+        SAMPLING_RATE.check("sampling_rate: samples a second", sampling_rate)
         self.sampling_rate = sampling_rate
         self.padding_value = float(padding_value)
         self.do_normalize = do_normalize

@@ -15,8 +15,8 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from workbench.arguments import whole
 from workbench.errors import AudioError
+from workbench.kinds import integer
 
 AudioSource = str | Path | bytes | BinaryIO | np.ndarray | list
 
@@ -24,7 +24,7 @@ USUAL_RATE = 16_000
 SHORTEST_SECONDS = 0.1
 LONGEST_SECONDS = 3600.0
 LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000  # samples a second
-RATE = whole(LOWEST_RATE, HIGHEST_RATE)
+SAMPLING_RATE = integer(LOWEST_RATE, HIGHEST_RATE)
 MOST_CHANNELS = 64
 MOST_SAMPLES = 2**28  # of a channel: an hour at 72 kHz
 MOST_BYTES = 2**31
@@ -54,9 +54,9 @@ def open_audio(
             than 0.1 seconds, longer than an hour, or holds NaN or infinite samples.
         SettingError: a rate is impossible.
     """
-    RATE.check("sampling_rate: samples a second", sampling_rate)
+    SAMPLING_RATE.check("sampling_rate: samples a second", sampling_rate)
     if rate is not None:
-        RATE.check("rate: samples a second", rate)
+        SAMPLING_RATE.check("rate: samples a second", rate)
     if isinstance(source, str | Path | bytes | bytearray | memoryview | io.IOBase):
         mono, found = _from_file(source, rate)
     else:

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workbench.errors import SettingError
+from workbench.errors import SettingError, shown
+from workbench.kinds import NOTHING, NUMBER, RATE, integer, plain
 from workbench.presets.door import admit
 
 QUERY_AND_VALUE = ("query", "value")
+_KINDS = {"rank": integer(1), "alpha": NUMBER | NOTHING, "dropout": RATE}
 
 
 class LowRank(NamedTuple):
@@ -68,24 +70,17 @@ class AdapterConfig:
     targets: tuple[str, ...] = QUERY_AND_VALUE
 
     def __post_init__(self) -> None:
-        if type(self.rank) is not int or self.rank < 1:
-            raise SettingError(f"rank: expected an integer of at least 1, got {self.rank!r}")
-        if self.alpha is not None and not _is_number(self.alpha):
-            raise SettingError(f"alpha: expected a number or None, got {self.alpha!r}")
-        if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
-            raise SettingError(f"dropout: expected a share of 0 to below 1, got {self.dropout!r}")
+        for name, kind in _KINDS.items():
+            kind.check(name, getattr(self, name))
+            object.__setattr__(self, name, plain(getattr(self, name)))  # a file is to hold it
         if isinstance(self.targets, str) or not self.targets:
-            raise SettingError(f"targets: expected names of projections, got {self.targets!r}")
+            raise SettingError(f"targets: expected names of projections, got {shown(self.targets)}")
         object.__setattr__(self, "targets", tuple(self.targets))
 
     @property
     def scale(self) -> float:
         """alpha / rank."""
         return 1.0 if self.alpha is None else self.alpha / self.rank
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -19,32 +19,14 @@ from workbench.backbones.adapter import (
     LowRank,
     admit_adapter,
 )
+from workbench.backbones.adapter_targets import check_fits, projections, target_names
 from workbench.backbones.all_or_nothing import all_or_nothing, unchanging
 from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.named import Projection
-from workbench.errors import AdapterError, SettingError
+from workbench.errors import AdapterError
 from workbench.interrupts import let_through
+from workbench.kinds import NOTHING, integer
 from workbench.presets.door import names_exhaustion
-
-EVERY = "all"
-# Other libraries' names of the projections.
-_ALIASES = {
-    "q_proj": "query",
-    "k_proj": "key",
-    "v_proj": "value",
-    "o_proj": "output",
-    "query_proj": "query",
-    "key_proj": "key",
-    "value_proj": "value",
-    "query_dense": "query",
-    "key_dense": "key",
-    "value_dense": "value",
-    "output_dense": "output",
-    "attention_output": "output",
-    "gate_proj": "gate",
-    "up_proj": "up",
-    "down_proj": "down",
-}
 
 
 class Adapters(Mapping[str, Adapter]):
@@ -116,7 +98,7 @@ class Adapters(Mapping[str, Adapter]):
     def live(self) -> dict[str, Projection]:
         """The projections that hold the active adapter's updates, by their paths; none while it
         is merged."""
-        return {path: layer for path, layer in self._projections().items() if layer.adapted}
+        return {path: layer for path, layer in projections(self._backbone).items() if layer.adapted}
 
     @property
     def live_parameters(self) -> int:
@@ -133,10 +115,10 @@ class Adapters(Mapping[str, Adapter]):
         Raises:
             SettingError: no projection has one of the names.
         """
-        names = self._target_names(QUERY_AND_VALUE if targets is None else targets)
+        names = target_names(self._backbone, QUERY_AND_VALUE if targets is None else targets)
         return {
             path: layer.matrix_shape
-            for path, layer in self._projections().items()
+            for path, layer in projections(self._backbone).items()
             if layer.name in names
         }
 
@@ -170,7 +152,8 @@ class Adapters(Mapping[str, Adapter]):
             MemoryTooSmallError: there is not enough memory for its rank.
         """
         self._check_free(name)
-        names = self._target_names(QUERY_AND_VALUE if targets is None else targets)
+        (integer(0) | NOTHING).check("seed", seed)
+        names = target_names(self._backbone, QUERY_AND_VALUE if targets is None else targets)
         config = AdapterConfig(rank, alpha, dropout, names)
         random = np.random.default_rng(seed)
         shapes = self.shapes_of(names)
@@ -259,7 +242,7 @@ class Adapters(Mapping[str, Adapter]):
         if not self._merged:
             raise AdapterError("unmerge: expected a merged adapter, got none")
         with self._changing():
-            layers = self._projections()
+            layers = projections(self._backbone)
             for path, kernel in self._merged.items():
                 let_through()
                 layers[path].kernel.assign(kernel)
@@ -320,7 +303,7 @@ class Adapters(Mapping[str, Adapter]):
     def _set(self, name: str, adapter: Adapter) -> None:
         if not isinstance(name, str) or not name:
             raise AdapterError(f"adapters: expected a name, got {name!r}")
-        self._check(adapter)
+        check_fits(adapter, self._backbone)
         if name == self._active:
             self._refuse_merged()
         if not self._kept:
@@ -341,33 +324,12 @@ class Adapters(Mapping[str, Adapter]):
 
     def _merge(self, adapter: Adapter) -> None:
         self._kept[self._active] = adapter
-        layers = self._projections()
+        layers = projections(self._backbone)
         for path in adapter.updates:
             let_through()
             self._merged[path] = np.array(layers[path].kernel.value)
             layers[path].kernel.assign(layers[path].merged_kernel)
         self._put(None)
-
-    def _projections(self) -> dict[str, Projection]:
-        layers = self._backbone._flatten_layers(include_self=False)
-        return {layer.path: layer for layer in layers if isinstance(layer, Projection)}
-
-    def _target_names(self, targets: tuple[str, ...] | list[str] | str) -> tuple[str, ...]:
-        there = {layer.name for layer in self._projections().values()}
-        if targets == EVERY:
-            return tuple(sorted(there))
-        if isinstance(targets, str):
-            raise SettingError(
-                f"targets: expected names of projections or {EVERY!r}, got {targets!r}"
-            )
-        names = tuple(dict.fromkeys(_ALIASES.get(name, name) for name in targets))
-        unknown = [name for name in names if name not in there]
-        if unknown or not names:
-            raise SettingError(
-                f"targets: expected names of projections of {self._backbone.name}, some of "
-                f"{sorted(there)}, got {list(targets)}"
-            )
-        return names
 
     def _check_free(self, name: str) -> None:
         self._refuse_merged()
@@ -378,36 +340,17 @@ class Adapters(Mapping[str, Adapter]):
         if self._merged:
             raise AdapterError(f"adapters: {self._active!r} is merged: call unmerge() first")
 
-    def _check(self, adapter: Adapter) -> None:
-        """Refuse an adapter that does not fit, naming every mismatch."""
-        layers = self._projections()
-        wrong = []
-        for path, update in adapter.updates.items():
-            if path not in layers:
-                wrong.append(f"{path}: no such projection")
-                continue
-            outputs, inputs = layers[path].matrix_shape
-            shapes = (update.rank, inputs), (outputs, update.rank)
-            got = tuple(update.a.shape), tuple(update.b.shape)
-            if got != shapes:
-                wrong.append(f"{path}: expected A and B of shapes {shapes}, got {got}")
-            elif not all(np.isfinite(np.asarray(part)).all() for part in update):
-                wrong.append(f"{path}: expected finite numbers")
-        if wrong or not adapter.updates:
-            listed = "; ".join(wrong[:20]) or "it has no updates"
-            raise AdapterError(f"the adapter does not fit {self._backbone.name}: {listed}")
-
     def _live(self, adapter: Adapter) -> Adapter:
         """The adapter with the numbers its variables have."""
         if self._merged:
             return adapter
-        layers = self._projections()
+        layers = projections(self._backbone)
         return replace(adapter, updates={path: layers[path].update for path in adapter.updates})
 
     def _put(self, adapter: Adapter | None) -> None:
         """Make the layers hold this adapter, alone."""
         updates = {} if adapter is None else adapter.updates
-        layers = self._projections()
+        layers = projections(self._backbone)
         for path, layer in layers.items():
             if path not in updates:
                 layer.release()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from workbench.errors import SettingError
-from workbench.kinds import NOT_NEGATIVE, POSITIVE, RATE, integer
+from workbench.kinds import NOT_NEGATIVE, NOTHING, POSITIVE, RATE, integer
 
 Activation = Literal["silu", "gelu", "gelu_tanh", "relu"]
 
@@ -21,6 +21,7 @@ MAX_SIZE = 2**24
 MAX_HEADS = 2**16
 MAX_EXPERTS = 2**12
 MAX_PARAMETERS = 2**41
+_SIZE_OR_NONE = integer(1, MAX_SIZE) | NOTHING
 
 
 def check_size(owner: str, name: str, value: object, most: int = MAX_SIZE) -> None:
@@ -107,8 +108,7 @@ class Rope:
     def __post_init__(self) -> None:
         check_positive("Rope", "max_wavelength", self.max_wavelength)
         check_positive("Rope", "linear_factor", self.linear_factor)
-        if self.turned is not None:
-            check_size("Rope", "turned", self.turned)
+        _SIZE_OR_NONE.check("Rope: turned", self.turned)
 
     def turns(self, head_dim: int) -> int:
         """How many features of a head turn."""
@@ -228,8 +228,7 @@ class MoE:
         check_size("MoE", "experts", self.experts, MAX_EXPERTS)
         check_size("MoE", "active", self.active, self.experts)
         check_size("MoE", "width", self.width)
-        if self.shared_width is not None:
-            check_size("MoE", "shared_width", self.shared_width)
+        _SIZE_OR_NONE.check("MoE: shared_width", self.shared_width)
         NOT_NEGATIVE.check("MoE: balance_loss", self.balance_loss)
 
     def parameters(self, width: int) -> int:
@@ -265,8 +264,7 @@ class Attention:
                 f"got {self.heads}"
             )
         check_positive("Attention", "scale", self.scale)
-        if self.soft_cap is not None:
-            check_positive("Attention", "soft_cap", self.soft_cap)
+        (POSITIVE | NOTHING).check("Attention: soft_cap", self.soft_cap)
 
 
 Mlp = Dense | Gated | MoE
@@ -305,8 +303,7 @@ class LayerSpec:
     mlp: Mlp | None = None
 
     def __post_init__(self) -> None:
-        if self.window is not None:
-            check_size("LayerSpec", "window", self.window)
+        _SIZE_OR_NONE.check("LayerSpec: window", self.window)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -374,8 +371,7 @@ class DecoderConfig(StackConfig):
 
     def __post_init__(self) -> None:
         check_size("DecoderConfig", "vocabulary_size", self.vocabulary_size)
-        if self.final_soft_cap is not None:
-            check_positive("DecoderConfig", "final_soft_cap", self.final_soft_cap)
+        (POSITIVE | NOTHING).check("DecoderConfig: final_soft_cap", self.final_soft_cap)
         super().__post_init__()
 
     @property

@@ -10,13 +10,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from workbench.errors import SettingError
+from workbench.kinds import integer
 
 
 def check_orders(num_perms: int) -> None:
     """Refuse anything but a positive integer."""
-    if type(num_perms) is not int or num_perms < 1:
-        raise SettingError(f"num_perms: expected an integer of at least 1, got {num_perms!r}")
+    integer(1).check("num_perms", num_perms)
 
 
 def training_orders(

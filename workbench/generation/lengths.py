@@ -1,9 +1,15 @@
-"""The one rule for how long a text may be: what the call says, else the model's usual length, and
-never more than its positions allow."""
+"""The one rule for how long a text may be.
+
+`generate` and `stream` hold it to what the call says, else to the preprocessor's sequence length;
+conversations and what is looked into, to what the model was made for. It is never more than the
+model's positions allow.
+"""
 
 from __future__ import annotations
 
 from workbench.errors import PromptError
+
+NO_LIMIT = 2**31 - 1  # positions are int32
 
 
 def check_length(
@@ -26,8 +32,5 @@ def check_length(
         return
     if context is not None and most >= context:
         remedy = "take a model that reads more"
-    if room:
-        limit = f"and leaves no room: {most} are the most, with what comes after it"
-    else:
-        limit = f"where {most} are the most"
+    limit = f"and leaves no room among {most}" if room else f"where {most} are the most"
     raise PromptError(f"{what} has {tokens} tokens {limit}. Shorten it, or {remedy}.")

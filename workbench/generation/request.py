@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from workbench.arguments import whole
 from workbench.errors import PromptError, SettingError, shown
-from workbench.generation.lengths import check_length
-from workbench.kinds import NOTHING
+from workbench.generation.lengths import NO_LIMIT, check_length
+from workbench.kinds import NOTHING, integer
 from workbench.samplers import Sampler
 
 MAX_ALTERNATIVES = 64
 MAX_SEED = 2**32 - 1
-_COUNT = whole(1) | NOTHING
+_COUNT = integer(1) | NOTHING
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,12 @@ def make_request(
         got = shown(max_length)
         raise SettingError(f"max_length: expected at most the model's {context}, got {got}")
     for stop in stop_ids:
-        whole(0, vocabulary_size - 1).check("stop_token_ids", stop)
-    whole(0, MAX_ALTERNATIVES).check("alternatives", alternatives)
+        integer(0, vocabulary_size - 1).check("stop_token_ids", stop)
+    integer(0, MAX_ALTERNATIVES).check("alternatives", alternatives)
     sampler.check_vocabulary(vocabulary_size)
-    rows = tuple(_check_prompt(row, ids, vocabulary_size) for row, ids in enumerate(prompts))
+    rows = tuple(
+        checked_ids(ids, f"prompt {row}", vocabulary_size) for row, ids in enumerate(prompts)
+    )
     lengths = np.array([len(ids) for ids in rows], np.int32)
     return Request(
         prompts=rows,
@@ -86,7 +87,7 @@ def make_request(
         stop_ids=stop_ids,
         sampler=sampler,
         seed=_check_seed(seed if seed is not None else sampler.initial_seed),
-        alternatives=min(alternatives, vocabulary_size),
+        alternatives=int(min(alternatives, vocabulary_size)),
         source=dict(source or {}),
     )
 
@@ -94,30 +95,36 @@ def make_request(
 def _check_seed(seed: object) -> int:
     if seed is None:
         return random.getrandbits(32)
-    whole(0, MAX_SEED).check("seed", seed)
+    integer(0, MAX_SEED).check("seed", seed)
     return int(seed)
 
 
-def _check_prompt(row: int, ids: Sequence[int], vocabulary_size: int) -> np.ndarray:
-    array = id_array(ids, f"prompt {row}")
+def checked_ids(
+    ids: object, what: str, vocabulary_size: int, expected: str = "token ids (T,)"
+) -> np.ndarray:
+    """Token ids as int32 (T,); `what` they are, and what may be given, for the message.
+
+    Raises:
+        PromptError: they are no ids of the vocabulary, or none.
+    """
+    array = _id_array(ids, what, expected)
     if array.size == 0:
-        raise PromptError(f"prompt {row}: expected at least one token, got none")
+        raise PromptError(f"{what}: expected at least one token, got none")
     if array.min() < 0 or array.max() >= vocabulary_size:
         raise PromptError(
-            f"prompt {row}: expected token ids from 0 to {vocabulary_size - 1}, "
+            f"{what}: expected token ids from 0 to {vocabulary_size - 1}, "
             f"got {array.min()} to {array.max()}"
         )
     return array.astype(np.int32)
 
 
-def id_array(ids: object, what: str) -> np.ndarray:
-    """Integers (T,). Raises `PromptError` for anything else."""
+def _id_array(ids: object, what: str, expected: str) -> np.ndarray:
     try:
         array = np.asarray(ids)
     except ValueError:  # rows of unlike lengths
         array = np.empty((), object)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise PromptError(f"{what}: expected token ids (T,), got {shown(ids)}")
+        raise PromptError(f"{what}: expected {expected}, got {shown(ids)}")
     return array
 
 
@@ -125,11 +132,11 @@ def _limits(
     lengths: np.ndarray, context: int | None, max_length: int | None, max_new_tokens: int | None
 ) -> np.ndarray:
     """Total tokens per row: the smallest of what the model, the call and the row allow."""
-    total = min(n for n in (context, max_length, np.iinfo(np.int32).max) if n is not None)
+    total = min(n for n in (context, max_length, NO_LIMIT) if n is not None)
     remedy = "raise max_length"
     for row, length in enumerate(lengths.tolist()):
         check_length(f"prompt {row}", length, total, context, remedy, room=1)
     limits = np.full_like(lengths, total)
     if max_new_tokens is not None:
-        limits = np.minimum(limits, lengths + min(max_new_tokens, total))
+        limits = np.minimum(limits, lengths + int(min(max_new_tokens, total)))
     return limits

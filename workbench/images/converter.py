@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +20,7 @@ from workbench.images.resizing import (
     resize,
     resize_as_pillow,
 )
+from workbench.kinds import FLAG, NUMBER, integer
 
 BOX_FORMATS = ("xyxy", "rel_xyxy", "xywh", "center_xywh", "yxyx", "rel_yxyx")
 MAX_SIDE = 8192
@@ -196,8 +196,7 @@ def _size(value: object) -> tuple[int, int] | None:
     if value is None:
         return None
     sides = tuple(value) if isinstance(value, list | tuple) else ()
-    whole = all(isinstance(side, Integral) and not isinstance(side, bool) for side in sides)
-    if len(sides) != 2 or not whole or not all(1 <= side <= MAX_SIDE for side in sides):
+    if len(sides) != 2 or not all(map(integer(1, MAX_SIDE).fits, sides)):
         expected = f"(height, width), each an integer 1..{MAX_SIDE}, or None"
         raise SettingError(f"image_size: expected {expected}, got {shown(value)}")
     return int(sides[0]), int(sides[1])
@@ -206,21 +205,22 @@ def _size(value: object) -> tuple[int, int] | None:
 def _channels(name: str, value: object) -> float | tuple[float, float, float] | None:
     if value is None:
         return None
-    if isinstance(value, list | tuple | np.ndarray) and len(value) == 3:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple) and len(value) == 3:
         return tuple(_number(name, item) for item in value)
     return _number(name, value)
 
 
 def _number(name: str, value: object) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+    if not NUMBER.fits(value):
         raise SettingError(f"{name}: expected a number, three, or None, got {shown(value)}")
     return float(value)
 
 
 def _switch(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise SettingError(f"{name}: expected True or False, got {shown(value)}")
-    return value
+    FLAG.check(name, value)
+    return bool(value)
 
 
 def _choice(name: str, value: object, choices: tuple[str | None, ...]) -> str | None:

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workbench.arguments import whole
 from workbench.generation.programs import Programs
 from workbench.inspection.distribution import Distribution
 from workbench.inspection.lens import Lens, at_places, look
 from workbench.inspection.measure import Measures, measure
 from workbench.inspection.subject import Given, Subject
+from workbench.kinds import integer
 from workbench.samplers.choose import finite
 
 ALTERNATIVES = 8
@@ -77,10 +77,10 @@ class Inspection:
             SettingError: there is no such place, or nothing is expected there.
             PromptError: the weights of this reading have been overwritten by training.
         """
-        whole(1, len(self.ids)).check("distribution: place", place)
+        integer(1, len(self.ids)).check("distribution: place", place)
         head = self._subject.programs.others("logits", 0, _make_head)
         row = np.int32(place - 1)
-        return Distribution.of(np.asarray(head(self._subject.held(), self._hidden, row)))
+        return Distribution.of(np.asarray(head(self._subject.weights(), self._hidden, row)))
 
     def lens(self, k: int = 5) -> Lens:
         """What the final norm and the head make of the residual stream after every layer, with the
@@ -91,8 +91,8 @@ class Inspection:
             PromptError: as `distribution`.
         """
         vocabulary = self._subject.programs.backbone.config.vocabulary_size
-        whole(1, vocabulary).check("lens: k", k)
-        return look(self._subject, k)
+        integer(1, vocabulary).check("lens: k", k)
+        return look(self._subject, int(k))
 
     def attention(self, layer: int) -> np.ndarray:
         """Attention weights of a block, 0 to `layers` - 1: float32 (heads, T, T), query by key.
@@ -101,7 +101,7 @@ class Inspection:
             SettingError: there is no such layer.
             PromptError: as `distribution`.
         """
-        whole(0, self.layers - 1).check("attention: layer", layer)
+        integer(0, self.layers - 1).check("attention: layer", layer)
         subject, read = self._subject, (_make_weights, np.int32(layer))
         several = 3 * subject.sizes.heads * len(self.ids)
         weights = subject.run("weights", 0, *read, numbers=several)

@@ -15,7 +15,9 @@ from workbench.errors import PromptError
 from workbench.generation.lengths import check_length
 from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
+from workbench.generation.request import checked_ids
 from workbench.interrupts import held
+from workbench.presets import peaks
 from workbench.presets.door import names_exhaustion
 from workbench.presets.sizes import Sizes
 from workbench.tokenizers import Tokenizer
@@ -74,10 +76,11 @@ class Subject:
 
     def __post_init__(self) -> None:
         backbone = self.programs.backbone
-        ids = checked_ids(self.ids, backbone.config.vocabulary_size)
+        expected = "one text or its token ids (T,)"
+        ids = checked_ids(self.ids, "text", backbone.config.vocabulary_size, expected)
         most = backbone.max_length if self.most is None else self.most
         if most is not None:
-            remedy = "raise lm.preprocessor.sequence_length"
+            remedy = "raise lm.context_length"
             check_length("the text", len(ids), most, backbone.max_length, remedy)
         object.__setattr__(self, "ids", ids)
         object.__setattr__(self, "parameters", tuple(self.programs.parameters()))
@@ -87,8 +90,8 @@ class Subject:
     @names_exhaustion("looking into a text")
     def run(self, name: str, size: int, make: Maker, *more: Any, numbers: int = 0) -> Any:
         """What a program gives for this text: `make(programs, size)` is a function of a `Given`
-        and `more`, compiled once for each name and size. `numbers`: how many float32 ones it has
-        on its way, beside what reading takes, for each place.
+        and `more`, compiled once for each name and size. `numbers`: how many float32
+        numbers it makes on its way for each place, beside those of reading.
 
         Raises:
             MemoryTooSmallError: there is not enough memory for it.
@@ -103,8 +106,9 @@ class Subject:
     def _admit(self, results: Any, given: Given, numbers: int) -> None:
         """Refuse what would not fit: results of these shapes, on the device and on the host."""
         places = given.ids.shape[1]
-        held = 2 * sum(part.size for part in jax.tree.leaves(results)) + numbers * places
-        admit_reading(self.programs.backbone, places, given.source, 4 * held)
+        given_back = 2 * sum(part.size for part in jax.tree.leaves(results))
+        needed = peaks.WIDE * (given_back + numbers * places)
+        admit_reading(self.programs.backbone, places, given.source, needed)
 
     @property
     def sizes(self) -> Sizes:
@@ -119,9 +123,9 @@ class Subject:
 
     def _given(self) -> Given:
         stretched = self.programs.backbone.config.stretches(len(self.ids))
-        return Given(self.held(), *padded((self.ids,)), self.source, stretched)
+        return Given(self.weights(), *padded((self.ids,)), self.source, stretched)
 
-    def held(self) -> list[jax.Array]:
+    def weights(self) -> list[jax.Array]:
         """The weights, for a program.
 
         Raises:
@@ -172,28 +176,3 @@ class Subject:
         if "image_mask" not in self.source:
             return np.zeros(len(self.ids), bool)
         return np.asarray(self.source["image_mask"][0, : len(self.ids)], bool)
-
-
-def checked_ids(ids: Any, vocabulary_size: int) -> np.ndarray:
-    """Ids (T,) as int32.
-
-    Raises:
-        PromptError: they are no ids of the vocabulary, or none.
-    """
-    try:
-        array = np.asarray(ids)
-    except ValueError:  # rows of unlike lengths
-        array = np.empty((0, 0), object)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise PromptError(
-            f"text: expected one text or its token ids (T,), got {type(ids).__name__} of shape "
-            f"{array.shape}"
-        )
-    if len(array) == 0:
-        raise PromptError("text: expected at least one token, got none")
-    if array.min() < 0 or array.max() >= vocabulary_size:
-        raise PromptError(
-            f"text: expected token ids from 0 to {vocabulary_size - 1}, got {array.min()} to "
-            f"{array.max()}"
-        )
-    return array.astype(np.int32)

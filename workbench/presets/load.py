@@ -15,6 +15,7 @@ from workbench.backbones.precision import Precision, policy_name, precision
 from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
 from workbench.interrupts import held
+from workbench.presets.catalog import find
 from workbench.presets.chat_templates import known_chat_template
 from workbench.presets.door import names_exhaustion
 from workbench.presets.fast_dtype import fast_dtype
@@ -53,6 +54,7 @@ class PresetFolder(Protocol):
     def has_tokenizer(self) -> bool: ...
     def preprocessor_arguments(self) -> dict[str, Any]: ...
     def tokenizer(self) -> Tokenizer: ...
+    def context_length(self) -> int | None: ...
 
 
 def _undisturbed(load: Callable[..., Any]) -> Callable[..., Any]:
@@ -139,7 +141,15 @@ def load_task(
         with held(), put_back():
             task = target(**parts, **settings)
     task.preset = str(handle)
+    task.context_length = _context_length(handle, preset)
     return task
+
+
+def _context_length(handle: str | Path, preset: PresetFolder) -> int | None:
+    """Tokens of the longest text the model was made for, by its files or by the catalog."""
+    listed = find(str(handle))
+    stated = preset.context_length()
+    return listed.context_length if stated is None and listed is not None else stated
 
 
 @_undisturbed

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from workbench.arguments import whole
-from workbench.kinds import NOTHING
+from workbench.kinds import NOTHING, integer
 from workbench.samplers import Sampler
 
 StopIds = Literal["auto"] | None | Sequence[int]
 AnySampler = str | Sampler | dict[str, Any]
 # One number for generate() and stream(), so that both run the same compiled programs.
 DEFAULT_ALTERNATIVES = 5
-_LENGTH = whole(1, 2**31 - 2) | NOTHING  # with a token more, still an int32
+_LENGTH = integer(1, 2**31 - 2) | NOTHING  # with a token more, still an int32
 
 
 def length_or(usual: int, *asked: int | None) -> int:

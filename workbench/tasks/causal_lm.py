@@ -9,15 +9,16 @@ import keras
 import numpy as np
 
 from workbench import samplers
-from workbench.arguments import TRUTH
 from workbench.backbones.decoder import Decoder
 from workbench.errors import PromptError, SettingError, shown
 from workbench.generation.events import Event
+from workbench.generation.lengths import NO_LIMIT
 from workbench.generation.memory import admit_request
 from workbench.generation.programs import Programs
 from workbench.generation.request import Request, make_request
 from workbench.generation.stream import collect_ids, stream_events
 from workbench.inspection.subject import Subject
+from workbench.kinds import FLAG
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.tasks.conversing import Converses
 from workbench.tasks.inspecting import Inspects
@@ -135,7 +136,7 @@ class CausalLM(Converses, Inspects, Task):
             SettingError: a length, stop id, seed or sampler setting is impossible.
             MemoryTooSmallError: there is not enough memory for texts of these lengths.
         """
-        TRUTH.check("strip_prompt", strip_prompt)
+        FLAG.check("strip_prompt", strip_prompt)
         settings = {
             "max_length": max_length,
             "stop_token_ids": stop_token_ids,
@@ -213,7 +214,11 @@ class CausalLM(Converses, Inspects, Task):
     def _subject(self, inputs: Any) -> Subject:
         tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
         ids = self._reader().prompt_ids(inputs) if _is_text(inputs) else inputs
-        return Subject(self.programs, tokenizer, ids, most=self.max_length)
+        return Subject(self.programs, tokenizer, ids, most=self._longest())
+
+    def _longest(self) -> int:
+        limits = (self.backbone.max_length, self.context_length, NO_LIMIT)
+        return min(limit for limit in limits if limit is not None)
 
     def _subject_with_source(self, inputs: Any) -> Subject:
         """Of what is more than text."""

@@ -29,6 +29,10 @@ class Converses:
         """The preprocessor, or a `SettingError`."""
 
     @abstractmethod
+    def _longest(self) -> int:
+        """Tokens that a conversation may have, its reply included."""
+
+    @abstractmethod
     def _prompt_request(self, prompts: list[list[int]], **settings: Any) -> Request:
         """The request for what a user has said, as ids."""
 
@@ -53,7 +57,7 @@ class Converses:
                 pictures the content may come in parts, `{"type": "text", "text": ...}` and
                 `{"type": "image", "image": ...}`.
             max_length: tokens that prompt and reply may have together; by default
-                `self.max_length`.
+                what the model was made for, `self.context_length`.
             stop_token_ids: as `generate`; "auto" ends at the end of the model's turn.
             max_new_tokens: tokens to add at most; 512 where neither limit is given.
             sampler: used for this call instead of the compiled one.
@@ -140,6 +144,7 @@ class Converses:
     ) -> Request:
         if max_length is None and max_new_tokens is None:
             max_new_tokens = USUAL_REPLY
+        max_length = self._longest() if max_length is None else max_length
         lengths = {"max_length": max_length, "max_new_tokens": max_new_tokens}
         return self._messages_request(messages, template_arguments, **lengths, **settings)
 

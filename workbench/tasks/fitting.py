@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from workbench.arguments import whole
 from workbench.errors import SettingError
 from workbench.interrupts import held
-from workbench.kinds import NOTHING, RATE
+from workbench.kinds import NOTHING, RATE, integer
 from workbench.tasks.columns import columns_of, count
 from workbench.tasks.feeding import (
     Elements,
@@ -89,7 +88,7 @@ class FitsRawData(WholeSteps):
         An interrupt ends it after the step at work, whose values the model then has.
         """
         (RATE | NOTHING).check("validation_split", validation_split)
-        whole(1).check("epochs", kwargs.get("epochs", 1))
+        integer(1).check("epochs", kwargs.get("epochs", 1))
         shuffle = kwargs.pop("shuffle", None)
         parts: Any = (x, y, sample_weight)
         if validation_split and validation_data is None:
@@ -190,7 +189,7 @@ class FitsRawData(WholeSteps):
     ) -> dict[str, Any]:
         """Arguments of Keras' calls for the data: arrays as they are, the rest as a dataset.
         `weights` are those of classes."""
-        (whole(1) | NOTHING).check("batch_size", batch_size)
+        (integer(1) | NOTHING).check("batch_size", batch_size)
         samples = self._samples(parts, batch_size, shuffle is not False)
         if samples is not None:
             return {"x": samples, "shuffle": False}

@@ -12,6 +12,7 @@ from workbench.backbones.observing import observing
 from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
 from workbench.interrupts import held
+from workbench.presets import peaks
 from workbench.presets.door import names_exhaustion
 from workbench.tasks.image_text_preprocessor import Reading
 
@@ -43,9 +44,9 @@ def attention_over_picture(
     ids, _ = padded((np.array([*reading.ids, *completion[:-1]], np.int32),))
     mask = np.zeros(ids.shape, bool)
     mask[0, : len(reading.image_mask)] = reading.image_mask
-    backbone, places = programs.backbone, ids.shape[1]
-    weights = 4 * backbone.config.attention.heads * places**2
-    admit_reading(backbone, places, {"images": source["images"]}, 3 * weights)
+    backbone, length = programs.backbone, ids.shape[1]
+    needed = 3 * peaks.WIDE * backbone.config.attention.heads * length**2
+    admit_reading(backbone, length, {"images": source["images"]}, needed)
     run = programs.others("attention", 0, lambda programs, _: _make(programs))
     lengths = np.array([len(reading.ids)], np.int32)
     with held():

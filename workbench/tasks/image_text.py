@@ -11,9 +11,10 @@ import numpy as np
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.errors import PromptError, shown
 from workbench.generation.programs import padded
-from workbench.generation.request import Request
+from workbench.generation.request import Request, checked_ids
 from workbench.generation.stream import collect_ids
 from workbench.inspection.subject import Subject
+from workbench.kinds import integer
 from workbench.presets.door import admit
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
 from workbench.tasks.causal_lm import CausalLM, check_arrays
@@ -75,10 +76,10 @@ class ImageTextLM(CausalLM):
         reader = self._reader()
         reading = self._placed(reader.reading(reader.prompts_of(inputs)[0][0]))
         text = isinstance(completion, str)
-        ids = reader.tokenizer.tokenize(completion) if text else [int(i) for i in completion]
-        if not ids:
-            raise PromptError("image_attention: completion: expected at least one token, got none")
-        if not 0 <= picture < len(reading.images):
+        given = reader.tokenizer.tokenize(completion) if text else completion
+        size = self.backbone.config.vocabulary_size
+        ids = checked_ids(given, "image_attention: completion", size).tolist()
+        if not integer(0, len(reading.images) - 1).fits(picture):
             raise PromptError(
                 f"image_attention: picture: expected one of {len(reading.images)}, "
                 f"got {shown(picture)}"

@@ -31,7 +31,8 @@ class Inspects:
             NumPy arrays by name.
 
         Raises:
-            PromptError: the text is none, is empty, or longer than `self.max_length`.
+            PromptError: the text is none, is empty, or longer than the model was
+                made for, `self.context_length`.
             MemoryTooSmallError: there is not enough memory for what is asked for.
             SettingError: nothing has such a name; the message lists what there is.
 
@@ -53,7 +54,8 @@ class Inspects:
             logit lens and the attention weights when asked for.
 
         Raises:
-            PromptError: the text is none, is empty, or longer than `self.max_length`.
+            PromptError: the text is none, is empty, or longer than the model was
+                made for, `self.context_length`.
             MemoryTooSmallError: there is not enough memory for what is asked for.
         """
         from workbench.inspection.places import Inspection

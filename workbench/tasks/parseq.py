@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from workbench import samplers
-from workbench.arguments import TRUTH, whole
 from workbench.backbones.parseq_orders import check_orders, order_masks, training_orders
 from workbench.errors import ImageError, PromptError, SettingError
 from workbench.generation.events import Event
@@ -23,7 +22,7 @@ from workbench.generation.request import Request
 from workbench.generation.search import is_search
 from workbench.generation.stream import collect_ids, events_of, ids_of, stream_events
 from workbench.inspection.subject import Subject
-from workbench.kinds import NOTHING, checks_types
+from workbench.kinds import FLAG, NOTHING, checks_types, integer
 from workbench.samplers import GreedySampler
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.tasks.causal_lm import CausalLM, check_arrays
@@ -130,7 +129,7 @@ class TextReader(CausalLM):
             PromptError: the inputs are none of these.
             SettingError: a length, stop id, seed, sampler or `refinements` is impossible.
         """
-        TRUTH.check("strip_prompt", strip_prompt)
+        FLAG.check("strip_prompt", strip_prompt)
         settings = {
             "max_length": max_length,
             "stop_token_ids": stop_token_ids,
@@ -230,7 +229,7 @@ class TextReader(CausalLM):
         if asked is None:
             chosen = self.sampler if sampler is None else samplers.get(sampler)
             return int(isinstance(chosen, GreedySampler))
-        (NOTHING | whole(0, MAX_REFINEMENTS)).check("refinements", asked)
+        (NOTHING | integer(0, MAX_REFINEMENTS)).check("refinements", asked)
         return int(asked)
 
     def _texts(self, inputs: Any) -> list[Any]:

@@ -287,11 +287,8 @@ def pack(rows: Sequence[Sequence[int]], length: int, pad: int) -> tuple[np.ndarr
     Raises:
         MemoryTooSmallError: they would not fit into the memory.
     """
-    what, advice = (
-        f"a batch of {len(rows)} x {length} tokens",
-        "Lower sequence_length or the batch.",
-    )
-    admit(what, len(rows) * length * (4 + 1), advice)
+    what = f"a batch of {len(rows)} x {length} tokens"
+    admit(what, len(rows) * length * (4 + 1), "Lower sequence_length or the batch.")
     ids = np.full((len(rows), length), pad, np.int32)
     mask = np.zeros((len(rows), length), bool)
     for row, values in enumerate(rows):

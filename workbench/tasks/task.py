@@ -24,6 +24,9 @@ class Task(ShowsTree, FitsRawData, OwnQuantize, WholeChanges, SavesPresets, kera
     backbone_cls: type[Backbone] = Backbone
     presets = NamedPresets()
     preset: str | None = None
+    context_length: int | None = None
+    """Tokens of the longest text the model was made for, where its preset states it: the limit of
+    conversations and of texts to inspect. None leaves it to the positions and the memory."""
     head_arguments: tuple[str, ...] = ()
     """Arguments of the constructor that describe weights of the task's own."""
     setting_arguments: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 
 from workbench.errors import PresetError, SettingError, shown
 from workbench.kinds import checks_types
-from workbench.tokenizers.checks import expect, expect_tokens
+from workbench.tokenizers.checks import expect_tokens
 from workbench.tokenizers.files import read_json, read_text, refusing
 from workbench.tokenizers.incremental import Piece
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
@@ -65,7 +65,6 @@ class BytePairTokenizer(LibraryTokenizer):
         super().__init__(sequence_length, dtype, **kwargs)
         self.add_prefix_space = add_prefix_space
         if split_pattern is not None:
-            expect("split_pattern", isinstance(split_pattern, str), "a pattern", split_pattern)
             self.split_pattern = split_pattern
         tokens = self.special_tokens if unsplittable_tokens is None else unsplittable_tokens
         self.unsplittable_tokens = list(tokens)

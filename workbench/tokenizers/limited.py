@@ -106,9 +106,10 @@ class LimitedProcess:
         except OSError:
             raise self._failure(self._end(process)) from None
         size = int.from_bytes(process.stdout.read(8), "big")
-        if not size:
+        reply = process.stdout.read(size)
+        if not size or len(reply) < size:
             raise self._failure(self._end(process))
-        return json.loads(process.stdout.read(size))
+        return json.loads(reply)
 
     def _end(self, process: subprocess.Popen[bytes]) -> str:
         """Why the process is gone."""

@@ -15,7 +15,8 @@ from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, Self
 
 from workbench.backbones.adapter import AdapterConfig
-from workbench.backbones.adapters import EVERY, Adapters
+from workbench.backbones.adapter_targets import EVERY
+from workbench.backbones.adapters import Adapters
 from workbench.errors import SettingError, shown
 
 Schedule = Literal["cosine", "linear", "constant"]

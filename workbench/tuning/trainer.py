@@ -21,7 +21,7 @@ from workbench.backbones.all_or_nothing import put_back, unchanging
 from workbench.backbones.remat import rematerialising
 from workbench.errors import AdapterError, SettingError
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
-from workbench.interrupts import held
+from workbench.interrupts import held, let_through
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tuning.adamw import Arrays, Moments, clipped, updated
 from workbench.tuning.batches import Batch
@@ -118,6 +118,7 @@ class Trainer:
         values = [_values(part) for part in (self._trained, self._frozen, self._seeds)]
         total = tokens = 0.0
         for batch in batches:
+            let_through()
             total += float(self._loss(*values, _arrays(batch)))
             tokens += float(batch.weights.sum())
         if not tokens:

@@ -82,10 +82,14 @@ class GgufFile:
         self._check_rows()
         tokenizer = self.tokenizer()
         arguments = {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
-        context = self._settings().take("context_length", _USUAL_LENGTH)
-        if context < _USUAL_LENGTH:
+        context = self.context_length()
+        if context is not None and context < _USUAL_LENGTH:
             arguments["sequence_length"] = context
         return arguments
+
+    def context_length(self) -> int | None:
+        """Tokens of the longest text the model was made for."""
+        return self._settings().take("context_length", None)
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer with its vocabulary."""

@@ -126,6 +126,9 @@ class KerasHubFolder:
         self._check_beside(saved.parts)
         return {**config, "tokenizer": tokenizer, **self._converters(saved.parts)}
 
+    def context_length(self) -> None:
+        """These files do not state it."""
+
     def _converters(self, parts: Mapping[str, SavedObject | None]) -> dict[str, Any]:
         """What pictures or recordings go through: parts of the preprocessor, or else files."""
         found = {}

@@ -83,14 +83,18 @@ class TransformersFolder:
     def preprocessor_arguments(self) -> dict[str, Any]:
         """The preprocessor's constructor arguments; prompts start as Transformers starts them."""
         tokenizer = self.tokenizer()
-        context = Settings(self._config).take("max_position_embeddings", _USUAL_LENGTH)
-        short = context if context < _USUAL_LENGTH else None
+        context = self.context_length()
+        short = None if context is None or context >= _USUAL_LENGTH else context
         settings = self.family.preprocessor.transformers_settings
         return {
             "tokenizer": tokenizer,
             **settings(tokenizer.prepends_start_token, short),
             **self.family.transformers.read_preprocessor(self._preprocessor_config()),
         }
+
+    def context_length(self) -> int | None:
+        """Tokens of the longest text the model was made for."""
+        return Settings(self._config).take("max_position_embeddings", None)
 
     def _preprocessor_config(self) -> dict[str, Any]:
         """What the folder says of its pictures or recordings. Files of version 5 nest it."""

@@ -1,0 +1,86 @@
+"""The projections of a model that adapters update: found by name, and whether an adapter fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from workbench.backbones.adapter import Adapter
+from workbench.backbones.layers.named import Projection
+from workbench.errors import AdapterError, SettingError, shown
+
+EVERY = "all"
+# Other libraries' names of the projections.
+_ALIASES = {
+    "q_proj": "query",
+    "k_proj": "key",
+    "v_proj": "value",
+    "o_proj": "output",
+    "query_proj": "query",
+    "key_proj": "key",
+    "value_proj": "value",
+    "query_dense": "query",
+    "key_dense": "key",
+    "value_dense": "value",
+    "output_dense": "output",
+    "attention_output": "output",
+    "gate_proj": "gate",
+    "up_proj": "up",
+    "down_proj": "down",
+}
+
+
+def projections(backbone: Any) -> dict[str, Projection]:
+    """All projections of a backbone, by their paths."""
+    layers = backbone._flatten_layers(include_self=False)
+    return {layer.path: layer for layer in layers if isinstance(layer, Projection)}
+
+
+def target_names(backbone: Any, targets: tuple[str, ...] | list[str] | str) -> tuple[str, ...]:
+    """The names that a backbone's own projections have for these targets, once each.
+
+    Raises:
+        SettingError: no projection has one of the names.
+    """
+    there = {layer.name for layer in projections(backbone).values()}
+    if targets == EVERY:
+        return tuple(sorted(there))
+    if isinstance(targets, str):
+        raise SettingError(
+            f"targets: expected names of projections or {EVERY!r}, got {shown(targets)}"
+        )
+    names = tuple(dict.fromkeys(_ALIASES.get(name, name) for name in targets))
+    if not names or not there.issuperset(names):
+        raise SettingError(
+            f"targets: expected names of projections of {backbone.name}, some of "
+            f"{sorted(there)}, got {shown(list(targets))}"
+        )
+    return names
+
+
+def check_fits(adapter: Adapter, backbone: Any) -> None:
+    """Refuse an adapter that does not fit a backbone.
+
+    Raises:
+        AdapterError: it does not; the message names the mismatches.
+    """
+    wrong = list(_mismatches(adapter, projections(backbone)))
+    if wrong or not adapter.updates:
+        listed = "; ".join(wrong[:20]) or "it has no updates"
+        raise AdapterError(f"the adapter does not fit {backbone.name}: {listed}")
+
+
+def _mismatches(adapter: Adapter, layers: dict[str, Projection]) -> Iterator[str]:
+    for path, update in adapter.updates.items():
+        if path not in layers:
+            yield f"{path}: no such projection"
+            continue
+        outputs, inputs = layers[path].matrix_shape
+        shapes = (update.rank, inputs), (outputs, update.rank)
+        got = tuple(update.a.shape), tuple(update.b.shape)
+        if got != shapes:
+            yield f"{path}: expected A and B of shapes {shapes}, got {got}"
+        elif not all(np.isfinite(np.asarray(part)).all() for part in update):
+            yield f"{path}: expected finite numbers"
