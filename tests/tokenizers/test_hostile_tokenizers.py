@@ -60,10 +60,6 @@ def quick_limits(monkeypatch):
 
 REFUSED_TEXTS = {
     "doubles 20 times": (normalizers(*[DOUBLE] * 20), "a"),
-    "doubles what it puts in front": (
-        normalizers({"type": "Prepend", "prepend": "a"}, *[DOUBLE] * 32),
-        " ",
-    ),
     "doubles 32 times": (normalizers(*[DOUBLE] * 32), "a"),
     "grows by bytes": (
         {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [BYTES] * 28}},
@@ -101,6 +97,15 @@ def test_a_text_is_refused_and_the_next_one_works(quick_limits, changes, text):
     assert len(str(caught.value)) < 300
     assert psutil.Process().memory_info().rss - before < 100 << 20
     assert tokenizer.tokenize("b") == [1]
+
+
+def test_what_a_tokenizer_puts_in_front_of_every_text_counts(quick_limits):
+    prepend = {"type": "Prepend", "prepend": "a"}
+    tokenizer = TransformersTokenizer(file(**normalizers(prepend, *[DOUBLE] * 32)))
+    for text in (" ", "b"):
+        with pytest.raises(PresetError, match="cannot split this text"):
+            tokenizer.tokenize(text)
+    assert tokenizer.tokenize("") == []
 
 
 REFUSED_FILES = {
