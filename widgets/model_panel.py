@@ -130,9 +130,12 @@ class ModelPanel(Panel):
         for handle, claim in self._claims.items():
             if claim.lm is None:
                 self.heading = {"name": Path(handle).name}
-                claim.begin(self._follow)
+                self._begin(claim)
                 return
         self._end_load()
+
+    def _begin(self, claim: Claim) -> None:
+        claim.begin(self._follow)
 
     def _follow(self, claim: Claim) -> None:
         """The load of one of the presets has ended."""

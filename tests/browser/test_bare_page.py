@@ -14,7 +14,7 @@ PROMPT = "Once upon a time"
 class NeverLoads(GeneratePanel):
     """A panel whose preset is still on its way."""
 
-    def _load_next(self):
+    def _begin(self, claim):
         pass
 
 

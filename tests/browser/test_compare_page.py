@@ -19,7 +19,7 @@ PROMPTS = ["Once upon a time", "The sea"]
 class NeverLoads(ComparePanel):
     """A panel whose presets are still on their way."""
 
-    def _load_next(self):
+    def _begin(self, claim):
         pass
 
 
@@ -375,7 +375,7 @@ def test_the_table_is_copied_and_saved(stage, tmp_path, monkeypatch):
     finish(on)
     opener.click()
     table = on.page.get_by_label("Table", exact=True)
-    on.until(lambda: table.text_content().startswith("prompt,column,text"))
+    on.until(lambda: table.text_content().startswith('"prompt","column","text"'))
     on.page.get_by_label("Markdown").check()
     on.until(lambda: table.text_content() == on.panel.to_markdown())
     press(on, "Copy")

@@ -42,7 +42,7 @@ lm = tiny_lm("gpt2", 64)
 kinds = all_panels(lm)
 
 class NeverLoads(GeneratePanel):
-    def _load_next(self):
+    def _begin(self, claim):
         pass
 
 def made(*names):

@@ -18,14 +18,14 @@ shared_lm = functools.cache(tiny_lm)
 class NeverLoads(TunePanel):
     """A panel whose preset is still on its way."""
 
-    def _load_next(self):
+    def _begin(self, claim):
         pass
 
 
 class NeverReads(TunePanel):
     """A panel whose data are still being read."""
 
-    def _read_data(self):
+    def _read_data(self, given_up):
         pass
 
 
