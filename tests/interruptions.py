@@ -164,7 +164,8 @@ def text_of(lm: CausalLM) -> str:
 def state_of(lm: CausalLM) -> str:
     """A digest of all that it is: numbers, flags, dtypes, adapters, how it is compiled."""
     layers = lm.backbone._flatten_layers()
-    told = [(v.path, v.dtype, v.trainable, np.asarray(v.value)) for v in lm.backbone.variables]
+    told = [(v.path, v.dtype, v.trainable) for v in lm.backbone.variables]
+    told += [(np.asarray(v.value),) for v in lm.backbone.variables if v.name != "lora_a"]
     told += [(layer.trainable, layer.dtype_policy.name) for layer in layers]
     told += [(lm.adapters.active, lm.adapters.merged, *lm.adapters)]
     for adapter in lm.adapters.values():

@@ -291,7 +291,7 @@ class Job(Awaited):
 
     def _work(self) -> None:
         try:
-            with names_exhaustion(self.what):
+            with names_exhaustion("this run"):
                 status = self._do() if self._await_turn() else self._stopped()
         except KeyboardInterrupt:
             self._cancelled.set()

@@ -53,6 +53,10 @@ QUICK = (
 SLOW = ("fit", "fit an adapter", "Trainer", "generate", "trace")  # they trace programs
 
 
+# Keras, when it writes a file of weights.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
 @pytest.fixture(scope="module")
 def all_calls(tmp_path_factory):
     made = calls(tmp_path_factory.mktemp("calls"))

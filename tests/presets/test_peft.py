@@ -47,7 +47,7 @@ def inputs_of(name):
     """The golden inputs of a checkpoint, as our model takes them."""
     golden = dict(np.load(GOLDENS / "hf" / name / "golden.npz"))
     ids = golden["input_ids"].astype("int32")
-    if "decoder_input_ids" in golden.files:
+    if "decoder_input_ids" in golden:
         target = golden["decoder_input_ids"].astype("int32")
         return {
             "encoder_token_ids": ids,
@@ -56,7 +56,7 @@ def inputs_of(name):
             "decoder_padding_mask": np.ones_like(target),
         }
     inputs = {"token_ids": ids, "padding_mask": np.ones_like(ids)}
-    if "pixel_values" not in golden.files:
+    if "pixel_values" not in golden:
         return inputs
     pictures = golden["pixel_values"].transpose(0, 2, 3, 1)
     if name == "paligemma":

@@ -49,8 +49,8 @@ def flipped(path, count, seed=0):
 def checked(folder):
     """What a load does with the digests, without the model."""
     preset = open_preset(folder, Backbone)
-    preset.manifest.start()
-    preset.manifest.finish()
+    with preset.manifest.checked():
+        pass
 
 
 def files_of(folder):
@@ -173,7 +173,7 @@ def test_an_edited_file_is_named_and_can_be_accepted(sealed_task, tiny_task, tmp
 def test_a_file_that_is_missing_is_named(sealed_task, tmp_path):
     folder = shutil.copytree(sealed_task, tmp_path / "preset")
     (folder / "preprocessor.json").unlink()
-    with refused("preprocessor.json"):
+    with refused("preprocessor.json: sha256.*no such file.*delete the line of the file in"):
         CausalLM.from_preset(folder)
 
 
@@ -199,8 +199,8 @@ def test_embedded_presets_have_digests_of_all_their_files(folder):
         *("README.md", CHECKSUMS),
     }
     manifest.check()
-    manifest.start()
-    manifest.finish()
+    with manifest.checked():
+        pass
 
 
 def test_a_published_preset_is_described_and_whole(sealed_task, tmp_path):
@@ -248,17 +248,13 @@ def test_small_files_are_hashed_before_and_weights_beside_the_loading(sealed_tas
 
     seen = []
     usual = manifest._sha256
-
-    def noted(path, stop):
-        seen.append(path.name)
-        return usual(path, stop)
-
-    monkeypatch.setattr(manifest, "_sha256", noted)
+    monkeypatch.setattr(
+        manifest, "_sha256", lambda path, stop: seen.append(path.name) or usual(path)
+    )
     stated = Manifest(sealed_task)
     stated.check()
     assert "config.json" in seen and "model.weights.h5" not in seen
-    monkeypatch.setattr(manifest, "_sha256", lambda path: time.sleep(0.2) or usual(path))
+    monkeypatch.setattr(manifest, "_sha256", lambda path, stop: time.sleep(0.2) or usual(path))
     begin = time.perf_counter()
-    stated.start()
-    assert time.perf_counter() - begin < 0.15
-    stated.finish()
+    with stated.checked():
+        assert time.perf_counter() - begin < 0.15

@@ -8,7 +8,6 @@ import psutil
 import pytest
 import sentencepiece
 import tokenizers
-from conftest import CORPUS
 from tokenizers import Regex, models, pre_tokenizers
 
 from workbench.errors import PresetError, PromptError
@@ -150,11 +149,11 @@ def test_more_tokens_than_a_text_can_have(quick_limits):
         tokenizer.tokenize("a")
 
 
-def test_an_unknown_pattern_gives_the_same_ids(greedy_merges):
+def test_an_unknown_pattern_gives_the_same_ids(greedy_merges, corpus):
     known = BytePairTokenizer(*greedy_merges)
     apart = BytePairTokenizer(*greedy_merges, split_pattern=f"(?:{GPT2_PATTERN})")
     assert apart._apart is not None and known._apart is None
-    assert apart.tokenize(CORPUS) == known.tokenize(CORPUS)
+    assert apart.tokenize(corpus) == known.tokenize(corpus)
 
 
 def test_known_tokenizers_run_in_the_kernel(tokenizer):

@@ -174,7 +174,7 @@ def test_an_answer_about_another_text_is_dropped():
     ("error", "said"),
     [
         (PromptError("the model has been trained: read it again"), "the model has been trained"),
-        (MemoryError("4 GB"), "MemoryError: 4 GB"),
+        (MemoryError("4 GB"), "this run: the memory ran out (4 GB)"),
     ],
 )
 def test_what_goes_wrong_is_said_in_a_sentence(error, said):

@@ -15,7 +15,13 @@ from PIL import Image
 from workbench.widgets import LookPanel, look, pictures
 from workbench.widgets.look_runs import bounded
 
-from workbench.errors import ImageError, PromptError, SettingError, WorkbenchError
+from workbench.errors import (
+    ImageError,
+    MemoryTooSmallError,
+    PromptError,
+    SettingError,
+    WorkbenchError,
+)
 from workbench.generation import jobs
 from workbench.images import ImageConverter, MaskDecoder
 from workbench.images.drawing import COLOURS
@@ -377,9 +383,9 @@ def test_attention_that_fails_is_one_sentence():
     panel.comm.drain()
     command(panel, "attend", run=1)
     until(lambda: panel.error is not None)
-    assert panel.error["message"].startswith("RuntimeError: out of memory")
+    assert panel.error["message"].startswith("this run: the memory ran out (out of memory)")
     assert [message["tokens"] for message, _ in customs(panel, "attention")] == [0]
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(MemoryTooSmallError, match="out of memory"):
         panel.attention()
     assert panel.status == "done" and panel.text
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -85,7 +86,7 @@ def _from_file(source: Any, rate: int | None) -> tuple[np.ndarray, int]:
     if isinstance(source, bytes | bytearray | memoryview):
         source = io.BytesIO(bytes(source))
     elif isinstance(source, str | Path):
-        source = _checked_path(Path(source).expanduser(), what)
+        source = _checked_path(Path(os.path.expanduser(source)), what)
     try:
         with soundfile.SoundFile(source) as file:
             if rate is not None and rate != file.samplerate:

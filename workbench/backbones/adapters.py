@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -287,7 +288,7 @@ class Adapters(Mapping[str, Adapter]):
             AdapterError: the file is missing or malformed, or does not fit this model; the model
                 is as it was.
         """
-        path = Path(path).expanduser()
+        path = Path(os.path.expanduser(path))
         name = path.name.removesuffix(".lora.h5") if name is None else name
         adapter = _reader(path)(path, self._backbone)
         with self._changing():

@@ -8,6 +8,7 @@ from the user's copy; there are none in this package.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def load_mask_decoder(path: str | Path) -> MaskDecoder:
     Raises:
         PresetError: no such file, no `.npz` file, or arrays that are missing or do not fit.
     """
-    return MaskDecoder(read_npz(Path(path).expanduser(), mask_decoder_shapes()))
+    return MaskDecoder(read_npz(Path(os.path.expanduser(path)), mask_decoder_shapes()))
 
 
 def polygons(mask: np.ndarray) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ colour profile. An array of floats within [0, 1] is read as fractions of white, 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -118,7 +119,7 @@ def _path(source: str | Path, what: str) -> Path:
     if str(source).startswith(("http://", "https://", "data:")):
         raise ImageError(f"{what}: expected {_KINDS}, got a web address; download it first")
     try:
-        return Path(source).expanduser()
+        return Path(os.path.expanduser(source))
     except RuntimeError:
         raise ImageError(f"{what}: the home folder of ~ is not known") from None
 

@@ -101,7 +101,7 @@ def real_path(target: str | Path) -> Path:
     """
     try:
         os.fspath(target).encode()
-        return Path(os.path.realpath(os.path.expanduser(target)))
+        return Path(os.path.realpath(Path(target).expanduser()))
     except (AttributeError, TypeError, ValueError, OSError):
         expected = "the path of a folder or file, Unicode without NUL"
         raise PresetError.at("save", "path", expected, shown(target)) from None

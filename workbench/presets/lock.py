@@ -49,8 +49,14 @@ class Record:
         """Note a token, on the disk, before anything has it in its name."""
         self.end()
         os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, f"saved by workbench through {token}\n".encode())
-        os.fsync(self._descriptor)
+        left = f"saved by workbench through {token}\n".encode()
+        try:
+            while left:  # a disk that fills up takes a part
+                left = left[os.write(self._descriptor, left) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            self.end()
+            raise
 
     def end(self) -> None:
         """Forget the token: nothing is left that has it in its name."""
