@@ -23,6 +23,7 @@ from tiny import byte_tokenizer, tiny_backbone
 import workbench as wb
 from workbench.backbones.adapter import Adapter, LowRank
 from workbench.backbones.all_or_nothing import _Before
+from workbench.errors import MemoryTooSmallError
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tuning.settings import TuneSettings
@@ -236,7 +237,7 @@ def broken_off(call: Callable[[], Any], moments: Moments) -> None:
     try:
         with moments.watched():
             call()
-    except (KeyboardInterrupt, MemoryError, RuntimeError):  # Keras rewords some
+    except (KeyboardInterrupt, MemoryError, MemoryTooSmallError, RuntimeError):  # Keras's words
         pass
 
 

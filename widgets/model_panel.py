@@ -130,11 +130,11 @@ class ModelPanel(Panel):
         for handle, claim in self._claims.items():
             if claim.lm is None:
                 self.heading = {"name": Path(handle).name}
-                self._begin(claim)
+                self._begin_load(claim)
                 return
         self._end_load()
 
-    def _begin(self, claim: Claim) -> None:
+    def _begin_load(self, claim: Claim) -> None:
         claim.begin(self._follow)
 
     def _follow(self, claim: Claim) -> None:

@@ -14,7 +14,7 @@ PROMPT = "Once upon a time"
 class NeverLoads(GeneratePanel):
     """A panel whose preset is still on its way."""
 
-    def _begin(self, claim):
+    def _begin_load(self, claim):
         pass
 
 

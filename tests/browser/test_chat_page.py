@@ -11,7 +11,7 @@ from workbench.widgets import GeneratePanel
 class NeverLoads(GeneratePanel):
     """A panel whose preset is still on its way."""
 
-    def _begin(self, claim):
+    def _begin_load(self, claim):
         pass
 
 

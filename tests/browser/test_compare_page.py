@@ -19,7 +19,7 @@ PROMPTS = ["Once upon a time", "The sea"]
 class NeverLoads(ComparePanel):
     """A panel whose presets are still on their way."""
 
-    def _begin(self, claim):
+    def _begin_load(self, claim):
         pass
 
 

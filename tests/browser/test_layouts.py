@@ -42,7 +42,7 @@ lm = tiny_lm("gpt2", 64)
 kinds = all_panels(lm)
 
 class NeverLoads(GeneratePanel):
-    def _begin(self, claim):
+    def _begin_load(self, claim):
         pass
 
 def made(*names):

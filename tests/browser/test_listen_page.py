@@ -36,7 +36,7 @@ HOSTILE = "<img src=x onerror=window.hit=1>"
 class NeverLoads(ListenPanel):
     """A panel whose preset is still on its way."""
 
-    def _begin(self, claim):
+    def _begin_load(self, claim):
         pass
 
 

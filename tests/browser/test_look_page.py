@@ -48,7 +48,7 @@ Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia }, conf
 class NeverLoads(LookPanel):
     """A panel whose preset is still on its way."""
 
-    def _begin(self, claim):
+    def _begin_load(self, claim):
         pass
 
 

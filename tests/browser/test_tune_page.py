@@ -18,7 +18,7 @@ shared_lm = functools.cache(tiny_lm)
 class NeverLoads(TunePanel):
     """A panel whose preset is still on its way."""
 
-    def _begin(self, claim):
+    def _begin_load(self, claim):
         pass
 
 

@@ -8,7 +8,6 @@ colour profile. An array of floats within [0, 1] is read as fractions of white, 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -119,7 +118,7 @@ def _path(source: str | Path, what: str) -> Path:
     if str(source).startswith(("http://", "https://", "data:")):
         raise ImageError(f"{what}: expected {_KINDS}, got a web address; download it first")
     try:
-        return Path(os.path.expanduser(source))
+        return Path(source).expanduser()
     except RuntimeError:
         raise ImageError(f"{what}: the home folder of ~ is not known") from None
 

@@ -102,7 +102,7 @@ def real_path(target: str | Path) -> Path:
     try:
         os.fspath(target).encode()
         return Path(os.path.realpath(Path(target).expanduser()))
-    except (AttributeError, TypeError, ValueError, OSError):
+    except (AttributeError, TypeError, ValueError, RuntimeError, OSError):
         expected = "the path of a folder or file, Unicode without NUL"
         raise PresetError.at("save", "path", expected, shown(target)) from None
 

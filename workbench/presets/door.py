@@ -3,6 +3,7 @@ of memory in spite of that ends in the same named error."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -50,10 +51,15 @@ def names_exhaustion(what: str) -> Iterator[None]:
         if not _is_exhaustion(error):
             raise
         raise MemoryTooSmallError(
-            f"{what}: the memory ran out ({str(error)[:200]}). Free some, such as models that are "
+            f"{what}: the memory ran out ({_reason(error)}). Free some, such as models that are "
             "no longer needed, or take less at a time: a shorter text, a smaller batch, a model in "
             '"int8" or a smaller one'
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the error says, in a line; Keras puts several around it, in colours."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:200]
 
 
 def _is_exhaustion(error: BaseException) -> bool:
