@@ -13,7 +13,7 @@ def main(folder: str, call: str, length: int) -> None:
     from workbench.presets.free_memory import resident
 
     lm = CausalLM.from_preset(folder, dtype="float32")
-    lm.preprocessor.sequence_length = length + 8
+    lm.preprocessor.sequence_length = lm.context_length = length + 8
     ids, before = [5] * length, resident()
     lm.preprocessor.chat_ids = lambda *_: ids  # a conversation of that length
     calls = {
