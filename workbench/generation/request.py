@@ -123,9 +123,15 @@ def _id_array(ids: object, what: str, expected: str) -> np.ndarray:
         array = np.asarray(ids)
     except ValueError:  # rows of unlike lengths
         array = np.empty((), object)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+    if array.ndim != 1 or (array.size and not _is_whole(array)):
         raise PromptError(f"{what}: expected {expected}, got {shown(ids)}")
     return array
+
+
+def _is_whole(array: np.ndarray) -> bool:
+    """Whether it has whole numbers; KerasHub's preprocessors give some of them as floats."""
+    kind = array.dtype.kind
+    return kind in "iu" or (kind == "f" and bool((array == np.floor(array)).all()))
 
 
 def _limits(
