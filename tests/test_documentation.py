@@ -387,7 +387,7 @@ def test_the_pages_run_as_written(page, cache, tmp_path):
         env={
             **os.environ,
             "KAGGLEHUB_CACHE": str(cache),
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8",
         },
         capture_output=True,
         text=True,

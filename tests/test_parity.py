@@ -74,7 +74,7 @@ TRANSFORMERS = {
 
 
 def forward(lm, ids, mask):
-    return np.asarray(lm({"token_ids": ids, "padding_mask": mask}), np.float32)
+    return np.asarray(lm.predict_on_batch({"token_ids": ids, "padding_mask": mask}), np.float32)
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
