@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,17 @@ import pytest
 os.environ["KERAS_BACKEND"] = "jax"  # read once, when Keras is imported
 # A cache of its own keeps the suite quick on the second run and the user's cache clean.
 CACHE = Path(os.environ.setdefault("WORKBENCH_CACHE_DIR", str(Path(__file__).parent / ".cache")))
-# Models of tests are so small that compiling them is nearly all that they cost: compile quickly,
-# and keep every program, for the other workers and the processes that tests start.
+# Models of tests are so small that compiling is nearly all that they cost: compile quickly, and
+# keep every program, for the other workers and the processes that tests start. With XLA_FLAGS
+# given, programs are optimized as a user's are.
+QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", QUICKLY)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
+
+# A process started in the background ignores interrupts, and tests send some to themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tiny import FAMILIES, byte_tokenizer, tiny_backbone
 

@@ -28,7 +28,7 @@ from workbench.backbones.layers.quantizable import Quantizable
 from workbench.errors import MemoryTooSmallError, PresetError
 from workbench.tasks.causal_lm import CausalLM
 
-MOMENTS = int(os.environ.get("WORKBENCH_INTERRUPTIONS", "12"))
+MOMENTS = int(os.environ.get("WORKBENCH_INTERRUPTIONS", "6"))
 QUICK = (
     "quantize int8",
     "quantize int4",
@@ -74,7 +74,7 @@ def trials(all_calls):
 @pytest.mark.parametrize("act", [interrupt, no_memory])
 def test_a_call_that_is_broken_off_leaves_the_old_model_or_the_new(trials, name, act):
     trial, everywhere = trials(name), act is interrupt
-    count = max(2, MOMENTS // 6) if name in SLOW else MOMENTS
+    count = max(1, MOMENTS // 6) if name in SLOW else MOMENTS
     last = trial.moments(everywhere)
     at = sorted(int(share * last) for share in np.random.default_rng(len(name)).random(count))
     outcomes = {}
