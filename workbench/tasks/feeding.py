@@ -110,6 +110,7 @@ class Samples(keras.utils.PyDataset):
         self.parts = parts
         self.prepare, self.batch_size, self.shuffle = prepare, batch_size, shuffle
         self._tally, self._learnt = tally, False
+        self._ahead: Parts | None = None
         self._order = np.arange(self.size)
 
     @property
@@ -120,11 +121,22 @@ class Samples(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         if index == 0 and self.shuffle:
             self._order = np.random.permutation(self.size)
-        made = self._batch(self._order, index)
+        ahead, self._ahead = self._ahead, None
+        made = self._batch(self._order, index) if ahead is None or index else ahead
         if self._tally is not None:
             self._tally.see(made[2])
             self._check_learnt(made[2])
         return packed(made)
+
+    def look_ahead(self) -> None:
+        """Read the first batch now, as one of samples that are not shuffled, and not when it is
+        asked for.
+
+        Raises:
+            DataError: nothing is to be learnt of any sample.
+        """
+        self._ahead = self._batch(self._order, 0)
+        self._check_learnt(self._ahead[2])
 
     def _batch(self, order: np.ndarray, index: int) -> Parts:
         first = index * self.batch_size

@@ -201,6 +201,8 @@ class FitsRawData(WholeSteps):
         x = x if self.preprocessor is None or is_arrays(x) else self._rows(x)
         size = batch_size if batch_size is not None or is_dataset(x) else usual
         fed = self._fed((x, *others), size, False, tally)
+        if isinstance(fed["x"], Samples):
+            fed["x"].look_ahead()  # Keras reads them after a pass over the others
         return packed((fed["x"], fed.get("y"), fed.get("sample_weight")))
 
     def _unshuffled(
