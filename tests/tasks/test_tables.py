@@ -249,7 +249,7 @@ def test_texts_beyond_the_positions_are_refused(tiny_lms):
     lm = tiny_lms["gpt2"]
     usual, lm.preprocessor.sequence_length = lm.preprocessor.sequence_length, 80
     try:
-        with pytest.raises(PromptError, match=r"expected at most 64 in a row, .* got 71"):
+        with pytest.raises(PromptError, match=r"expected at most 64 in a text, .* got 71"):
             lm.evaluate(["a" * 69], verbose=0)
         assert np.isfinite(lm.evaluate(["a" * 60], verbose=0)[0])
     finally:
@@ -264,6 +264,13 @@ def test_a_table_admits_its_rows_alone(wrong):
     np.testing.assert_array_equal(table.admit("ids", ids, [[1, 1, 0]]), [[0, 4, 0]])
     inside = np.array([[0, 4]])
     assert table.admit("ids", inside, True) is inside
+
+
+def test_places_are_those_of_each_text_in_a_row():
+    table, ids = Table(5, places=3), np.zeros((1, 6), int)
+    assert table.admit("ids", ids, [[1, 1, 2, 2, 2, 0]]) is ids
+    with pytest.raises(PromptError, match=r"at most 3 in a text, .* got 4"):
+        table.admit("ids", ids, [[1, 2, 2, 2, 2, 0]])
 
 
 def test_labels_that_a_loss_passes_over_stay():

@@ -27,7 +27,8 @@ class Table:
     places: int | None = None
 
     def admit(self, what: str, ids: Any, real: Any, name: Name | None = None) -> Any:
-        """The ids (B, T), with 0 for those without a row where `real` (B, T) is false.
+        """The ids (B, T), with 0 for those without a row where `real` (B, T) is 0; it numbers the
+        texts of a row, as a decoder's mask does.
 
         Raises:
             PromptError: a real id has no row, or stands beyond the places.
@@ -35,28 +36,32 @@ class Table:
         array = np.asarray(ids)
         if array.size == 0 or array.dtype.kind not in "iuf":
             return ids
-        real = np.broadcast_to(np.asarray(real, bool), array.shape)
+        real = np.broadcast_to(np.asarray(real), array.shape)
         self._check_places(what, real)
         if array.min() >= 0 and array.max() < self.rows:
             return ids
         wrong = ~((array >= 0) & (array < self.rows))  # NaN is wrong, too
-        if (wrong & real).any():
-            raise no_row(what, array[wrong & real][0], self.rows, name)
+        used = array[wrong & (real != 0)]
+        if used.size:
+            raise no_row(what, used[0], self.rows, name)
         return np.where(wrong, 0, array).astype(array.dtype)
 
     def admit_labels(self, labels: Any, real: Any, name: Name | None = None) -> Any:
         """`admit` for ids to predict, (B, T). Negative ones stay: there are losses that pass over
         them."""
         array = np.asarray(labels)
-        kept = np.maximum(array, 0) if array.dtype.kind in "if" else array
-        admitted = self.admit("labels", kept, real, name)
-        return labels if admitted is kept else np.where(array < 0, array, admitted)
+        if array.size == 0 or array.dtype.kind not in "iuf" or array.max() < self.rows:
+            return labels
+        return np.where(array < 0, array, self.admit("labels", np.maximum(array, 0), real, name))
 
     def _check_places(self, what: str, real: np.ndarray) -> None:
-        if self.places is not None and real[..., self.places :].any():
-            longest = int(np.max(np.nonzero(real)[-1])) + 1
+        if self.places is None or not real[..., self.places :].any():
+            return
+        rows = np.atleast_2d(real).astype(int)
+        longest = max(np.bincount(row)[1:].max(initial=0) for row in rows)
+        if longest > self.places:
             raise PromptError(
-                f"{what}: expected at most {self.places} in a row, for which the model has "
+                f"{what}: expected at most {self.places} in a text, for which the model has "
                 f"positions, got {longest}. Lower the preprocessor's sequence_length."
             )
 
@@ -110,8 +115,7 @@ def admit_batch(
     inputs = admit_inputs(inputs, tables, name)
     target = written(tables)
     if labels is not None and np.shape(labels) == np.shape(inputs.get(target)):
-        alike = np.shape(weights) == np.shape(labels)
-        real = np.asarray(weights) != 0 if alike else True
+        real = weights if np.shape(weights) == np.shape(labels) else True
         labels = Table(tables[target].rows).admit_labels(labels, real, name)
     return inputs, labels, weights
 
