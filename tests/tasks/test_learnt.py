@@ -120,6 +120,9 @@ def test_samples_of_which_none_is_learnt_are_refused_before_the_first_step(lm, c
 
 
 def test_arrays_of_which_nothing_weighs_are_refused(lm):
+    x, y, weights = lm.preprocessor(columns(SOME))
+    with pytest.warns(UserWarning, match=f"fit: {COUNTED}"):
+        lm.fit(x, y, sample_weight=weights, verbose=0)
     x, y, weights = lm.preprocessor(columns(FULL))
     for call in (lm.fit, lm.evaluate):
         with pytest.raises(DataError, match=f"{call.__name__}: {NOTHING} 2"):
@@ -149,9 +152,8 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_samples_of_which_nothing_is_learnt_are_counted_once(lm, form):
     data = form()
-    size = {} if "data" in type(data).__name__.lower() else {"batch_size": None}
     with pytest.warns(UserWarning, match=f"fit: {COUNTED}") as told:
-        lm.fit(data, epochs=3, verbose=0, **size, **with_steps(data))
+        lm.fit(data, epochs=3, verbose=0, **with_steps(data))
     assert len(told) == 1
 
 

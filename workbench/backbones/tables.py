@@ -113,14 +113,14 @@ def admit_batch(
         PromptError: as `admit_inputs`; or a label that weighs something has no row.
     """
     inputs = admit_inputs(inputs, tables, name)
-    target = written(tables)
+    target = target_input(tables)
     if labels is not None and np.shape(labels) == np.shape(inputs.get(target)):
         real = weights if np.shape(weights) == np.shape(labels) else True
         labels = Table(tables[target].rows).admit_labels(labels, real, name)
     return inputs, labels, weights
 
 
-def written(tables: Mapping[str, Table]) -> str:
+def target_input(tables: Mapping[str, Table]) -> str:
     """The input that holds what the model goes on writing."""
     return "decoder_token_ids" if "decoder_token_ids" in tables else "token_ids"
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from workbench.backbones.tables import no_row, written
+from workbench.backbones.tables import no_row, target_input
 from workbench.errors import DataError
 from workbench.tuning.batches import Batch, Batches
 from workbench.tuning.examples import Examples
@@ -142,7 +142,7 @@ def _examples(lm: Any, data: Any, settings: TuneSettings) -> Examples:
 
 def _check_ids(lm: Any, examples: Examples) -> None:
     tables = lm.backbone.tables
-    rows = tables[written(tables)].rows
+    rows = tables[target_input(tables)].rows
     for example in examples:
         beyond = example.ids[example.ids >= rows]
         if len(beyond):
