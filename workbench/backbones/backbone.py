@@ -15,6 +15,7 @@ from workbench.backbones.all_or_nothing import put_back
 from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
+from workbench.backbones.tables import Table
 from workbench.backbones.whole_changes import WholeChanges
 from workbench.errors import AdapterError, SettingError
 from workbench.interrupts import held
@@ -118,6 +119,11 @@ class Backbone(ShowsTree, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
         return cls(**config)
 
     @property
+    def tables(self) -> dict[str, Table]:
+        """What the inputs that hold ids may hold, by their names."""
+        return {"token_ids": Table(self.config.vocabulary_size, self.max_length)}
+
+    @property
     def quantization(self) -> str | None:
         """ "int8" or "int4" where the matrices are integers, else None."""
         return quantization_mode(self)
@@ -138,9 +144,16 @@ class Backbone(ShowsTree, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
             mode: "int8" or "int4".
 
         Raises:
-            SettingError: no such mode; the model is quantized already, has LoRA enabled, or
-                computes in float16, which int8 does not.
+            SettingError: no such mode; the model is quantized already, or computes in float16,
+                which int8 does not.
+            AdapterError: an adapter is merged, which could not be taken out again.
         """
+        if self.adapters.merged:
+            raise AdapterError(
+                f"quantize: the adapter {self.adapters.active!r} is merged: call "
+                "adapters.unmerge() first and use it beside the integers, or save the merged model "
+                "and load it as integers"
+            )
         quantize_layers(self, mode)
 
     @property

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from workbench.backbones.audio_config import AudioConfig
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import check_positive
 from workbench.backbones.cross_block import make_cross_block
@@ -22,6 +23,7 @@ from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.observing import shown
 from workbench.backbones.source import make_source, token_table
+from workbench.backbones.tables import Table
 
 TARGET_INPUTS = ("decoder_token_ids", "decoder_padding_mask")
 
@@ -102,6 +104,15 @@ class EncoderDecoder(Backbone):
     def max_length(self) -> int | None:
         """The longest sequence the decoder's positions allow; None when they set no limit."""
         return self.config.max_length
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """What the inputs that hold ids may hold, by their names."""
+        sides = {"decoder_token_ids": Table(self.config.vocabulary_size, self.max_length)}
+        if isinstance(self.config.encoder, AudioConfig):
+            return sides
+        source = Table(self.config.encoder.vocabulary_size, self.config.max_source_length)
+        return {"encoder_token_ids": source, **sides}
 
     def encode(self, read: jax.Array, padding_mask: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The encoder's output (B, S, encoder width) and its mask (B, S), for what it reads, the

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from workbench.backbones.tables import Name, no_row
 from workbench.errors import PromptError, SettingError, shown
 from workbench.generation.lengths import NO_LIMIT, check_length
 from workbench.kinds import NOTHING, integer
@@ -61,8 +62,10 @@ def make_request(
     seed: int | None,
     alternatives: int,
     source: Mapping[str, np.ndarray] | None = None,
+    name: Name | None = None,
 ) -> Request:
-    """Check every part of a call before anything is compiled.
+    """Check every part of a call before anything is compiled. `name` is what the tokenizer calls
+    an id, for messages.
 
     Raises:
         PromptError: a prompt is empty, has an id outside the vocabulary or leaves no room.
@@ -78,7 +81,8 @@ def make_request(
     integer(0, MAX_ALTERNATIVES).check("alternatives", alternatives)
     sampler.check_vocabulary(vocabulary_size)
     rows = tuple(
-        checked_ids(ids, f"prompt {row}", vocabulary_size) for row, ids in enumerate(prompts)
+        checked_ids(ids, f"prompt {row}", vocabulary_size, name=name)
+        for row, ids in enumerate(prompts)
     )
     lengths = np.array([len(ids) for ids in rows], np.int32)
     return Request(
@@ -100,9 +104,14 @@ def _check_seed(seed: object) -> int:
 
 
 def checked_ids(
-    ids: object, what: str, vocabulary_size: int, expected: str = "token ids (T,)"
+    ids: object,
+    what: str,
+    vocabulary_size: int,
+    expected: str = "token ids (T,)",
+    name: Name | None = None,
 ) -> np.ndarray:
-    """Token ids as int32 (T,); `what` they are, and what may be given, for the message.
+    """Token ids as int32 (T,); `what` they are, what may be given, and what the tokenizer calls
+    an id, for the message.
 
     Raises:
         PromptError: they are no ids of the vocabulary, or none.
@@ -111,10 +120,8 @@ def checked_ids(
     if array.size == 0:
         raise PromptError(f"{what}: expected at least one token, got none")
     if array.min() < 0 or array.max() >= vocabulary_size:
-        raise PromptError(
-            f"{what}: expected token ids from 0 to {vocabulary_size - 1}, "
-            f"got {array.min()} to {array.max()}"
-        )
+        wrong = array[(array < 0) | (array >= vocabulary_size)]
+        raise no_row(what, wrong[0], vocabulary_size, name)
     return array.astype(np.int32)
 
 

@@ -77,7 +77,8 @@ class Subject:
     def __post_init__(self) -> None:
         backbone = self.programs.backbone
         expected = "one text or its token ids (T,)"
-        ids = checked_ids(self.ids, "text", backbone.config.vocabulary_size, expected)
+        name = None if self.tokenizer is None else self.tokenizer.token_text
+        ids = checked_ids(self.ids, "text", backbone.config.vocabulary_size, expected, name)
         most = backbone.max_length if self.most is None else self.most
         if most is not None:
             remedy = "raise lm.context_length"

@@ -70,7 +70,8 @@ def export_to_transformers(
     size = sum(np.asarray(variable).nbytes for variable in backbone.weights)
 
     with saving(folder, size + _ROOM, weights=_WEIGHTS) as new:
-        ids = token_ids(None if preprocessor is None else preprocessor.tokenizer)
+        tokenizer = None if preprocessor is None else preprocessor.tokenizer
+        ids = token_ids(tokenizer, backbone.config.vocabulary_size)
         ids |= {} if preprocessor is None else preprocessor.generation_ids()
         pictures = {} if preprocessor is None else preprocessor.picture_ids()
         _write_json(new / CONFIG, config | ids | pictures)

@@ -169,7 +169,7 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
     ) -> Arrays:
         heard = [self.audio_converter(r.audio, r.rate) for r in recordings]
         source = zip(AUDIO_INPUTS, self.audio_converter.batch(heard), strict=True)
-        pad = self.tokenizer.pad_token_id or 0
+        pad = self.pad_token_id
         return dict([*source, *zip(TARGET_INPUTS, pack(targets, length, pad), strict=True)])
 
 

@@ -263,6 +263,7 @@ class CausalLM(Converses, Inspects, Task):
             context=self.backbone.max_length,
             max_length=self.max_length if max_length is None else max_length,
             stop_ids=self._stop_ids(stop_token_ids),
+            name=self._token_name,
             **settings,
         )
         admit_request(self.backbone, request)
@@ -279,7 +280,8 @@ class CausalLM(Converses, Inspects, Task):
                 )
             if self.preprocessor is None:
                 return ()
-            return self.preprocessor.tokenizer.stop_token_ids
+            rows = self.backbone.config.vocabulary_size  # what has none is never written
+            return tuple(i for i in self.preprocessor.tokenizer.stop_token_ids if i < rows)
         if isinstance(stop_token_ids, np.ndarray):
             stop_token_ids = stop_token_ids.tolist()
         if not isinstance(stop_token_ids, Iterable):

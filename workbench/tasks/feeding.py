@@ -21,6 +21,7 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 from workbench.errors import SettingError, WorkbenchError, shown
 from workbench.tasks.columns import count, take
+from workbench.tasks.learnt import Tally, is_learnt
 
 Parts = tuple[Any, Any, Any]
 """Inputs, labels and sample weights, of which the last or the last two may be None."""
@@ -81,8 +82,10 @@ class Samples(keras.utils.PyDataset):
         batch_size: samples of a batch.
         shuffle: whether each pass has an order of its own, which `keras.utils.set_random_seed`
             makes repeatable.
+        tally: counts the samples of which nothing is learnt; None where none is to be.
 
-    A mistake in a sample is told with the numbers of its batch.
+    A mistake in a sample is told with the numbers of its batch. Where nothing is to be learnt of
+    the first batch, the others are looked at: when there is nothing in any, it is a `DataError`.
 
     Raises:
         SettingError: there are not as many labels or weights as samples.
@@ -90,7 +93,12 @@ class Samples(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, parts: Parts, prepare: Prepare, batch_size: int = 32, shuffle: bool = False
+        self,
+        parts: Parts,
+        prepare: Prepare,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        tally: Tally | None = None,
     ) -> None:
         super().__init__()
         self.size = count(parts[0])
@@ -101,6 +109,8 @@ class Samples(keras.utils.PyDataset):
             raise SettingError("x: expected at least one sample, got none")
         self.parts = parts
         self.prepare, self.batch_size, self.shuffle = prepare, batch_size, shuffle
+        self._tally, self._learnt = tally, False
+        self._ahead: Parts | None = None
         self._order = np.arange(self.size)
 
     @property
@@ -111,13 +121,42 @@ class Samples(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         if index == 0 and self.shuffle:
             self._order = np.random.permutation(self.size)
+        ahead, self._ahead = self._ahead, None
+        made = self._batch(self._order, index) if ahead is None or index else ahead
+        if self._tally is not None:
+            self._tally.see(made[2])
+            self._check_learnt(made[2])
+        return packed(made)
+
+    def look_ahead(self) -> None:
+        """Read the first batch now, as one of samples that are not shuffled, and not when it is
+        asked for.
+
+        Raises:
+            DataError: nothing is to be learnt of any sample.
+        """
+        self._ahead = self._batch(self._order, 0)
+        self._check_learnt(self._ahead[2])
+
+    def _batch(self, order: np.ndarray, index: int) -> Parts:
         first = index * self.batch_size
-        rows = self._order[first : first + self.batch_size].tolist()
+        rows = order[first : first + self.batch_size].tolist()
         chosen = (None if part is None else take(part, rows) for part in self.parts)
         try:
-            return packed(self.prepare(*chosen))
+            return self.prepare(*chosen)
         except WorkbenchError as error:
             raise type(error)(f"{error} (in the batch of samples {rows})") from error
+
+    def _check_learnt(self, weights: Any) -> None:
+        """Look for something to learn in the other batches, before the first one is trained on."""
+        if self._learnt or is_learnt(weights):
+            self._learnt = True
+            return
+        order = np.arange(self.size)
+        others = (self._batch(order, index)[2] for index in range(self.num_batches))
+        if not any(map(is_learnt, others)):
+            raise self._tally.nothing(self.size)
+        self._learnt = True
 
     def split(self, share: float) -> tuple[Parts, Parts]:
         """The first samples, and the last ones, which are that share of all.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from workbench.backbones.tables import admit_batch
 from workbench.errors import SettingError
 from workbench.interrupts import held
 from workbench.kinds import NOTHING, RATE, integer
@@ -16,6 +17,7 @@ from workbench.tasks.columns import columns_of, count
 from workbench.tasks.feeding import (
     Elements,
     Parts,
+    Prepare,
     PreparedDataset,
     Samples,
     is_arrays,
@@ -25,11 +27,14 @@ from workbench.tasks.feeding import (
     parts_of,
     prepared,
 )
+from workbench.tasks.learnt import Tally, TellsUnlearnt
 from workbench.tasks.step_memory import admit_optimizer, admit_step
+from workbench.tasks.trainable import check_trainable
 from workbench.tasks.whole_steps import WholeSteps
 
 if TYPE_CHECKING:
     from workbench.tasks.preprocessor import Preprocessor
+    from workbench.tuning.examples import Examples
 
 
 class FitsRawData(WholeSteps):
@@ -46,7 +51,9 @@ class FitsRawData(WholeSteps):
       `keras.utils.PyDataset`. An element that is a tuple holds inputs, labels and sample weights;
     - arrays, alone in a dict with token ids, or in batches: they pass through unchanged.
 
-    `task.preprocessor = None` leaves all to Keras.
+    `task.preprocessor = None` takes arrays alone, in all forms that Keras reads. Ids that the model
+    has no row for are refused, and padding that it has no row for becomes 0. Samples of which
+    nothing is learnt are counted in a warning after the first pass.
     """
 
     preprocessor: Preprocessor | None
@@ -81,28 +88,35 @@ class FitsRawData(WholeSteps):
                 in memory.
 
         Raises:
-            PromptError: a sample is not in a batch, or cannot be read.
-            SettingError: an argument does not go with the data.
+            PromptError: a sample is not in a batch, cannot be read, or has a token that the model
+                has not.
+            SettingError: an argument does not go with the data, or all weights are frozen.
+            DataError: nothing is learnt of any sample.
+            AdapterError: an adapter is merged, or there are some and none is active.
             MemoryTooSmallError: a step would not fit into the memory.
 
         An interrupt ends it after the step at work, whose values the model then has.
         """
         (RATE | NOTHING).check("validation_split", validation_split)
         integer(1).check("epochs", kwargs.get("epochs", 1))
+        check_trainable(self, "fit")
+        trained, tested = Tally("fit"), Tally("validation_data")
         shuffle = kwargs.pop("shuffle", None)
         parts: Any = (x, y, sample_weight)
         if validation_split and validation_data is None:
-            samples = self._samples(parts)
+            samples = self._samples(parts, tally=trained)
             if samples is not None:
                 parts, validation_data = samples.split(validation_split)
                 validation_split = None
         if validation_data is not None:
             size = kwargs.get("validation_batch_size")
-            kwargs["validation_data"] = self._held_out(validation_data, size, batch_size)
-        fed = self._fed(parts, batch_size, shuffle, kwargs.get("class_weight"))
+            kwargs["validation_data"] = self._held_out(validation_data, size, batch_size, tested)
+        fed = self._fed(parts, batch_size, shuffle, trained, kwargs.get("class_weight"))
         self._renew_optimizer()
         admit_optimizer(self)
-        return super().fit(**fed, validation_split=validation_split or 0.0, **kwargs)
+        told = _with(kwargs.pop("callbacks", None), TellsUnlearnt(trained, tested))
+        split = validation_split or 0.0
+        return super().fit(**fed, validation_split=split, callbacks=told, **kwargs)
 
     def evaluate(
         self,
@@ -115,9 +129,11 @@ class FitsRawData(WholeSteps):
         """`keras.Model.evaluate`, on what `fit` takes."""
         if kwargs.get("_use_cached_eval_dataset"):  # fit's own call: it has prepared the data
             return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
-        fed = self._unshuffled((x, y, sample_weight), batch_size)
+        tested = Tally("evaluate")
+        fed = self._unshuffled((x, y, sample_weight), batch_size, tested)
         admit_optimizer(self)  # Keras makes its state here, too
-        return super().evaluate(**fed, **kwargs)
+        told = _with(kwargs.pop("callbacks", None), TellsUnlearnt(None, tested))
+        return super().evaluate(**fed, callbacks=told, **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """`keras.Model.predict`, on what `fit` takes as inputs."""
@@ -128,13 +144,18 @@ class FitsRawData(WholeSteps):
         self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
     ) -> Any:
         """`keras.Model.train_on_batch`, on a batch of raw data or of arrays."""
+        check_trainable(self, "train_on_batch")
         self._renew_optimizer()
         admit_optimizer(self)
-        return super().train_on_batch(*self._batch(x, y, sample_weight), **kwargs)
+        batch = self._batch(x, y, sample_weight)
+        Tally("train_on_batch").see_all(batch[2])
+        return super().train_on_batch(*batch, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch`, on a batch of raw data or of arrays."""
-        return super().test_on_batch(*self._batch(x, y, sample_weight), **kwargs)
+        batch = self._batch(x, y, sample_weight)
+        Tally("test_on_batch").see_all(batch[2])
+        return super().test_on_batch(*batch, **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """`keras.Model.predict_on_batch`, on a batch of raw data or of arrays."""
@@ -172,37 +193,51 @@ class FitsRawData(WholeSteps):
     def _batch(self, *parts: Any) -> Parts:
         return parts_of(prepared(parts, self._prepare))
 
-    def _held_out(self, data: Any, batch_size: int | None, usual: int | None) -> tuple[Any, ...]:
+    def _held_out(
+        self, data: Any, batch_size: int | None, usual: int | None, tally: Tally
+    ) -> tuple[Any, ...]:
         """Validation data for Keras, in batches of the usual size where it has none itself."""
         x, *others = parts_of(data)
         x = x if self.preprocessor is None or is_arrays(x) else self._rows(x)
         size = batch_size if batch_size is not None or is_dataset(x) else usual
-        fed = self._fed((x, *others), size, False)
+        fed = self._fed((x, *others), size, False, tally)
+        if isinstance(fed["x"], Samples):
+            fed["x"].look_ahead()  # Keras reads them after a pass over the others
         return packed((fed["x"], fed.get("y"), fed.get("sample_weight")))
 
-    def _unshuffled(self, parts: Parts, batch_size: int | None) -> dict[str, Any]:
-        fed = self._fed(parts, batch_size, False)
+    def _unshuffled(
+        self, parts: Parts, batch_size: int | None, tally: Tally | None = None
+    ) -> dict[str, Any]:
+        fed = self._fed(parts, batch_size, False, tally)
         return {name: value for name, value in fed.items() if name != "shuffle"}
 
     def _fed(
-        self, parts: Parts, batch_size: int | None, shuffle: bool | None, weights: Any = None
+        self,
+        parts: Parts,
+        batch_size: int | None,
+        shuffle: bool | None,
+        tally: Tally | None = None,
+        weights: Any = None,
     ) -> dict[str, Any]:
         """Arguments of Keras' calls for the data: arrays as they are, the rest as a dataset.
-        `weights` are those of classes."""
+        `tally` counts samples of which nothing is learnt; `weights` are those of classes."""
         (integer(1) | NOTHING).check("batch_size", batch_size)
-        samples = self._samples(parts, batch_size, shuffle is not False)
+        samples = self._samples(parts, batch_size, shuffle is not False, tally)
         if samples is not None:
             return {"x": samples, "shuffle": False}
         x, y, weight = parts
         given = {"y": y, "sample_weight": weight, "batch_size": batch_size}
-        if is_dataset(x) and not (self.preprocessor is None and keras_reads(x)):
-            dataset = self._dataset(x, given | {"class_weight": weights})
+        left = self.preprocessor is None and weights is not None and keras_reads(x)
+        if is_dataset(x) and not left:
+            dataset = self._dataset(x, given | {"class_weight": weights}, tally)
             return {"x": dataset, "shuffle": _shuffled(dataset, shuffle)}
         if not is_dataset(x):
             x, given["y"], given["sample_weight"] = self._prepare(x, y, weight)
+            if tally is not None:
+                tally.see_all(given["sample_weight"])
         return {"x": x, **given, "shuffle": _shuffled(x, shuffle)}
 
-    def _dataset(self, x: Any, given: Mapping[str, Any]) -> Any:
+    def _dataset(self, x: Any, given: Mapping[str, Any], tally: Tally | None) -> Any:
         """A dataset of batches as Keras takes it.
 
         Raises:
@@ -215,14 +250,27 @@ class FitsRawData(WholeSteps):
                 f"{', '.join(wrong)}: expected None with a dataset, whose batches have their own "
                 f"size, labels and weights, got some beside a {type(x).__name__}"
             )
+        prepare = self._prepare if tally is None else self._counting(tally)
         if isinstance(x, keras.utils.PyDataset):
-            return PreparedDataset(x, self._prepare)
+            return PreparedDataset(x, prepare)
         if isinstance(x, Iterator):  # once through it is over; Keras asks for a generator there
-            return (prepared(element, self._prepare) for element in x)
-        return Elements(x, self._prepare)
+            return (prepared(element, prepare) for element in x)
+        return Elements(x, prepare)
+
+    def _counting(self, tally: Tally) -> Prepare:
+        def prepare(*parts: Any) -> Parts:
+            made = self._prepare(*parts)
+            tally.see(made[2])
+            return made
+
+        return prepare
 
     def _samples(
-        self, parts: Parts, batch_size: int | None = None, shuffle: bool = False
+        self,
+        parts: Parts,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        tally: Tally | None = None,
     ) -> Samples | None:
         """The data as samples in memory, None where it is none, or arrays that Keras takes."""
         if self.preprocessor is None or parts[0] is None:
@@ -230,7 +278,17 @@ class FitsRawData(WholeSteps):
         x = self._rows(parts[0])
         if is_arrays(x) or is_dataset(x):
             return None
-        return Samples((x, *parts[1:]), self._prepare, batch_size or 32, shuffle)
+        if self._is_examples(x):
+            x = self._shortened(x, tally)
+        return Samples((x, *parts[1:]), self._prepare, batch_size or 32, shuffle, tally)
+
+    def _shortened(self, examples: Examples, tally: Tally | None = None) -> Examples:
+        """Examples as long as the preprocessor makes them."""
+        usual = self.preprocessor.sequence_length
+        short = examples.at_length(min(usual, examples.limit or usual))
+        if tally is not None:
+            short.tell_dropped(tally.call)
+        return short
 
     def _rows(self, x: Any) -> Any:
         """Rows as columns, files and tables as examples."""
@@ -241,6 +299,15 @@ class FitsRawData(WholeSteps):
         return columns_of(x, self.preprocessor.pair_names, self.preprocessor.other_names)
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any) -> Parts:
+        """Arrays of a batch, of which every id has a row in the model's tables."""
+        return self._with_rows(*self._arrays(x, y, sample_weight))
+
+    def _with_rows(self, x: Any, y: Any, sample_weight: Any) -> Parts:
+        if not isinstance(x, Mapping):
+            return x, y, sample_weight
+        return admit_batch(self.backbone.tables, x, y, sample_weight, self._token_name)
+
+    def _arrays(self, x: Any, y: Any, sample_weight: Any) -> Parts:
         if self.preprocessor is None or is_arrays(x):
             return self.preprocess(x, y, sample_weight)
         x = self._rows(x)
@@ -249,12 +316,11 @@ class FitsRawData(WholeSteps):
             return self._example_arrays(x, y, sample_weight)
         return self.preprocess(x, y, sample_weight)
 
-    def _example_arrays(self, examples: Any, y: Any, sample_weight: Any) -> Parts:
-        """Arrays of examples, one a row, as long as the preprocessor makes them."""
+    def _example_arrays(self, examples: Examples, y: Any, sample_weight: Any) -> Parts:
+        """Arrays of examples, one a row."""
         if y is not None or sample_weight is not None:
             raise SettingError("y, sample_weight: expected None with examples, got some")
-        usual = self.preprocessor.sequence_length
-        short = examples.at_length(min(usual, examples.limit or usual))
+        short = self._shortened(examples)
         return short.reader.arrays([[example] for example in short], short.length)
 
     @staticmethod
@@ -262,6 +328,14 @@ class FitsRawData(WholeSteps):
         from workbench.tuning.examples import Examples
 
         return isinstance(x, Examples)
+
+
+def _with(callbacks: Any, own: keras.callbacks.Callback) -> Any:
+    """The callbacks that a user gave in one of Keras's forms, and one of ours."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.append(own)
+        return callbacks
+    return [*keras.tree.flatten(callbacks or []), own]
 
 
 def _shuffled(data: Any, asked: bool | None) -> bool:

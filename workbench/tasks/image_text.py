@@ -77,8 +77,8 @@ class ImageTextLM(CausalLM):
         reading = self._placed(reader.reading(reader.prompts_of(inputs)[0][0]))
         text = isinstance(completion, str)
         given = reader.tokenizer.tokenize(completion) if text else completion
-        size = self.backbone.config.vocabulary_size
-        ids = checked_ids(given, "image_attention: completion", size).tolist()
+        size, what = self.backbone.config.vocabulary_size, "image_attention: completion"
+        ids = checked_ids(given, what, size, name=self._token_name).tolist()
         if not integer(0, len(reading.images) - 1).fits(picture):
             raise PromptError(
                 f"image_attention: picture: expected one of {len(reading.images)}, "

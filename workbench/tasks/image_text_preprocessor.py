@@ -189,7 +189,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         """Inputs, labels and weights, all (B, length), of the ids of prompts and answers: the
         labels are the ids that follow, and only those of answers weigh anything."""
         rows = [[*p, *a][: length + 1] for p, a in zip(prompts, answers, strict=True)]
-        ids, mask = pack(rows, length + 1, self.tokenizer.pad_token_id or 0)
+        ids, mask = pack(rows, length + 1, self.pad_token_id)
         lengths = np.array([len(prompt) for prompt in prompts])[:, None]
         response = (np.arange(length + 1) >= lengths) & mask
         inputs = {

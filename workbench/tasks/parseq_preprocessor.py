@@ -101,7 +101,7 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         pictures, texts, single = self._pairs(x)
         length = length_or(self.sequence_length, sequence_length) + 1
         rows = [self._training_ids(text, length) for text in texts]
-        ids, mask = pack(rows, length, self.tokenizer.pad_token_id)
+        ids, mask = pack(rows, length, self.pad_token_id)
         inputs = {
             IMAGES: self.convert(pictures),
             "token_ids": ids[:, :-1],
@@ -131,7 +131,7 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         pictures, single = pictures_of(x)
         length = length_or(self.sequence_length, sequence_length)
         rows = [self.prompt_ids()] * len(pictures)
-        ids, mask = pack(rows, length, self.tokenizer.pad_token_id)
+        ids, mask = pack(rows, length, self.pad_token_id)
         arrays = {IMAGES: self.convert(pictures), "token_ids": ids, "padding_mask": mask}
         return {k: v[0] for k, v in arrays.items()} if single else arrays
 

@@ -39,6 +39,8 @@ class Preprocessor:
     """What the two of a pair are in a dict of columns; None for two segments of one text."""
     other_names: ClassVar[Mapping[str, str]] = {}
     """What users may call a column, to what `__call__` does."""
+    table_rows: int | None = None
+    """Rows of the token table of the model that it belongs to; None before it has one."""
 
     @checks_types
     def __init__(self, tokenizer: Tokenizer, sequence_length: int, **kwargs: Any) -> None:
@@ -59,6 +61,13 @@ class Preprocessor:
         from workbench.presets.load import load_preprocessor
 
         return load_preprocessor(preset, cls, **kwargs)
+
+    @property
+    def pad_token_id(self) -> int:
+        """What fills a row after its end: the tokenizer's padding, or 0 where the model's table
+        has no row for that. The mask tells padding, and not the id."""
+        pad = self.tokenizer.pad_token_id
+        return pad if self.table_rows is None or pad < self.table_rows else 0
 
     def converter(self, name: str) -> Any:
         """What pictures ("image_converter") or recordings ("audio_converter") go through, None
@@ -158,7 +167,7 @@ class CausalLMPreprocessor(Preprocessor):
         length = length_or(self.sequence_length, sequence_length) + 1
         samples, single = samples_of(x)
         rows = [self._supervised(sample, length) for sample in samples]
-        ids, mask = pack([row.ids for row in rows], length, self.tokenizer.pad_token_id or 0)
+        ids, mask = pack([row.ids for row in rows], length, self.pad_token_id)
         loss = pack([row.loss for row in rows], length, 0)[0].astype(bool)
         inputs = {"token_ids": ids[:, :-1], "padding_mask": mask[:, :-1]}
         if single:
@@ -203,7 +212,7 @@ class CausalLMPreprocessor(Preprocessor):
         rows = [self.prompt_ids(text) for text in ([x] if single else texts_of(x))]
         for row, ids in enumerate(rows):
             check_length(f"prompt {row}", len(ids), length, None, "raise sequence_length")
-        ids, mask = pack(rows, length, self.tokenizer.pad_token_id or 0)
+        ids, mask = pack(rows, length, self.pad_token_id)
         arrays = {"token_ids": ids, "padding_mask": mask}
         return {k: v[0] for k, v in arrays.items()} if single else arrays
 

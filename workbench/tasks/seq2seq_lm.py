@@ -11,7 +11,7 @@ from workbench.backbones.encoder_decoder import TARGET_INPUTS, EncoderDecoder
 from workbench.backbones.source import SOURCE_INPUTS
 from workbench.errors import PromptError
 from workbench.generation.programs import padded
-from workbench.generation.request import Request
+from workbench.generation.request import Request, checked_ids
 from workbench.inspection.subject import Subject
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
 from workbench.tasks.causal_lm import CausalLM, check_arrays
@@ -112,11 +112,7 @@ class Seq2SeqLM(CausalLM):
                     f"prompt {row} has {len(ids)} tokens: expected 1 to {most or 'any number'}, "
                     "which is what the encoder can read"
                 )
-            if ids.min() < 0 or ids.max() >= size:
-                raise PromptError(
-                    f"prompt {row}: expected token ids from 0 to {size - 1}, got {ids.min()} to "
-                    f"{ids.max()}"
-                )
+            checked_ids(ids, f"prompt {row}", size, name=self._token_name)
         if not arrays:
             return {}
         ids, lengths = padded(arrays)

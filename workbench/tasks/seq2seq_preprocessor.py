@@ -213,7 +213,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
     def _packed(
         self, sources: list[list[int]], room: int, targets: list[list[int]], length: int
     ) -> Arrays:
-        pad = self.tokenizer.pad_token_id or 0
+        pad = self.pad_token_id
         source = zip(_names("encoder_"), pack(sources, room, pad), strict=True)
         target = zip(_names("decoder_"), pack(targets, length, pad), strict=True)
         return dict([*source, *target])

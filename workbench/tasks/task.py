@@ -9,9 +9,11 @@ import keras
 from workbench.backbones.adapters import Adapters
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.quantization import OwnQuantize
+from workbench.backbones.tables import Name
 from workbench.backbones.whole_changes import WholeChanges
 from workbench.presets.named import NamedPresets, SavesPresets
 from workbench.tasks.fitting import FitsRawData
+from workbench.tasks.preprocessor import Preprocessor
 from workbench.tree.shows import ShowsTree
 
 
@@ -31,6 +33,23 @@ class Task(ShowsTree, FitsRawData, OwnQuantize, WholeChanges, SavesPresets, kera
     """Arguments of the constructor that describe weights of the task's own."""
     setting_arguments: tuple[str, ...] = ()
     """Other arguments of the constructor that a preset keeps."""
+
+    @property
+    def preprocessor(self) -> Preprocessor | None:
+        """What turns raw inputs into arrays; None for a model that is fed arrays."""
+        return self._preprocessor
+
+    @preprocessor.setter
+    def preprocessor(self, value: Preprocessor | None) -> None:
+        self._preprocessor = value
+        if isinstance(value, Preprocessor):
+            tables = self.backbone.tables.items()
+            value.table_rows = min(t.rows for name, t in tables if name.endswith("token_ids"))
+
+    @property
+    def _token_name(self) -> Name | None:
+        """What the tokenizer calls an id, for messages."""
+        return None if self.preprocessor is None else self.preprocessor.tokenizer.token_text
 
     @classmethod
     def from_preset(

@@ -87,7 +87,7 @@ class TextClassifierPreprocessor(Preprocessor):
             )
         segments = [[self.tokenizer.tokenize(text) for text in column] for column in texts]
         rows = [self._row(list(parts)) for parts in zip(*segments, strict=True)]
-        pad = self.tokenizer.pad_token_id
+        pad = self.pad_token_id
         ids, mask = pack([row for row, _ in rows], self.sequence_length, pad)
         kinds, _ = pack([kind for _, kind in rows], self.sequence_length, 0)
         return {"token_ids": ids, "padding_mask": mask, "segment_ids": kinds}

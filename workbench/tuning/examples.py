@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self, overload
@@ -11,6 +12,7 @@ import numpy as np
 from workbench.errors import DataError, SettingError
 
 Arrays = dict[str, np.ndarray]
+SHOWN = 5  # examples that a message names
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +152,18 @@ class Examples(Sequence[Example]):
     def longest(self) -> int:
         """Tokens of the longest example."""
         return max(map(len, self._examples))
+
+    def tell_dropped(self, call: str) -> None:
+        """Warn of the examples that were dropped; `call` is what they were given to."""
+        if not self.dropped:
+            return
+        count, more = len(self.dropped), " ..." * (len(self.dropped) > SHOWN)
+        warnings.warn(
+            f"{call}: {count} of {count + len(self)} examples have no token to learn within "
+            f"{self.length} tokens and are left out: {', '.join(self.dropped[:SHOWN])}{more}. "
+            "Raise the length, or shorten the prompts.",
+            stacklevel=2,
+        )
 
     def take(self, indices: Sequence[int]) -> Examples:
         """The examples of these indices, in their order.

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from workbench.backbones.tables import no_row, target_input
 from workbench.errors import DataError
 from workbench.tuning.batches import Batch, Batches
 from workbench.tuning.examples import Examples
@@ -72,6 +73,9 @@ def read_feed(lm: Any, data: Any, validation: Any, settings: TuneSettings) -> Fe
 
     Raises:
         DataError, SettingError: as `read_examples`, `Examples.split` and `Batches`.
+        PromptError: an example has a token that the model has not.
+
+    A warning says of how many examples nothing is learnt: they are left out.
     """
     if isinstance(data, Feed):
         return data
@@ -85,6 +89,10 @@ def read_feed(lm: Any, data: Any, validation: Any, settings: TuneSettings) -> Fe
     train = Batches(examples, settings.batch_size, settings.length, settings.packing, settings.seed)
     test = held_out and Batches(held_out, settings.batch_size, settings.length)
     parts = {"data": train, "validation": test}
+    for name, part in parts.items():
+        if part is not None:
+            _check_ids(lm, part.examples)
+            part.examples.tell_dropped(f"training: {name}")
     return Feed(
         train=train,
         held_out=test,
@@ -130,6 +138,15 @@ def _examples(lm: Any, data: Any, settings: TuneSettings) -> Examples:
     from workbench.tuning.reading import read_examples
 
     return read_examples(data, lm, length=settings.length)
+
+
+def _check_ids(lm: Any, examples: Examples) -> None:
+    tables = lm.backbone.tables
+    rows = tables[target_input(tables)].rows
+    for example in examples:
+        beyond = example.ids[example.ids >= rows]
+        if len(beyond):
+            raise no_row(f"training data: {example.where}", beyond[0], rows, lm._token_name)
 
 
 def _longest(batches: Batches) -> int:

@@ -87,7 +87,7 @@ class TextReader(_Reader):
     def arrays(self, rows: Sequence[Sequence[Example]], length: int) -> Made:
         """Token ids, the number of each token's example in its row, labels and weights."""
         shape = len(rows), length
-        ids = np.full(shape, self.preprocessor.tokenizer.pad_token_id or 0, np.int32)
+        ids = np.full(shape, self.preprocessor.pad_token_id, np.int32)
         labels, segments = ids.copy(), np.zeros(shape, np.int32)
         weights = np.zeros(shape, np.float32)
         for row, examples in enumerate(rows):

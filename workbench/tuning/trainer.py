@@ -19,6 +19,7 @@ import numpy as np
 from workbench.backbones.adapter import Adapter
 from workbench.backbones.all_or_nothing import put_back, unchanging
 from workbench.backbones.remat import rematerialising
+from workbench.backbones.tables import admit_batch
 from workbench.errors import AdapterError, SettingError
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.interrupts import held, let_through
@@ -51,7 +52,8 @@ class Trainer:
 
     Raises:
         AdapterError: no adapter is active, or it is merged.
-        SettingError: the model learns in a way of its own, so only `fit` trains it.
+        SettingError: the model learns in a way of its own, so only `fit` trains it; or it is
+            frozen.
     """
 
     def __init__(self, lm: CausalLM, settings: TuneSettings) -> None:
@@ -64,6 +66,11 @@ class Trainer:
         self.step_number = 0
         self._lm, self._backbone = lm, lm.backbone
         self._trained = self._backbone.trainable_variables
+        if not self._trained:
+            raise SettingError(
+                "training: expected an adapter to train, but the model is frozen: set trainable to "
+                "True on the model and its backbone"
+            )
         weights = {id(variable) for variable in self._backbone.weights}
         self._seeds = [v for v in self._backbone.variables if id(v) not in weights]
         changing = {id(variable) for variable in (*self._trained, *self._seeds)}
@@ -89,6 +96,7 @@ class Trainer:
 
         Raises:
             SettingError: the batches hold nothing to learn.
+            PromptError: they hold a token that the model has not.
         """
         tokens = sum(float(batch.weights.sum()) for batch in batches)
         if not tokens:
@@ -96,7 +104,7 @@ class Trainer:
         trained, seeds = _values(self._trained), _values(self._seeds)
         frozen, total = _values(self._frozen), None
         for batch in batches:
-            made, seeds = self._gradients(trained, frozen, seeds, _arrays(batch), tokens)
+            made, seeds = self._gradients(trained, frozen, seeds, self._arrays(batch), tokens)
             total = made if total is None else jax.tree.map(jnp.add, total, made)
         loss, gradients = total
         rate = self.settings.learning_rate_at(self.step_number)
@@ -119,7 +127,7 @@ class Trainer:
         total = tokens = 0.0
         for batch in batches:
             let_through()
-            total += float(self._loss(*values, _arrays(batch)))
+            total += float(self._loss(*values, self._arrays(batch)))
             tokens += float(batch.weights.sum())
         if not tokens:
             raise SettingError("training: expected tokens to learn in the batches, got none")
@@ -151,6 +159,12 @@ class Trainer:
         self._assign(variables.values(), [state[name] for name in variables])
         self._moments = Moments(moments[: len(self._trained)], moments[len(self._trained) :])
         self.step_number = int(state[STEP])
+
+    def _arrays(self, batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:
+        """What a program reads of a batch, whose ids all have a row in the model's tables."""
+        parts = batch.inputs, batch.labels, batch.weights
+        inputs, *others = admit_batch(self._backbone.tables, *parts, self._lm._token_name)
+        return dict(inputs), *others
 
     def _assign(self, variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
         with unchanging(self._backbone), put_back(*variables):
@@ -225,10 +239,6 @@ class Trainer:
 
 def _values(variables: Sequence[keras.Variable]) -> Arrays:
     return [variable.value for variable in variables]
-
-
-def _arrays(batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:
-    return dict(batch.inputs), batch.labels, batch.weights
 
 
 def _sum(losses: Sequence[jax.Array]) -> jax.Array:

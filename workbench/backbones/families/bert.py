@@ -24,6 +24,7 @@ from workbench.backbones.families.shared_rules import (
 )
 from workbench.backbones.layers.dense import NamedDense
 from workbench.backbones.layers.named import TokenEmbedding
+from workbench.backbones.tables import Table
 from workbench.backbones.weights import Rule
 from workbench.errors import PresetError
 from workbench.presets.formats.settings import Settings
@@ -128,6 +129,11 @@ class BertBackbone(Backbone):
     def max_length(self) -> int | None:
         """The longest sequence the positions allow, in tokens."""
         return self.config.max_length
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """What the inputs that hold ids may hold, by their names."""
+        return {**super().tables, "segment_ids": Table(self.arguments["num_segments"])}
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; the one KerasHub lacks only where it is used."""

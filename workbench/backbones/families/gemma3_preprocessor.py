@@ -250,7 +250,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
                     f"length {length}"
                 )
         rows = [reading.ids for reading in readings]
-        ids, mask = pack(rows, length, self.tokenizer.pad_token_id)
+        ids, mask = pack(rows, length, self.pad_token_id)
         made = {"token_ids": ids, "padding_mask": mask}
         made = self._with_images(made, *_packed_images(readings, length))
         return _alone(made)[0] if single else made

@@ -240,7 +240,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
                     f"prompt {row} has {len(reading.ids)} tokens of text: expected at most the "
                     f"sequence length {length}"
                 )
-        ids, mask = pack([r.ids for r in readings], length, self.tokenizer.pad_token_id or 0)
+        ids, mask = pack([r.ids for r in readings], length, self.pad_token_id)
         arrays = {
             "images": _stacked(readings),
             "token_ids": ids,

@@ -92,14 +92,18 @@ def _without_frame(tokenizer: Tokenizer) -> str | None:
     raise PresetError(f"{type(tokenizer).__name__} cannot be written for Transformers")
 
 
-def token_ids(tokenizer: Tokenizer | None) -> dict[str, Any]:
+def token_ids(tokenizer: Tokenizer | None, rows: int) -> dict[str, Any]:
     """What a config says of a text's first, last and padding token; several may end it. Without
-    a tokenizer it says that there are none: silence would mean those of the model type."""
+    a tokenizer it says that there are none: silence would mean those of the model type. Nor are
+    there any from `rows` on, for which the model's table has no row: Transformers reads no model
+    that pads with one."""
     if tokenizer is None:
         return dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
-    stops = list(tokenizer.stop_token_ids)
+    stops = [stop for stop in tokenizer.stop_token_ids if stop < rows]
+    start, pad = tokenizer.start_token_id, tokenizer.pad_token_id
+    padded = tokenizer.pad_token is not None and pad < rows
     return {
-        "bos_token_id": tokenizer.start_token_id,
+        "bos_token_id": start if start is not None and start < rows else None,
         "eos_token_id": stops[0] if len(stops) == 1 else stops or None,
-        "pad_token_id": tokenizer.pad_token_id if tokenizer.pad_token is not None else None,
+        "pad_token_id": pad if padded else None,
     }

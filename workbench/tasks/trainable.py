@@ -1,0 +1,35 @@
+"""Whether training would change anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.errors import AdapterError, SettingError
+
+if TYPE_CHECKING:
+    from workbench.tasks.task import Task
+
+
+def check_trainable(task: Task, call: str) -> None:
+    """Refuse to train what would stay as it is.
+
+    Raises:
+        AdapterError: an adapter is merged, or there are some and none is active.
+        SettingError: everything is frozen.
+    """
+    adapters = task.adapters
+    if adapters.merged:
+        raise AdapterError(
+            f"{call}: the adapter {adapters.active!r} is merged, where training does not reach "
+            "it: call adapters.unmerge() first"
+        )
+    if not task.trainable_variables:
+        if adapters and adapters.active is None:
+            raise AdapterError(
+                f"{call}: expected an active adapter to train, one of {list(adapters)}, got none: "
+                "call adapters.use(name), or remove them all to train the model's own weights"
+            )
+        raise SettingError(
+            f"{call}: expected something to train, but all weights are frozen: set trainable to "
+            "True on the model, its backbone or the layers to train"
+        )
