@@ -7,8 +7,10 @@ the `tokenizers` library the one listed first; so a file is given only after tex
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import sentencepiece
 import tokenizers
@@ -39,10 +41,12 @@ def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
     model = spm.read_model(tokenizer.proto)
     if not _can_be_written(model):
         return None
-    library = tokenizers.Tokenizer(_bpe(model) if model.algorithm == spm.BPE else _unigram(model))
+    symbols = model.of_kind(spm.USER_DEFINED)
+    whole = model.prefixes and bool(symbols)  # they are cut out before, and found as whole words
+    bpe = model.algorithm == spm.BPE
+    library = tokenizers.Tokenizer(_bpe(model, whole) if bpe else _unigram(model))
     library.normalizer = normalizers.Sequence(list(_normalizers(model)))
     library.decoder = _decoder(model)
-    symbols = model.of_kind(spm.USER_DEFINED)
     splits = [pre_tokenizers.Split(Regex(p), "isolated") for p in _patterns(model, symbols)]
     if splits:
         library.pre_tokenizer = pre_tokenizers.Sequence(splits)
@@ -53,6 +57,28 @@ def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
     special = [*model.of_kind(spm.CONTROL, spm.UNKNOWN), *tokenizer.special_tokens]
     library.add_special_tokens([AddedToken(token, normalized=False) for token in special])
     return library.to_str(pretty=True)
+
+
+def marked_json(model: ModelFile, marks: Iterable[AddedToken]) -> str:
+    """A BPE model as the content of a `tokenizer.json` as Transformers has it: each mark is one id
+    wherever it stands in a text, and what is between them is a text by itself.
+
+    `marks`: pieces of the model, and what each takes of the white space around it.
+    """
+    library = tokenizers.Tokenizer(models.BPE(**_bpe_options(model)))
+    library.normalizer = normalizers.Sequence(list(_normalizers(model)))
+    library.decoder = _decoder(model)
+    content = json.loads(library.to_str())
+    ids = {piece: i for i, (piece, _, kind) in enumerate(model.pieces) if kind != spm.UNUSED}
+    content["model"] |= {"vocab": ids, "merges": _merges(model, spm.NORMAL, spm.USER_DEFINED)}
+    content["added_tokens"] = [_entry(mark, ids) for mark in marks]
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _entry(mark: AddedToken, ids: dict[str, int]) -> dict[str, Any]:
+    """A mark as `added_tokens` lists it."""
+    keys = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+    return {"id": ids[mark.content], **{key: getattr(mark, key) for key in keys}}
 
 
 def _can_be_written(model: ModelFile) -> bool:
@@ -67,24 +93,30 @@ def _can_be_written(model: ModelFile) -> bool:
     )
 
 
-def _bpe(model: ModelFile) -> models.BPE:
-    """With a prefix, symbols are cut out before and found as whole words."""
+def _bpe(model: ModelFile, whole_words: bool) -> models.BPE:
     ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
-    words = model.of_kind(spm.NORMAL)
-    ranked = sorted(
-        (-score, ids[word], ids[word[:cut]], ids[word[cut:]])
-        for word, score in words.items()
-        for cut in range(1, len(word))
-        if word[:cut] in words and word[cut:] in words
-    )
-    return models.BPE(
-        ids,
-        [(model.pieces[a][0], model.pieces[b][0]) for _, _, a, b in ranked],
-        unk_token=next(iter(model.of_kind(spm.UNKNOWN))),
-        fuse_unk=True,
-        byte_fallback=model.byte_fallback,
-        ignore_merges=model.prefixes and bool(model.of_kind(spm.USER_DEFINED)),
-    )
+    merges = _merges(model, spm.NORMAL)
+    return models.BPE(ids, merges, ignore_merges=whole_words, **_bpe_options(model))
+
+
+def _bpe_options(model: ModelFile) -> dict[str, Any]:
+    unknown = next(iter(model.of_kind(spm.UNKNOWN)))
+    return {"unk_token": unknown, "fuse_unk": True, "byte_fallback": model.byte_fallback}
+
+
+def _merges(model: ModelFile, *kinds: int) -> list[tuple[str, str]]:
+    """Every way to make a piece of two others, best score first, then by ids."""
+    words = model.of_kind(*kinds)
+    ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
+    merges = []
+    for word in sorted(words, key=words.__getitem__, reverse=True):  # equal scores stay in order
+        pairs = [
+            (a, b)
+            for cut in range(1, len(word))
+            if (a := word[:cut]) in words and (b := word[cut:]) in words
+        ]
+        merges += sorted(pairs, key=lambda pair: (ids[pair[0]], ids[pair[1]]))
+    return merges
 
 
 def _unigram(model: ModelFile) -> models.Unigram:
