@@ -104,6 +104,10 @@ class SentencePieceTokenizer(Tokenizer):
             return model.decode([token_id]).encode("utf-8")  # bytes keep their leading space
         return token.replace(SPACE, " ")
 
+    def is_unused(self, token_id: int) -> bool:
+        """Whether the model never makes this piece of a text."""
+        return self._backend.is_unused(token_id)
+
     def _id_of(self, token: str) -> int | None:
         token_id = self._backend.piece_to_id(token)  # the unknown token's where there is none
         return token_id if self._tokens[token_id] == token else None

@@ -59,18 +59,23 @@ def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
     return library.to_str(pretty=True)
 
 
-def marked_json(model: ModelFile, marks: Iterable[AddedToken]) -> str:
+def marked_json(model: ModelFile, marks: Iterable[AddedToken], longest_first: bool = False) -> str:
     """A BPE model as the content of a `tokenizer.json` as Transformers has it: each mark is one id
     wherever it stands in a text, and what is between them is a text by itself.
 
     `marks`: pieces of the model, and what each takes of the white space around it.
+    `longest_first`: of merges with equal scores the one whose first part is longest comes first.
     """
     library = tokenizers.Tokenizer(models.BPE(**_bpe_options(model)))
     library.normalizer = normalizers.Sequence(list(_normalizers(model)))
     library.decoder = _decoder(model)
     content = json.loads(library.to_str())
     ids = {piece: i for i, (piece, _, kind) in enumerate(model.pieces) if kind != spm.UNUSED}
-    content["model"] |= {"vocab": ids, "merges": _merges(model, spm.NORMAL, spm.USER_DEFINED)}
+    merges = _merges(model, spm.NORMAL, spm.USER_DEFINED)
+    if longest_first:
+        words = model.of_kind(spm.NORMAL, spm.USER_DEFINED)
+        merges.sort(key=lambda pair: (-words["".join(pair)], *(-len(part) for part in pair)))
+    content["model"] |= {"vocab": ids, "merges": merges}
     content["added_tokens"] = [_entry(mark, ids) for mark in marks]
     return json.dumps(content, ensure_ascii=False)
 

@@ -82,6 +82,7 @@ class _Table:
         self.file = file
         self._values = metadata
         self.architecture = str(metadata.get("general.architecture", ""))
+        self.is_gemma = self.architecture.startswith("gemma")
         self.tokens = self.strings("tokens")
         self.types = self._types()
 
@@ -215,8 +216,9 @@ _BPE = 2
 def _sentence_piece(table: _Table) -> TransformersTokenizer:
     model = _model(table)
     pieces = ((piece, kind) for piece, _, kind in model.pieces)
+    longest_first = table.is_gemma and _USER_DEFINED in table.types
     with refusing(f"{table.file}: {_GGML}tokens"):
-        data = marked_json(model, _marks(table, pieces)).encode()
+        data = marked_json(model, _marks(table, pieces), longest_first).encode()
     starts = table.flag("add_bos_token", True)
     tokenizer = TransformersTokenizer(data, prepends_start_token=starts)
     tokenizer.sentence_piece = _proto(table, model)
@@ -228,8 +230,9 @@ def _model(table: _Table) -> ModelFile:
     if not np.isfinite(scores).all():
         raise table.error("scores", "finite numbers", "others")
     tokens, types = table.tokens, _piece_types(table)
-    if table.architecture.startswith("gemma"):
-        tokens, scores = _respelled(tokens), -np.arange(len(tokens), dtype=np.float32)
+    if table.is_gemma:
+        tokens, scores = _respelled(tokens), np.arange(0, -len(tokens), -1, np.float32)
+        scores[types == _USER_DEFINED] = 0
     pieces = tuple(zip(tokens, scores.tolist(), types.tolist(), strict=True))
     _expect_once(table, {piece for piece, _, kind in pieces if kind != _UNUSED}, types)
     return ModelFile(
@@ -247,7 +250,7 @@ def _model(table: _Table) -> ModelFile:
 
 def _respelled(tokens: list[str]) -> list[str]:
     """Gemma's files write runs of spaces as such, and their scores are not the order of merges:
-    ids are."""
+    symbols come first, then ids say it."""
     return [token if token.strip(" ") else SPACE * len(token) for token in tokens]
 
 
