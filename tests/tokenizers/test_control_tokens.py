@@ -29,7 +29,7 @@ ORDINARY = ("  ", "    ", "naïveté")
     [
         *("<|im_start|>", "<｜User｜>", "<｜tool▁calls▁begin｜>", "<tool_call>", "</think>"),
         *("[INST]", "[/INST]", "[gMASK]", "[multimodal]", "<unused7>", "<start_of_image>"),
-        *("<|tool_call>", "<|reserved_special_token_3|>", "<2mass>"),
+        *("<s>", "</s>", "<|tool_call>", "<|reserved_special_token_3|>", "<2mass>"),
     ],
 )
 def test_marks(token):
@@ -37,7 +37,7 @@ def test_marks(token):
 
 
 @pytest.mark.parametrize(
-    "token", ["  ", "\n\n", "\t", "the", "naïveté", "õ", "<h1>", "</table>", "<s>", "<", "<>", "[]"]
+    "token", ["  ", "\n\n", "\t", "the", "naïveté", "õ", "<h1>", "</table>", "<", "<>", "[]"]
 )
 def test_ordinary_text_is_no_mark(token):
     assert not is_mark(token)

@@ -250,6 +250,20 @@ def test_scores_that_are_no_numbers_are_refused():
         read_tokenizer("model.gguf", metadata)
 
 
+def test_pieces_too_long_to_be_cut_everywhere_are_refused():
+    metadata = sentence_piece_metadata(DATA / "spaced.spm")
+    metadata["tokenizer.ggml.tokens"][-1] = "x" * 20_000
+    with pytest.raises(PresetError, match=r"tokenizer\.ggml\.tokens: expected lengths"):
+        read_tokenizer("model.gguf", metadata)
+
+
+def test_a_piece_twice_is_refused():
+    metadata = sentence_piece_metadata(DATA / "spaced.spm")
+    metadata["tokenizer.ggml.tokens"][-1] = metadata["tokenizer.ggml.tokens"][-2]
+    with pytest.raises(PresetError, match="each token once"):
+        read_tokenizer("model.gguf", metadata)
+
+
 # Published vocabularies with their ids, where a copy is at hand.
 
 SUITES = os.environ.get("WORKBENCH_GGUF_VOCABULARIES")

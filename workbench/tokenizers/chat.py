@@ -1,11 +1,8 @@
 """Chat templates: from a list of messages to the text, and the ids, that a model was trained on.
 
-A template writes control tokens such as `<|im_end|>` between the messages, and a user may write
-the same letters inside one. Text of messages never becomes a control token: there each such word
-is cut in two before the template runs, and the parts are tokenised apart, so that they come out
-as the ordinary tokens of the same letters. (A SentencePiece model that puts a space before every
-text puts one at the cut.) For messages without such words the ids are those of Transformers'
-`apply_chat_template`.
+Text of messages never becomes a control token (`control.py` says which may). A SentencePiece model
+that puts a space before every text puts one where a word is cut. For messages without such words
+the ids are those of Transformers' `apply_chat_template`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 Change = Callable[[str], str]
@@ -21,9 +21,10 @@ WRITTEN_BY_MODELS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
 
 _IN_TEMPLATE = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]")
 _MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
-# Gemma's vocabularies list tags of web pages, which are ordinary text.
+# Gemma's vocabularies list tags of web pages, which are ordinary text; but `<s>` begins texts of
+# other models, and not every file says that it is special.
 _TAG = re.compile(
-    "</?(?:a|b|bbox|blockquote|body|caption|code|div|em|footer|h[1-6]|html|i|iframe|img|li|s|span"
+    "</?(?:a|b|bbox|blockquote|body|caption|code|div|em|footer|h[1-6]|html|i|iframe|img|li|span"
     "|strong|su[bp]|table|t[dhr]|tbody|tfoot|thead|u|ul)>"
 )
 _THOUGHTS = frozenset(("think", "thinking", "thought", "thoughts", "reasoning"))
@@ -84,17 +85,17 @@ def _cutters(control: frozenset[str]) -> tuple[Change, Change]:
 
 
 def _cutting(tokens: Iterable[str]) -> Change:
-    """Cuts every one of the tokens in a text after its first character."""
-    longest_first = sorted(tokens, key=len, reverse=True)
-    openings = {token[0] for token in longest_first}
+    """Cuts a text after the first character of every token in it, also where some overlap."""
+    known = frozenset(tokens)
+    lengths = sorted({len(token) for token in known})
+    openings = {re.escape(token[0]) for token in known}
 
-    def cut(text: str) -> str:
-        if any(opening in text for opening in openings):
-            for token in longest_first:
-                text = text.replace(token, token[0] + CUT + token[1:])
-        return text
+    def cut(found: re.Match[str]) -> str:
+        text, at = found.string, found.start()
+        begins = any(text[at : at + length] in known for length in lengths)
+        return found[0] + CUT if begins else found[0]
 
-    return cut
+    return partial(re.compile("|".join(openings) or "(?!)").sub, cut)
 
 
 def _changed(value: Any, change: Change) -> Any:

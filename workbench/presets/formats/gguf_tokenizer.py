@@ -29,6 +29,7 @@ from workbench.tokenizers.sentence_piece_json import marked_json
 
 _GGML = "tokenizer.ggml."
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
+_MOST_CUT = 1 << 28  # characters of all ways to cut a piece in two; Gemma 3's make 11 million
 _STOPS = ("eot_token_id", "eom_token_id")
 
 
@@ -230,6 +231,9 @@ def _model(table: _Table) -> ModelFile:
     if not np.isfinite(scores).all():
         raise table.error("scores", "finite numbers", "others")
     tokens, types = table.tokens, _piece_types(table)
+    cut = sum(len(token) ** 2 for token in tokens)
+    if cut > _MOST_CUT:
+        raise table.error("tokens", f"lengths whose squares make at most {_MOST_CUT}", cut)
     if table.is_gemma:
         tokens, scores = _respelled(tokens), np.arange(0, -len(tokens), -1, np.float32)
         scores[types == _USER_DEFINED] = 0
