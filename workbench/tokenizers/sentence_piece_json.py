@@ -41,12 +41,10 @@ def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
     model = spm.read_model(tokenizer.proto)
     if not _can_be_written(model):
         return None
-    symbols = model.of_kind(spm.USER_DEFINED)
-    whole = model.prefixes and bool(symbols)  # they are cut out before, and found as whole words
-    bpe = model.algorithm == spm.BPE
-    library = tokenizers.Tokenizer(_bpe(model, whole) if bpe else _unigram(model))
+    library = tokenizers.Tokenizer(_bpe(model) if model.algorithm == spm.BPE else _unigram(model))
     library.normalizer = normalizers.Sequence(list(_normalizers(model)))
     library.decoder = _decoder(model)
+    symbols = model.of_kind(spm.USER_DEFINED)
     splits = [pre_tokenizers.Split(Regex(p), "isolated") for p in _patterns(model, symbols)]
     if splits:
         library.pre_tokenizer = pre_tokenizers.Sequence(splits)
@@ -98,8 +96,10 @@ def _can_be_written(model: ModelFile) -> bool:
     )
 
 
-def _bpe(model: ModelFile, whole_words: bool) -> models.BPE:
+def _bpe(model: ModelFile) -> models.BPE:
+    """With a prefix, symbols are cut out before and found as whole words."""
     ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
+    whole_words = model.prefixes and bool(model.of_kind(spm.USER_DEFINED))
     merges = _merges(model, spm.NORMAL)
     return models.BPE(ids, merges, ignore_merges=whole_words, **_bpe_options(model))
 
@@ -110,7 +110,7 @@ def _bpe_options(model: ModelFile) -> dict[str, Any]:
 
 
 def _merges(model: ModelFile, *kinds: int) -> list[tuple[str, str]]:
-    """Every way to make a piece of two others, best score first, then by ids."""
+    """Every way to make a piece of some kinds of two others, best score first, then by ids."""
     words = model.of_kind(*kinds)
     ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
     merges = []
