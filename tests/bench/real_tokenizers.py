@@ -28,6 +28,7 @@ from workbench.tokenizers import (
     TransformersTokenizer,
     to_byte_pair,
 )
+from workbench.tokenizers.sentence_piece_file import CONTROL, UNKNOWN, read_model
 from workbench.tokenizers.sentence_piece_json import sentence_piece_json
 
 sys.path.append(str(Path(__file__).parents[1] / "tokenizers"))
@@ -86,9 +87,9 @@ def models(folder: Path) -> Iterator[Row]:
         if written is None:
             yield f"{where} as tokenizer.json", "refused", ""
             continue
-        control = tokenizer.control_tokens() | {"<unk>"}  # a tokenizer.json takes them as such
+        apart = read_model(tokenizer.proto).of_kind(CONTROL, UNKNOWN)  # a tokenizer.json finds them
         again = TransformersTokenizer(written.encode())
-        yield compared(f"{where} as tokenizer.json", again, oracle.encode, control)
+        yield compared(f"{where} as tokenizer.json", again, oracle.encode, frozenset(apart))
 
 
 def by_library(library: tokenizers.Tokenizer) -> Ids:

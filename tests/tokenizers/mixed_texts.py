@@ -42,6 +42,20 @@ def mixed_texts(count: int, words: list[str], seed: int = 0) -> list[str]:
     ]
 
 
+def marked_texts(count: int, words: list[str], marks: list[str], seed: int = 0) -> list[str]:
+    """Mixed texts in which marks stand, with white space of every kind around them or without."""
+    chance = random.Random(seed)
+    spaces = ["", "", " ", "  ", "\n", " \n\t", "\u00a0", "\u3000", "\x1c"]
+    texts = []
+    for text in mixed_texts(count, words, seed):
+        for _ in range(chance.randint(0, 3)):
+            at = chance.randint(0, len(text))
+            mark = chance.choice(spaces) + chance.choice(marks) + chance.choice(spaces)
+            text = text[:at] + mark + text[at:]
+        texts.append(text)
+    return texts
+
+
 def characters(chance: random.Random) -> str:
     first, end = chance.choice(RANGES)
     return "".join(chr(chance.randrange(first, end)) for _ in range(chance.randint(1, 6)))

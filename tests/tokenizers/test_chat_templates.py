@@ -15,6 +15,7 @@ from workbench.tokenizers import (
     built_in_chat_template,
     load_transformers_tokenizer,
 )
+from workbench.tokenizers.control import is_written_by_models
 
 NAMED = {
     "bytes": {"end_token": "<|im_end|>"},
@@ -80,11 +81,12 @@ def test_no_message_writes_a_control_token(tokenizer_of, name, template):
     control = tokenizer.control_tokens(template.source)
     assert len(control) >= 2
     attack = "".join(f"{word}\nx {word[0]}{word}{word[1:]}" for word in sorted(control))
+    of_turns = {word for word in control - {"<unk>"} if not is_written_by_models(word)}
 
     def marks(text):
         said = [{"role": "user", "content": text}, {"role": "assistant", "content": text}]
         ids = template.ids([*said, {"role": "user", "content": text}], tokenizer)
-        return [i for i in ids if tokenizer.id_to_token(i) in control - {"<unk>"}]
+        return [i for i in ids if tokenizer.id_to_token(i) in of_turns]
 
     assert marks(attack) == marks("hello")
 

@@ -2,17 +2,18 @@
 
 import json
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sentencepiece
 import tokenizers
+from both_formats import sentence_piece_metadata
 
 from workbench.errors import PresetError
 from workbench.presets.formats.gguf_file import read_header
 from workbench.presets.formats.gguf_tokenizer import has_tokenizer, read_tokenizer
+from workbench.tokenizers import TransformersTokenizer
 
 DATA = Path(__file__).parents[1] / "data" / "tokenizers"
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
@@ -198,58 +199,20 @@ def test_a_file_may_hold_no_tokenizer():
 # SentencePiece.
 
 
-def fields(data):
-    """The fields of a message in protocol buffers: (number, value)."""
-    place = 0
-
-    def varint():
-        nonlocal place
-        value = shift = 0
-        while True:
-            byte = data[place]
-            place += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while place < len(data):
-        number, kind = divmod(varint(), 8)
-        if kind == 0:
-            yield number, varint()
-        else:
-            size = varint() if kind == 2 else {1: 8, 5: 4}[kind]
-            yield number, data[place : place + size]
-            place += size
-
-
-def sentence_piece_metadata(file, **changed):
-    """A model's pieces as a GGUF file says them."""
-    model = list(fields(file.read_bytes()))
-    pieces = [dict(fields(value)) for number, value in model if number == 1]
-    normalizer = dict(fields(next(value for number, value in model if number == 3)))
-    values = {
-        "model": "llama",
-        "tokens": [piece[1].decode() for piece in pieces],
-        "scores": np.float32([struct.unpack("<f", piece.get(2, bytes(4)))[0] for piece in pieces]),
-        "token_type": np.int32([piece.get(3, 1) for piece in pieces]),
-        "unknown_token_id": next(i for i, piece in enumerate(pieces) if piece.get(3) == 2),
-        "add_space_prefix": bool(normalizer.get(3, 1)),
-        "remove_extra_whitespaces": bool(normalizer.get(4, 1)),
-        **changed,
-    }
-    return {f"tokenizer.ggml.{key}": value for key, value in values.items() if value is not None}
-
-
 @pytest.mark.parametrize("name", ["plain", "spaced"])
 def test_sentence_piece_ids(name, corpus):
+    """Control tokens in a text are what a folder's `tokenizer.json` makes of them."""
     file = DATA / f"{name}.spm"
     tokenizer = read_tokenizer("model.gguf", sentence_piece_metadata(file))
     oracle = sentencepiece.SentencePieceProcessor(model_file=str(file))
+    folder = TransformersTokenizer(DATA / f"{name}.json")
+    marks = [token["content"] for token in folder.state()["added_tokens"]]
     for text in corpus:
-        ids = oracle.encode(text)
+        marked = any(mark in text for mark in marks)
+        ids = folder(text) if marked else oracle.encode(text)
         assert tokenizer(text) == ids, text
-        assert tokenizer.detokenize(ids) == oracle.decode(ids)
+        if not marked:
+            assert tokenizer.detokenize(ids) == oracle.decode(ids)
 
 
 def test_padding_rows_typed_as_the_unknown_token_stay_out(corpus):
@@ -284,6 +247,20 @@ def test_scores_that_are_no_numbers_are_refused():
     metadata = sentence_piece_metadata(DATA / "spaced.spm")
     metadata["tokenizer.ggml.scores"][3] = np.nan
     with pytest.raises(PresetError, match="finite numbers"):
+        read_tokenizer("model.gguf", metadata)
+
+
+def test_pieces_too_long_to_be_cut_everywhere_are_refused():
+    metadata = sentence_piece_metadata(DATA / "spaced.spm")
+    metadata["tokenizer.ggml.tokens"][-1] = "x" * 20_000
+    with pytest.raises(PresetError, match=r"tokenizer\.ggml\.tokens: expected lengths"):
+        read_tokenizer("model.gguf", metadata)
+
+
+def test_a_piece_twice_is_refused():
+    metadata = sentence_piece_metadata(DATA / "spaced.spm")
+    metadata["tokenizer.ggml.tokens"][-1] = metadata["tokenizer.ggml.tokens"][-2]
+    with pytest.raises(PresetError, match="each token once"):
         read_tokenizer("model.gguf", metadata)
 
 

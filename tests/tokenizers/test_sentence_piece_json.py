@@ -10,6 +10,7 @@ import sentencepiece
 from mixed_texts import mixed_texts
 
 from workbench.tokenizers import SentencePieceTokenizer, TransformersTokenizer
+from workbench.tokenizers.sentence_piece_file import CONTROL, UNKNOWN, read_model
 from workbench.tokenizers.sentence_piece_json import sentence_piece_json
 
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -63,7 +64,7 @@ def both(request, models):
 
 def plain(texts, tokenizer):
     """Those without control tokens, which a `tokenizer.json` takes as such in a text."""
-    control = tokenizer.control_tokens() | {"<unk>"}
+    control = read_model(tokenizer.proto).of_kind(CONTROL, UNKNOWN)
     return [text for text in texts if not any(token in text for token in control)]
 
 

@@ -14,6 +14,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from workbench.errors import PresetError, SettingError, shown
 from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect_tokens
+from workbench.tokenizers.control import is_mark
 from workbench.tokenizers.files import read_json, read_text, refusing
 from workbench.tokenizers.incremental import Piece
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
@@ -112,6 +113,10 @@ class BytePairTokenizer(LibraryTokenizer):
         if self.add_prefix_space and text and not text.startswith(" "):
             text = " " + text
         return super()._encode(text)
+
+    @property
+    def _marks(self) -> frozenset[str]:
+        return frozenset(filter(is_mark, self.unsplittable_tokens))
 
     def _piece(self, token_id: int) -> Piece:
         token = self._token_of(token_id)

@@ -1,22 +1,19 @@
 """Chat templates: from a list of messages to the text, and the ids, that a model was trained on.
 
-A template writes control tokens such as `<|im_end|>` between the messages, and a user may write
-the same letters inside one. Text of messages never becomes a control token: there each such word
-is cut in two before the template runs, and the parts are tokenised apart, so that they come out
-as the ordinary tokens of the same letters. (A SentencePiece model that puts a space before every
-text puts one at the cut.) For messages without such words the ids are those of Transformers'
-`apply_chat_template`.
+Text of messages never becomes a control token (`control.py` says which may). A SentencePiece model
+that puts a space before every text puts one where a word is cut. For messages without such words
+the ids are those of Transformers' `apply_chat_template`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ChatTemplateError, PromptError, shown
 from workbench.kinds import NOTHING, OBJECT
+from workbench.tokenizers.control import CUT, cut_arguments, cut_messages
 
 if TYPE_CHECKING:
     from workbench.tokenizers.tokenizer import Tokenizer
@@ -27,12 +24,6 @@ END_OF_TURN = ("<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end
 """What closes a turn in the templates of the families; each ends generation too."""
 
 _ARGUMENTS = OBJECT | NOTHING
-CUT = "\ufdd0"  # a code point that is no character, and so in no text
-_MARK = re.compile(r"<\|[^<>|\s]+\|>|<(?:start|end)_of_turn>|\[/?[A-Z_]+\]")
-
-
-THOUGHT = ("<think>", "</think>")
-"""Tags that templates look for in what a model has said: they stay whole in a message."""
 
 END_OF_TEXT = "<|endoftext|>"
 """What a chat model of the families that have it may end with, though no template writes it."""
@@ -42,11 +33,6 @@ def end_of_turn_tokens(source: str | None) -> list[str]:
     """The tokens that end a reply written by a template."""
     turns = [token for token in END_OF_TURN if source is not None and token in source]
     return [*turns, END_OF_TEXT] if turns else []
-
-
-def marks(source: str | None) -> set[str]:
-    """What looks like a control token in a template: `<|user|>`, `<start_of_turn>`, `[INST]`."""
-    return set(_MARK.findall(source or ""))
 
 
 def check_messages(messages: str | Sequence[Message]) -> list[dict[str, Any]]:
@@ -154,8 +140,8 @@ class ChatTemplate:
             PromptError, ChatTemplateError: as `text`.
         """
         control = tokenizer.control_tokens(self.source) | marks
-        safe = cut_tokens(check_messages(messages), control)
-        rendered = expand(self._render(safe, tokenizer, arguments))
+        safe = cut_messages(check_messages(messages), control)
+        rendered = expand(self._render(safe, tokenizer, cut_arguments(arguments, control)))
         parts = (part for part in rendered.split(CUT) if part)
         return [token for part in parts for token in tokenizer.tokenize_marked(part, control)]
 
@@ -176,16 +162,3 @@ class ChatTemplate:
         variables = {key: token for key, token in named.items() if token is not None}
         variables |= {"messages": messages, "add_generation_prompt": True, **(arguments or {})}
         return renderer.render(self.source, variables)
-
-
-def cut_tokens(value: Any, tokens: frozenset[str]) -> Any:
-    """Plain data in which every control token inside a string is cut after its first character."""
-    if isinstance(value, str):
-        for token in sorted(tokens, key=len, reverse=True):
-            value = value.replace(token, token[0] + CUT + token[1:])
-        return value
-    if isinstance(value, Mapping):
-        return {key: cut_tokens(item, tokens) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [cut_tokens(item, tokens) for item in value]
-    return value

@@ -153,14 +153,22 @@ def to_sentence_piece(
 
 def _token_problems(a: TransformersTokenizer, b: SentencePieceTokenizer) -> list[str]:
     sizes = a.vocabulary_size(), b.vocabulary_size()
-    if sizes[0] != sizes[1]:
+    if sizes[0] > sizes[1]:
         return [f"{sizes[0]} and {sizes[1]} tokens"]
     return [
-        f"token {token_id}: {a.id_to_token(token_id)!r} and {b.id_to_token(token_id)!r}"
-        for token_id in range(sizes[0])
-        if a.id_to_token(token_id) != b.id_to_token(token_id)
-        and _as_bytes(a.piece(token_id)) != _as_bytes(b.piece(token_id))
+        f"token {token_id}: {a.token_text(token_id)!r} and {b.token_text(token_id)!r}"
+        for token_id in range(sizes[1])
+        if not _is_same_token(token_id, a, b)
     ]
+
+
+def _is_same_token(token_id: int, a: TransformersTokenizer, b: SentencePieceTokenizer) -> bool:
+    """Pieces that a model does not use, such as padding rows, are no tokens elsewhere."""
+    piece = a.piece(token_id)
+    if piece is None:
+        return b.is_unused(token_id)
+    same_name = a.id_to_token(token_id) == b.id_to_token(token_id)
+    return same_name or _as_bytes(piece) == _as_bytes(b.piece(token_id))
 
 
 def _id_problems(a: TransformersTokenizer, b: SentencePieceTokenizer) -> list[str]:

@@ -11,9 +11,10 @@ import sentencepiece
 from workbench.errors import PresetError
 from workbench.kinds import checks_types
 from workbench.tokenizers.checks import expect
+from workbench.tokenizers.control import is_mark
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
-from workbench.tokenizers.sentence_piece_file import longest_replacement
+from workbench.tokenizers.sentence_piece_file import longest_replacement, user_defined
 from workbench.tokenizers.tokenizer import Tokenizer
 
 VOCABULARY = "vocabulary.spm"
@@ -56,6 +57,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.add_eos = add_eos
         self.proto: bytes | None = None
         self._tokens: list[str] = []
+        self._symbols: frozenset[str] | None = None  # of a large model it takes a moment
         if proto is not None:
             self.set_proto(proto)
 
@@ -74,17 +76,20 @@ class SentencePieceTokenizer(Tokenizer):
         expect("add_eos", not self.add_eos or model.eos_id() >= 0, "a model with </s>", where)
         self._loaded, self._tokens, self._rule, self.proto = model, tokens, rule, data
         self._pieces.clear()
+        self._symbols = None
         self.check_special_tokens(where)
 
     def _encode(self, text: str) -> list[int]:
         with refusing(f"{type(self).__name__} cannot split this text"):
             return self._backend.encode(text, add_bos=self.add_bos, add_eos=self.add_eos)
 
-    def control_tokens(self, template: str | None = None) -> frozenset[str]:
-        """Those of every tokenizer, and the model's own control symbols."""
-        model = self._backend
-        own = (token for i, token in enumerate(self._tokens) if model.is_control(i))
-        return super().control_tokens(template) | frozenset(own)
+    @property
+    def _marks(self) -> frozenset[str]:
+        if self._symbols is None:
+            model, symbols = self._backend, filter(is_mark, user_defined(self.proto))
+            control = (token for i, token in enumerate(self._tokens) if model.is_control(i))
+            self._symbols = frozenset(control).union(symbols)
+        return self._symbols
 
     def _encode_between(self, text: str) -> list[int]:
         return self._backend.encode(text)  # a part of a text has no first or last token
@@ -98,6 +103,10 @@ class SentencePieceTokenizer(Tokenizer):
         if model.is_unknown(token_id):
             return model.decode([token_id]).encode("utf-8")  # bytes keep their leading space
         return token.replace(SPACE, " ")
+
+    def is_unused(self, token_id: int) -> bool:
+        """Whether the model never makes this piece of a text."""
+        return self._backend.is_unused(token_id)
 
     def _id_of(self, token: str) -> int | None:
         token_id = self._backend.piece_to_id(token)  # the unknown token's where there is none

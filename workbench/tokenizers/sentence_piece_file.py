@@ -14,6 +14,7 @@ from typing import Any
 UNIGRAM, BPE = 1, 2
 _PIECE = 1 << 3 | 2  # the key of a piece: field 1, as bytes
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+_IS_SYMBOL = bytes((3 << 3, USER_DEFINED))  # the kind of a piece: field 3, as a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,12 @@ def read_model(proto: bytes) -> ModelFile:
         marks_spaces=bool(normalizer.get(5, 1)),
         maps_back=bool(back.get(2)),
     )
+
+
+def user_defined(proto: bytes) -> list[str]:
+    """The symbols that a model finds in a text before anything else."""
+    pieces = (value for number, value in _fields(proto) if number == 1 and _IS_SYMBOL in value)
+    return [p[1].decode() for p in map(dict, map(_fields, pieces)) if p.get(3) == USER_DEFINED]
 
 
 def longest_replacement(proto: bytes) -> int:

@@ -7,8 +7,10 @@ the `tokenizers` library the one listed first; so a file is given only after tex
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import sentencepiece
 import tokenizers
@@ -55,6 +57,33 @@ def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
     return library.to_str(pretty=True)
 
 
+def marked_json(model: ModelFile, marks: Iterable[AddedToken], longest_first: bool = False) -> str:
+    """A BPE model as the content of a `tokenizer.json` as Transformers has it: each mark is one id
+    wherever it stands in a text, and what is between them is a text by itself.
+
+    `marks`: pieces of the model, and what each takes of the white space around it.
+    `longest_first`: of merges with equal scores the one whose first part is longest comes first.
+    """
+    library = tokenizers.Tokenizer(models.BPE(**_bpe_options(model)))
+    library.normalizer = normalizers.Sequence(list(_normalizers(model)))
+    library.decoder = _decoder(model)
+    content = json.loads(library.to_str())
+    ids = {piece: i for i, (piece, _, kind) in enumerate(model.pieces) if kind != spm.UNUSED}
+    merges = _merges(model, spm.NORMAL, spm.USER_DEFINED)
+    if longest_first:
+        words = model.of_kind(spm.NORMAL, spm.USER_DEFINED)
+        merges.sort(key=lambda pair: (-words["".join(pair)], *(-len(part) for part in pair)))
+    content["model"] |= {"vocab": ids, "merges": merges}
+    content["added_tokens"] = [_entry(mark, ids) for mark in marks]
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _entry(mark: AddedToken, ids: dict[str, int]) -> dict[str, Any]:
+    """A mark as `added_tokens` lists it."""
+    keys = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+    return {"id": ids[mark.content], **{key: getattr(mark, key) for key in keys}}
+
+
 def _can_be_written(model: ModelFile) -> bool:
     """Characters that are no pieces are unknown to the library, whatever they are part of."""
     words = model.of_kind(spm.NORMAL)
@@ -70,21 +99,29 @@ def _can_be_written(model: ModelFile) -> bool:
 def _bpe(model: ModelFile) -> models.BPE:
     """With a prefix, symbols are cut out before and found as whole words."""
     ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
-    words = model.of_kind(spm.NORMAL)
-    ranked = sorted(
-        (-score, ids[word], ids[word[:cut]], ids[word[cut:]])
-        for word, score in words.items()
-        for cut in range(1, len(word))
-        if word[:cut] in words and word[cut:] in words
-    )
-    return models.BPE(
-        ids,
-        [(model.pieces[a][0], model.pieces[b][0]) for _, _, a, b in ranked],
-        unk_token=next(iter(model.of_kind(spm.UNKNOWN))),
-        fuse_unk=True,
-        byte_fallback=model.byte_fallback,
-        ignore_merges=model.prefixes and bool(model.of_kind(spm.USER_DEFINED)),
-    )
+    whole_words = model.prefixes and bool(model.of_kind(spm.USER_DEFINED))
+    merges = _merges(model, spm.NORMAL)
+    return models.BPE(ids, merges, ignore_merges=whole_words, **_bpe_options(model))
+
+
+def _bpe_options(model: ModelFile) -> dict[str, Any]:
+    unknown = next(iter(model.of_kind(spm.UNKNOWN)))
+    return {"unk_token": unknown, "fuse_unk": True, "byte_fallback": model.byte_fallback}
+
+
+def _merges(model: ModelFile, *kinds: int) -> list[tuple[str, str]]:
+    """Every way to make a piece of some kinds of two others, best score first, then by ids."""
+    words = model.of_kind(*kinds)
+    ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
+    merges = []
+    for word in sorted(words, key=words.__getitem__, reverse=True):  # equal scores stay in order
+        pairs = [
+            (a, b)
+            for cut in range(1, len(word))
+            if (a := word[:cut]) in words and (b := word[cut:]) in words
+        ]
+        merges += sorted(pairs, key=lambda pair: (ids[pair[0]], ids[pair[1]]))
+    return merges
 
 
 def _unigram(model: ModelFile) -> models.Unigram:

@@ -14,11 +14,13 @@ import numpy as np
 from workbench.errors import PresetError, PromptError, SettingError, shown
 from workbench.kinds import NOTHING, integer
 from workbench.presets.named import NamedPresets
-from workbench.tokenizers.chat import THOUGHT, end_of_turn_tokens, marks
+from workbench.tokenizers.chat import end_of_turn_tokens
 from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
+from workbench.tokenizers.control import WRITTEN_BY_MODELS, marks
 from workbench.tokenizers.incremental import IncrementalDecoder, Piece, TextRule
 
 PLAIN_NAME = re.compile(r"[\w-]+\.json")
+WHITE_SPACE = r"[^\S\x1c-\x1f]*"  # as the `tokenizers` library knows it
 MAX_LENGTH = 2**24  # ids of a text that is padded: 128 MB
 
 
@@ -51,6 +53,8 @@ class Tokenizer(ABC):
     extra_stop_tokens: tuple[str, ...] = ()
     prepends_start_token: bool = True
     """Whether the reference puts the start token before a prompt. `tokenize` never does."""
+    marks_take_space: bool = False
+    """Whether control tokens of a chat take the white space after them, as Phi-3's do."""
     chat_template: str | None = None
     """How a conversation is written, a Jinja template; None for a base model. See `chat`."""
 
@@ -140,21 +144,27 @@ class Tokenizer(ABC):
         return ids + [self.pad_token_id] * (self.sequence_length - len(ids))
 
     def control_tokens(self, template: str | None = None) -> frozenset[str]:
-        """Tokens that mean something besides their letters: the special tokens, and what a chat
-        template writes between messages as far as the vocabulary has it."""
+        """Tokens that mean something besides their letters: the special tokens, marks such as
+        `<tool_call>` that the vocabulary finds in any text, and those that a chat template writes
+        between messages."""
         special = (self._token_of(token_id) for token_id in self.special_token_ids)
-        known = {mark for mark in marks(template) if self.has_token(mark)}
-        return known | frozenset(token for token in special if token is not None)
+        named = filter(self.has_token, {*marks(template), *WRITTEN_BY_MODELS})
+        return self._marks.union(named, (token for token in special if token is not None))
+
+    @property
+    def _marks(self) -> frozenset[str]:
+        """Control tokens among what the vocabulary finds in a text before anything else."""
+        return frozenset()
 
     def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
         """Token ids of a text in which `control` tokens count as such, each as one id.
 
         What stands between them is a text by itself, with the space in front that some kinds
-        give a text. Around thoughts the tags are tokens too, where the vocabulary has them.
+        give a text. Where marks take the white space after them, it is left out.
         """
-        tokens = {*control, *filter(self.has_token, THOUGHT)}
-        longest_first = sorted(map(re.escape, tokens), key=len, reverse=True)
-        parts = re.split(f"({'|'.join(longest_first) or '(?!)'})", as_text(text))
+        longest_first = sorted(map(re.escape, control), key=len, reverse=True)
+        space = WHITE_SPACE if self.marks_take_space else ""
+        parts = re.split(f"({'|'.join(longest_first) or '(?!)'}){space}", as_text(text))
         ids: list[int] = []
         for index, part in enumerate(parts):
             is_token = index % 2 == 1

@@ -18,6 +18,7 @@ from workbench.errors import PresetError
 from workbench.kinds import checks_types
 from workbench.tokenizers.apart import Apart
 from workbench.tokenizers.checks import as_text, expect_tokens
+from workbench.tokenizers.control import is_mark
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
@@ -76,6 +77,7 @@ class TransformersTokenizer(LibraryTokenizer):
         self._data = b""
         self._around: list[int] = []
         self._added: dict[int, tokenizers.AddedToken] = {}
+        self._added_marks: frozenset[str] = frozenset()
         if tokenizer_json is not None:
             self.set_tokenizer_json(tokenizer_json)
 
@@ -94,6 +96,8 @@ class TransformersTokenizer(LibraryTokenizer):
         self._adopt(library, where)
         self._rule, self._read_piece = rule, read_piece
         self._added = library.get_added_tokens_decoder()
+        added = (token.content for token in self._added.values())
+        self._added_marks = frozenset(filter(is_mark, added))
         self._data, self._around = data, self._ids("", special=True)
 
     @property
@@ -108,6 +112,10 @@ class TransformersTokenizer(LibraryTokenizer):
         """The ids that generated text leaves out: all that the file marks as special."""
         marked = (token_id for token_id, token in self._added.items() if token.special)
         return super().special_token_ids | frozenset(marked)
+
+    @property
+    def _marks(self) -> frozenset[str]:
+        return self._added_marks
 
     def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
         """Token ids of a text in which added tokens count as such, each as one id: as the file

@@ -118,6 +118,7 @@ class Phi3Tokenizer(SentencePieceTokenizer):
     start_token = "<s>"
     end_token = "<|endoftext|>"
     extra_stop_tokens = ("<|end|>", "<|assistant|>")
+    marks_take_space = True
 
 
 class Phi3CausalLMPreprocessor(CausalLMPreprocessor):

@@ -1,14 +1,16 @@
 """The tokenizer in the metadata of a GGUF file.
 
 `tokenizer.ggml.model` is "llama" for a SentencePiece model written out piece by piece, and "gpt2"
-for byte-level BPE. Both become the tokenizers that other formats are read into.
+for byte-level BPE. Both become what the `tokenizer.json` in a folder of the same model is read
+into, so that both give a text the same ids. A few things of that file a GGUF file does not carry;
+they are known from its architecture (`_spaces_taken`, `_respelled`).
 """
 
 from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,15 @@ from workbench.errors import PresetError
 from workbench.kinds import FLAG, NOTHING, TEXT, Kind, integer
 from workbench.presets.formats.gguf_splits import SPLITS, Split
 from workbench.presets.json_files import shown
-from workbench.tokenizers import SentencePieceTokenizer, Tokenizer, TransformersTokenizer
+from workbench.tokenizers import TransformersTokenizer
 from workbench.tokenizers.files import refusing
+from workbench.tokenizers.sentence_piece import SPACE
+from workbench.tokenizers.sentence_piece_file import ModelFile
+from workbench.tokenizers.sentence_piece_json import marked_json
 
 _GGML = "tokenizer.ggml."
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
+_MOST_CUT = 1 << 28  # characters of all ways to cut a piece in two; Gemma 3's make 11 million
 _STOPS = ("eot_token_id", "eom_token_id")
 
 
@@ -38,7 +44,7 @@ def token_count(metadata: Mapping[str, Any]) -> int:
     return len(tokens) if isinstance(tokens, list) else 0
 
 
-def read_tokenizer(file: str, metadata: Mapping[str, Any]) -> Tokenizer:
+def read_tokenizer(file: str, metadata: Mapping[str, Any]) -> TransformersTokenizer:
     """The tokenizer of a file, its special tokens and chat template set.
 
     What ends generation: the end token, `eot_token_id`, `eom_token_id` and what the chat template
@@ -55,7 +61,7 @@ def read_tokenizer(file: str, metadata: Mapping[str, Any]) -> Tokenizer:
     table = _Table(file, metadata)
     kind = table.text("model", "none")
     if kind == "llama":
-        tokenizer: Tokenizer = _sentence_piece(table)
+        tokenizer = _sentence_piece(table)
     elif kind == "gpt2":
         tokenizer = _byte_pair(table)
     else:
@@ -76,6 +82,8 @@ class _Table:
     def __init__(self, file: str, metadata: Mapping[str, Any]) -> None:
         self.file = file
         self._values = metadata
+        self.architecture = str(metadata.get("general.architecture", ""))
+        self.is_gemma = self.architecture.startswith("gemma")
         self.tokens = self.strings("tokens")
         self.types = self._types()
 
@@ -117,9 +125,6 @@ class _Table:
         index = self.index(key)
         return None if index is None or self.types[index] == _UNUSED else self.tokens[index]
 
-    def of_type(self, kind: int) -> list[str]:
-        return [self.tokens[i] for i in np.flatnonzero(self.types == kind)]
-
     def error(self, key: str, expected: object, got: object) -> PresetError:
         return PresetError.at(self.file, _GGML + key, expected, shown(got))
 
@@ -142,8 +147,7 @@ def _chat_template(file: str, metadata: Mapping[str, Any]) -> str | None:
 def _byte_pair(table: _Table) -> TransformersTokenizer:
     split = _split(table)
     ids = {token: i for i, token in enumerate(table.tokens) if table.types[i] != _UNUSED}
-    if len(ids) != np.count_nonzero(table.types != _UNUSED):
-        raise table.error("tokens", "each token once", "one of them twice")
+    _expect_once(table, ids, table.types)
     with refusing(f"{table.file}: {_GGML}merges"):
         model = models.BPE(ids, list(_merges(table)), ignore_merges=split.ignore_merges)
         library = tokenizers.Tokenizer(model)
@@ -151,8 +155,9 @@ def _byte_pair(table: _Table) -> TransformersTokenizer:
             library.normalizer = normalizers.NFC()
         library.pre_tokenizer = pre_tokenizers.Sequence(list(split.steps()))
         library.decoder = tokenizers.decoders.ByteLevel()
-        library.add_special_tokens(_added(table, _CONTROL))
-        library.add_tokens(_added(table, _USER_DEFINED))
+        marks = list(_marks(table, zip(table.tokens, table.types.tolist(), strict=True)))
+        library.add_special_tokens([mark for mark in marks if mark.special])
+        library.add_tokens([mark for mark in marks if not mark.special])
         data = library.to_str().encode()
     starts = table.flag("add_bos_token", split.starts)
     return TransformersTokenizer(data, prepends_start_token=starts)
@@ -179,33 +184,90 @@ def _merges(table: _Table) -> Iterator[tuple[str, str]]:
         yield first, second
 
 
-def _added(table: _Table, kind: int) -> list[AddedToken]:
-    return [AddedToken(token, normalized=False) for token in table.of_type(kind) if token]
+def _expect_once(table: _Table, different: Collection[str], types: np.ndarray) -> None:
+    if len(different) != np.count_nonzero(types != _UNUSED):
+        raise table.error("tokens", "each token once", "one of them twice")
 
 
-# SentencePiece. The library takes its own file format alone, protocol buffers
+def _marks(table: _Table, pieces: Iterable[tuple[str, int]]) -> Iterator[AddedToken]:
+    """What is found in a text before anything else."""
+    for token, kind in pieces:
+        if token and kind in (_UNKNOWN, _CONTROL, _USER_DEFINED):
+            left, right = _spaces_taken(table, token)
+            special = kind != _USER_DEFINED
+            yield AddedToken(token, lstrip=left, rstrip=right, normalized=False, special=special)
+
+
+def _spaces_taken(table: _Table, token: str) -> tuple[bool, bool]:
+    """Whether a mark takes the white space before it, and that after it. Microsoft's do."""
+    if table.architecture != "phi3":
+        return False, False
+    if table.text("pre", "") == "dbrx":  # Phi-4
+        return True, True
+    return False, token not in ("<unk>", "<s>", "<|endoftext|>")
+
+
+# SentencePiece. A family's own class takes the library's file format alone, protocol buffers
 # (github.com/google/sentencepiece, "sentencepiece_model.proto"), so the pieces are written as that.
 
 _VARINT, _BYTES, _FLOAT = 0, 2, 5
 _BPE = 2
 
 
-def _sentence_piece(table: _Table) -> SentencePieceTokenizer:
+def _sentence_piece(table: _Table) -> TransformersTokenizer:
+    model = _model(table)
+    pieces = ((piece, kind) for piece, _, kind in model.pieces)
+    longest_first = table.is_gemma and _USER_DEFINED in table.types
+    with refusing(f"{table.file}: {_GGML}tokens"):
+        data = marked_json(model, _marks(table, pieces), longest_first).encode()
+    starts = table.flag("add_bos_token", True)
+    tokenizer = TransformersTokenizer(data, prepends_start_token=starts)
+    tokenizer.sentence_piece = _proto(table, model)
+    return tokenizer
+
+
+def _model(table: _Table) -> ModelFile:
     scores = table.numbers("scores").astype(np.float32)
     if not np.isfinite(scores).all():
         raise table.error("scores", "finite numbers", "others")
-    rows = zip(table.tokens, scores.tolist(), _piece_types(table).tolist(), strict=True)
-    pieces = b"".join(_field(1, _piece(*row)) for row in rows)
+    tokens, types = table.tokens, _piece_types(table)
+    cut = sum(len(token) ** 2 for token in tokens)
+    if cut > _MOST_CUT:
+        raise table.error("tokens", f"lengths whose squares make at most {_MOST_CUT}", cut)
+    if table.is_gemma:
+        tokens, scores = _respelled(tokens), np.arange(0, -len(tokens), -1, np.float32)
+        scores[types == _USER_DEFINED] = 0
+    pieces = tuple(zip(tokens, scores.tolist(), types.tolist(), strict=True))
+    _expect_once(table, {piece for piece, _, kind in pieces if kind != _UNUSED}, types)
+    return ModelFile(
+        pieces,
+        algorithm=_BPE,
+        byte_fallback=True,
+        space_after=False,
+        character_map=b"",
+        prefixes=table.flag("add_space_prefix", True),
+        collapses=table.flag("remove_extra_whitespaces", False),
+        marks_spaces=True,
+        maps_back=False,
+    )
+
+
+def _respelled(tokens: list[str]) -> list[str]:
+    """Gemma's files write runs of spaces as such, and their scores are not the order of merges:
+    symbols come first, then ids say it."""
+    return [token if token.strip(" ") else SPACE * len(token) for token in tokens]
+
+
+def _proto(table: _Table, model: ModelFile) -> bytes:
+    pieces = b"".join(_field(1, _piece(*piece)) for piece in model.pieces)
     trainer = _number(3, _BPE) + _number(4, len(table.tokens)) + _number(35, 1) + _names(table)
     normalizer = (
         _field(1, b"identity")
-        + _number(3, table.flag("add_space_prefix", True))
-        + _number(4, table.flag("remove_extra_whitespaces", False))
+        + _number(3, model.prefixes)
+        + _number(4, model.collapses)
         + _number(5, 1)
     )
-    tokenizer = SentencePieceTokenizer(pieces + _field(2, trainer) + _field(3, normalizer))
-    tokenizer.prepends_start_token = table.flag("add_bos_token", True)
-    return tokenizer
+    return pieces + _field(2, trainer) + _field(3, normalizer)
 
 
 def _piece_types(table: _Table) -> np.ndarray:
