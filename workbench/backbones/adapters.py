@@ -20,7 +20,12 @@ from workbench.backbones.adapter import (
     LowRank,
     admit_adapter,
 )
-from workbench.backbones.adapter_targets import check_fits, projections, target_names
+from workbench.backbones.adapter_targets import (
+    check_fits,
+    check_replaced,
+    projections,
+    target_names,
+)
 from workbench.backbones.all_or_nothing import all_or_nothing, unchanging
 from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.named import Projection
@@ -94,6 +99,11 @@ class Adapters(Mapping[str, Adapter]):
         """The adapters with their settings and shapes, the active one with the numbers it had when
         it was put to work: nothing is copied."""
         return MappingProxyType(self._kept)
+
+    @property
+    def replaced(self) -> Mapping[str, np.ndarray]:
+        """The kernels that `merge` has replaced, by the paths of their projections."""
+        return MappingProxyType(self._merged)
 
     @property
     def live(self) -> dict[str, Projection]:
@@ -295,6 +305,25 @@ class Adapters(Mapping[str, Adapter]):
             self._set(name, adapter)
             self._use(name)
         return name
+
+    def restore(
+        self, kept: Mapping[str, Adapter], active: str | None, replaced: Mapping[str, np.ndarray]
+    ) -> None:
+        """Be as in a saved model: with these adapters, in place of those of their names, and this
+        one active; it is merged where there are kernels that it has replaced.
+
+        Raises:
+            AdapterError: an adapter or a kernel does not fit.
+        """
+        check_replaced(replaced, self._backbone)
+        with self._changing():
+            if self._active is not None:
+                self._kept[self._active] = self[self._active]
+            self._active, self._merged = None, {}
+            for name, adapter in kept.items():
+                self._set(name, adapter)
+            self._active, self._merged = active, dict(replaced)
+            self._put(None if active is None or replaced else self[active])
 
     # -- the layers -----------------------------------------------------------------------
 

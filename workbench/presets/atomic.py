@@ -108,8 +108,9 @@ def real_path(target: str | Path) -> Path:
 
 
 def _beside(target: Path, token: str) -> tuple[Path, Path]:
-    """Where a save with this token writes, and where it puts the old folder if it cannot swap."""
-    return target.parent / f".{target.name}.{token}", target.parent / f".{target.name}.{token}.old"
+    """Where a save with this token writes, and where it puts the old folder if it cannot swap.
+    Keras knows a kind of file by the end of its name."""
+    return target.parent / f".{token}.{target.name}", target.parent / f".{token}.old.{target.name}"
 
 
 @contextmanager
