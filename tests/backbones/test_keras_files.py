@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+import re
+import zipfile
 
 import keras
 import numpy as np
 import pytest
-from tiny import byte_tokenizer
+from saved_kinds import KINDS, make, of_kind, state
+from tiny import GOLDENS, byte_tokenizer
 
 from workbench import models
-from workbench.backbones.adapter import LowRank
-from workbench.errors import AdapterError, PresetError, SettingError
+from workbench.presets.registry import families
 
 # Keras, when it writes an optimizer.
 pytestmark = [
@@ -21,61 +24,11 @@ pytestmark = [
 ]
 
 
-def make(tied=False, seed=0, preprocessor=None):
-    keras.utils.set_random_seed(seed)
-    shape = {"vocabulary_size": 257, "num_layers": 1, "hidden_dim": 16, "intermediate_dim": 16}
-    if tied:
-        backbone = models.GPT2Backbone(**shape, num_heads=2, max_sequence_length=32)
-        return models.GPT2CausalLM(backbone, preprocessor)
-    backbone = models.LlamaBackbone(**shape, num_query_heads=2, num_key_value_heads=1)
-    return models.LlamaCausalLM(backbone, preprocessor)
-
-
-def add(lm, name, seed, **settings):
-    """An active adapter whose updates matter."""
-    made = lm.adapters.add(name, seed=seed, **settings)
-    random = np.random.default_rng(seed)
-    for path, update in made.updates.items():
-        made.updates[path] = LowRank(
-            update.a, random.normal(0, 0.3, update.b.shape).astype("float32"), update.scale
-        )
-    lm.adapters[name] = made
-
-
-def captain(lm, seed):
-    add(lm, "captain", seed, rank=2, alpha=6)
-
-
-def two(lm, seed):
-    captain(lm, seed)
-    add(lm, "robot", seed + 1, rank=3, targets=["gate", "output"], dropout=0.1)
-
-
-KINDS = {
-    "plain": lambda lm, seed: None,
-    "lora": captain,
-    "merged": lambda lm, seed: (captain(lm, seed), lm.adapters.merge()),
-    "two adapters": two,
-    "two, one merged": lambda lm, seed: (two(lm, seed), lm.adapters.merge()),
-    "two, none active": lambda lm, seed: (two(lm, seed), lm.adapters.use(None)),
-    "int8": lambda lm, seed: lm.quantize("int8"),
-    "int4": lambda lm, seed: lm.quantize("int4"),
-    "int8 and lora": lambda lm, seed: (lm.quantize("int8"), captain(lm, seed)),
-    "int4 and lora": lambda lm, seed: (lm.quantize("int4"), captain(lm, seed)),
-}
-
-
-def of_kind(kind, seed=0, tied=False):
-    lm = make(tied, seed)
-    KINDS[kind](lm, seed)
-    return lm
-
-
-def read_weights(name, **settings):
+def weights(name, **settings):
     def way(lm, other, folder):
         lm.save_weights(folder / name, **settings)
-        other().load_weights(folder / name)
-        return other()
+        other.load_weights(folder / name)
+        return other
 
     return way
 
@@ -88,80 +41,131 @@ def checkpoint(name, weights_only):
         callback.on_epoch_end(0, {})
         if not weights_only:
             return keras.saving.load_model(path)
-        other().load_weights(path)
-        return other()
+        other.load_weights(path)
+        return other
 
     return way
 
 
 def backup(lm, other, folder):
-    for model, moment in ((lm, "on_epoch_end"), (other(), "on_train_begin")):
-        callback = keras.callbacks.BackupAndRestore(str(folder / "backup"))
-        callback.set_model(model)
-        getattr(callback, moment)(*(0,) * (moment == "on_epoch_end"))
-    return other()
+    before, after = (keras.callbacks.BackupAndRestore(str(folder / "backup")) for _ in range(2))
+    before.set_model(lm)
+    before.on_epoch_end(0)
+    after.set_model(other)
+    after.on_train_begin()
+    return other
 
 
-def saved(save, name):
-    def way(lm, other, folder):
-        save(lm, folder / name)
-        return keras.saving.load_model(folder / name)
-
-    return way
+def function(lm, other, folder):
+    keras.saving.save_model(lm, folder / "lm.keras")
+    return keras.saving.load_model(folder / "lm.keras")
 
 
 def weights_of_a_model(lm, other, folder):
     lm.save(folder / "lm.keras")
-    other().load_weights(folder / "lm.keras")
-    return other()
+    other.load_weights(folder / "lm.keras")
+    return other
 
 
 WAYS = {
-    "save_weights": read_weights("lm.weights.h5"),
-    "sharded": read_weights("lm.weights.json", max_shard_size=1),
-    "save": saved(lambda lm, path: lm.save(path), "lm.keras"),
-    "save_model": saved(keras.saving.save_model, "lm.keras"),
-    "folder": saved(lambda lm, path: lm.save(path, zipped=False), "lm"),
-    "weights of a model": weights_of_a_model,
+    "save_weights": weights("lm.weights.h5"),
+    "sharded": weights("lm.weights.json", max_shard_size=1),
     "ModelCheckpoint of weights": checkpoint("lm.weights.h5", True),
-    "ModelCheckpoint": checkpoint("lm.keras", False),
     "BackupAndRestore": backup,
+    "weights of save": weights_of_a_model,
+    "save_model": function,
+    "ModelCheckpoint": checkpoint("lm.keras", False),
     "pickle": lambda lm, other, folder: pickle.loads(pickle.dumps(lm)),
     "deepcopy": lambda lm, other, folder: copy.deepcopy(lm),
-    "copy": lambda lm, other, folder: copy.copy(lm),
 }
 
 
-def state(lm):
-    """All that a model is, but for how it trains."""
-    adapters = lm.adapters
-    told = {"mode": lm.backbone.quantization, "active": adapters.active, "merged": adapters.merged}
-    told |= {v.path: _bytes(v.value) for v in lm.backbone.weights}
-    told |= {("kernel", path): _bytes(value) for path, value in adapters.replaced.items()}
-    for name, adapter in adapters.items():
-        told[name] = adapter.config
-        told |= {(name, p): tuple(map(_bytes, u)) for p, u in adapter.updates.items()}
-    return told
-
-
-def _bytes(value):
-    value = np.asarray(value)
-    return value.dtype.name, value.shape, value.tobytes()
-
-
-@pytest.fixture(scope="module", params=[(k, t) for k in KINDS for t in (False, True)], ids=str)
-def case(request):
-    """A model, and the way to one of its kind with other numbers: the same each time."""
-    kind, tied = request.param
-    others = [of_kind(kind, 9, tied)]
-    return of_kind(kind, 0, tied), lambda: others[0]
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request):
+    """A model, and one of its kind with other numbers."""
+    return of_kind(request.param), of_kind(request.param, seed=9)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_read_is_what_was_written(case, way, tmp_path):
-    lm, other = case
+def test_what_is_read_is_what_was_written(pair, way, tmp_path):
+    lm, other = pair
+    other.backbone.token_embedding.weights[0].assign(
+        np.zeros_like(other.backbone.token_embedding.weights[0])
+    )
     before = state(lm)
     read = WAYS[way](lm, other, tmp_path)
     assert type(read) is type(lm)
-    assert read is not lm
     assert state(read) == state(lm) == before
+
+
+def test_a_merged_adapter_that_was_read_is_taken_out_again():
+    lm = of_kind("merged")
+    again = copy.deepcopy(lm)
+    for model in (lm, again):
+        model.adapters.unmerge()
+    assert state(again) == state(lm)
+
+
+def test_a_copy_is_a_model_of_its_own_and_a_folder_serves_too(tmp_path):
+    lm = of_kind("lora")
+    lm.save(tmp_path / "lm", zipped=False)
+    again = keras.saving.load_model(tmp_path / "lm")
+    assert state(again) == state(lm)
+    again.adapters.remove("captain")
+    assert list(lm.adapters) == ["captain"]
+    backbone = pickle.loads(pickle.dumps(lm.backbone))
+    assert isinstance(backbone, models.LlamaBackbone)
+    assert list(backbone.adapters) == ["captain"]
+
+
+def test_all_that_a_task_is_comes_with_it(tmp_path):
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = "{{ messages }}"
+    lm = make(True, preprocessor=models.GPT2CausalLMPreprocessor(tokenizer, sequence_length=9))
+    lm.preset, lm.context_length = "hf://somebody/something", 31
+    lm.compile(keras.optimizers.SGD(0.25, momentum=0.5), sampler="greedy")
+    lm.optimizer.build(lm.trainable_variables)
+    lm.optimizer.variables[2].assign_add(np.ones(lm.optimizer.variables[2].shape))
+    again = copy.deepcopy(lm)
+    assert (again.preset, again.context_length) == (lm.preset, lm.context_length)
+    assert type(again.sampler) is type(lm.sampler)
+    assert again.preprocessor.get_config() == lm.preprocessor.get_config()
+    assert again.preprocessor.tokenizer.chat_template == tokenizer.chat_template
+    assert again.preprocessor.prompt_ids("A text") == lm.preprocessor.prompt_ids("A text")
+    assert isinstance(again.optimizer, keras.optimizers.SGD)
+    for ours, theirs in zip(again.optimizer.variables, lm.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_model_that_was_not_trained_gets_no_state_of_an_optimizer():
+    assert not copy.deepcopy(make()).optimizer.built
+
+
+@pytest.mark.parametrize(
+    "name", ["bert_classifier", "gemma3_vision", "moonshine", "pali_gemma", "parseq", "t5gemma"]
+)
+def test_families_of_other_shapes_are_copied(name):
+    kind = models.TextClassifier if name == "bert_classifier" else models.CausalLM
+    lm = kind.from_preset(str(GOLDENS / "keras_hub" / name))
+    again = copy.deepcopy(lm)
+    assert state(again) == state(lm)
+    assert again.get_config() == lm.get_config()
+    assert again.preprocessor.get_config() == lm.preprocessor.get_config()
+
+
+def test_registered_names_do_not_say_where_a_class_lives(tmp_path):
+    classes = {cls for family in families() for cls in family.classes}
+    names = {cls.__name__: keras.saving.get_registered_name(cls) for cls in classes}
+    assert names == {name: f"workbench>{name}" for name in names}
+    path = tmp_path / "lm.keras"
+    make().save(path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    config = files["config.json"].decode()
+    assert json.loads(config)["registered_name"] == "workbench>LlamaCausalLM"
+    moved = re.sub(r'"workbench\.[\w.]+"', '"workbench.moved.elsewhere"', config)
+    assert moved != config
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**files, "config.json": moved.encode()}.items():
+            archive.writestr(name, data)
+    assert isinstance(keras.saving.load_model(path), models.LlamaCausalLM)

@@ -323,7 +323,7 @@ class Adapters(Mapping[str, Adapter]):
             for name, adapter in kept.items():
                 self._set(name, adapter)
             self._active, self._merged = active, dict(replaced)
-            self._put(None if active is None or replaced else self[active])
+            self._put(None if active is None or replaced else self._kept[active])
 
     # -- the layers -----------------------------------------------------------------------
 
