@@ -146,7 +146,7 @@ def test_a_damaged_file_is_refused(tmp_path, act):
         act(file)
     other = of_kind("two, none active", seed=9)
     before = state(other)
-    with pytest.raises(PresetError, match="lm.weights.h5"):
+    with pytest.raises(PresetError, match=r"lm\.weights\.h5"):
         other.load_weights(path)
     assert state(other) == before
 

@@ -6,6 +6,7 @@ bias, and no reader takes one for the other: KerasHub refuses such a file.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -38,7 +39,9 @@ def reading_weights(path: str | Path) -> Iterator[None]:
     problems: dict[int, WorkbenchError] = {}
     token = _problems.set(problems)
     try:
-        yield
+        with warnings.catch_warnings():  # of places that Keras tries once an object has failed
+            warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
+            yield
     except WorkbenchError:
         raise
     except ValueError as error:  # Keras's has one reason, not always the first
@@ -65,7 +68,9 @@ def notes_problems(load: Callable[[Any, Store], None]) -> Callable[[Any, Store],
         try:
             load(self, store)
         except WorkbenchError as error:
-            (_problems.get() or {}).setdefault(id(self), error)
+            problems = _problems.get()
+            if problems is not None:
+                problems.setdefault(id(self), error)
             raise
 
     return noting
