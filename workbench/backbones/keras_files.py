@@ -26,7 +26,8 @@ class KerasFiles:
         zipped: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """`keras.Model.save`: a `.keras` file, which `keras.saving.load_model` reads.
+        """`keras.Model.save`: a `.keras` file, which `keras.saving.load_model` reads once the class
+        has been imported, as by naming `workbench.models.LlamaCausalLM`.
 
         It holds the configuration, the weights, all adapters, how the model was compiled, the
         state of its optimizer and, of a task, the preprocessor.

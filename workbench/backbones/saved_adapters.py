@@ -99,7 +99,9 @@ def _fresh(description: Mapping[str, Any], layers: Mapping[str, Any]) -> Adapter
     admit_adapter(max(ranks.values()), shapes)
     random = np.random.default_rng()
     updates = {
-        path: LowRank.fresh(shapes[path], replace(config, rank=rank), random)
+        path: LowRank.fresh(shapes[path], replace(config, rank=rank), random)._replace(
+            scale=config.scale
+        )
         for path, rank in ranks.items()
     }
     return Adapter(config, updates, description["base"])
@@ -110,8 +112,8 @@ def _header(store: Store) -> dict[str, Any]:
         raise PresetError(_FOREIGN)
     header = parse_json(bytes(store[_HEADER]), _HEADER)
     named, active = header.get("adapters"), header.get("active")
-    known = isinstance(named, dict) and (active is None or active in named)
-    if not (known and isinstance(header.get("merged"), bool)):
+    known = isinstance(named, dict) and active in (None, *named)
+    if not known or header.get("merged") not in (False, active is not None):
         raise PresetError.at(_HEADER, "content", "adapters, active, merged", header)
     return header
 

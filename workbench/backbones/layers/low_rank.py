@@ -79,15 +79,14 @@ class Adaptable:
     def _as_here(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A file's values: an update is merged where the layer has none, and one that the file has
         not stays."""
-        update = [values.pop(name) for name in _NAMES if name in values]
         if self.adapted:
-            held = update or [np.asarray(getattr(self, name).value) for name in _NAMES]
-            return values | dict(zip(_NAMES, held, strict=False))
-        if not update:
+            return {name: np.asarray(getattr(self, name).value) for name in _NAMES} | values
+        if not values.keys() >= {"kernel", *_NAMES}:
             return values
         if self.quantization_mode is not None:
             raise AdapterError(f"{self.path}: expected no update of integers, got one")
-        return values | {"kernel": merged(values["kernel"].astype("float32"), LowRank(*update))}
+        update = LowRank(*(values.pop(name) for name in _NAMES))
+        return values | {"kernel": merged(values["kernel"].astype("float32"), update)}
 
     def _make(self, update: LowRank) -> None:
         """The variables for an update of this shape."""
