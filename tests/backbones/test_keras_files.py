@@ -12,10 +12,11 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from saved_kinds import KINDS, make, of_kind, state
+from saved_kinds import KINDS, make, of_kind, state, told_value
 from tiny import GOLDENS, byte_tokenizer
 
 from workbench import models
+from workbench.errors import PresetError
 from workbench.presets.registry import families
 
 # Keras, when it writes an optimizer.
@@ -104,6 +105,21 @@ def test_what_is_read_is_what_was_written(pair, way, tmp_path):
     read = WAYS[way](lm, other, tmp_path)
     assert type(read) is type(lm)
     assert state(read) == state(lm) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_preset_has_the_adapter_in_its_weights_or_is_refused_when_written(kind, tmp_path):
+    lm = of_kind(kind)
+    if lm.adapters.live and lm.backbone.quantization:
+        with pytest.raises(PresetError, match=r"adapters\.save\(\)"):
+            lm.save_to_preset(tmp_path / "preset")
+        return
+    lm.save_to_preset(tmp_path / "preset")
+    again = models.CausalLM.from_preset(str(tmp_path / "preset"))
+    if lm.adapters.live:
+        lm.adapters.merge()
+    weights = [{v.path: told_value(v.value) for v in one.backbone.weights} for one in (again, lm)]
+    assert weights[0] == weights[1]
 
 
 def test_a_merged_adapter_that_was_read_is_taken_out_again():

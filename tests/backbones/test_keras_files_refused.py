@@ -137,6 +137,20 @@ def spoil_header(file):
     file["layers/llama_backbone/vars/adapters"][0] = ord("[")
 
 
+@pytest.mark.parametrize("reader", ["lora", "plain"])
+@pytest.mark.filterwarnings("ignore:load_weights. 'captain'")
+def test_half_an_update_is_refused(tmp_path, reader):
+    path = tmp_path / "lm.weights.h5"
+    of_kind("lora").save_weights(path)
+    with h5py.File(path, "r+") as file:
+        del file["layers/llama_backbone/layers/sequential_block/attention/query/vars/lora_b"]
+    lm = of_kind(reader, seed=9)
+    before = state(lm)
+    with pytest.raises(PresetError, match="attention/query: expected"):
+        lm.load_weights(path)
+    assert state(lm) == before
+
+
 @pytest.mark.parametrize("act", [damage, hide_header, spoil_header])
 def test_a_damaged_file_is_refused(tmp_path, act):
     path = tmp_path / "lm.weights.h5"

@@ -20,12 +20,7 @@ from workbench.backbones.adapter import (
     LowRank,
     admit_adapter,
 )
-from workbench.backbones.adapter_targets import (
-    check_fits,
-    check_replaced,
-    projections,
-    target_names,
-)
+from workbench.backbones.adapter_targets import check_fits, projections, target_names
 from workbench.backbones.all_or_nothing import all_or_nothing, unchanging
 from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.named import Projection
@@ -313,9 +308,8 @@ class Adapters(Mapping[str, Adapter]):
         one active; it is merged where there are kernels that it has replaced.
 
         Raises:
-            AdapterError: an adapter or a kernel does not fit.
+            AdapterError: an adapter does not fit.
         """
-        check_replaced(replaced, self._backbone)
         with self._changing():
             if self._active is not None:
                 self._kept[self._active] = self[self._active]

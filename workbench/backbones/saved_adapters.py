@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank, admit_adapter
-from workbench.backbones.adapter_targets import projections
+from workbench.backbones.adapter_targets import check_replaced, projections
 from workbench.backbones.saved_variables import Store
 from workbench.errors import AdapterError, PresetError, shown
 from workbench.kinds import integer
@@ -145,7 +145,9 @@ def _take(backbone: Any, header: Mapping[str, Any], store: Store) -> None:
         for number, name in enumerate(header["adapters"])
     }
     paths = kept[active].updates if header["merged"] else ()
-    adapters.restore(kept, active, {p: _value(store, f"replaced/{p}") for p in paths})
+    replaced = {path: _value(store, f"replaced/{path}") for path in paths}
+    check_replaced(replaced, backbone)
+    adapters.restore(kept, active, replaced)
 
 
 def _update(store: Store, key: str) -> LowRank:

@@ -79,9 +79,9 @@ class Adaptable:
     def _as_here(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A file's values: an update is merged where the layer has none, and one that the file has
         not stays."""
-        if self.adapted:
-            return {name: np.asarray(getattr(self, name).value) for name in _NAMES} | values
-        if not values.keys() >= {"kernel", *_NAMES}:
+        if self.adapted and values.keys().isdisjoint(_NAMES):
+            return values | {name: np.asarray(getattr(self, name).value) for name in _NAMES}
+        if self.adapted or not values.keys() >= {"kernel", *_NAMES}:
             return values
         if self.quantization_mode is not None:
             raise AdapterError(f"{self.path}: expected no update of integers, got one")
