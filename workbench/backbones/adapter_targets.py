@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,19 @@ def check_fits(adapter: Adapter, backbone: Any) -> None:
     if wrong or not adapter.updates:
         listed = "; ".join(wrong[:20]) or "it has no updates"
         raise AdapterError(f"the adapter does not fit {backbone.name}: {listed}")
+
+
+def check_replaced(kernels: Mapping[str, np.ndarray], backbone: Any) -> None:
+    """Refuse kernels that are not of these projections.
+
+    Raises:
+        AdapterError: they are not; the message names one.
+    """
+    layers = projections(backbone)
+    for path, kernel in kernels.items():
+        expected = tuple(layers[path].kernel.shape) if path in layers else None
+        if kernel.shape != expected:
+            raise AdapterError(f"{path}: expected a kernel {expected}, got {kernel.shape}")
 
 
 def _mismatches(adapter: Adapter, layers: dict[str, Projection]) -> Iterator[str]:

@@ -96,6 +96,11 @@ class Adapters(Mapping[str, Adapter]):
         return MappingProxyType(self._kept)
 
     @property
+    def replaced(self) -> Mapping[str, np.ndarray]:
+        """The kernels that `merge` has replaced, by the paths of their projections."""
+        return MappingProxyType(self._merged)
+
+    @property
     def live(self) -> dict[str, Projection]:
         """The projections that hold the active adapter's updates, by their paths; none while it
         is merged."""
@@ -295,6 +300,24 @@ class Adapters(Mapping[str, Adapter]):
             self._set(name, adapter)
             self._use(name)
         return name
+
+    def restore(
+        self, kept: Mapping[str, Adapter], active: str | None, replaced: Mapping[str, np.ndarray]
+    ) -> None:
+        """Be as in a saved model: with these adapters, in place of those of their names, and this
+        one active; it is merged where there are kernels that it has replaced.
+
+        Raises:
+            AdapterError: an adapter does not fit.
+        """
+        with self._changing():
+            if self._active is not None:
+                self._kept[self._active] = self[self._active]
+            self._active, self._merged = None, {}
+            for name, adapter in kept.items():
+                self._set(name, adapter)
+            self._active, self._merged = active, dict(replaced)
+            self._put(None if active is None or replaced else self._kept[active])
 
     # -- the layers -----------------------------------------------------------------------
 

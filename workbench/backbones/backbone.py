@@ -10,11 +10,15 @@ from typing import Any, ClassVar, Self
 
 import keras
 
+from workbench.backbones import saved_adapters
 from workbench.backbones.adapters import Adapters
 from workbench.backbones.all_or_nothing import put_back
+from workbench.backbones.consistency import check_consistent
+from workbench.backbones.keras_files import KerasFiles
 from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
+from workbench.backbones.saved_variables import Store, notes_problems
 from workbench.backbones.tables import Table
 from workbench.backbones.whole_changes import WholeChanges
 from workbench.errors import AdapterError, SettingError
@@ -53,7 +57,7 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
     return keep
 
 
-class Backbone(ShowsTree, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
+class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, keras.Model):
     """Base of all backbones: a functional Keras model without a task head.
 
     `token_embedding` is the layer that embeds token ids and projects hidden states to logits.
@@ -95,10 +99,11 @@ class Backbone(ShowsTree, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
         return load_backbone(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, with name, trainable and dtype.
+        """The constructor's arguments, with name, trainable and dtype, and where there are any the
+        adapters, without their numbers.
 
-        Those that KerasHub lacks are left out where they have their default, so that it can read
-        what is saved.
+        Arguments that KerasHub lacks are left out where they have their default, so that it can
+        read what is saved.
         """
         mode = self.quantization
         policy = self.dtype_policy if mode is None else quantized_policy(mode, self.dtype_policy)
@@ -108,15 +113,37 @@ class Backbone(ShowsTree, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
             for name, value in self.arguments.items()
             if name not in self.own_arguments or value != self.own_arguments[name]
         }
-        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **kept}
+        own = {"name": self.name, "trainable": self.trainable, "dtype": policy}
+        adapters = {"adapters": saved_adapters.described(self)} if self.adapters else {}
+        return {**own, **kept, **adapters}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Rebuild a backbone from `get_config()`."""
+        """Rebuild a backbone from `get_config()`: its weights and adapters begin anew."""
         config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
+        adapters = config.pop("adapters", None)
+        backbone = cls(**{name: _deserialized(value) for name, value in config.items()})
+        if adapters is not None:
+            saved_adapters.rebuild(backbone, adapters)
+        return backbone
+
+    def save_own_variables(self, store: Store) -> None:
+        """Keras calls it, to write what the layers do not hold.
+
+        Raises:
+            PresetError: a change of the model was broken off.
+        """
+        check_consistent(self)
+        saved_adapters.write(self, store)
+
+    @notes_problems
+    def load_own_variables(self, store: Store) -> None:
+        """Keras calls it before it reads the layers.
+
+        Raises:
+            AdapterError, PresetError: the file's adapters, or the file, do not fit.
+        """
+        saved_adapters.read(self, store)
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -244,6 +271,12 @@ class Backbone(ShowsTree, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
         layout["image_encoder/patch_embedding/kernel"] = (data, None, None, None)
         layout["image_connector/projection/kernel"] = (data, model)
         return layout
+
+
+def _deserialized(value: Any) -> Any:
+    """A constructor's argument: a dtype or a part that Keras has serialised, or a plain value."""
+    known = isinstance(value, dict) and "class_name" in value
+    return keras.saving.deserialize_keras_object(value) if known else value
 
 
 def _lora_file(path: str | Path) -> Path:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from workbench.backbones.all_or_nothing import all_or_nothing
+from workbench.backbones.saved_variables import reading_weights
 
 
 class WholeChanges:
     """Mix-in before a Keras model: these calls change all of it or, where they fail, nothing."""
 
-    def load_weights(self, *args: Any, **kwargs: Any) -> None:
-        """`keras.Model.load_weights`."""
-        with self._changing():
-            super().load_weights(*args, **kwargs)
+    def load_weights(self, filepath: str | Path, *args: Any, **kwargs: Any) -> None:
+        """`keras.Model.load_weights`: of a file that `save_weights` or `save` has written.
+
+        Raises:
+            AdapterError: the file's adapters are not the model's, or its weights are integers and
+                it has none.
+            PresetError: the weights do not fit, or another package has written them.
+        """
+        with self._changing(), reading_weights(filepath):
+            super().load_weights(filepath, *args, **kwargs)
 
     def set_weights(self, weights: Any) -> None:
         """`keras.Model.set_weights`."""

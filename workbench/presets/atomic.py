@@ -26,6 +26,7 @@ from workbench.presets.readers import unread
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+_ENDINGS = (".weights.h5", ".keras")  # Keras writes to no name that ends otherwise
 
 
 @contextmanager
@@ -109,7 +110,9 @@ def real_path(target: str | Path) -> Path:
 
 def _beside(target: Path, token: str) -> tuple[Path, Path]:
     """Where a save with this token writes, and where it puts the old folder if it cannot swap."""
-    return target.parent / f".{target.name}.{token}", target.parent / f".{target.name}.{token}.old"
+    ending = next((one for one in _ENDINGS if target.name.endswith(one)), "")
+    new, old = f".{target.name}.{token}{ending}", f".{target.name}.{token}.old"
+    return target.parent / new, target.parent / old
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from workbench.backbones.weights import Rules
@@ -89,6 +90,10 @@ class Family:
     keras_hub_dtype_by_name: bool = False
     transformers: Transformers | None = None
     gguf: Gguf | None = None
+
+    def __post_init__(self) -> None:
+        for cls in self.classes:  # no name in a file of Keras's depends on where a class lives
+            keras.saving.register_keras_serializable("workbench")(cls)
 
     @property
     def task(self) -> type:

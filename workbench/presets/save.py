@@ -21,7 +21,7 @@ from workbench.backbones.adapter import LowRank
 from workbench.backbones.all_or_nothing import unchanging
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.consistency import check_consistent
-from workbench.backbones.layers.named import merged
+from workbench.backbones.layers.low_rank import merged
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
 from workbench.presets.files import (
@@ -208,7 +208,7 @@ def _best_tokenizer(tokenizer: Tokenizer, family: Family) -> Tokenizer:
 
 def _settings(saved: Any, parts: Collection[str] = ()) -> dict[str, Any]:
     """What is written of an object itself, its parts left out."""
-    dropped = {"name", "trainable", "dtype", "tokenizer", *parts}
+    dropped = {"name", "trainable", "dtype", "tokenizer", "adapters", *parts}
     return {k: v for k, v in saved.get_config().items() if k not in dropped}
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from workbench.audio import AudioSource, open_audio
@@ -31,6 +32,7 @@ from workbench.tasks.transcription import Transcription
 _FEWEST_SAMPLES = 2**14
 
 
+@keras.saving.register_keras_serializable("workbench")
 class AudioToText(Seq2SeqLM):
     """An encoder of recordings, a decoder that writes what it hears, and a preprocessor.
 

@@ -26,6 +26,7 @@ from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, tex
 from workbench.tasks.task import Task
 
 
+@keras.saving.register_keras_serializable("workbench")
 class CausalLM(Converses, Inspects, Task):
     """A decoder backbone with its language-model head and a preprocessor.
 
@@ -100,6 +101,21 @@ class CausalLM(Converses, Inspects, Task):
         with self._changing():
             super().compile(**kwargs)
             self.sampler = chosen
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """How the model trains and samples.
+
+        Raises:
+            SettingError: the sampler is a plain function, which no file holds.
+        """
+        return {**super().get_compile_config(), "sampler": samplers.serialize(self.sampler)}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config()` says."""
+        config = dict(config)
+        sampler = samplers.get(config.pop("sampler"))
+        super().compile_from_config(config)
+        self.sampler = sampler
 
     def generate(
         self,

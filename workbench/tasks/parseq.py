@@ -93,10 +93,6 @@ class TextReader(CausalLM):
         """The settings of training."""
         return {name: getattr(self, name) for name in self.setting_arguments}
 
-    def get_config(self) -> dict[str, Any]:
-        """Backbone and preprocessor objects and the settings of training."""
-        return {**super().get_config(), **self.head_config()}
-
     def generate(
         self,
         inputs: Any,

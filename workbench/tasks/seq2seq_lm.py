@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from workbench.backbones.encoder_decoder import TARGET_INPUTS, EncoderDecoder
@@ -19,6 +20,7 @@ from workbench.tasks.preprocessor import Arrays
 from workbench.tasks.seq2seq_preprocessor import TEXTS, Pair, Seq2SeqLMPreprocessor, pairs_of
 
 
+@keras.saving.register_keras_serializable("workbench")
 class Seq2SeqLM(CausalLM):
     """An encoder-decoder backbone with its language-model head and a preprocessor.
 

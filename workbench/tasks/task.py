@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 import keras
 
 from workbench.backbones.adapters import Adapters
 from workbench.backbones.backbone import Backbone
+from workbench.backbones.keras_files import KerasFiles
 from workbench.backbones.quantization import OwnQuantize
 from workbench.backbones.tables import Name
 from workbench.backbones.whole_changes import WholeChanges
+from workbench.presets.files import PREPROCESSOR
 from workbench.presets.named import NamedPresets, SavesPresets
 from workbench.tasks.fitting import FitsRawData
 from workbench.tasks.preprocessor import Preprocessor
 from workbench.tree.shows import ShowsTree
 
+_REMEMBERED = ("preset", "context_length")
 
-class Task(ShowsTree, FitsRawData, OwnQuantize, WholeChanges, SavesPresets, keras.Model):
+
+class Task(
+    ShowsTree, FitsRawData, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, keras.Model
+):
     """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
 
     `preset` is the handle the task was loaded from, None for one built from parts.
@@ -84,8 +91,45 @@ class Task(ShowsTree, FitsRawData, OwnQuantize, WholeChanges, SavesPresets, kera
         return {}
 
     def get_config(self) -> dict[str, Any]:
-        """Backbone and preprocessor objects beside the name, as Keras serialises them."""
-        return {"backbone": self.backbone, "preprocessor": self.preprocessor, "name": self.name}
+        """The backbone's configuration beside the task's own values. The preprocessor has files,
+        and is saved as a preset: `save_assets`."""
+        backbone = keras.saving.serialize_keras_object(self.backbone)
+        own = {name: getattr(self, name) for name in _REMEMBERED}
+        return {"backbone": backbone, "name": self.name, **own, **self.head_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Rebuild a task from `get_config()`: its weights begin anew, without a preprocessor."""
+        config = dict(config)
+        own = {name: config.pop(name, None) for name in _REMEMBERED}
+        task = cls(keras.saving.deserialize_keras_object(config.pop("backbone")), **config)
+        for name, value in own.items():
+            setattr(task, name, value)
+        task.backbone.preset = task.preset
+        return task
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """How the task trains, as Keras serialises it."""
+        built = self.optimizer is not None and self.optimizer.built
+        return {**super().get_compile_config(), "optimizer_built": built}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config()` says."""
+        config = keras.saving.deserialize_keras_object(config)
+        built = config.pop("optimizer_built")
+        self.compile(**config)
+        if built:
+            self.optimizer.build(self.trainable_variables)
+
+    def save_assets(self, folder: str) -> None:
+        """Keras calls it, to write files into a folder of a `.keras` file: the preprocessor's."""
+        if self.preprocessor is not None:
+            self.preprocessor.save_to_preset(folder)
+
+    def load_assets(self, folder: str) -> None:
+        """Keras calls it, to read what `save_assets` wrote."""
+        if (Path(folder) / PREPROCESSOR).is_file():
+            self.preprocessor = self.preprocessor_cls.from_preset(folder)
 
     @property
     def adapters(self) -> Adapters:

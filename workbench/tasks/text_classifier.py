@@ -18,6 +18,7 @@ from workbench.tasks.text_classifier_preprocessor import TextClassifierPreproces
 ACTIVATIONS = ("linear", "softmax", "sigmoid", "tanh", "relu")
 
 
+@keras.saving.register_keras_serializable("workbench")
 class TextClassifier(Task):
     """An encoder with a dense layer on what it pooled of a text, and a preprocessor.
 
@@ -108,7 +109,3 @@ class TextClassifier(Task):
             "activation": self.activation,
             "dropout": self.dropout,
         }
-
-    def get_config(self) -> dict[str, Any]:
-        """Backbone, preprocessor and head."""
-        return super().get_config() | self.head_config()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from workbench.backbones import config
 from workbench.backbones.config import check_size
@@ -50,6 +50,11 @@ class Gemma3VisionEncoder:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Rebuild it from `get_config()`."""
+        return cls(**config)
 
     @property
     def tokens(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -122,6 +122,11 @@ class ViTBackbone:
             "image_shape": list(self.image_shape),
             "patch_size": list(self.patch_size),
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Rebuild it from `get_config()`."""
+        return cls(**config)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ViTBackbone) and self.get_config() == other.get_config()

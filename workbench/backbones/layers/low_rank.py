@@ -7,14 +7,22 @@ to the matrix in every call, it would cost as much as the matrix, and so would i
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import keras
 import numpy as np
 
 from workbench.backbones.adapter import LowRank
+from workbench.errors import AdapterError
 
 _NAMES = ("lora_a", "lora_b", "lora_scale")
+
+
+def merged(kernel: Any, update: LowRank) -> Any:
+    """A kernel with an update added, in the kernel's dtype."""
+    delta = update.delta.reshape(kernel.shape)
+    return (kernel.astype("float32") + delta).astype(kernel.dtype)
 
 
 class Adaptable:
@@ -67,6 +75,18 @@ class Adaptable:
             # Not `del`: Keras's way to delete collects all garbage of the process each time.
             self._untrack_variable(getattr(self, name))
             object.__delattr__(self, name)
+
+    def _as_here(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A file's values: an update is merged where the layer has none, and one that the file has
+        not stays."""
+        if self.adapted and values.keys().isdisjoint(_NAMES):
+            return values | {name: np.asarray(getattr(self, name).value) for name in _NAMES}
+        if self.adapted or not values.keys() >= {"kernel", *_NAMES}:
+            return values
+        if self.quantization_mode is not None:
+            raise AdapterError(f"{self.path}: expected no update of integers, got one")
+        update = LowRank(*(values.pop(name) for name in _NAMES))
+        return values | {"kernel": merged(values["kernel"].astype("float32"), update)}
 
     def _make(self, update: LowRank) -> None:
         """The variables for an update of this shape."""

@@ -12,11 +12,16 @@ import keras
 import numpy as np
 from keras.src.backend.common.name_scope import current_path
 
-from workbench.backbones.adapter import LowRank
 from workbench.backbones.layers.integers import Shape
-from workbench.backbones.layers.low_rank import Adaptable
+from workbench.backbones.layers.low_rank import Adaptable, merged
 from workbench.backbones.layers.quantizable import Held, Matrix, Quantizable
 from workbench.backbones.layout import making
+from workbench.backbones.saved_variables import (
+    Store,
+    notes_problems,
+    read_variables,
+    write_variables,
+)
 from workbench.backbones.weights import initializer as named_initializer
 from workbench.errors import SettingError
 
@@ -41,11 +46,26 @@ class Named:
         with making(shape):
             return super().add_weight(shape, source, *args, name=name, **kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        """Keras calls it to clone layer by layer, which would part what layers share."""
+        raise SettingError(
+            "clone_model: expected a call for the whole model: type(model).from_config("
+            "model.get_config()) makes one with new weights, copy.deepcopy(model) one with the same"
+        )
 
-def merged(kernel: jax.Array, update: LowRank) -> jax.Array:
-    """A kernel with an update added, in the kernel's dtype."""
-    delta = update.delta.reshape(kernel.shape)
-    return (kernel.astype("float32") + delta).astype(kernel.dtype)
+    def save_own_variables(self, store: Store) -> None:
+        """Keras calls it to write the layer."""
+        write_variables(self, store)
+
+    @notes_problems
+    def load_own_variables(self, store: Store) -> None:
+        """Keras calls it to read the layer. Raises PresetError where not all of it fits."""
+        values = {name: store[name] for name in store.keys()}  # noqa: SIM118
+        read_variables(self, self._as_here(values))
+
+    def _as_here(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A file's values in the form that the layer has them."""
+        return values
 
 
 class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
