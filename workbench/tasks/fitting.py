@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from workbench.backbones.training_claims import trains_alone
 from workbench.errors import SettingError
 from workbench.interrupts import held
 from workbench.kinds import NOTHING, RATE, integer
@@ -47,6 +48,9 @@ class FitsRawData(WholeSteps):
     - arrays, alone in a dict with token ids, or in batches: they pass through unchanged.
 
     `task.preprocessor = None` leaves all to Keras.
+
+    Each of these calls takes the weights out of the model while it works: beside a training on the
+    same backbone it is refused at once, with a `ModelInTrainingError`.
     """
 
     preprocessor: Preprocessor | None
@@ -58,6 +62,7 @@ class FitsRawData(WholeSteps):
             return x, y, sample_weight
         return self.preprocessor(x, y, sample_weight)
 
+    @trains_alone
     def fit(
         self,
         x: Any = None,
@@ -104,6 +109,7 @@ class FitsRawData(WholeSteps):
         admit_optimizer(self)
         return super().fit(**fed, validation_split=validation_split or 0.0, **kwargs)
 
+    @trains_alone
     def evaluate(
         self,
         x: Any = None,
@@ -119,11 +125,13 @@ class FitsRawData(WholeSteps):
         admit_optimizer(self)  # Keras makes its state here, too
         return super().evaluate(**fed, **kwargs)
 
+    @trains_alone
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """`keras.Model.predict`, on what `fit` takes as inputs."""
         fed = self._unshuffled((x, None, None), batch_size)
         return super().predict(fed["x"], batch_size=fed.get("batch_size"), **kwargs)
 
+    @trains_alone
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
     ) -> Any:
@@ -132,10 +140,12 @@ class FitsRawData(WholeSteps):
         admit_optimizer(self)
         return super().train_on_batch(*self._batch(x, y, sample_weight), **kwargs)
 
+    @trains_alone
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch`, on a batch of raw data or of arrays."""
         return super().test_on_batch(*self._batch(x, y, sample_weight), **kwargs)
 
+    @trains_alone
     def predict_on_batch(self, x: Any) -> Any:
         """`keras.Model.predict_on_batch`, on a batch of raw data or of arrays."""
         return super().predict_on_batch(self._batch(x, None, None)[0])

@@ -75,7 +75,7 @@ class Task(ShowsTree, FitsRawData, OwnQuantize, WholeChanges, SavesPresets, kera
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """`keras.Model.compile`: sets how the task trains, or where it fails nothing."""
-        with self._changing():
+        with self._compiling():
             super().compile(*args, **kwargs)
 
     def quantize(self, mode: str) -> None:

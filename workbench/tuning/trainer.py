@@ -7,6 +7,7 @@ it can write, and be saved, at any time.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ class Measured:
 
 
 class Trainer:
-    """Trains the active adapter of a model with AdamW.
+    """Trains the adapter that is active when it is made, with AdamW.
 
     Args:
         lm: a task whose active adapter is to be trained.
@@ -62,7 +63,7 @@ class Trainer:
         keep_compiled_programs()
         self.settings = settings
         self.step_number = 0
-        self._lm, self._backbone = lm, lm.backbone
+        self._lm, self._backbone, self._name = lm, lm.backbone, lm.adapters.active
         self._trained = self._backbone.trainable_variables
         weights = {id(variable) for variable in self._backbone.weights}
         self._seeds = [v for v in self._backbone.variables if id(v) not in weights]
@@ -71,6 +72,7 @@ class Trainer:
         drawn = [np.random.SeedSequence([settings.seed, n]) for n, _ in enumerate(self._seeds)]
         states = [np.array([one.generate_state(1)[0], 0], np.uint32) for one in drawn]
         self._assign(self._seeds, states)
+        self._left = self._now()
         self._moments = Moments.zeros(_values(self._trained))
         options = compiler_options()
         self._gradients = jax.jit(self._make_gradients, compiler_options=options)
@@ -80,7 +82,7 @@ class Trainer:
     @property
     def adapter(self) -> Adapter:
         """The adapter as the last finished step has left it."""
-        return self._backbone.adapters[self._backbone.adapters.active]
+        return self._backbone.adapters[self._name]
 
     @held()
     def step(self, batches: Sequence[Batch]) -> Measured:
@@ -89,7 +91,9 @@ class Trainer:
 
         Raises:
             SettingError: the batches hold nothing to learn.
+            AdapterError: somebody has written into the model's variables since the last step.
         """
+        self._check_left()
         tokens = sum(float(batch.weights.sum()) for batch in batches)
         if not tokens:
             raise SettingError("training: expected tokens to learn in the batches, got none")
@@ -104,7 +108,7 @@ class Trainer:
         trained, moments, norm = self._update(trained, self._moments, gradients, number, rate)
         measured = Measured(float(loss), float(norm), rate, round(tokens))
         self._assign((*self._trained, *self._seeds), (*trained, *seeds))
-        self._moments = moments
+        self._left, self._moments = self._now(), moments
         self.step_number += 1
         return measured
 
@@ -149,8 +153,22 @@ class Trainer:
         moments = [jnp.array(state[name]) for name in self._moments_by_name()]
         variables = self._variables()
         self._assign(variables.values(), [state[name] for name in variables])
+        self._left = self._now()
         self._moments = Moments(moments[: len(self._trained)], moments[len(self._trained) :])
         self.step_number = int(state[STEP])
+
+    def _now(self) -> list[tuple[keras.Variable, weakref.ref[jax.Array]]]:
+        return [(v, weakref.ref(v.value)) for v in (*self._trained, *self._frozen)]
+
+    def _check_left(self) -> None:
+        """Calls that change a model ask whether it is being trained. Keras's variables cannot:
+        whoever writes into them directly is noticed here."""
+        for variable, left in self._left:
+            if left() is not variable._value:
+                raise AdapterError(
+                    f"training: {variable.path} has been changed by something else than the "
+                    "training: pause a job before the model is changed"
+                )
 
     def _assign(self, variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
         with unchanging(self._backbone), put_back(*variables):

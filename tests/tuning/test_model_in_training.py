@@ -1,0 +1,246 @@
+"""A model while a TrainingJob trains it: every call that changes a model, in every state of the job.
+
+The calls are made on a real model whose training is held between two steps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+import pytest
+from interruptions import state_of, text_of
+from tiny import byte_tokenizer, tiny_backbone
+
+from workbench.backbones.all_or_nothing import _Before, unchanging
+from workbench.errors import AdapterError, ModelInTrainingError
+from workbench.generation.jobs import GenerationJob
+from workbench.jobs import Job
+from workbench.tasks.causal_lm import CausalLM
+from workbench.tasks.preprocessor import CausalLMPreprocessor
+from workbench.tuning import run as run_module
+from workbench.tuning.job import TrainingJob
+from workbench.tuning.trainer import Measured
+
+TEXTS = ["the red fox runs", "the blue fox sits"] * 4
+SETTINGS = {"steps": 3, "batch_size": 4, "rank": 2, "sample_every": 0, "seed": 2}
+ARRAYS = {"token_ids": np.ones((1, 4), "int32"), "padding_mask": np.ones((1, 4), "int32")}
+LABELS = np.ones((1, 4), "int32")
+
+
+def numbers(model):
+    return [np.array(variable.value) for variable in model.weights]
+
+
+def second_task(lm):
+    return CausalLM(lm.backbone, lm.preprocessor)
+
+
+# What changes what is trained, or takes the weights out of the model.
+CHANGES: dict[str, Callable] = {
+    "adapters.use": lambda lm, files: lm.adapters.use("robot"),
+    "adapters.use(None)": lambda lm, files: lm.adapters.use(None),
+    "adapters.add": lambda lm, files: lm.adapters.add("new", rank=2),
+    "adapters[...] =": lambda lm, files: lm.adapters.__setitem__("robot", lm.adapters["robot"]),
+    "adapters[its own] =": lambda lm, files: lm.adapters.__setitem__("captain", files["captain"]),
+    "adapters.remove": lambda lm, files: lm.adapters.remove("robot"),
+    "del adapters[...]": lambda lm, files: lm.adapters.__delitem__("robot"),
+    "adapters.merge": lambda lm, files: lm.adapters.merge(),
+    "adapters.load": lambda lm, files: lm.adapters.load(files["peft"], "loaded"),
+    "enable_lora": lambda lm, files: lm.backbone.enable_lora(2, name="another"),
+    "load_lora_weights": lambda lm, files: lm.backbone.load_lora_weights(files["lora.h5"]),
+    "quantize": lambda lm, files: lm.quantize("int8"),
+    "backbone.quantize": lambda lm, files: lm.backbone.quantize("int4"),
+    "set_weights": lambda lm, files: lm.set_weights(numbers(lm)),
+    "backbone.set_weights": lambda lm, files: lm.backbone.set_weights(numbers(lm.backbone)),
+    "trainable =": lambda lm, files: setattr(lm, "trainable", False),
+    "backbone.trainable =": lambda lm, files: setattr(lm.backbone, "trainable", True),
+    "dtype_policy =": lambda lm, files: setattr(lm.backbone, "dtype_policy", "bfloat16"),
+    "set_state_tree": lambda lm, files: lm.set_state_tree({}),
+    "load_weights": lambda lm, files: lm.load_weights("x.weights.h5"),
+    "backbone.load_weights": lambda lm, files: lm.backbone.load_weights("x.weights.h5"),
+    "load_own_variables": lambda lm, files: lm.load_own_variables({}),
+    "fit": lambda lm, files: lm.fit(ARRAYS, LABELS),
+    "evaluate": lambda lm, files: lm.evaluate(ARRAYS, LABELS),
+    "predict": lambda lm, files: lm.predict(ARRAYS),
+    "train_on_batch": lambda lm, files: lm.train_on_batch(ARRAYS, LABELS),
+    "test_on_batch": lambda lm, files: lm.test_on_batch(ARRAYS, LABELS),
+    "predict_on_batch": lambda lm, files: lm.predict_on_batch(ARRAYS),
+    "fit of a second task": lambda lm, files: second_task(lm).fit(ARRAYS, LABELS),
+    "use by a second task": lambda lm, files: second_task(lm).adapters.use("robot"),
+    "quantize by a second task": lambda lm, files: second_task(lm).quantize("int8"),
+    "keep_best of another job": lambda lm, files: files["best"].keep_best(),
+}
+# What may be beside a training, as it changes nothing that is trained.
+OTHERS: dict[str, Callable] = {
+    "generate": lambda lm, files: text_of(lm),
+    "generate with another": lambda lm, files: within(lm, "robot", text_of),
+    "generate with none": lambda lm, files: within(lm, None, text_of),
+    "trace": lambda lm, files: lm.trace("ab", "logits"),
+    "adapters[...]": lambda lm, files: lm.adapters["captain"],
+    "adapters.save": lambda lm, files: lm.adapters.save(files["folder"] / "saved", "robot"),
+    "save_to_preset": lambda lm, files: within(
+        lm, "robot", lambda lm: lm.save_to_preset(files["folder"] / "preset")
+    ),
+    "compile": lambda lm, files: lm.compile("sgd", sampler="greedy"),
+    "use in a block": lambda lm, files: within(lm, "robot", lambda lm: lm.adapters.use(None)),
+}
+HELD = ("queued", "compiling", "running", "pausing", "stopping")
+FREE = ("idle", "paused", "done", "cancelled", "error")
+# The calls of Keras's that take seconds, or files: here they are reached or not.
+KERAS = (
+    *("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch"),
+    *("load_weights", "load_own_variables", "set_state_tree"),
+)
+
+
+def within(lm, name, call):
+    with lm.adapters.using(name):
+        return call(lm)
+
+
+class HeldTrainer:
+    """Waits in each step until it is let go; `fails` ends it."""
+
+    go: threading.Semaphore
+    entered = 0
+    fails = False
+
+    def __init__(self, lm, settings):
+        self.adapter = lm.adapters["captain"]
+
+    def step(self, batches):
+        HeldTrainer.entered += 1
+        assert HeldTrainer.go.acquire(timeout=30)
+        if HeldTrainer.fails:
+            raise RuntimeError("the device is gone")
+        return Measured(1.0, 1.0, 0.1, 4)
+
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        pass
+
+
+class Ahead(Job):
+    """Stands in the line until it is cancelled."""
+
+    def _do(self):
+        self._enter("running")
+        self._cancelled.wait(30)
+        return "cancelled"
+
+
+@pytest.fixture(scope="module")
+def lm():
+    lm = CausalLM(tiny_backbone("llama"), CausalLMPreprocessor(byte_tokenizer(), 32))
+    for seed, name in enumerate(("captain", "robot")):
+        lm.adapters.add(name, rank=2, seed=seed, targets="all" if seed else None)
+        for variable in lm.trainable_variables:
+            variable.assign(np.random.default_rng(seed).normal(0, 0.3, variable.shape))
+    lm.adapters.use("captain")
+    return lm
+
+
+@pytest.fixture(scope="module")
+def files(lm, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    lm.adapters.save(folder / "peft", "robot")
+    lm.adapters.save(folder / "robot.lora.h5", "robot")
+    best = TrainingJob(lm, TEXTS, name="robot", **{**SETTINGS, "rank": 2})
+    best._status = "done"
+    best._run.best = run_module.Best(1, 1.0, lm.adapters["robot"])
+    return {
+        "folder": folder,
+        "peft": folder / "peft",
+        "lora.h5": folder / "robot.lora.h5",
+        "captain": lm.adapters["captain"],
+        "best": best,
+    }
+
+
+@pytest.fixture
+def held(monkeypatch):
+    HeldTrainer.go, HeldTrainer.entered, HeldTrainer.fails = threading.Semaphore(0), 0, False
+    monkeypatch.setattr(run_module, "new_trainer", HeldTrainer)
+    reached = []
+    for name in KERAS:
+        monkeypatch.setattr(
+            keras.Model, name, lambda *a, n=name, **k: reached.append(n), raising=False
+        )
+    return reached
+
+
+@contextmanager
+def job_in(state, lm, until):
+    """A job that trains "captain", in this state."""
+    ahead, job = Ahead(lm, None), TrainingJob(lm, TEXTS, None, name="captain", **SETTINGS)
+    try:
+        if state == "queued":
+            ahead.start()
+        if state != "idle":
+            job.start()
+            _bring(job, state, until)
+        assert job.pausing if state == "pausing" else job.status == state, job.traceback
+        yield job
+    finally:
+        ahead.cancel()
+        job.cancel()
+        HeldTrainer.go.release(9)
+        until(lambda: job.done)
+
+
+def _bring(job, state, until):
+    if state == "queued":
+        return until(lambda: job.position == 1)
+    until(lambda: HeldTrainer.entered == 1)
+    if state == "running":  # the first step counts as compiling
+        HeldTrainer.go.release()
+        return until(lambda: HeldTrainer.entered == 2)
+    HeldTrainer.fails = state == "error"
+    act = {"pausing": job.pause, "paused": job.pause, "stopping": job.cancel}
+    act.get(state, job.cancel if state == "cancelled" else lambda: None)()
+    if state in FREE:
+        HeldTrainer.go.release(9)
+        job.wait(10)
+    return None
+
+
+def outcome(call, lm, files):
+    """What a call comes to: "refused", "goes on", or another error's name; and what it said."""
+    try:
+        call(lm, files)
+    except Exception as error:
+        kind = "refused" if isinstance(error, ModelInTrainingError) else type(error).__name__
+        return kind, str(error)
+    return "goes on", ""
+
+
+@pytest.mark.parametrize("state", HELD)
+def test_while_a_job_trains_changes_are_refused_and_reading_goes_on(state, lm, files, held, until):
+    with job_in(state, lm, until) as job:
+        before = state_of(lm)
+        for name, call in CHANGES.items():
+            kind, said = outcome(call, lm, files)
+            assert kind == "refused", (name, kind, said)
+            assert all(part in said for part in ("TrainingJob", "'captain'", "job.pause()")), said
+            assert len(said) < 2000 and not held, (name, held)
+        assert state_of(lm) == before
+        for name, call in OTHERS.items():
+            assert outcome(call, lm, files) == ("goes on", ""), name
+        assert lm.adapters.active == "captain" and not job.done
+
+
+@pytest.mark.parametrize("state", FREE)
+def test_a_job_that_does_not_train_is_in_nobodys_way(state, lm, files, held, until):
+    with job_in(state, lm, until):
+        for name, call in (CHANGES | OTHERS).items():
+            there = _Before((lm, lm.adapters))
+            assert outcome(call, lm, files) == ("goes on", ""), name
+            there.put_back()
+    reached = {"fit", "evaluate", "predict", "load_weights", "set_state_tree"}
+    assert reached <= set(held)
