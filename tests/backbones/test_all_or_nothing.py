@@ -94,7 +94,7 @@ def test_a_second_interrupt_waits_for_the_model_to_be_put_back():
             if self.count > 3000 and event == "call" and "all_or_nothing" in str(frame.f_code):
                 interrupt()
 
-    broken_off(lambda: lm.adapters.use("b"), EveryMoment(None, interrupt))
+    broken_off(lm.adapters.merge, EveryMoment(None, interrupt))
     assert state_of(lm) == before
     check_scopes()
 

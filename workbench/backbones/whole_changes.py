@@ -32,7 +32,7 @@ class WholeChanges:
     def load_own_variables(self, store: Any) -> None:
         """`keras.Layer.load_own_variables`, with which all of Keras's ways to read weights into a
         model begin."""
-        check_unclaimed(self._changed)
+        check_unclaimed(self._changed())
         super().load_own_variables(store)
 
     @property
@@ -56,12 +56,11 @@ class WholeChanges:
             keras.Model.dtype_policy.fset(self, value)
 
     def _changing(self) -> AbstractContextManager[None]:
-        return all_or_nothing(self._changed, self)
+        return all_or_nothing(self._changed(), self)
 
     def _compiling(self) -> AbstractContextManager[None]:
-        return as_a_whole(self._changed, self)
+        return as_a_whole(self._changed(), self)
 
-    @property
     def _changed(self) -> Any:
-        """The backbone, whose changes are told apart."""
+        """The backbone, which all its tasks share. (No property: Keras would save it as a part.)"""
         return getattr(self, "backbone", self)
