@@ -25,6 +25,7 @@ from workbench.backbones.consistency import check_consistent
 from workbench.backbones.kept_adapter import KeptAdapter
 from workbench.backbones.layers.low_rank import Updates
 from workbench.backbones.layers.named import Projection
+from workbench.backbones.training_claims import check_unclaimed
 from workbench.backbones.views import see, seeing, view_here
 from workbench.errors import AdapterError
 from workbench.interrupts import let_through
@@ -207,8 +208,8 @@ class Adapters(Content, Mapping[str, Adapter]):
             AdapterError: there is none of that name, or it is merged.
         """
         self._find(name)
-        if name == self.active:
-            self._check_usable(None)
+        if name == self._active:
+            self._refuse_merged()
         with self._changing():
             if name == self.active:
                 self._use(None)
@@ -297,6 +298,7 @@ class Adapters(Content, Mapping[str, Adapter]):
             AdapterError: the file is missing or malformed, or does not fit this model; the model
                 is as it was.
         """
+        check_unclaimed(self._backbone)  # before it is read
         path = Path(os.path.expanduser(path))
         name = path.name.removesuffix(".lora.h5") if name is None else name
         adapter = _reader(path)(path, self._backbone)

@@ -15,23 +15,22 @@ from typing import Any, Self
 
 from workbench.backbones.training_claims import TrainingClaim, claim, release
 from workbench.backbones.views import NO_VIEW, seeing
-from workbench.errors import AdapterError, CheckpointError, WorkbenchError
+from workbench.errors import AdapterError, WorkbenchError
 from workbench.jobs import FINAL, Job, JobState, JobStatus
 from workbench.presets.memory import Estimate
 from workbench.tuning.checkpoint import Checkpoints
 from workbench.tuning.checkpoint_content import Checkpoint
 from workbench.tuning.events import Event, Moment
-from workbench.tuning.feed import Feed, differences, read_feed
+from workbench.tuning.feed import Feed, read_feed
 from workbench.tuning.history import Best, History
 from workbench.tuning.memory import check_training, estimate_training
 from workbench.tuning.model_facts import model_facts
+from workbench.tuning.resuming import changed, check_same
 from workbench.tuning.run import Run
 from workbench.tuning.settings import TuneSettings, settings_for
 
 AS_BEFORE = object()
 Observer = Callable[[Event | JobState], None]
-# What a resumed run may do otherwise than before: nothing of it changes what is learnt.
-_FREE = ("validation_every", "sample_every", "sample_prompts", "sample_tokens", "save_every")
 
 
 class TrainingJob(Job):
@@ -148,10 +147,10 @@ class TrainingJob(Job):
         """
         checkpoints = Checkpoints(folder)
         checkpoint, damaged = checkpoints.latest()
-        chosen = _changed(checkpoint.settings, settings)
+        chosen = changed(checkpoint.settings, settings)
         given = checkpoint.validation if validation is AS_BEFORE else validation
         feed = read_feed(lm, data, given, chosen)
-        _check_same(folder, {**feed.facts, "model": model_facts(lm)}, checkpoint)
+        check_same(folder, {**feed.facts, "model": model_facts(lm)}, checkpoint)
         job = cls.__new__(cls)
         share = checkpoint.validation
         job._set_up(lm, feed, checkpoint.name, checkpoints, chosen, share, on_event, checkpoint)
@@ -173,7 +172,8 @@ class TrainingJob(Job):
         """
         if self._status == "idle":
             check_training(self._lm, self.settings, self._feed.longest)
-            self._check_folder()
+            if self._checkpoints is not None and not self._resumed:
+                self._checkpoints.check_unused()
             self._take_model()
         super().start()
 
@@ -296,21 +296,11 @@ class TrainingJob(Job):
 
     def _in_the_way(self) -> str:
         return (
-            f"{self!r} trains adapter {self.name!r} of this model, so nothing else may change the "
-            "model: call job.pause() and job.wait() before, job.resume() after. Generating and "
+            f"{self!r} holds this model to train adapter {self.name!r}, so nothing else may change "
+            "the model: call job.pause() and job.wait() before, job.resume() after. Generating and "
             "inspecting go on beside it, with another adapter in a block of "
             "lm.adapters.using(name)"
         )
-
-    def _check_folder(self) -> None:
-        if self._checkpoints is None or self._resumed:
-            return
-        steps = self._checkpoints.steps()
-        if steps:
-            raise CheckpointError(
-                f"{self._checkpoints.folder}: expected a folder without checkpoints, got one with "
-                f"those of a run at step {steps[0]}: TrainingJob.resume_from goes on with it"
-            )
 
     def _progress(self) -> str:
         steps = self.history.steps
@@ -405,23 +395,3 @@ def _reserved(checkpoints: Checkpoints | None) -> Iterator[None]:
 
 def _share(validation: Any) -> float | None:
     return validation if isinstance(validation, int | float) else None
-
-
-def _changed(settings: TuneSettings, changes: dict[str, Any]) -> TuneSettings:
-    kept = {name: value for name, value in vars(settings).items() if name not in changes}
-    made = TuneSettings.of({**kept, **changes})
-    wrong = [n for n in changes if n not in _FREE and getattr(made, n) != getattr(settings, n)]
-    if wrong:
-        raise CheckpointError(
-            f"resume_from: {', '.join(wrong)}: expected the settings of the checkpoint, got others:"
-            f" only {', '.join(_FREE)} may change"
-        )
-    return made
-
-
-def _check_same(folder: str | Path, here: dict[str, Any], checkpoint: Checkpoint) -> None:
-    wrong = differences(here, dict(checkpoint.facts))
-    if wrong:
-        raise CheckpointError(
-            f"{folder}: the run cannot go on with other data or another model: {'; '.join(wrong)}"
-        )

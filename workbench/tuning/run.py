@@ -29,7 +29,7 @@ from workbench.tuning.history import Best, History
 from workbench.tuning.memory import memory_in_use
 from workbench.tuning.pace import Pace
 from workbench.tuning.samples import completion, words_of
-from workbench.tuning.settings import TuneSettings
+from workbench.tuning.settings import SHAPING, TuneSettings, settings_for
 
 _logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_SAVES = 30.0
@@ -179,6 +179,8 @@ class Run:
 
     def _use_adapter(self) -> None:
         adapters, settings = self._lm.adapters, self.settings
+        if self._config is None:  # somebody may have made it since the job was
+            settings_for(adapters, self.name, {name: getattr(settings, name) for name in SHAPING})
         if self.name not in adapters:
             made = self._config or settings
             adapters.add(

@@ -72,7 +72,7 @@ class Trainer:
         drawn = [np.random.SeedSequence([settings.seed, n]) for n, _ in enumerate(self._seeds)]
         states = [np.array([one.generate_state(1)[0], 0], np.uint32) for one in drawn]
         self._assign(self._seeds, states)
-        self._left = self._now()
+        self._left = _known(self._trained)
         self._moments = Moments.zeros(_values(self._trained))
         options = compiler_options()
         self._gradients = jax.jit(self._make_gradients, compiler_options=options)
@@ -91,7 +91,7 @@ class Trainer:
 
         Raises:
             SettingError: the batches hold nothing to learn.
-            AdapterError: somebody has written into the model's variables since the last step.
+            AdapterError: somebody has written into the adapter's variables since the last step.
         """
         self._check_left()
         tokens = sum(float(batch.weights.sum()) for batch in batches)
@@ -108,7 +108,7 @@ class Trainer:
         trained, moments, norm = self._update(trained, self._moments, gradients, number, rate)
         measured = Measured(float(loss), float(norm), rate, round(tokens))
         self._assign((*self._trained, *self._seeds), (*trained, *seeds))
-        self._left, self._moments = self._now(), moments
+        self._left, self._moments = _known(self._trained), moments
         self.step_number += 1
         return measured
 
@@ -153,21 +153,18 @@ class Trainer:
         moments = [jnp.array(state[name]) for name in self._moments_by_name()]
         variables = self._variables()
         self._assign(variables.values(), [state[name] for name in variables])
-        self._left = self._now()
+        self._left = _known(self._trained)
         self._moments = Moments(moments[: len(self._trained)], moments[len(self._trained) :])
         self.step_number = int(state[STEP])
 
-    def _now(self) -> list[tuple[keras.Variable, weakref.ref[jax.Array]]]:
-        return [(v, weakref.ref(v.value)) for v in (*self._trained, *self._frozen)]
-
     def _check_left(self) -> None:
         """Calls that change a model ask whether it is being trained. Keras's variables cannot:
-        whoever writes into them directly is noticed here."""
-        for variable, left in self._left:
-            if left() is not variable._value:
+        whoever writes into the adapter's directly is noticed here."""
+        for variable, left in zip(self._trained, self._left, strict=True):
+            if left() is not variable.value:
                 raise AdapterError(
                     f"training: {variable.path} has been changed by something else than the "
-                    "training: pause a job before the model is changed"
+                    "training: pause the job before its adapter is changed"
                 )
 
     def _assign(self, variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
@@ -243,6 +240,11 @@ class Trainer:
 
 def _values(variables: Sequence[keras.Variable]) -> Arrays:
     return [variable.value for variable in variables]
+
+
+def _known(variables: Sequence[keras.Variable]) -> list[weakref.ref[jax.Array]]:
+    """Their arrays, which are not kept alive."""
+    return [weakref.ref(variable.value) for variable in variables]
 
 
 def _arrays(batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:
