@@ -324,7 +324,7 @@ def test_a_job_is_refused_while_fit_is_at_work(lm, held, until, monkeypatch):
         assert all(f"{lm.name}.fit() is at work" in text for _, text in said)
         assert (job.status, fresh.status, held) == ("paused", "idle", ["evaluate"])
         job.resume()
-        until(lambda: job.status in ("running", "compiling"))
+        assert job.wait(10) and job.status == "done"
 
 
 def in_a_thread(work):

@@ -171,8 +171,7 @@ class Run:
 
     def _take_up(self) -> None:
         """Put the adapter to work, and the optimizer where it was; or change nothing."""
-        backbone = self._lm.backbone
-        with own_changes(backbone), all_or_nothing(backbone, self._lm.adapters):
+        with own_changes(self._lm.backbone), all_or_nothing(self._lm.backbone, self._lm.adapters):
             self._use_adapter()
             self._ready_trainer()
         self._last_save = time.monotonic()
@@ -198,8 +197,7 @@ class Run:
     def _ready_trainer(self) -> None:
         # A model that was changed in a pause, made of integers for one, has other variables.
         variables = self._lm.backbone.variables
-        same = [id(each) for each in variables] == [id(each) for each in self._variables]
-        if self._trainer is None or not same:
+        if [id(each) for each in variables] != [id(each) for each in self._variables]:
             self._trainer, self._variables = new_trainer(self._lm, self.settings), variables
             self._shapes.clear()
         if self._state is not None:

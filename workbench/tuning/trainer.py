@@ -231,7 +231,9 @@ class Trainer:
         return rematerialising(self.settings.remat)
 
     def _hidden(self, inputs: Mapping[str, jax.Array], training: bool) -> jax.Array:
-        return self._lm.hidden_states(self._backbone, self._backbone(inputs, training=training))
+        with self._backbone.adapters.using(self._name):  # whichever the thread has at work
+            outputs = self._backbone(inputs, training=training)
+        return self._lm.hidden_states(self._backbone, outputs)
 
     def _head(self, hidden: jax.Array, labels: jax.Array, weights: jax.Array, **how: bool) -> Any:
         vocabulary = self._backbone.config.vocabulary_size
