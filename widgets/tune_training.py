@@ -121,13 +121,17 @@ class TuneTraining(KeepsRuns, TuneBase):
         """Go on after a pause.
 
         Raises:
-            WorkbenchError: The run is not paused.
+            WorkbenchError: The run is not paused, or its model cannot be trained now.
         """
         with self._lock:
             if self._run is None or self._run.job.status != "paused":
                 raise WorkbenchError("there is no paused run to resume")
             self.error, self.status = None, "queued"
-        self._run.job.resume()
+        try:
+            self._run.job.resume()
+        except WorkbenchError:
+            self.status = "paused"
+            raise
 
     def cancel(self) -> None:
         """Stop after the step under way; what was learned so far stays in the model. While model

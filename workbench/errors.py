@@ -103,6 +103,11 @@ class AdapterError(WorkbenchError):
     """An adapter does not fit the model, or its file is missing, malformed or of another kind."""
 
 
+class ModelInTrainingError(WorkbenchError):
+    """A call would change a model that is being trained. The message names the training: for a
+    `TrainingJob` the job, its adapter and how to pause it."""
+
+
 class DataError(WorkbenchError):
     """Training data cannot be used: a file is missing, empty or malformed, or a record has not
     what the model learns from. The message names the file and line, or the record."""

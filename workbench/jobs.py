@@ -1,8 +1,8 @@
 """What every job on a model has: a place in the model's line, a thread, waiting, cancelling.
 
-A model serves one job at a time, first come first served, whether it writes or trains. A job works
-in a thread of its own, so that a notebook cell returns at once. Where background work cannot reach
-the page (Colab) it works in the calling thread, and the kernel's interrupt cancels it.
+A backbone serves one job at a time, first come first served, whether it writes or trains. A job
+works in a thread of its own, so that a notebook cell returns at once. Where background work cannot
+reach the page (Colab) it works in the calling thread, and the kernel's interrupt cancels it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from workbench.backbones.views import View, seeing, view_here
 from workbench.errors import WorkbenchError, details_of
 from workbench.presets.door import names_exhaustion
 from workbench.workers import Stop, Worker
@@ -49,7 +50,7 @@ def needs_foreground() -> bool:
 
 
 class _Line:
-    """The jobs of one model, first come first served: a model serves one at a time."""
+    """The jobs of one backbone, first come first served: it serves one at a time."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -79,7 +80,7 @@ class _Line:
 
 
 class _Lines:
-    """The lines of several models for one job, which works when it is first in each of them.
+    """The lines of several backbones for one job, which works when it is first in each of them.
 
     They are joined at one moment, so any two jobs stand in the same order wherever they meet, and
     no job waits for one that waits for it.
@@ -119,9 +120,9 @@ _lines_lock = threading.Lock()
 
 def _line_of(lm: Any) -> _Line | _Lines:
     if isinstance(lm, tuple):
-        return _Lines([_line_of(one) for one in dict.fromkeys(lm)])
+        return _Lines(list(dict.fromkeys(map(_line_of, lm))))
     with _lines_lock:
-        return _lines.setdefault(lm, _Line())
+        return _lines.setdefault(getattr(lm, "backbone", lm), _Line())
 
 
 def _name_of(lm: Any) -> str:
@@ -192,8 +193,9 @@ class Job(Awaited):
     """One piece of work of one model. A kind of job says what `_do` does.
 
     Args:
-        lm: The model, or a tuple of several. Two jobs on a model run one after the other, in the
-            order they were started; one on several waits until all of them are free.
+        lm: The model, or a tuple of several. Two jobs on one backbone run one after the other, in
+            the order they were started; one on several waits until all of them are free. A job sees
+            the adapters that the thread sees which starts it.
         on_event: Called with every event, one at a time, in order, from the thread that works.
             What it raises is logged once and never stops the job.
     """
@@ -287,7 +289,12 @@ class Job(Awaited):
         if self._in_foreground():
             self._work()
         else:
-            Worker(self._work, self.thread_name).start()
+            view = view_here()
+            Worker(lambda: self._work_seeing(view), self.thread_name).start()
+
+    def _work_seeing(self, view: View) -> None:
+        with seeing(view):
+            self._work()
 
     def _work(self) -> None:
         try:

@@ -94,7 +94,7 @@ def test_a_second_interrupt_waits_for_the_model_to_be_put_back():
             if self.count > 3000 and event == "call" and "all_or_nothing" in str(frame.f_code):
                 interrupt()
 
-    broken_off(lambda: lm.adapters.use("b"), EveryMoment(None, interrupt))
+    broken_off(lm.adapters.merge, EveryMoment(None, interrupt))
     assert state_of(lm) == before
     check_scopes()
 
@@ -162,9 +162,9 @@ def test_a_model_that_is_neither_is_not_saved(tmp_path):
         lm.export_to_transformers(tmp_path / "export")
 
     lm = make_lm()
-    next(iter(lm.adapters.live.values())).release()
+    next(iter(lm.adapters.kept["a"].updates.values())).b.value.delete()
     for save in (lm.save_to_preset, lm.adapters.save, lambda path: lm.adapters.save(path, "b")):
-        with pytest.raises(PresetError, match="of adapter 'a', got None"):
+        with pytest.raises(PresetError, match="lora_b: expected a value, got none"):
             save(tmp_path / "x")
 
     lm = without_adapters()

@@ -192,7 +192,7 @@ def test_what_was_saved_before_outlives_a_save_that_fails(tmp_path, ending):
     save = lm.save_weights if ending == ".weights.h5" else lm.save
     save(path)
     before = path.read_bytes()
-    next(iter(lm.adapters.live.values())).release()  # as a change that was broken off leaves it
+    next(iter(lm.adapters.live.values())).in_use.b.value.delete()  # as a broken change leaves it
     with pytest.raises(PresetError, match="broken off"):
         save(path)
     assert path.read_bytes() == before

@@ -23,6 +23,7 @@ class LinearAdapters(dict):
     """`lm.adapters`, of a model with one projection."""
 
     active = None
+    merged = False
 
     def add(self, name, rank=8, alpha=None, dropout=0.0, targets=None, seed=None):
         assert name not in self

@@ -170,6 +170,8 @@ def test_only_the_adapter_learns_and_the_model_writes_between_steps():
     assert all(np.array_equal(v, frozen[v.path]) for v in lm.backbone.variables if v.path in frozen)
     with lm.adapters.using(None):
         lm.generate("a", max_new_tokens=2)
+        traced_here = trainer.loss([make_batch(rows=2)])  # a new shape
+    assert traced_here == Trainer(lm, settings()).loss([make_batch(rows=2)])
     assert trainer.adapter.parameters == sum(np.prod(v.shape) for v in lm.trainable_variables)
 
 

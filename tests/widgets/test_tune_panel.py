@@ -8,6 +8,7 @@ import re
 import threading
 import time
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from workbench.widgets import TunePanel, tune
 from workbench.widgets.tune_runs import COLUMNS
 
 import workbench as wb
+from workbench.backbones.training_claims import TrainingClaim, check_unclaimed, claim, release
 from workbench.errors import SettingError, WorkbenchError
 
 PROMPT = "Captain"
@@ -254,6 +256,27 @@ def test_runs_have_adapters_of_their_own_and_come_back(lm, fake):
         panel.keep_best()
     with pytest.raises(WorkbenchError):
         panel.figure()
+
+
+def test_what_another_training_refuses_is_said_as_other_errors_are(lm, fake):
+    fake()
+    panel = trained(lm)
+    lm.adapters.use(None)
+    other = TrainingClaim(lambda: "another job holds this model: call job.pause()")
+    claim(lm.backbone, other)
+    try:
+        for act in (lambda: panel._on_restore(1), panel._on_keep_best):
+            panel.error = None
+            act()
+            assert "job.pause()" in str(panel.error) and panel.status == "done"
+        run = panel._run
+        job, refused = run.job, lambda: check_unclaimed(lm.backbone)
+        run.job, panel.error = SimpleNamespace(status="paused", resume=refused), None
+        panel._on_resume()
+        run.job = job
+        assert "job.pause()" in str(panel.error) and panel.status == "paused"
+    finally:
+        release(lm.backbone, other)
 
 
 def test_while_it_trains_nothing_else_begins(lm, fake, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,22 +20,29 @@ from workbench.backbones.adapter import (
     admit_adapter,
 )
 from workbench.backbones.adapter_targets import check_fits, projections, target_names
-from workbench.backbones.all_or_nothing import all_or_nothing, unchanging
+from workbench.backbones.all_or_nothing import Content, all_or_nothing, unchanging
 from workbench.backbones.consistency import check_consistent
+from workbench.backbones.kept_adapter import KeptAdapter
+from workbench.backbones.layers.low_rank import Updates
 from workbench.backbones.layers.named import Projection
+from workbench.backbones.training_claims import check_unclaimed
+from workbench.backbones.views import see, seeing, view_here
 from workbench.errors import AdapterError
 from workbench.interrupts import let_through
 from workbench.kinds import NOTHING, integer
 from workbench.presets.door import names_exhaustion
 
 
-class Adapters(Mapping[str, Adapter]):
+class Adapters(Content, Mapping[str, Adapter]):
     """What `lm.adapters` is: a mapping from names to adapters, as they are now.
 
     The active one is at work in every call of the model and is what training changes; the weights
     of the model itself are frozen from the first adapter to the last. Switching changes the
     numbers that the compiled programs are given; adapters of one rank share all programs. A change
     that fails or is interrupted leaves the model and its adapters as they were.
+
+    While a `TrainingJob` trains the model, every change is a `ModelInTrainingError`; `using`, which
+    is none, and `save` work as ever.
 
     Example:
         >>> lm.adapters.add("pirate", rank=8, alpha=16)
@@ -48,18 +54,18 @@ class Adapters(Mapping[str, Adapter]):
 
     def __init__(self, backbone: Any) -> None:
         self._backbone = backbone
-        self._kept: dict[str, Adapter] = {}
+        self._kept: dict[str, KeptAdapter] = {}
         self._active: str | None = None
         self._merged: dict[str, np.ndarray] = {}
         self._trained: list[keras.Variable] = []
+        for layer in projections(backbone).values():
+            object.__setattr__(layer, "adapters_in_use", self._in_use)  # Keras would track it
 
     # -- reading --------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Adapter:
-        if name not in self._kept:
-            raise AdapterError(f"adapters: expected one of {list(self._kept)}, got {name!r}")
-        kept = self._kept[name]
-        return self._live(kept) if name == self._active else kept
+        with unchanging(self._backbone):
+            return self._find(name).adapter
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kept)
@@ -74,15 +80,15 @@ class Adapters(Mapping[str, Adapter]):
         state = " (merged)" if self._merged else " (active)"
         lines = [
             f"{name}: rank {adapter.config.rank} on {', '.join(adapter.config.targets)}, "
-            f"{adapter.parameters:,} parameters" + (state if name == self._active else "")
+            f"{adapter.parameters:,} parameters" + (state if name == self.active else "")
             for name, adapter in self._kept.items()
         ]
         return "\n".join(lines) or "no adapters"
 
     @property
     def active(self) -> str | None:
-        """The name of the adapter at work; None for the model as it is."""
-        return self._active
+        """The name of the adapter at work here; None for the model as it is."""
+        return view_here().get(id(self), self._active)
 
     @property
     def merged(self) -> bool:
@@ -90,9 +96,8 @@ class Adapters(Mapping[str, Adapter]):
         return bool(self._merged)
 
     @property
-    def kept(self) -> Mapping[str, Adapter]:
-        """The adapters with their settings and shapes, the active one with the numbers it had when
-        it was put to work: nothing is copied."""
+    def kept(self) -> Mapping[str, KeptAdapter]:
+        """The adapters with their settings and variables: nothing is copied."""
         return MappingProxyType(self._kept)
 
     @property
@@ -186,23 +191,20 @@ class Adapters(Mapping[str, Adapter]):
         Raises:
             AdapterError: there is none of that name, or the one at work is merged.
         """
-        if name != self._active:
-            with self._changing():
-                self._use(name)
+        if name != self.active:
+            self._use(name)
 
     @contextmanager
     def using(self, name: str | None) -> Iterator[None]:
-        """`use(name)` while the block runs, and what was used before after it."""
-        before = self._active
-        try:
-            self.use(name)
+        """While the block runs, this thread has an adapter at work, or none; other threads, and
+        what is being trained, have what they had. Jobs that are started in the block see it, too.
+
+        Raises:
+            AdapterError: as `use`.
+        """
+        self._check_usable(name)
+        with seeing({**view_here(), id(self): name}):
             yield
-        finally:
-            try:
-                self.use(before)
-            except BaseException:
-                self.use(before)  # an interrupt may have come just before the change began
-                raise
 
     def remove(self, name: str) -> None:
         """Forget an adapter. Without any, the model's own weights can be trained again.
@@ -210,10 +212,14 @@ class Adapters(Mapping[str, Adapter]):
         Raises:
             AdapterError: there is none of that name, or it is merged.
         """
-        self[name]
+        self._find(name)
+        if name == self._active:
+            self._refuse_merged()
         with self._changing():
-            if name == self._active:
+            if name == self.active:
                 self._use(None)
+            if name == self._active:
+                self._active = None
             del self._kept[name]
             if not self._kept:
                 self._thaw()
@@ -229,15 +235,20 @@ class Adapters(Mapping[str, Adapter]):
                 which take no update without loss.
         """
         self._refuse_merged()
-        if self._active is None:
+        if self.active is None:
             raise AdapterError("merge: expected an active adapter, got none: call use(name)")
+        if self.active != self._active:
+            raise AdapterError(
+                f"merge: {self.active!r} is at work in this block of using() alone: leave it and "
+                f"call use({self.active!r})"
+            )
         if self._backbone.quantization is not None:
             raise AdapterError(
                 f"merge: the weights are {self._backbone.quantization}: expected floats. Use the "
                 "adapter beside them, or load the model in a float dtype to merge it"
             )
         with self._changing():
-            self._merge(self[self._active])
+            self._merge(self._find(self._active).updates)
 
     def unmerge(self) -> None:
         """Put back the weights as they were before `merge`; the adapter is active again.
@@ -253,7 +264,6 @@ class Adapters(Mapping[str, Adapter]):
                 let_through()
                 layers[path].kernel.assign(kernel)
             self._merged = {}
-            self._put(self._kept[self._active])
 
     # -- files ----------------------------------------------------------------------------
 
@@ -270,7 +280,7 @@ class Adapters(Mapping[str, Adapter]):
             PresetError: the path cannot be written, or a change of the model was broken off; what
                 was there before is unchanged.
         """
-        name = self._active if name is None else name
+        name = self.active if name is None else name
         if name is None:
             raise AdapterError("save: expected an active adapter or a name, got none")
         with unchanging(self._backbone):
@@ -293,6 +303,7 @@ class Adapters(Mapping[str, Adapter]):
             AdapterError: the file is missing or malformed, or does not fit this model; the model
                 is as it was.
         """
+        check_unclaimed(self._backbone)  # before it is read
         path = Path(os.path.expanduser(path))
         name = path.name.removesuffix(".lora.h5") if name is None else name
         adapter = _reader(path)(path, self._backbone)
@@ -308,16 +319,15 @@ class Adapters(Mapping[str, Adapter]):
         one active; it is merged where there are kernels that it has replaced.
 
         Raises:
-            AdapterError: an adapter does not fit.
+            AdapterError: an adapter does not fit, or this is a block of `using`.
         """
+        if id(self) in view_here():
+            raise AdapterError("adapters: expected a call outside using(), got one inside")
         with self._changing():
-            if self._active is not None:
-                self._kept[self._active] = self[self._active]
             self._active, self._merged = None, {}
             for name, adapter in kept.items():
                 self._set(name, adapter)
             self._active, self._merged = active, dict(replaced)
-            self._put(None if active is None or replaced else self._kept[active])
 
     # -- the layers -----------------------------------------------------------------------
 
@@ -332,28 +342,26 @@ class Adapters(Mapping[str, Adapter]):
             self._refuse_merged()
         if not self._kept:
             self._trained = self._backbone.trainable_variables
-        self._kept[name] = adapter
-        if name == self._active:
-            self._put(adapter)
+            self._freeze()
+        layers = projections(self._backbone)
+        self._kept[name] = KeptAdapter.of(adapter, layers, self._kept.get(name))
 
     def _use(self, name: str | None) -> None:
-        if name == self._active:
+        self._check_usable(name)
+        if id(self) in view_here():
+            see({**view_here(), id(self): name})
             return
-        self._refuse_merged()
-        adapter = None if name is None else self[name]
-        if self._active is not None:
-            self._kept[self._active] = self[self._active]
-        self._active = name
-        self._put(adapter)
+        with self._changing():
+            self._freeze()
+            self._active = name
 
-    def _merge(self, adapter: Adapter) -> None:
-        self._kept[self._active] = adapter
-        layers = projections(self._backbone)
-        for path in adapter.updates:
+    def _merge(self, updates: Updates) -> None:
+        layers, before = projections(self._backbone), {}
+        for path in updates:
             let_through()
-            self._merged[path] = np.array(layers[path].kernel.value)
+            before[path] = np.array(layers[path].kernel.value)
             layers[path].kernel.assign(layers[path].merged_kernel)
-        self._put(None)
+        self._merged = before
 
     def _check_free(self, name: str) -> None:
         self._refuse_merged()
@@ -364,26 +372,22 @@ class Adapters(Mapping[str, Adapter]):
         if self._merged:
             raise AdapterError(f"adapters: {self._active!r} is merged: call unmerge() first")
 
-    def _live(self, adapter: Adapter) -> Adapter:
-        """The adapter with the numbers its variables have."""
-        if self._merged:
-            return adapter
-        layers = projections(self._backbone)
-        return replace(adapter, updates={path: layers[path].update for path in adapter.updates})
+    def _check_usable(self, name: str | None) -> None:
+        if name != self._active:
+            self._refuse_merged()
+        if name is not None:
+            self._find(name)
 
-    def _put(self, adapter: Adapter | None) -> None:
-        """Make the layers hold this adapter, alone."""
-        updates = {} if adapter is None else adapter.updates
-        layers = projections(self._backbone)
-        for path, layer in layers.items():
-            if path not in updates:
-                layer.release()
-        self._freeze()
-        for path, update in updates.items():
-            let_through()
-            layers[path].adapt(update, adapter.config.dropout)
-        for path in updates:
-            _train_update(layers[path])
+    def _find(self, name: str) -> KeptAdapter:
+        if name not in self._kept:
+            raise AdapterError(f"adapters: expected one of {list(self._kept)}, got {name!r}")
+        return self._kept[name]
+
+    def _in_use(self) -> Updates:
+        """The updates at work here."""
+        name = self.active
+        self._check_usable(name)
+        return {} if name is None or self._merged else self._find(name).updates
 
     def _freeze(self) -> None:
         for layer in self._backbone._flatten_layers(include_self=False):
@@ -395,12 +399,6 @@ class Adapters(Mapping[str, Adapter]):
         trained = {id(variable) for variable in self._trained}
         for variable in self._backbone.variables:
             variable.trainable = id(variable) in trained
-
-
-def _train_update(layer: Projection) -> None:
-    layer.trainable = True
-    for variable in layer.variables:
-        variable.trainable = variable is layer.lora_a or variable is layer.lora_b
 
 
 def _writer(path: str | Path) -> Any:

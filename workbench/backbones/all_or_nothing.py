@@ -18,11 +18,17 @@ from keras.src.backend.common import global_state
 from keras.src.saving.keras_saveable import KerasSaveable
 from keras.src.utils.tracking import Tracker
 
+from workbench.backbones.training_claims import check_unclaimed
 from workbench.interrupts import held
+
+
+class Content:
+    """Mix-in of what belongs to a model without being Keras's: it is put back with the model."""
+
 
 _CONTAINERS = (list, set, dict)
 # Layers, optimizers, metrics and random states; variables; what lists the parts of a layer.
-_FOLLOWED = (*_CONTAINERS, KerasSaveable, keras.Variable, Tracker)
+_FOLLOWED = (*_CONTAINERS, KerasSaveable, keras.Variable, Tracker, Content)
 
 _locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_lock = threading.Lock()
@@ -40,7 +46,19 @@ def all_or_nothing(backbone: keras.Model, *others: Any) -> Iterator[None]:
         backbone: the model that is changed.
         others: objects that are changed with it, such as a task or an optimizer; what they hold
             belongs to it.
+
+    Raises:
+        ModelInTrainingError: somebody trains the model; at once.
     """
+    check_unclaimed(backbone)
+    with as_a_whole(backbone, *others):
+        yield
+
+
+@contextmanager
+def as_a_whole(backbone: keras.Model, *others: Any) -> Iterator[None]:
+    """`all_or_nothing` for what leaves the backbone as it is, such as how a task is compiled: that
+    may be beside a training."""
     with unchanging(backbone), held(), put_back(backbone, *others):
         yield
 

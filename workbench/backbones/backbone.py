@@ -20,6 +20,7 @@ from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
 from workbench.backbones.saved_variables import Store, notes_problems
 from workbench.backbones.tables import Table
+from workbench.backbones.training_claims import check_unclaimed
 from workbench.backbones.whole_changes import WholeChanges
 from workbench.errors import AdapterError, SettingError
 from workbench.interrupts import held
@@ -142,7 +143,9 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
 
         Raises:
             AdapterError, PresetError: the file's adapters, or the file, do not fit.
+            ModelInTrainingError: somebody trains the model.
         """
+        check_unclaimed(self)
         saved_adapters.read(self, store)
 
     @property

@@ -15,10 +15,9 @@ def check_consistent(backbone: Any) -> None:
     """Look at what layers hold and what it is called; no number is read.
 
     Raises:
-        PresetError: values are gone, some matrices are integers and others are not, or the
-            projections do not have the updates of the active adapter.
+        PresetError: values are gone, or some matrices are integers and others are not.
     """
-    wrong = [*_lost(backbone), *_unlike(backbone), *_adapted_otherwise(backbone.adapters)]
+    wrong = [*_lost(backbone), *_unlike(backbone)]
     if wrong:
         raise PresetError(
             f"{backbone.name}: a change of the model was broken off, so it is not saved: load it "
@@ -45,14 +44,3 @@ def _unlike(backbone: Any) -> Iterator[str]:
         if layer.quantization_mode != mode or not integers or expected - set(weights):
             kind = "floats" if mode is None else mode
             yield f"{layer.path}: expected {kind} of {sorted(expected)}, got {sorted(weights)}"
-
-
-def _adapted_otherwise(adapters: Any) -> Iterator[str]:
-    at_work = adapters.active is not None and not adapters.merged
-    updates = adapters.kept[adapters.active].updates if at_work else {}
-    expected = {path: tuple(update.a.shape) for path, update in updates.items()}
-    got = {path: tuple(layer.lora_a.shape) for path, layer in adapters.live.items()}
-    for path in sorted({*expected, *got}):
-        if expected.get(path) != got.get(path):
-            wanted = "no update" if path not in expected else f"an update {expected[path]}"
-            yield f"{path}: expected {wanted} of adapter {adapters.active!r}, got {got.get(path)}"

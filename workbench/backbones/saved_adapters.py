@@ -17,6 +17,7 @@ import numpy as np
 
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank, admit_adapter
 from workbench.backbones.adapter_targets import check_replaced, projections
+from workbench.backbones.kept_adapter import KeptAdapter
 from workbench.backbones.saved_variables import Store
 from workbench.errors import AdapterError, PresetError, shown
 from workbench.kinds import integer
@@ -84,9 +85,9 @@ def read(backbone: Any, store: Store) -> None:
         _tell_merged(backbone, header)
 
 
-def _described(adapter: Adapter) -> dict[str, Any]:
+def _described(adapter: KeptAdapter) -> dict[str, Any]:
     config = asdict(adapter.config) | {"targets": list(adapter.config.targets)}
-    ranks = {path: update.rank for path, update in adapter.updates.items()}
+    ranks = {path: update.a.shape[0] for path, update in adapter.updates.items()}
     return {"config": config, "ranks": ranks, "base": adapter.base}
 
 
@@ -177,7 +178,7 @@ def _check_same(backbone: Any, header: Mapping[str, Any]) -> None:
 def _check_unchanged(backbone: Any) -> None:
     """Weights without an adapter are not to be read under one that would change them."""
     adapters = backbone.adapters
-    live = any(layer.update.b.any() for layer in adapters.live.values())
+    live = any(np.any(layer.in_use.b.value) for layer in adapters.live.values())
     if live or adapters.merged:
         before = "adapters.unmerge() and " if adapters.merged else ""
         raise AdapterError(

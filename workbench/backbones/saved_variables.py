@@ -98,8 +98,7 @@ def read_variables(layer: keras.layers.Layer, values: Mapping[str, np.ndarray]) 
 
 
 def _own(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    variables = (*layer._trainable_variables, *layer._non_trainable_variables)
-    return {variable.name: variable for variable in variables}
+    return {variable.name: variable for variable in layer.weights}
 
 
 def _form(shape: tuple[int, ...], dtype: Any) -> str:

@@ -1,4 +1,4 @@
-"""Keras's own calls that change a model in several steps."""
+"""Keras's own calls that change a model, in several steps."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import keras
 
-from workbench.backbones.all_or_nothing import all_or_nothing
+from workbench.backbones.all_or_nothing import all_or_nothing, as_a_whole
 from workbench.backbones.saved_variables import reading_weights
+from workbench.backbones.training_claims import check_unclaimed
 
 
 class WholeChanges:
@@ -30,6 +31,17 @@ class WholeChanges:
         """`keras.Model.set_weights`."""
         with self._changing():
             super().set_weights(weights)
+
+    def set_state_tree(self, state_tree: Any) -> None:
+        """`keras.Model.set_state_tree`."""
+        with self._changing():
+            super().set_state_tree(state_tree)
+
+    def load_own_variables(self, store: Any) -> None:
+        """`keras.Layer.load_own_variables`, with which all of Keras's ways to read weights into a
+        model begin."""
+        check_unclaimed(self._changed())
+        super().load_own_variables(store)
 
     @property
     def trainable(self) -> bool:
@@ -52,4 +64,11 @@ class WholeChanges:
             keras.Model.dtype_policy.fset(self, value)
 
     def _changing(self) -> AbstractContextManager[None]:
-        return all_or_nothing(getattr(self, "backbone", self), self)
+        return all_or_nothing(self._changed(), self)
+
+    def _compiling(self) -> AbstractContextManager[None]:
+        return as_a_whole(self._changed(), self)
+
+    def _changed(self) -> Any:
+        """The backbone, which all its tasks share. (No property: Keras would save it as a part.)"""
+        return getattr(self, "backbone", self)

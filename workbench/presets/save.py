@@ -234,9 +234,9 @@ def weight_values(backbone: Any) -> Values:
                 "adapters.use(None)"
             )
         for path, layer in live.items():
-            kernel, update = layer.kernel.value, layer.update  # of this moment, merged later
-            values[f"{path}/kernel"] = functools.partial(_merged, kernel, update)
-            for variable in (layer.lora_a, layer.lora_b, layer.lora_scale):
+            kernel, update = layer.kernel.value, layer.in_use  # of this moment, merged later
+            values[f"{path}/kernel"] = functools.partial(_merged, kernel, update.low_rank)
+            for variable in update.weights:
                 del values[variable.path]
     return values
 

@@ -98,7 +98,7 @@ class CausalLM(Converses, Inspects, Task):
         if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
             weighted_metrics = [keras.metrics.SparseCategoricalAccuracy()]
         kwargs |= {"optimizer": optimizer, "loss": loss, "weighted_metrics": weighted_metrics}
-        with self._changing():
+        with self._compiling():
             super().compile(**kwargs)
             self.sampler = chosen
 

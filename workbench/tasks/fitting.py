@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from workbench.backbones.tables import admit_batch
+from workbench.backbones.training_claims import trains_alone
 from workbench.errors import SettingError
 from workbench.interrupts import held
 from workbench.kinds import NOTHING, RATE, integer
@@ -54,6 +55,9 @@ class FitsRawData(WholeSteps):
     `task.preprocessor = None` takes arrays alone, in all forms that Keras reads. Ids that the model
     has no row for are refused, and padding that it has no row for becomes 0. Samples of which
     nothing is learnt are counted in a warning after the first pass.
+
+    Each of these calls takes the weights out of the model while it works: beside a training on the
+    same backbone it is refused at once, with a `ModelInTrainingError`.
     """
 
     preprocessor: Preprocessor | None
@@ -65,6 +69,7 @@ class FitsRawData(WholeSteps):
             return x, y, sample_weight
         return self.preprocessor(x, y, sample_weight)
 
+    @trains_alone
     def fit(
         self,
         x: Any = None,
@@ -118,6 +123,7 @@ class FitsRawData(WholeSteps):
         split = validation_split or 0.0
         return super().fit(**fed, validation_split=split, callbacks=told, **kwargs)
 
+    @trains_alone
     def evaluate(
         self,
         x: Any = None,
@@ -135,11 +141,13 @@ class FitsRawData(WholeSteps):
         told = _with(kwargs.pop("callbacks", None), TellsUnlearnt(None, tested))
         return super().evaluate(**fed, callbacks=told, **kwargs)
 
+    @trains_alone
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """`keras.Model.predict`, on what `fit` takes as inputs."""
         fed = self._unshuffled((x, None, None), batch_size)
         return super().predict(fed["x"], batch_size=fed.get("batch_size"), **kwargs)
 
+    @trains_alone
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
     ) -> Any:
@@ -151,12 +159,14 @@ class FitsRawData(WholeSteps):
         Tally("train_on_batch").see_all(batch[2])
         return super().train_on_batch(*batch, **kwargs)
 
+    @trains_alone
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch`, on a batch of raw data or of arrays."""
         batch = self._batch(x, y, sample_weight)
         Tally("test_on_batch").see_all(batch[2])
         return super().test_on_batch(*batch, **kwargs)
 
+    @trains_alone
     def predict_on_batch(self, x: Any) -> Any:
         """`keras.Model.predict_on_batch`, on a batch of raw data or of arrays."""
         return super().predict_on_batch(self._batch(x, None, None)[0])

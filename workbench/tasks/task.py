@@ -138,7 +138,7 @@ class Task(
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """`keras.Model.compile`: sets how the task trains, or where it fails nothing."""
-        with self._changing():
+        with self._compiling():
             super().compile(*args, **kwargs)
 
     def quantize(self, mode: str) -> None:

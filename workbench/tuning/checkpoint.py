@@ -55,6 +55,19 @@ class Checkpoints:
         found = (_STEP.fullmatch(path.name) for path in self._content())
         return sorted({int(match[1]) for match in found if match}, reverse=True)
 
+    def check_unused(self) -> None:
+        """Refuse a folder that holds a run.
+
+        Raises:
+            CheckpointError: there are checkpoints, or the folder cannot be read.
+        """
+        steps = self.steps()
+        if steps:
+            raise CheckpointError(
+                f"{self.folder}: expected a folder without checkpoints, got one with those of a "
+                f"run at step {steps[0]}: TrainingJob.resume_from goes on with it"
+            )
+
     @contextmanager
     def reserved(self) -> Iterator[None]:
         """Keep other runs out of the folder while the block runs.

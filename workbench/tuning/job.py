@@ -1,7 +1,7 @@
 """Training as a job: started, watched, paused, resumed, cancelled and waited for.
 
 With or without a front end. The adapter is trained in place: between any two steps the model is
-whole, and another job may use it while this one is paused.
+whole. From its start until it rests, paused or ended, the job has a claim on the backbone.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from workbench.errors import CheckpointError, WorkbenchError
+from workbench.backbones.training_claims import TrainingClaim, claim, release
+from workbench.backbones.views import NO_VIEW, seeing
+from workbench.errors import AdapterError, WorkbenchError
 from workbench.jobs import FINAL, Job, JobState, JobStatus
 from workbench.presets.memory import Estimate
 from workbench.tuning.checkpoint import Checkpoints
 from workbench.tuning.checkpoint_content import Checkpoint
 from workbench.tuning.events import Event, Moment
-from workbench.tuning.feed import Feed, differences, read_feed
+from workbench.tuning.feed import Feed, read_feed
 from workbench.tuning.history import Best, History
 from workbench.tuning.memory import check_training, estimate_training
 from workbench.tuning.model_facts import model_facts
+from workbench.tuning.resuming import changed, check_same
 from workbench.tuning.run import Run
 from workbench.tuning.settings import TuneSettings, settings_for
 
 AS_BEFORE = object()
 Observer = Callable[[Event | JobState], None]
-# What a resumed run may do otherwise than before: nothing of it changes what is learnt.
-_FREE = ("validation_every", "sample_every", "sample_prompts", "sample_tokens", "save_every")
 
 
 class TrainingJob(Job):
@@ -52,10 +53,15 @@ class TrainingJob(Job):
         SettingError: A setting is impossible.
         DataError: The data cannot be used.
 
-    Jobs of one model run one after the other, generations among them. A paused job gives up its
-    place and takes a new one when it is resumed. After a cancel, an interrupt or an error the
+    Jobs of one backbone run one after the other, generations among them. A paused job gives up
+    its place and takes a new one when it is resumed. After a cancel, an interrupt or an error the
     model has the weights of the last finished step; if the run diverged, those of the last good
     one.
+
+    From `start` on, in the queue as well, and until the job is paused or has ended, every call
+    that would change the model is a `ModelInTrainingError`, through any task on the backbone:
+    other adapters, `fit`, `quantize`, new weights. `lm.generate`, `lm.stream` and inspecting go on
+    beside it, with another adapter in a block of `lm.adapters.using`.
 
     ```python
     job = TrainingJob(lm, "stories.jsonl", name="pirate", epochs=3, sample_prompts="Ahoy")
@@ -103,6 +109,7 @@ class TrainingJob(Job):
         self._checkpoints = checkpoints
         facts = {} if checkpoints is None else {**feed.facts, "model": model_facts(lm)}
         self._run = Run(lm, name, feed, settings, checkpoints, facts, validation, resumed)
+        self._training = TrainingClaim(self._in_the_way, in_line=True)
         self._pausing = threading.Event()
         self._at_work = threading.RLock()
 
@@ -140,10 +147,10 @@ class TrainingJob(Job):
         """
         checkpoints = Checkpoints(folder)
         checkpoint, damaged = checkpoints.latest()
-        chosen = _changed(checkpoint.settings, settings)
+        chosen = changed(checkpoint.settings, settings)
         given = checkpoint.validation if validation is AS_BEFORE else validation
         feed = read_feed(lm, data, given, chosen)
-        _check_same(folder, {**feed.facts, "model": model_facts(lm)}, checkpoint)
+        check_same(folder, {**feed.facts, "model": model_facts(lm)}, checkpoint)
         job = cls.__new__(cls)
         share = checkpoint.validation
         job._set_up(lm, feed, checkpoint.name, checkpoints, chosen, share, on_event, checkpoint)
@@ -160,10 +167,14 @@ class TrainingJob(Job):
             WorkbenchError: The job was started before.
             MemoryTooSmallError: It would not fit into the memory; the message says what would.
             CheckpointError: The folder holds another run.
+            AdapterError: An adapter is merged.
+            ModelInTrainingError: `fit`, or a call like it, is at work on the model.
         """
         if self._status == "idle":
             check_training(self._lm, self.settings, self._feed.longest)
-            self._check_folder()
+            if self._checkpoints is not None and not self._resumed:
+                self._checkpoints.check_unused()
+            self._take_model()
         super().start()
 
     def pause(self) -> None:
@@ -185,12 +196,15 @@ class TrainingJob(Job):
 
         Raises:
             WorkbenchError: The job was never started, or has ended.
+            AdapterError, ModelInTrainingError: As `start`; the job stays paused.
         """
         with self._lock:
             if self._status == "idle" or self._status in FINAL:
                 raise WorkbenchError(
                     f"resume: expected a job that is paused, got one that is {self._status}"
                 )
+            if self._status == "paused":
+                self._take_model()
             self._pausing.clear()
             if self._status != "paused":
                 return
@@ -213,6 +227,7 @@ class TrainingJob(Job):
 
         Raises:
             WorkbenchError: The job is at work, or nothing was validated yet.
+            ModelInTrainingError: Another job trains the model.
         """
         if self._status not in (*FINAL, "paused"):
             raise WorkbenchError(
@@ -274,15 +289,18 @@ class TrainingJob(Job):
 
     # -- how it works -------------------------------------------------------------------
 
-    def _check_folder(self) -> None:
-        if self._checkpoints is None or self._resumed:
-            return
-        steps = self._checkpoints.steps()
-        if steps:
-            raise CheckpointError(
-                f"{self._checkpoints.folder}: expected a folder without checkpoints, got one with "
-                f"those of a run at step {steps[0]}: TrainingJob.resume_from goes on with it"
-            )
+    def _take_model(self) -> None:
+        if self._lm.adapters.merged:
+            raise AdapterError("training: an adapter is merged: call adapters.unmerge() first")
+        claim(self._lm.backbone, self._training)
+
+    def _in_the_way(self) -> str:
+        return (
+            f"{self!r} holds this model to train adapter {self.name!r}, so nothing else may change "
+            "the model: call job.pause() and job.wait() before, job.resume() after. Generating and "
+            "inspecting go on beside it, with another adapter in a block of "
+            "lm.adapters.using(name)"
+        )
 
     def _progress(self) -> str:
         steps = self.history.steps
@@ -297,7 +315,8 @@ class TrainingJob(Job):
 
     def _do(self) -> JobStatus:
         self._enter("running")
-        with _reserved(self._checkpoints), self._interrupts_wait():
+        # In the foreground the thread may be in a block of using().
+        with _reserved(self._checkpoints), self._interrupts_wait(), seeing(NO_VIEW):
             return self._iterate()
 
     def _iterate(self) -> JobStatus:
@@ -345,6 +364,7 @@ class TrainingJob(Job):
             self._rest()
             return
         self._run.end()
+        release(self._lm.backbone, self._training)
         super()._finish(status)
 
     def _rest(self) -> None:
@@ -352,6 +372,7 @@ class TrainingJob(Job):
         with self._lock:
             outcome = self._stopped() if self._stop_asked() else "queued"
             if outcome == "paused":
+                release(self._lm.backbone, self._training)
                 self._status = "paused"
                 self._finished.set()
         if outcome == "paused":
@@ -374,23 +395,3 @@ def _reserved(checkpoints: Checkpoints | None) -> Iterator[None]:
 
 def _share(validation: Any) -> float | None:
     return validation if isinstance(validation, int | float) else None
-
-
-def _changed(settings: TuneSettings, changes: dict[str, Any]) -> TuneSettings:
-    kept = {name: value for name, value in vars(settings).items() if name not in changes}
-    made = TuneSettings.of({**kept, **changes})
-    wrong = [n for n in changes if n not in _FREE and getattr(made, n) != getattr(settings, n)]
-    if wrong:
-        raise CheckpointError(
-            f"resume_from: {', '.join(wrong)}: expected the settings of the checkpoint, got others:"
-            f" only {', '.join(_FREE)} may change"
-        )
-    return made
-
-
-def _check_same(folder: str | Path, here: dict[str, Any], checkpoint: Checkpoint) -> None:
-    wrong = differences(here, dict(checkpoint.facts))
-    if wrong:
-        raise CheckpointError(
-            f"{folder}: the run cannot go on with other data or another model: {'; '.join(wrong)}"
-        )

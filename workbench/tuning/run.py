@@ -17,6 +17,7 @@ import numpy as np
 
 from workbench.backbones.adapter import Adapter, AdapterConfig
 from workbench.backbones.all_or_nothing import all_or_nothing
+from workbench.backbones.training_claims import own_changes
 from workbench.errors import CheckpointError, PresetError, SettingError, WorkbenchError
 from workbench.tuning.batches import Batch
 from workbench.tuning.checkpoint import Checkpoints
@@ -28,7 +29,7 @@ from workbench.tuning.history import Best, History
 from workbench.tuning.memory import memory_in_use
 from workbench.tuning.pace import Pace
 from workbench.tuning.samples import completion, words_of
-from workbench.tuning.settings import TuneSettings
+from workbench.tuning.settings import SHAPING, TuneSettings, settings_for
 
 _logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_SAVES = 30.0
@@ -69,7 +70,7 @@ class Run:
         self._lm, self._feed, self._checkpoints = lm, feed, checkpoints
         self._facts, self._share = dict(facts or {}), validation
         self._trainer: Any = None
-        self._trained: list[Any] = []
+        self._variables: list[Any] = []
         self._state: Mapping[str, np.ndarray] | None = None
         self._config: AdapterConfig | None = None
         self._now: Adapter | None = None
@@ -127,7 +128,7 @@ class Run:
 
     def end(self) -> None:
         """Let go of the optimizer."""
-        self._trainer, self._trained, self._state = None, [], None
+        self._trainer, self._variables, self._state = None, [], None
         self._now = self._good = None
 
     def save(self) -> Event:
@@ -170,13 +171,15 @@ class Run:
 
     def _take_up(self) -> None:
         """Put the adapter to work, and the optimizer where it was; or change nothing."""
-        with all_or_nothing(self._lm.backbone, self._lm.adapters):
+        with own_changes(self._lm.backbone), all_or_nothing(self._lm.backbone, self._lm.adapters):
             self._use_adapter()
             self._ready_trainer()
         self._last_save = time.monotonic()
 
     def _use_adapter(self) -> None:
         adapters, settings = self._lm.adapters, self.settings
+        if self._config is None:  # somebody may have made it since the job was
+            settings_for(adapters, self.name, {name: getattr(settings, name) for name in SHAPING})
         if self.name not in adapters:
             made = self._config or settings
             adapters.add(
@@ -192,11 +195,10 @@ class Run:
         self._config = here
 
     def _ready_trainer(self) -> None:
-        # Adapters that were switched meanwhile may have been given new variables.
-        trained = self._lm.backbone.trainable_variables
-        same = [id(each) for each in trained] == [id(each) for each in self._trained]
-        if self._trainer is None or not same:
-            self._trainer, self._trained = new_trainer(self._lm, self.settings), trained
+        # A model that was changed in a pause, made of integers for one, has other variables.
+        variables = self._lm.backbone.variables
+        if [id(each) for each in variables] != [id(each) for each in self._variables]:
+            self._trainer, self._variables = new_trainer(self._lm, self.settings), variables
             self._shapes.clear()
         if self._state is not None:
             try:
@@ -281,7 +283,8 @@ class Run:
         return steps[0].loss if steps else otherwise
 
     def _put(self, adapter: Adapter) -> None:
-        self._lm.adapters[self.name] = adapter
+        with own_changes(self._lm.backbone):
+            self._lm.adapters[self.name] = adapter
 
     def _drop_checkpoints(self, step: int) -> None:
         if self._checkpoints is not None:

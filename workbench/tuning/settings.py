@@ -25,6 +25,7 @@ LARGEST = 3.4e38  # numbers travel as float32
 MOST = 2**31 - 1
 WARMUP_SHARE = 0.05
 TIMES_A_RUN = 10
+SHAPING = ("rank", "alpha", "dropout", "targets")  # what an adapter is made with
 
 
 @dataclass(frozen=True, kw_only=True)

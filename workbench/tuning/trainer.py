@@ -7,6 +7,7 @@ it can write, and be saved, at any time.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,7 @@ class Measured:
 
 
 class Trainer:
-    """Trains the active adapter of a model with AdamW.
+    """Trains the adapter that is active when it is made, with AdamW.
 
     Args:
         lm: a task whose active adapter is to be trained.
@@ -64,7 +65,7 @@ class Trainer:
         keep_compiled_programs()
         self.settings = settings
         self.step_number = 0
-        self._lm, self._backbone = lm, lm.backbone
+        self._lm, self._backbone, self._name = lm, lm.backbone, lm.adapters.active
         self._trained = self._backbone.trainable_variables
         if not self._trained:
             raise SettingError(
@@ -78,6 +79,7 @@ class Trainer:
         drawn = [np.random.SeedSequence([settings.seed, n]) for n, _ in enumerate(self._seeds)]
         states = [np.array([one.generate_state(1)[0], 0], np.uint32) for one in drawn]
         self._assign(self._seeds, states)
+        self._left = _known(self._trained)
         self._moments = Moments.zeros(_values(self._trained))
         options = compiler_options()
         self._gradients = jax.jit(self._make_gradients, compiler_options=options)
@@ -87,7 +89,7 @@ class Trainer:
     @property
     def adapter(self) -> Adapter:
         """The adapter as the last finished step has left it."""
-        return self._backbone.adapters[self._backbone.adapters.active]
+        return self._backbone.adapters[self._name]
 
     @held()
     def step(self, batches: Sequence[Batch]) -> Measured:
@@ -97,7 +99,9 @@ class Trainer:
         Raises:
             SettingError: the batches hold nothing to learn.
             PromptError: they hold a token that the model has not.
+            AdapterError: somebody has written into the adapter's variables since the last step.
         """
+        self._check_left()
         tokens = sum(float(batch.weights.sum()) for batch in batches)
         if not tokens:
             raise SettingError("training: expected tokens to learn in the batches, got none")
@@ -112,7 +116,7 @@ class Trainer:
         trained, moments, norm = self._update(trained, self._moments, gradients, number, rate)
         measured = Measured(float(loss), float(norm), rate, round(tokens))
         self._assign((*self._trained, *self._seeds), (*trained, *seeds))
-        self._moments = moments
+        self._left, self._moments = _known(self._trained), moments
         self.step_number += 1
         return measured
 
@@ -157,6 +161,7 @@ class Trainer:
         moments = [jnp.array(state[name]) for name in self._moments_by_name()]
         variables = self._variables()
         self._assign(variables.values(), [state[name] for name in variables])
+        self._left = _known(self._trained)
         self._moments = Moments(moments[: len(self._trained)], moments[len(self._trained) :])
         self.step_number = int(state[STEP])
 
@@ -165,6 +170,16 @@ class Trainer:
         parts = batch.inputs, batch.labels, batch.weights
         inputs, *others = admit_batch(self._backbone.tables, *parts, self._lm._token_name)
         return dict(inputs), *others
+
+    def _check_left(self) -> None:
+        """Calls that change a model ask whether it is being trained. Keras's variables cannot:
+        whoever writes into the adapter's directly is noticed here."""
+        for variable, left in zip(self._trained, self._left, strict=True):
+            if left() is not variable.value:
+                raise AdapterError(
+                    f"training: {variable.path} has been changed by something else than the "
+                    "training: pause the job before its adapter is changed"
+                )
 
     def _assign(self, variables: Iterable[keras.Variable], values: Iterable[Any]) -> None:
         with unchanging(self._backbone), put_back(*variables):
@@ -230,7 +245,9 @@ class Trainer:
         return rematerialising(self.settings.remat)
 
     def _hidden(self, inputs: Mapping[str, jax.Array], training: bool) -> jax.Array:
-        return self._lm.hidden_states(self._backbone, self._backbone(inputs, training=training))
+        with self._backbone.adapters.using(self._name):  # whichever the thread has at work
+            outputs = self._backbone(inputs, training=training)
+        return self._lm.hidden_states(self._backbone, outputs)
 
     def _head(self, hidden: jax.Array, labels: jax.Array, weights: jax.Array, **how: bool) -> Any:
         vocabulary = self._backbone.config.vocabulary_size
@@ -239,6 +256,11 @@ class Trainer:
 
 def _values(variables: Sequence[keras.Variable]) -> Arrays:
     return [variable.value for variable in variables]
+
+
+def _known(variables: Sequence[keras.Variable]) -> list[weakref.ref[jax.Array]]:
+    """Their arrays, which are not kept alive."""
+    return [weakref.ref(variable.value) for variable in variables]
 
 
 def _sum(losses: Sequence[jax.Array]) -> jax.Array:

@@ -7,6 +7,8 @@ to the matrix in every call, it would cost as much as the matrix, and so would i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,9 +16,49 @@ import keras
 import numpy as np
 
 from workbench.backbones.adapter import LowRank
+from workbench.backbones.all_or_nothing import Content
 from workbench.errors import AdapterError
 
-_NAMES = ("lora_a", "lora_b", "lora_scale")
+
+@dataclass(eq=False)
+class Update(Content):
+    """The variables of one adapter's update of a projection, float32 whatever its matrix is.
+
+    `a` (rank, inputs) and `b` (outputs, rank) are trainable, `scale` () is not; `seed` is the
+    random state of dropout, None without.
+    """
+
+    a: keras.Variable
+    b: keras.Variable
+    scale: keras.Variable
+    dropout: float = 0.0
+    seed: keras.random.SeedGenerator | None = None
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """Its numbers."""
+        return [self.a, self.b, self.scale]
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Its numbers and the random state."""
+        return self.weights if self.seed is None else [*self.weights, self.seed.state]
+
+    @property
+    def low_rank(self) -> LowRank:
+        """A copy of the numbers: training may use up the variables' own arrays."""
+        return LowRank(np.array(self.a.value), np.array(self.b.value), float(self.scale.value))
+
+    def assign(self, update: LowRank, dropout: float) -> None:
+        """Take the numbers of an update of the same shape."""
+        for variable, value in zip(self.weights, update, strict=True):
+            variable.assign(value)
+        self.dropout = dropout
+        if dropout and self.seed is None:
+            self.seed = keras.random.SeedGenerator()
+
+
+Updates = Mapping[str, Update]
 
 
 def merged(kernel: Any, update: LowRank) -> Any:
@@ -26,83 +68,77 @@ def merged(kernel: Any, update: LowRank) -> Any:
 
 
 class Adaptable:
-    """Mix-in before a projection: at most one update at a time, in variables of its own.
+    """Mix-in before a projection, which has the update of the adapter in use, if there is one."""
 
-    `lora_a` (rank, inputs) and `lora_b` (outputs, rank) are trainable, `lora_scale` () is not. All
-    are float32, whatever the projection's matrix is.
-    """
+    adapters_in_use: Callable[[], Updates] | None = None
+    """Gives the updates in use, by the paths of their projections."""
 
-    lora_a: keras.Variable | None = None
-    lora_b: keras.Variable | None = None
-    lora_scale: keras.Variable | None = None
-    lora_seed: keras.random.SeedGenerator | None = None
-    lora_dropout: float = 0.0
+    @property
+    def in_use(self) -> Update | None:
+        """The update in use."""
+        return None if self.adapters_in_use is None else self.adapters_in_use().get(self.path)
 
     @property
     def adapted(self) -> bool:
         """Whether there is an update."""
-        return self.lora_a is not None
+        return self.in_use is not None
 
     @property
     def lora_size(self) -> int:
-        """How many numbers these variables hold."""
-        return sum(math.prod(getattr(self, name).shape) for name in _NAMES)
+        """How many numbers the update's variables hold."""
+        return sum(math.prod(variable.shape) for variable in self.in_use.weights)
 
     @property
-    def update(self) -> LowRank:
-        """A copy of the update: training may use up the variables' own arrays."""
-        a, b = (np.array(variable.value) for variable in (self.lora_a, self.lora_b))
-        return LowRank(a, b, float(self.lora_scale.value))
+    def variables(self) -> list[keras.Variable]:
+        """`keras.Layer.variables`, with those of the update in use."""
+        update = self.in_use
+        return super().variables if update is None else [*super().variables, *update.variables]
 
-    def adapt(self, update: LowRank, dropout: float = 0.0) -> None:
-        """Take an update in place of the one before, whose variables serve where they fit."""
-        if not self.adapted or self.lora_a.shape != update.a.shape:
-            self.release()
-            self._make(update)
-        for name, value in zip(_NAMES, update, strict=True):
-            getattr(self, name).assign(value)
-        self.lora_dropout = dropout
-        if dropout and self.lora_seed is None:
-            self._tracker.unlock()
-            self.lora_seed = keras.random.SeedGenerator()
-            self._tracker.lock()
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """`keras.Layer.weights`, with those of the update in use."""
+        update = self.in_use
+        return super().weights if update is None else [*super().weights, *update.weights]
 
-    def release(self) -> None:
-        """Be without an update."""
-        if not self.adapted:
-            return
-        for name in _NAMES:
-            # Not `del`: Keras's way to delete collects all garbage of the process each time.
-            self._untrack_variable(getattr(self, name))
-            object.__delattr__(self, name)
+    def make_update(self, update: LowRank, dropout: float = 0.0) -> Update:
+        """Variables with these numbers. They belong to an adapter, so this layer keeps none."""
+        self._tracker.unlock()
+        made = [
+            self.add_weight(jax.numpy.shape(value), "zeros", dtype="float32", name=name)
+            for name, value in zip(_VARIABLES, update, strict=True)
+        ]
+        self._tracker.lock()
+        for variable in made:
+            self._untrack_variable(variable)
+            variable.trainable = _VARIABLES[variable.name]  # the layer itself is frozen
+        filled = Update(*made)
+        filled.assign(update, dropout)
+        return filled
 
     def _as_here(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A file's values: an update is merged where the layer has none, and one that the file has
         not stays."""
-        if self.adapted and values.keys().isdisjoint(_NAMES):
-            return values | {name: np.asarray(getattr(self, name).value) for name in _NAMES}
-        if self.adapted or not values.keys() >= {"kernel", *_NAMES}:
+        update = self.in_use
+        if update is not None and values.keys().isdisjoint(_VARIABLES):
+            return values | {v.name: np.asarray(v.value) for v in update.weights}
+        if update is not None or not values.keys() >= {"kernel", *_VARIABLES}:
             return values
         if self.quantization_mode is not None:
             raise AdapterError(f"{self.path}: expected no update of integers, got one")
-        update = LowRank(*(values.pop(name) for name in _NAMES))
-        return values | {"kernel": merged(values["kernel"].astype("float32"), update)}
-
-    def _make(self, update: LowRank) -> None:
-        """The variables for an update of this shape."""
-        self._tracker.unlock()
-        for name, value in zip(_NAMES, update, strict=True):
-            shape, trained = jax.numpy.shape(value), name != "lora_scale"
-            made = self.add_weight(shape, "zeros", dtype="float32", trainable=trained, name=name)
-            setattr(self, name, made)
-        self._tracker.lock()
+        written = LowRank(*(values.pop(name) for name in _VARIABLES))
+        return values | {"kernel": merged(values["kernel"].astype("float32"), written)}
 
     def _updated(self, made: jax.Array, rows: jax.Array, training: bool | None) -> jax.Array:
         """What the matrix has made of rows (N, inputs), (N, outputs), with the update's part."""
-        if not self.adapted:
+        update = self.in_use
+        if update is None:
             return made
-        if training and self.lora_dropout:
-            rows = keras.random.dropout(rows, self.lora_dropout, seed=self.lora_seed)
-        a, b = (variable.value.astype(rows.dtype) for variable in (self.lora_a, self.lora_b))
+        if training and update.dropout:
+            rows = keras.random.dropout(rows, update.dropout, seed=update.seed)
+        a, b = (variable.value.astype(rows.dtype) for variable in (update.a, update.b))
         part = (rows @ a.T) @ b.T
-        return made + part * self.lora_scale.value.astype(made.dtype)
+        return made + part * update.scale.value.astype(made.dtype)
+
+
+# The names of an update's variables, and whether they are trained.
+_VARIABLES = {"lora_a": True, "lora_b": True, "lora_scale": False}

@@ -108,7 +108,7 @@ class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
     @property
     def merged_kernel(self) -> jax.Array:
         """The kernel with the update that there is added, in the kernel's dtype."""
-        return merged(keras.ops.convert_to_tensor(self.kernel), self.update)
+        return merged(keras.ops.convert_to_tensor(self.kernel), self.in_use.low_rank)
 
     @property
     def matrix_shape(self) -> Shape:
