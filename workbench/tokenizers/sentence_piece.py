@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import compress
 from pathlib import Path
 from typing import ClassVar
 
@@ -56,6 +57,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.add_eos = add_eos
         self.proto: bytes | None = None
         self._tokens: list[str] = []
+        self._control_symbols: frozenset[str] = frozenset()
         if proto is not None:
             self.set_proto(proto)
 
@@ -66,6 +68,7 @@ class SentencePieceTokenizer(Tokenizer):
             model = sentencepiece.SentencePieceProcessor()
             model.LoadFromSerializedProto(data)
             tokens = model.id_to_piece(list(range(model.vocab_size())))
+            controls = model.is_control(list(range(len(tokens))))
             rule = TextRule("surrogateescape", _leading_spaces(model, tokens))
             replacement = longest_replacement(data)
         _expect_at_most(where, "piece", LONGEST_PIECE, max(map(len, tokens), default=0))
@@ -73,6 +76,7 @@ class SentencePieceTokenizer(Tokenizer):
         expect("add_bos", not self.add_bos or model.bos_id() >= 0, "a model with <s>", where)
         expect("add_eos", not self.add_eos or model.eos_id() >= 0, "a model with </s>", where)
         self._loaded, self._tokens, self._rule, self.proto = model, tokens, rule, data
+        self._control_symbols = frozenset(compress(tokens, controls))
         self._pieces.clear()
         self.check_special_tokens(where)
 
@@ -82,9 +86,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     def control_tokens(self, template: str | None = None) -> frozenset[str]:
         """Those of every tokenizer, and the model's own control symbols."""
-        model = self._backend
-        own = (token for i, token in enumerate(self._tokens) if model.is_control(i))
-        return super().control_tokens(template) | frozenset(own)
+        self._check_vocabulary()
+        return super().control_tokens(template) | self._control_symbols
 
     def _encode_between(self, text: str) -> list[int]:
         return self._backend.encode(text)  # a part of a text has no first or last token
