@@ -3,8 +3,8 @@
 A reply reaches from where the template, given the messages before it, lets the model begin, to
 what the template writes at its end. Rendering the conversation up to each reply would tell, in
 time that grows with the square of their number. So the contents of what users, tools and the
-system say are marked in one more rendering: what stands between a message and the reply after it
-is the same for all messages of a role, and is found once for each.
+system say are marked in one more rendering: what stands between a reply and the message before or
+after it is the same for all messages of a role, and is found once for each.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Replies:
         self.text = self._written(turns)
         self._contents = self._find_contents()
         self._leads: dict[str, str] = {}
+        self._trails: dict[str, str] = {}
 
     def find(self, number: int) -> Span | None:
         """Where the reply stands that is message `number`; None where the text does not have it
@@ -80,11 +81,17 @@ class Replies:
 
     def _end(self, number: int, start: int) -> int | None:
         after = self._contents.get(number + 1)
-        if after and self.end.text:
-            place = self.text.rfind(self.end.text, start, after.start)
-            if place >= 0:
-                return place + len(self.end.text)
-        return self._end_when_last(number, start)
+        if after is None:
+            return self._end_when_last(number, start)
+        role, mark = self._turns[number + 1]["role"], self.end.text
+        if role in self._trails and self.text.endswith(self._trails[role], start, after.start):
+            return after.start - len(self._trails[role]) + len(mark)
+        end = self._end_when_last(number, start)
+        if end is None:
+            return self._end_before(after, start)
+        if self.text.endswith(mark, start, end):
+            self._trails[role] = self.text[end - len(mark) : after.start]
+        return end
 
     def _end_when_last(self, number: int, start: int) -> int | None:
         """From the conversation up to this reply. Some templates write its end only there."""
@@ -94,6 +101,11 @@ class Replies:
             return None
         ends = (said + self.end.learnt, said)
         return next((len(text) for text in ends if self.text.startswith(text)), None)
+
+    def _end_before(self, after: Span, start: int) -> int | None:
+        """In a text that has the reply otherwise than where it is last, as without thoughts."""
+        place = self.text.rfind(self.end.text, start, after.start) if self.end.text else -1
+        return place + len(self.end.text) if place >= 0 else None
 
     def _prompt(self, number: int) -> str | None:
         """What the model is given to write a reply; None where the template writes no such."""
