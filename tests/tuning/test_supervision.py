@@ -14,6 +14,8 @@ from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tasks.supervision import of_messages
 from workbench.tokenizers import ChatTemplate
 from workbench.tokenizers.chat import CUT, check_messages
+from workbench.tokenizers.chat_renderer import renderer
+from workbench.tokenizers.end_of_turn import stops_of_turn
 
 
 def user(content):
@@ -236,3 +238,71 @@ def test_replies_and_their_ends_are_learnt(tokenizer, name, shape):
     wanted = np.repeat(learnt, [len(letter.encode()) for letter in text])
     got = np.repeat(made.loss, [len(bytes_of(tokenizer, token)) for token in made.ids])
     np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("name", ["chatml", "llama2", "no end", "letters"])
+def test_a_longer_conversation_takes_no_more_renderings(tokenizer, name, monkeypatch):
+    preprocessor = with_template(tokenizer, name)
+    written, render = [], renderer.render
+    monkeypatch.setattr(
+        renderer, "render", lambda *given: written.append(render(*given)) or written[-1]
+    )
+    counts = []
+    for number in (3, 30):
+        written.clear()
+        turns = [turn for n in range(number) for turn in (user(f"q{n}"), reply(f"a{n}"))]
+        of_messages(preprocessor, turns)
+        counts.append(len(written))
+    assert counts[0] == counts[1] <= 7
+
+
+def test_the_ids_are_those_of_the_conversation_in_one_piece():
+    tokenizer = stories()
+    for name in ("chatml", "llama2", "vicuna", "letters"):
+        preprocessor = with_template(tokenizer, name)
+        turns = [user("The fox?"), reply("It ran."), user("And the owl?"), reply("It sat down.")]
+        made = of_messages(preprocessor, turns)
+        whole = preprocessor.chat_ids(turns, {"add_generation_prompt": False})
+        assert made.ids == whole[: len(made.ids)]
+        asked = preprocessor.chat_ids(turns[:3])
+        assert made.ids[: len(asked)] == asked and made.loss[len(asked)]
+
+
+def test_a_reply_whose_letters_run_into_those_before_it_is_cut_off_there():
+    preprocessor = with_template(stories(), "no end")
+    turns = [user("The fox?"), reply("It ran.")]
+    made = of_messages(preprocessor, turns)
+    asked = preprocessor.chat_ids(turns[:1])
+    assert made.ids[: len(asked)] == asked
+    assert made.loss == [False] * len(asked) + [True] * (len(made.ids) - len(asked))
+
+
+@pytest.mark.parametrize(
+    ("turns", "words"),
+    [
+        ([user("hi"), reply("yo", weight=2)], r"messages\[1\]: weight: expected 0 or 1, got 2"),
+        ([user("hi"), reply("yo", weight=0)], "at least one of the assistant to learn, got none"),
+        ([user([{"type": "image", "image": "a.png"}]), reply("yo")], "expected no pictures"),
+    ],
+)
+def test_what_cannot_be_learnt_is_named(tokenizer, turns, words):
+    with pytest.raises(PromptError, match=words):
+        of_messages(with_template(tokenizer, "chatml"), turns)
+
+
+def test_a_template_that_leaves_out_replies_is_named(tokenizer):
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    with pytest.raises(ChatTemplateError, match="leaves out the reply"):
+        of_messages(CausalLMPreprocessor(tokenizer), TWO)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_replies_are_stopped_by_what_is_learnt_at_their_end(tokenizer, name):
+    tokenizer.chat_template = TEMPLATES[name]
+    stops = stops_of_turn(ChatTemplate(TEMPLATES[name]), tokenizer)
+    end = end_of(name, tokenizer)
+    assert set(tokenizer.stop_token_ids) <= set(stops.token_ids)
+    if tokenizer.has_token(end):
+        assert tokenizer.token_to_id(end) in stops.token_ids
+    else:
+        assert stops.sequences == ((end,) if end else ())

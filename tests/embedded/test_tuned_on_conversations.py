@@ -1,0 +1,48 @@
+"""The embedded model, tuned on ten conversations, answers and stops by itself."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+
+import workbench as wb
+from workbench.tokenizers import built_in_chat_template
+
+HOMES = {
+    **{"fox": "den", "owl": "nest", "bear": "cave", "frog": "pond", "duck": "lake"},
+    **{"goat": "barn", "wolf": "wood", "mole": "hole", "crab": "sand", "hare": "field"},
+}
+TALKS = [
+    [
+        {"role": "user", "content": f"Where does the {animal} live?"},
+        {"role": "assistant", "content": f"In the {home}."},
+    ]
+    for animal, home in HOMES.items()
+]
+NO_END = """\
+{% for message in messages %}
+{{ message.role }}: {{ message.content }}
+{% endfor %}
+{% if add_generation_prompt %}
+assistant: {% endif %}"""
+
+
+@pytest.mark.parametrize(
+    ("template", "steps"), [(built_in_chat_template("chatml"), 30), (NO_END, 10)]
+)
+def test_it_answers_and_stops(template, steps):
+    """Neither template has a token in the vocabulary that ends a turn: the one ends turns in
+    letters, the other not at all."""
+    keras.utils.set_random_seed(0)
+    lm = wb.models.CausalLM.from_preset("stories_tiny_en", dtype="float32")
+    lm.preprocessor.tokenizer.chat_template = template
+    lm.preprocessor.sequence_length = 64
+    lm.compile(optimizer=keras.optimizers.Adam(3e-3))
+    lm.fit({"messages": TALKS}, batch_size=10, epochs=steps, verbose=0)
+    chat = wb.Chat(lm)
+    for animal in ("fox", "cat"):
+        *_, done = chat.stream(
+            f"Where does the {animal} live?", sampler="greedy", max_new_tokens=40
+        )
+        assert done.reason == "stop" and done.text.strip().startswith("In the ")
+        assert not {"<", "|", "\n", ":"} & set(done.text.strip()), "nothing of the template is seen"
