@@ -69,10 +69,12 @@ class Replies:
         return None if end is None else Span(start, end)
 
     def _start(self, number: int) -> int | None:
+        """Where the model would begin: after what is written after such a message, or as the
+        conversation up to the reply tells."""
         before, role = self._contents.get(number - 1), self._turns[number - 1]["role"]
         if before and role in self._leads and self.text.startswith(self._leads[role], before.end):
             return before.end + len(self._leads[role])
-        prompt = self._prompt(number)
+        prompt = self._tried(self._turns[:number], add_generation_prompt=True)
         if prompt is None or not self.text.startswith(prompt):
             return None
         if before and before.end < len(prompt):
@@ -80,6 +82,8 @@ class Replies:
         return len(prompt)
 
     def _end(self, number: int, start: int) -> int | None:
+        """Where the reply ends: before what is written before such a message, or as the
+        conversation up to its end tells."""
         after = self._contents.get(number + 1)
         if after is None:
             return self._end_when_last(number, start)
@@ -95,9 +99,11 @@ class Replies:
 
     def _end_when_last(self, number: int, start: int) -> int | None:
         """From the conversation up to this reply. Some templates write its end only there."""
-        written = self._written(self._turns[: number + 1])
+        written = self._tried(self._turns[: number + 1])
+        if written is None or not written.endswith(self.end.written):
+            return None
         said = written.removesuffix(self.end.written)
-        if not written.endswith(self.end.written) or len(said) < start:
+        if len(said) < start:
             return None
         ends = (said + self.end.learnt, said)
         return next((len(text) for text in ends if self.text.startswith(text)), None)
@@ -107,13 +113,6 @@ class Replies:
         place = self.text.rfind(self.end.text, start, after.start) if self.end.text else -1
         return place + len(self.end.text) if place >= 0 else None
 
-    def _prompt(self, number: int) -> str | None:
-        """What the model is given to write a reply; None where the template writes no such."""
-        try:
-            return self._written(self._turns[:number], add_generation_prompt=True)
-        except ChatTemplateError:  # of no messages, or of none but the system's
-            return None
-
     def _find_contents(self) -> dict[int, Span]:
         """Where the contents of messages stand that are no replies, without the white space around
         them; of none where the text would be another with signs in it."""
@@ -121,7 +120,7 @@ class Replies:
             turn if turn["role"] == ASSISTANT else _signed(turn, f"{_SIGN}{number}{_SIGN}")
             for number, turn in enumerate(self._turns)
         ]
-        parts = _SIGNED.split(self._written(signed))
+        parts = _SIGNED.split(self._tried(signed) or "")
         if "".join(parts[::2]) != self.text:
             return {}
         places: dict[int, list[int]] = {}
@@ -136,6 +135,15 @@ class Replies:
     ) -> str:
         arguments = {**self._arguments, "add_generation_prompt": add_generation_prompt}
         return self._template.safe_text(turns, self._tokenizer, arguments)
+
+    def _tried(
+        self, turns: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False
+    ) -> str | None:
+        """None where the template refuses these messages, as many do when there are none."""
+        try:
+            return self._written(turns, add_generation_prompt)
+        except ChatTemplateError:
+            return None
 
 
 def _signed(turn: Mapping[str, Any], sign: str) -> Mapping[str, Any]:
