@@ -6,7 +6,6 @@ import keras
 import pytest
 
 import workbench as wb
-from workbench.tokenizers import built_in_chat_template
 
 HOMES = {
     **{"fox": "den", "owl": "nest", "bear": "cave", "frog": "pond", "duck": "lake"},
@@ -19,30 +18,26 @@ TALKS = [
     ]
     for animal, home in HOMES.items()
 ]
-NO_END = """\
+IN_LETTERS = """\
 {% for message in messages %}
-{{ message.role }}: {{ message.content }}
+{{ message.role }}: {{ message.content }} ##
 {% endfor %}
 {% if add_generation_prompt %}
 assistant: {% endif %}"""
 
 
-@pytest.mark.parametrize(
-    ("template", "steps"), [(built_in_chat_template("chatml"), 30), (NO_END, 10)]
-)
-def test_it_answers_and_stops(template, steps):
-    """Neither template has a token in the vocabulary that ends a turn: the one ends turns in
-    letters, the other not at all."""
+@pytest.mark.parametrize("template", [IN_LETTERS, IN_LETTERS.replace(" ##", "")])
+def test_it_answers_and_stops(template):
+    """No token of the vocabulary ends a turn: the one template writes letters there, the other
+    nothing."""
     keras.utils.set_random_seed(0)
     lm = wb.models.CausalLM.from_preset("stories_tiny_en", dtype="float32")
     lm.preprocessor.tokenizer.chat_template = template
-    lm.preprocessor.sequence_length = 64
+    lm.preprocessor.sequence_length = 40
     lm.compile(optimizer=keras.optimizers.Adam(3e-3))
-    lm.fit({"messages": TALKS}, batch_size=10, epochs=steps, verbose=0)
-    chat = wb.Chat(lm)
+    lm.fit({"messages": TALKS}, batch_size=10, epochs=16, verbose=0)
     for animal in ("fox", "cat"):
-        *_, done = chat.stream(
-            f"Where does the {animal} live?", sampler="greedy", max_new_tokens=40
-        )
+        question = f"Where does the {animal} live?"
+        *_, done = wb.Chat(lm).stream(question, sampler="greedy", max_new_tokens=40)
         assert done.reason == "stop" and done.text.strip().startswith("In the ")
-        assert not {"<", "|", "\n", ":"} & set(done.text.strip()), "nothing of the template is seen"
+        assert not {"#", ":", "\n"} & set(done.text.strip()), "nothing of the template is seen"
