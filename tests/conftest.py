@@ -20,7 +20,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-from tiny import FAMILIES, byte_tokenizer, tiny_backbone
+from tiny import FAMILIES, byte_tokenizer, tiny_backbone  # noqa: E402 - after the settings
 
 # A process started in the background ignores interrupts, and tests send some to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -23,7 +23,8 @@ _COUNT = integer(1) | NOTHING
 class Request:
     """What the engine runs. `limits` are the total tokens each row may reach, its prompt included.
     `source` is what else the backbone reads, arrays (B, ...) by the names of the arguments of its
-    `read`: an encoder's text, pictures; nothing for text-only decoders.
+    `read`: an encoder's text, pictures; nothing for text-only decoders. `stop_sequences` are texts
+    that end a row and are not shown.
 
     Row r draws with seed + r, so a row's noise does not depend on its neighbours: it equals what
     its prompt gives alone with that seed.
@@ -36,6 +37,7 @@ class Request:
     seed: int
     alternatives: int
     source: Mapping[str, np.ndarray] = field(default_factory=dict)
+    stop_sequences: tuple[str, ...] = ()
 
     def prompt_tokens(self, row: int) -> int:
         """Tokens a row was given to read: by an encoder where one reads tokens."""
@@ -63,6 +65,7 @@ def make_request(
     alternatives: int,
     source: Mapping[str, np.ndarray] | None = None,
     name: Name | None = None,
+    stop_sequences: tuple[str, ...] = (),
 ) -> Request:
     """Check every part of a call before anything is compiled. `name` is what the tokenizer calls
     an id, for messages.
@@ -93,6 +96,7 @@ def make_request(
         seed=_check_seed(seed if seed is not None else sampler.initial_seed),
         alternatives=int(min(alternatives, vocabulary_size)),
         source=dict(source or {}),
+        stop_sequences=stop_sequences,
     )
 
 

@@ -13,6 +13,7 @@ from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs
 from workbench.generation.request import Request
 from workbench.generation.search import is_search, search_ids
+from workbench.generation.stop_sequences import StopSequences
 from workbench.tokenizers import Tokenizer
 
 
@@ -22,6 +23,7 @@ class Row:
     def __init__(self, index: int, request: Request, tokenizer: Tokenizer) -> None:
         self.index, self.request, self.tokenizer = index, request, tokenizer
         self.decoder = tokenizer.decoder(request.prompts[index].tolist())
+        self.stops = StopSequences(request.stop_sequences)
         self.parts: list[str] = []
         self.count = 0
         self.finished = False
@@ -29,10 +31,10 @@ class Row:
     def token(self, output: Output) -> Token:
         """The event for this row's next token."""
         token = int(output.token[self.index])
-        text = self.decoder.push(token)
+        text = self.stops.push(self.decoder.push(token))
         self.parts.append(text)
         self.count += 1
-        self.finished = bool(output.finished[self.index])
+        self.finished = self.stops.found or bool(output.finished[self.index])
         alternatives = zip(
             output.alternatives[self.index].tolist(),
             output.alternative_logprobs[self.index].tolist(),
@@ -51,8 +53,10 @@ class Row:
 
     def done(self, last: int, clock: Clock, reused: int) -> Done:
         """The event that ends this row, whose last token was `last`."""
-        tail = self.decoder.flush()
-        reason: Reason = "stop" if last in self.request.stop_ids else "length"
+        tail = "" if self.stops.found else self.stops.push(self.decoder.flush())
+        tail += self.stops.flush()
+        stopped = self.stops.found or last in self.request.stop_ids
+        reason: Reason = "stop" if stopped else "length"
         stats = Stats(
             prompt_tokens=self.request.prompt_tokens(self.index),
             new_tokens=self.count,
@@ -114,6 +118,25 @@ def events_of(
             if row.finished:
                 reused = 0 if prefix is None else prefix.reused
                 yield row.done(event.id, clock, reused)
+        if all(row.finished for row in rows):  # a stop sequence is known here alone
+            return
+
+
+def collect_texts(programs: Programs, request: Request, tokenizer: Tokenizer) -> list[str]:
+    """Run a request to its end; the completion of each row, which a stop sequence ends."""
+    if is_search(request):
+        rows = zip(request.prompts, search_ids(programs, request), strict=True)
+        return [_searched(prompt, made, request, tokenizer) for prompt, made in rows]
+    events = _events(programs, request, tokenizer, None)
+    done = {event.row: event.text for event in events if isinstance(event, Done)}
+    return [done[row] for row in range(len(request.prompts))]
+
+
+def _searched(prompt: np.ndarray, made: np.ndarray, request: Request, tokenizer: Tokenizer) -> str:
+    decoder = tokenizer.decoder(prompt.tolist())
+    text = "".join(map(decoder.push, made.tolist())) + decoder.flush()
+    stops = StopSequences(request.stop_sequences)
+    return stops.push(text) + stops.flush()
 
 
 def collect_ids(programs: Programs, request: Request) -> list[np.ndarray]:

@@ -10,10 +10,11 @@ from workbench.generation.events import Event
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Programs
 from workbench.generation.request import Request
-from workbench.generation.stream import collect_ids, stream_events
+from workbench.generation.stream import collect_texts, stream_events
 from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tokenizers import ChatTemplate
+from workbench.tokenizers.end_of_turn import stops_of_turn
 
 USUAL_REPLY = 512
 
@@ -58,7 +59,8 @@ class Converses:
                 `{"type": "image", "image": ...}`.
             max_length: tokens that prompt and reply may have together; by default
                 what the model was made for, `self.context_length`.
-            stop_token_ids: as `generate`; "auto" ends at the end of the model's turn.
+            stop_token_ids: as `generate`; "auto" ends at the end of the model's turn, also where
+                the template writes it in letters, which are not part of the reply.
             max_new_tokens: tokens to add at most; 512 where neither limit is given.
             sampler: used for this call instead of the compiled one.
             seed: makes the call repeatable.
@@ -85,8 +87,8 @@ class Converses:
             seed=seed,
             alternatives=DEFAULT_ALTERNATIVES,
         )
-        made = collect_ids(self.programs, request)[0]
-        return self.preprocessor.text(made, after=request.prompts[0]).strip()
+        (reply,) = collect_texts(self.programs, request, self.preprocessor.tokenizer)
+        return reply.strip()
 
     def stream_chat(
         self,
@@ -140,13 +142,22 @@ class Converses:
         *,
         max_length: int | None,
         max_new_tokens: int | None,
+        stop_token_ids: StopIds,
         **settings: Any,
     ) -> Request:
         if max_length is None and max_new_tokens is None:
             max_new_tokens = USUAL_REPLY
         max_length = self._longest() if max_length is None else max_length
-        lengths = {"max_length": max_length, "max_new_tokens": max_new_tokens}
-        return self._messages_request(messages, template_arguments, **lengths, **settings)
+        settings |= {"max_length": max_length, "max_new_tokens": max_new_tokens}
+        stops = self._reply_stops(stop_token_ids)
+        return self._messages_request(messages, template_arguments, **settings, **stops)
+
+    def _reply_stops(self, stop_token_ids: StopIds) -> dict[str, Any]:
+        """What ends a reply, as `_prompt_request` takes it."""
+        if not isinstance(stop_token_ids, str) or stop_token_ids != "auto":
+            return {"stop_token_ids": stop_token_ids}
+        stops = stops_of_turn(self.chat_template(), self._reader().tokenizer)
+        return {"stop_token_ids": stops.token_ids, "stop_sequences": stops.sequences}
 
     def _messages_request(
         self,

@@ -4,16 +4,20 @@ replies of a conversation. What stands before is read and not learnt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.errors import PromptError
+from workbench.errors import PromptError, shown
+from workbench.tasks.image_chat import image_messages
+from workbench.tasks.replies import ASSISTANT, Replies, Span
+from workbench.tokenizers import ChatTemplate
 from workbench.tokenizers.chat import check_messages
 
 if TYPE_CHECKING:
     from workbench.tasks.preprocessor import CausalLMPreprocessor
 
-ASSISTANT = "assistant"
+WEIGHT = "weight"
+"""What a message of the assistant may say of itself: 0 where it is read and not learnt."""
 
 
 class Supervised(NamedTuple):
@@ -48,48 +52,84 @@ def of_messages(
     template_arguments: Mapping[str, Any] | None = None,
 ) -> Supervised:
     """A conversation as the chat template writes it, of which the assistant's replies are learnt,
-    each with the token that ends its turn. What follows the last reply is left out.
+    each with what ends its turn. What follows the last reply is left out.
 
-    A reply begins where the template, given the messages before it, lets the model begin. A
-    template that writes earlier turns anew when others follow, as some do with thoughts, moves
-    such beginnings: a turn that is not found is read and not learnt. The last one always is
-    found, or an error tells.
+    A reply begins where the template, given the messages before it, lets the model begin, and
+    ends with what the template writes at its end, be that a token or letters. Where it writes
+    nothing, the end token follows the last reply. A template that writes earlier turns anew when
+    others follow, as some do with thoughts, moves such beginnings: a turn that is not found is
+    read and not learnt. The last one always is found, or an error tells. A reply with `"weight": 0`
+    is read and not learnt.
 
     Raises:
-        PromptError: the messages are no messages, none is the assistant's, or the template writes
-            the last reply elsewhere than where the model would.
-        ChatTemplateError: there is no template, or it fails.
+        PromptError: the messages are no messages, hold a picture, none is the assistant's to
+            learn, or the template writes the last reply elsewhere than where the model would.
+        ChatTemplateError: there is no template, it fails, or it leaves out replies.
     """
-    turns = check_messages(messages)
-    arguments = dict(template_arguments or {})
-    replies = [place for place, turn in enumerate(turns) if turn["role"] == ASSISTANT]
-    if not replies:
-        raise PromptError("messages: expected at least one of the assistant to learn, got none")
-    ids = preprocessor.chat_ids(turns, arguments | {"add_generation_prompt": False})
-    # A conversation may open with a reply, which templates refuse to write nothing before.
-    starts = [
-        len(before) if ids[: len(before)] == before else None
-        for before in (preprocessor.chat_ids(turns[:n], arguments) if n else [] for n in replies)
-    ]
-    if starts[-1] is None:
+    turns, learnt = _turns(messages)
+    template, tokenizer = ChatTemplate.of(preprocessor.tokenizer), preprocessor.tokenizer
+    replies = Replies(template, tokenizer, turns, template_arguments or {})
+    last = replies.find(learnt[-1])
+    if last is None:
         raise PromptError(
-            f"messages[{replies[-1]}]: expected the chat template to write this reply where a "
-            "generated one would begin, but it writes the messages before it differently when a "
-            "reply follows. Use another template, or prompts and responses."
+            f"messages[{learnt[-1]}]: expected the chat template to write this reply where a "
+            "generated one would begin, and its end as after any reply, but it writes the messages "
+            "before it, or the reply, differently here. Use another template, or prompts and "
+            "responses."
         )
-    return _replies(ids, starts, preprocessor.tokenizer.stop_token_ids)
+    earlier = filter(None, map(replies.find, learnt[:-1]))
+    pieces = _pieces(replies.text, [*earlier, last])
+    made = _joined(pieces, lambda text: template.token_ids(text, tokenizer))
+    end = [] if replies.end.text else _end(preprocessor)
+    return Supervised([*made.ids, *end], [*made.loss, *[True] * len(end)])
 
 
-def _replies(ids: list[int], starts: list[int | None], stops: Sequence[int]) -> Supervised:
-    """Each reply reaches from its start to the first token that ends a turn."""
-    loss = [False] * len(ids)
-    bounds = [start for start in starts if start is not None]
-    for start, limit in zip(bounds, [*bounds[1:], len(ids)], strict=True):
-        ends = (place + 1 for place in range(start, limit) if ids[place] in stops)
-        stop = next(ends, limit)
-        loss[start:stop] = [True] * (stop - start)
-    last = max(place for place, learnt in enumerate(loss) if learnt) + 1 if any(loss) else 0
-    return Supervised(ids[:last], loss[:last])
+def _turns(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
+    """The messages up to the last reply to learn, as templates take them, and which to learn."""
+    turns = check_messages(messages)
+    if image_messages(turns)[1]:
+        raise PromptError("messages: expected no pictures, which are learnt of prompts alone")
+    weights = [_weight(turn.pop(WEIGHT, None), number) for number, turn in enumerate(turns)]
+    learnt = [
+        number
+        for number, turn in enumerate(turns)
+        if turn["role"] == ASSISTANT and weights[number] != 0
+    ]
+    if not learnt:
+        raise PromptError("messages: expected at least one of the assistant to learn, got none")
+    return turns[: learnt[-1] + 1], learnt
+
+
+def _weight(value: Any, number: int) -> int:
+    if value is None:
+        return 1
+    if value not in (0, 1):
+        raise PromptError(f"messages[{number}]: weight: expected 0 or 1, got {shown(value)}")
+    return int(value)
+
+
+def _pieces(text: str, spans: Iterable[Span]) -> Iterator[tuple[str, bool]]:
+    """A text up to the end of the last span, in pieces: what is between the spans, and they."""
+    place = 0
+    for start, end in spans:
+        yield text[place:start], False
+        yield text[start:end], True
+        place = end
+
+
+def _joined(
+    pieces: Iterable[tuple[str, bool]], token_ids: Callable[[str], list[int]]
+) -> Supervised:
+    """The ids of pieces of text, and which are learnt. The tokens of a piece are those it has
+    after the one before it where they keep apart there, and else those of a text of its own."""
+    made, before = Supervised([], []), ""
+    for text, is_learnt in pieces:
+        known, both = token_ids(before), token_ids(before + text)
+        new = both[len(known) :] if both[: len(known)] == known else token_ids(text)
+        made.ids.extend(new)
+        made.loss.extend([is_learnt] * len(new))
+        before = text
+    return made
 
 
 def _after(ids: list[int], start: int) -> Supervised:

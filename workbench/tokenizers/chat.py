@@ -139,10 +139,28 @@ class ChatTemplate:
         Raises:
             PromptError, ChatTemplateError: as `text`.
         """
+        safe = self.safe_text(check_messages(messages), tokenizer, arguments, marks)
+        return self.token_ids(expand(safe), tokenizer, marks)
+
+    def safe_text(
+        self,
+        messages: Sequence[Message],
+        tokenizer: Tokenizer,
+        arguments: Mapping[str, Any] | None = None,
+        marks: frozenset[str] = frozenset(),
+    ) -> str:
+        """`text` of checked messages, with `CUT` in every word of theirs that reads as a control
+        token."""
         control = tokenizer.control_tokens(self.source) | marks
-        safe = cut_messages(check_messages(messages), control)
-        rendered = expand(self._render(safe, tokenizer, cut_arguments(arguments, control)))
-        parts = (part for part in rendered.split(CUT) if part)
+        safe = cut_messages(list(messages), control)
+        return self._render(safe, tokenizer, cut_arguments(arguments, control))
+
+    def token_ids(
+        self, text: str, tokenizer: Tokenizer, marks: frozenset[str] = frozenset()
+    ) -> list[int]:
+        """The token ids of what `safe_text` gives, or of a part of it."""
+        control = tokenizer.control_tokens(self.source) | marks
+        parts = (part for part in text.split(CUT) if part)
         return [token for part in parts for token in tokenizer.tokenize_marked(part, control)]
 
     def _render(

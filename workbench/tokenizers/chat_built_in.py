@@ -98,7 +98,7 @@ MISTRAL = (
 )
 
 # Mistral 0.3: the marks are tokens, and SentencePiece itself puts the space after each.
-# The system's text goes to the last question.
+# The system's text goes to the last question, answered or not.
 MISTRAL_V3 = (
     _SYSTEM_APART
     + "{{ bos_token }}{% for message in turns %}"
@@ -106,7 +106,7 @@ MISTRAL_V3 = (
     + """\
 {%- if message.role == 'user' -%}
 {{- '[INST]' -}}
-{{- system + '\\n\\n' if loop.last and system -}}
+{{- system + '\\n\\n' if loop.revindex0 < 2 and system -}}
 {{- message.content | trim + '[/INST]' -}}
 {%- else -%}
 {{- message.content | trim + eos_token -}}
@@ -161,11 +161,16 @@ QWEN2_5 = (
 
 QWEN1_5 = QWEN2_5.replace("You are Qwen, created by Alibaba Cloud. You are", "You are")
 
-# Thoughts of earlier turns are left out; `enable_thinking=False` gives the model an empty one.
+# Thoughts from before the last question are left out; `enable_thinking=False` gives the model an
+# empty one.
 QWEN3 = """\
+{%- set asked = namespace(last=-1) -%}
+{%- for message in messages -%}
+{%- if message.role == 'user' -%}{%- set asked.last = loop.index0 -%}{%- endif -%}
+{%- endfor -%}
 {%- for message in messages -%}
 {%- set said = message.content -%}
-{%- if message.role == 'assistant' -%}
+{%- if message.role == 'assistant' and loop.index0 < asked.last -%}
 {%- set said = said.split('</think>')[-1].lstrip('\\n') -%}
 {%- endif -%}
 {{- '<|im_start|>' + message.role + '\\n' + said + '<|im_end|>\\n' -}}

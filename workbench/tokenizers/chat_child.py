@@ -6,6 +6,7 @@ do.
 """
 
 import datetime
+import functools
 import json
 
 import jinja2
@@ -44,8 +45,10 @@ def to_json(value, ensure_ascii=False, indent=None, separators=None, sort_keys=F
     return json.dumps(value, sort_keys=sort_keys, **options)
 
 
+@functools.lru_cache(maxsize=4)
 def compiled(source):  # noqa: ANN001, ANN201
-    """A template in the environment that Transformers gives its templates."""
+    """A template in the environment that Transformers gives its templates. Compiling takes longer
+    than rendering, and one template writes many conversations."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
     )
