@@ -206,6 +206,12 @@ def test_such_a_model_writes_and_trains_plain_texts(lm):
     assert job.status == "done" and all(np.isfinite(s.loss) for s in job.history.steps)
 
 
+def test_such_a_model_chats_where_its_template_writes_no_token_without_a_row(lm, monkeypatch):
+    template = "{% for message in messages %}{{ message['content'] }}|{% endfor %}"
+    monkeypatch.setattr(lm.preprocessor.tokenizer, "chat_template", template)
+    assert isinstance(lm.chat("a", max_new_tokens=3, seed=1), str)
+
+
 def test_examples_read_without_the_model_are_checked_when_they_meet_it(lm):
     examples = read_examples(ODD, lm.preprocessor)
     assert isinstance(examples, Examples)

@@ -296,8 +296,7 @@ class CausalLM(Converses, Inspects, Task):
                 )
             if self.preprocessor is None:
                 return ()
-            rows = self.backbone.config.vocabulary_size  # what has none is never written
-            return tuple(i for i in self.preprocessor.tokenizer.stop_token_ids if i < rows)
+            return self._with_rows(self.preprocessor.tokenizer.stop_token_ids)
         if isinstance(stop_token_ids, np.ndarray):
             stop_token_ids = stop_token_ids.tolist()
         if not isinstance(stop_token_ids, Iterable):
@@ -305,6 +304,10 @@ class CausalLM(Converses, Inspects, Task):
                 f"stop_token_ids: expected 'auto', None or token ids, got {shown(stop_token_ids)}"
             )
         return tuple(stop_token_ids)
+
+    def _with_rows(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
+        """Those that the model may write: it has a row for them."""
+        return tuple(i for i in stop_ids if i < self.backbone.config.vocabulary_size)
 
     def _generate_texts(self, texts: list[str], strip_prompt: bool, **settings: Any) -> list[str]:
         if not texts:

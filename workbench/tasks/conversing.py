@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.generation.events import Event
@@ -32,6 +32,10 @@ class Converses:
     @abstractmethod
     def _longest(self) -> int:
         """Tokens that a conversation may have, its reply included."""
+
+    @abstractmethod
+    def _with_rows(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
+        """Those of these ids that the model may write."""
 
     @abstractmethod
     def _prompt_request(self, prompts: list[list[int]], **settings: Any) -> Request:
@@ -157,7 +161,8 @@ class Converses:
         if not isinstance(stop_token_ids, str) or stop_token_ids != "auto":
             return {"stop_token_ids": stop_token_ids}
         stops = stops_of_turn(self.chat_template(), self._reader().tokenizer)
-        return {"stop_token_ids": stops.token_ids, "stop_sequences": stops.sequences}
+        known = self._with_rows(stops.token_ids)
+        return {"stop_token_ids": known, "stop_sequences": stops.sequences}
 
     def _messages_request(
         self,
