@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from workbench.backbones.all_or_nothing import unchanging
+from workbench.backbones.all_or_nothing import put_back, unchanging
 from workbench.backbones.decoder import Cache, Decoder
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.generation.prefix import Prefix, slots
@@ -160,8 +160,8 @@ class Programs:
     @contextmanager
     def holding(self, parameters: list[jax.Array]) -> Iterator[None]:
         """While it is entered, the backbone's variables have these values, and nobody changes
-        its layers; an interrupt waits."""
-        with unchanging(self.backbone), held():
+        its layers; an interrupt waits. Whatever fails leaves none of Keras's scopes open."""
+        with unchanging(self.backbone), held(), put_back():
             values = list(zip(self.backbone.variables, parameters, strict=True))
             with keras.StatelessScope(values):
                 yield

@@ -296,7 +296,7 @@ class CausalLM(Converses, Inspects, Task):
                 )
             if self.preprocessor is None:
                 return ()
-            return self._with_rows(self.preprocessor.tokenizer.stop_token_ids)
+            return self._writable(self.preprocessor.tokenizer.stop_token_ids)
         if isinstance(stop_token_ids, np.ndarray):
             stop_token_ids = stop_token_ids.tolist()
         if not isinstance(stop_token_ids, Iterable):
@@ -305,7 +305,7 @@ class CausalLM(Converses, Inspects, Task):
             )
         return tuple(stop_token_ids)
 
-    def _with_rows(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
+    def _writable(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
         """Those that the model may write: it has a row for them."""
         return tuple(i for i in stop_ids if i < self.backbone.config.vocabulary_size)
 

@@ -34,7 +34,7 @@ class Converses:
         """Tokens that a conversation may have, its reply included."""
 
     @abstractmethod
-    def _with_rows(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
+    def _writable(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
         """Those of these ids that the model may write."""
 
     @abstractmethod
@@ -161,7 +161,7 @@ class Converses:
         if not isinstance(stop_token_ids, str) or stop_token_ids != "auto":
             return {"stop_token_ids": stop_token_ids}
         stops = stops_of_turn(self.chat_template(), self._reader().tokenizer)
-        known = self._with_rows(stops.token_ids)
+        known = self._writable(stops.token_ids)
         return {"stop_token_ids": known, "stop_sequences": stops.sequences}
 
     def _messages_request(

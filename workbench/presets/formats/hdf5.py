@@ -147,7 +147,7 @@ def _library_errors(file: str, key: str) -> Iterator[None]:
     """On damaged files the library raises whatever its depths return: all of it gets a name."""
     try:
         yield
-    except PresetError:
+    except (PresetError, MemoryError):
         raise
     except Exception as error:
         raise PresetError.at(file, shown(key), "readable HDF5", shown(str(error))) from None
