@@ -74,7 +74,10 @@ TRANSFORMERS = {
 
 
 def forward(lm, ids, mask):
-    return np.asarray(lm.predict_on_batch({"token_ids": ids, "padding_mask": mask}), np.float32)
+    # Beside integers activations are rounded: where a compiled program differs in a last bit, one
+    # may move by a whole step. The reference computed operation by operation.
+    run = lm if lm.backbone.quantization else lm.predict_on_batch
+    return np.asarray(run({"token_ids": ids, "padding_mask": mask}), np.float32)
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
