@@ -53,8 +53,12 @@ QUICK = (
 SLOW = ("fit", "fit an adapter", "Trainer", "generate", "trace")  # they trace programs
 
 
-# Keras, when it writes a file of weights.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    # Keras, when it writes a file of weights.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # An interrupt that comes in a callback of the garbage collector is lost.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")
