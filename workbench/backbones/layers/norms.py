@@ -23,6 +23,10 @@ class RMSNorm(Named, keras.layers.Layer):
         start = "ones" if self.spec.offset == 0 else "zeros"
         self.scale = self.add_weight((input_shape[-1],), start, name="scale")
 
+    def compute_output_spec(self, x: Any) -> keras.KerasTensor:
+        """Stated: Keras would trace the layer for it, and JAX keep the trace of every model."""
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
     def call(self, x: jax.Array) -> jax.Array:
         wide = x.astype(jnp.float32)
         # As a dot product: XLA splits a plain sum over one row into two slow passes on CPU.
