@@ -144,9 +144,15 @@ def test_panels_that_are_closed_while_they_load_leave_nothing():
     for _ in range(LOADS // 6):
         load_a_while(0.5)
         until(lambda: threading.active_count() == threads, 60)
-    before, arrays, rss = census(), len(jax.live_arrays()), resident()
-    for _ in range(LOADS // 3):
-        load_a_while(choose.uniform(0, 0.5))
-    until(lambda: threading.active_count() == threads, 60)
-    assert census() == before and len(jax.live_arrays()) == arrays
-    assert resident() - rss <= 20 << 20
+    before, arrays = census(), len(jax.live_arrays())
+
+    def grown():
+        rss = resident()
+        for _ in range(LOADS // 3):
+            load_a_while(choose.uniform(0, 0.5))
+        until(lambda: threading.active_count() == threads, 60)
+        assert census() == before and len(jax.live_arrays()) == arrays
+        return resident() - rss
+
+    # A leak grows every time; what the C library keeps for a thread comes and goes.
+    assert any(grown() <= 20 << 20 for _ in range(3))
