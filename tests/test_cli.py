@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -116,9 +115,12 @@ def test_lab_serves_the_first_tutorial(tmp_path):
         address = _first_address(process.stderr, seconds=60)
         assert "01_your_first_tokens.ipynb" in address
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        process.stderr.close()
+        process.terminate()
+        try:
+            process.communicate(timeout=20)  # reads on: a full pipe would keep it from ending
+        except subprocess.TimeoutExpired:  # Jupyter may miss a signal while it starts
+            process.kill()
+            process.communicate()
 
 
 def _first_address(stream, seconds):
