@@ -73,6 +73,18 @@ def tiny_backbone(family: str, seed: int = 0):
 FAMILIES = ("llama", "gpt2", "gemma2")
 
 
+def one_layer():
+    """A random Llama backbone of one layer, for what is the same in every family."""
+    return wb.models.LlamaBackbone(
+        vocabulary_size=257,
+        num_layers=1,
+        num_query_heads=2,
+        hidden_dim=16,
+        intermediate_dim=16,
+        num_key_value_heads=1,
+    )
+
+
 @functools.cache
 def whole(model):
     """The model's full forward pass as one compiled function of padded ids (B, 64) and lengths
@@ -91,6 +103,3 @@ def whole_logits(backbone, rows):
     padded = np.pad(ids, ((0, 0), (0, 64 - ids.shape[1]))).astype("int32")
     hidden = whole(backbone)(padded, np.full(len(ids), ids.shape[1]))[:, : ids.shape[1]]
     return np.asarray(backbone.logits(hidden))
-
-
-FAMILIES = ("llama", "gpt2", "gemma2")

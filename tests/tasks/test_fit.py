@@ -8,9 +8,8 @@ import keras
 import numpy as np
 import pytest
 from chats import TEMPLATE, said
-from tiny import byte_tokenizer
+from tiny import byte_tokenizer, one_layer
 
-import workbench as wb
 from workbench.errors import PromptError, SettingError
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.preprocessor import CausalLMPreprocessor
@@ -24,16 +23,8 @@ LENGTH = 24
 @pytest.fixture(scope="module")
 def lm():
     """A model whose weights each use puts back with `fresh`."""
-    backbone = wb.models.LlamaBackbone(
-        vocabulary_size=257,
-        num_layers=1,
-        num_query_heads=2,
-        hidden_dim=16,
-        intermediate_dim=16,
-        num_key_value_heads=1,
-    )
     preprocessor = CausalLMPreprocessor(byte_tokenizer(), sequence_length=LENGTH)
-    lm = CausalLM(backbone, preprocessor)
+    lm = CausalLM(one_layer(), preprocessor)
     lm.compile(optimizer=keras.optimizers.SGD(0.5))
     lm.start = [np.asarray(value) for value in lm.trainable_variables]
     return lm

@@ -189,7 +189,7 @@ def test_training_fits_one_answer(pictures):
     keras.utils.set_random_seed(0)
     lm = wb.models.PaliGemmaCausalLM.from_preset(str(FOLDER), dtype="float32")
     lm.preprocessor.sequence_length = 12
-    lm.backbone.enable_lora(4)
+    lm.adapters.add("lora", rank=4, seed=0)
     frozen = {v.path: np.asarray(v) for v in lm.backbone.non_trainable_variables}
     seen = {v.path for v in lm.backbone.trainable_variables}
     assert any("image_encoder" in path for path in seen)

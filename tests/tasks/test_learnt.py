@@ -8,7 +8,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from tiny import byte_tokenizer
+from tiny import byte_tokenizer, one_layer
 
 import workbench as wb
 from workbench.errors import AdapterError, DataError, SettingError
@@ -25,15 +25,7 @@ NOTHING, COUNTED = "expected a sample with a token to learn, got none among", "2
 
 @pytest.fixture(scope="module")
 def made():
-    backbone = wb.models.LlamaBackbone(
-        vocabulary_size=257,
-        num_layers=1,
-        num_query_heads=2,
-        hidden_dim=16,
-        intermediate_dim=16,
-        num_key_value_heads=1,
-    )
-    return CausalLM(backbone, CausalLMPreprocessor(byte_tokenizer(), sequence_length=LENGTH))
+    return CausalLM(one_layer(), CausalLMPreprocessor(byte_tokenizer(), sequence_length=LENGTH))
 
 
 @pytest.fixture
