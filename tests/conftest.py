@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def tiny_lms():
     """A causal language model of each family, by name."""
+    from workbench.preprocessing.preprocessor import CausalLMPreprocessor
     from workbench.tasks.causal_lm import CausalLM
-    from workbench.tasks.preprocessor import CausalLMPreprocessor
 
     def make(family):
         preprocessor = CausalLMPreprocessor(byte_tokenizer(), sequence_length=64)

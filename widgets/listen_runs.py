@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from workbench.generation.events import Done, Event, Token
-from workbench.generation.jobs import JobState, Turn
+from workbench.jobs.generation import JobState, Turn
 from workbench.tasks.transcription import Segment, Transcription
 
 from . import settings as setting

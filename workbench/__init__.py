@@ -15,9 +15,9 @@ __version__ = "0.1.0"
 _MODULES = ("errors", "models", "presets", "samplers", "tokenizers", "tuning", "widgets")
 _NAMES = {
     "Chat": "workbench.tasks.chat",
-    "Column": "workbench.generation.comparison",
-    "ComparisonJob": "workbench.generation.comparison",
-    "GenerationJob": "workbench.generation.jobs",
+    "Column": "workbench.jobs.comparison",
+    "ComparisonJob": "workbench.jobs.comparison",
+    "GenerationJob": "workbench.jobs.generation",
     "TrainingJob": "workbench.tuning.job",
     "browse": "workbench.widgets",
     "compare": "workbench.widgets",

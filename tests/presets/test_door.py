@@ -15,9 +15,9 @@ from tiny import GOLDENS
 import workbench as wb
 from workbench.errors import MemoryTooSmallError
 from workbench.generation import loop, search
-from workbench.generation.jobs import GenerationJob
-from workbench.presets import door
-from workbench.tasks import preprocessor
+from workbench.jobs.generation import GenerationJob
+from workbench.memory import door
+from workbench.preprocessing import preprocessor
 
 IDS = np.ones((2, 12), np.int32)
 ARRAYS = {"token_ids": IDS, "padding_mask": IDS}

@@ -19,10 +19,11 @@ from workbench.backbones.config import (
     Rope,
 )
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
+from workbench.estimates.sizes import ImageSizes, Sizes
+from workbench.memory import free_memory
 from workbench.models import Backbone, BartBackbone, CausalLM
-from workbench.presets import catalog, free_memory, memory
+from workbench.presets import catalog, memory
 from workbench.presets.memory import estimate_config, estimate_preset
-from workbench.presets.sizes import ImageSizes, Sizes
 
 GB = 10**9
 

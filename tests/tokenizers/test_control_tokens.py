@@ -6,7 +6,7 @@ import time
 import pytest
 from both_formats import EVERY, NOT_SPECIAL
 
-from workbench.presets.formats.gguf_tokenizer import read_tokenizer
+from workbench.formats.gguf_tokenizer import read_tokenizer
 from workbench.tokenizers import (
     BytePairTokenizer,
     ChatTemplate,

@@ -15,7 +15,8 @@ from workbench.widgets import BrowsePanel, browse, cells
 
 from workbench import models
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError, WorkbenchError
-from workbench.presets import catalog, load_job, memory
+from workbench.jobs import loading as load_job
+from workbench.presets import catalog, memory
 
 pytestmark = pytest.mark.usefixtures("kernel")
 

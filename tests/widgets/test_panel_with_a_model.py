@@ -11,7 +11,7 @@ import pytest
 from workbench.widgets import GeneratePanel
 
 import workbench as wb
-from workbench.generation.jobs import GenerationJob
+from workbench.jobs.generation import GenerationJob
 
 PROMPT = "The quick brown fox"
 

@@ -30,7 +30,7 @@ from workbench.backbones.views import see, seeing, view_here
 from workbench.errors import AdapterError
 from workbench.interrupts import let_through
 from workbench.kinds import NOTHING, integer
-from workbench.presets.door import names_exhaustion
+from workbench.memory.door import names_exhaustion
 
 
 class Adapters(Content, Mapping[str, Adapter]):
@@ -403,19 +403,19 @@ class Adapters(Content, Mapping[str, Adapter]):
 
 def _writer(path: str | Path) -> Any:
     if str(path).endswith(".lora.h5"):
-        from workbench.presets.formats.keras_hub_lora import write_lora
+        from workbench.presets.adapters.keras_hub_lora import write_lora
 
         return write_lora
-    from workbench.presets.formats.peft import write_peft
+    from workbench.presets.adapters.peft import write_peft
 
     return write_peft
 
 
 def _reader(path: Path) -> Any:
     if path.name.endswith(".lora.h5"):
-        from workbench.presets.formats.keras_hub_lora import read_lora
+        from workbench.presets.adapters.keras_hub_lora import read_lora
 
         return read_lora
-    from workbench.presets.formats.peft import read_peft
+    from workbench.presets.adapters.peft import read_peft
 
     return read_peft

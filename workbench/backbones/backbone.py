@@ -25,8 +25,8 @@ from workbench.backbones.whole_changes import WholeChanges
 from workbench.errors import AdapterError, SettingError
 from workbench.interrupts import held
 from workbench.kinds import check_arguments
-from workbench.presets.door import names_exhaustion
-from workbench.presets.named import NamedPresets, SavesPresets
+from workbench.memory.door import names_exhaustion
+from workbench.ports import NamedPresets, SavesPresets
 from workbench.tree.shows import ShowsTree
 
 

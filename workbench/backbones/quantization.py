@@ -11,7 +11,7 @@ from workbench.backbones.layers.quantizable import Quantizable
 from workbench.backbones.precision import check_mode
 from workbench.errors import SettingError
 from workbench.interrupts import let_through
-from workbench.presets.door import admit, names_exhaustion
+from workbench.memory.door import admit, names_exhaustion
 
 BYTES = {"int8": 1, "int4": 0.5}  # of a number
 

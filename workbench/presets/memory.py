@@ -16,13 +16,13 @@ from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.layers.integers import AT_ONCE
 from workbench.backbones.vision_config import ImagePrefix
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
-from workbench.presets import peaks
+from workbench.estimates import peaks
+from workbench.estimates.peaks import IMPORTS, PROCESS
+from workbench.estimates.sizes import Sizes
+from workbench.formats.tensors import TensorSource
+from workbench.memory.door import gigabytes
+from workbench.memory.free_memory import free_memory, limit, on_cpu, resident
 from workbench.presets.catalog import PresetInfo, find, presets
-from workbench.presets.door import gigabytes
-from workbench.presets.formats.tensors import TensorSource
-from workbench.presets.free_memory import free_memory, limit, on_cpu, resident
-from workbench.presets.peaks import IMPORTS, PROCESS
-from workbench.presets.sizes import Sizes
 
 __all__ = ["Estimate", "check", "estimate_config", "estimate_preset", "free_memory", "limit"]
 

@@ -24,7 +24,15 @@ from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.low_rank import merged
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
-from workbench.presets.files import (
+from workbench.families.registry import Family, family_of
+from workbench.formats.hdf5 import INDEX, WHOLE
+from workbench.formats.hdf5_writer import write_file, write_sharded, write_whole
+from workbench.formats.integer_rules import KERNEL, TABLE, integer_rules
+from workbench.formats.policies import FLOAT_POLICIES
+from workbench.formats.tensors import INTEGERS, STORED
+from workbench.presets.folders.objects import write_object
+from workbench.presets.saved_folder import Weights, saving
+from workbench.storage.files import (
     ASSETS,
     CHAT_TEMPLATE,
     CONFIG,
@@ -35,17 +43,9 @@ from workbench.presets.files import (
     TASK_WEIGHTS,
     TOKENIZER,
 )
-from workbench.presets.formats.hdf5 import INDEX, WHOLE
-from workbench.presets.formats.hdf5_writer import write_file, write_sharded, write_whole
-from workbench.presets.formats.integer_rules import KERNEL, TABLE, integer_rules
-from workbench.presets.formats.objects import write_object
-from workbench.presets.formats.policies import FLOAT_POLICIES
-from workbench.presets.formats.tensors import INTEGERS, STORED
-from workbench.presets.registry import Family, family_of
-from workbench.presets.saved_folder import Weights, saving
-from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tasks.task import Task
 from workbench.tokenizers import Tokenizer
+from workbench.tokenizers.tokenizer_classes import as_family_class
 
 _GIGABYTE = 2**30
 _ROOM = 4 * 2**20  # for everything but the weights

@@ -14,7 +14,7 @@ from workbench.backbones.training_claims import trains_alone
 from workbench.errors import SettingError
 from workbench.interrupts import held
 from workbench.kinds import NOTHING, RATE, integer
-from workbench.tasks.columns import columns_of, count
+from workbench.preprocessing.columns import columns_of, count
 from workbench.tasks.feeding import (
     Elements,
     Parts,
@@ -34,8 +34,8 @@ from workbench.tasks.trainable import check_trainable
 from workbench.tasks.whole_steps import WholeSteps
 
 if TYPE_CHECKING:
-    from workbench.tasks.preprocessor import Preprocessor
-    from workbench.tuning.examples import Examples
+    from workbench.data.examples import Examples
+    from workbench.preprocessing.preprocessor import Preprocessor
 
 
 class FitsRawData(WholeSteps):
@@ -302,7 +302,7 @@ class FitsRawData(WholeSteps):
 
     def _rows(self, x: Any) -> Any:
         """Rows as columns, files and tables as examples."""
-        from workbench.tuning.reading import Frame, TableOfColumns, read_examples
+        from workbench.data.reading import Frame, TableOfColumns, read_examples
 
         if isinstance(x, Path | TableOfColumns | Frame):
             return read_examples(x, self)
@@ -335,7 +335,7 @@ class FitsRawData(WholeSteps):
 
     @staticmethod
     def _is_examples(x: Any) -> bool:
-        from workbench.tuning.examples import Examples
+        from workbench.data.examples import Examples
 
         return isinstance(x, Examples)
 

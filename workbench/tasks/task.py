@@ -13,10 +13,10 @@ from workbench.backbones.keras_files import KerasFiles
 from workbench.backbones.quantization import OwnQuantize
 from workbench.backbones.tables import Name
 from workbench.backbones.whole_changes import WholeChanges
-from workbench.presets.files import PREPROCESSOR
-from workbench.presets.named import NamedPresets, SavesPresets
+from workbench.ports import NamedPresets, SavesPresets
+from workbench.preprocessing.preprocessor import Preprocessor
+from workbench.storage.files import PREPROCESSOR
 from workbench.tasks.fitting import FitsRawData
-from workbench.tasks.preprocessor import Preprocessor
 from workbench.tree.shows import ShowsTree
 
 _REMEMBERED = ("preset", "context_length")

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.errors import PresetError, PromptError, SettingError, shown
 from workbench.kinds import NOTHING, integer
-from workbench.presets.named import NamedPresets
+from workbench.ports import NamedPresets
 from workbench.tokenizers.chat import end_of_turn_tokens
 from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
 from workbench.tokenizers.control import WRITTEN_BY_MODELS, marks

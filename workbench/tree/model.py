@@ -12,8 +12,8 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import StackConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.parseq_config import PARSeqConfig
+from workbench.preprocessing.preprocessor import Preprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import Preprocessor
 from workbench.tasks.task import Task
 from workbench.tokenizers.byte_pair import BytePairTokenizer
 from workbench.tokenizers.characters import CharacterTokenizer
