@@ -25,6 +25,11 @@ class OwnQuantize:
         vars(model).pop("quantize", None)  # the wrapper; the method is the class's
         return model
 
+    @property
+    def quantization(self) -> str | None:
+        """ "int8" or "int4" where the matrices are integers, else None."""
+        return quantization_mode(self)
+
 
 def quantizable_layers(model: keras.Model) -> list[Any]:
     """The layers whose matrices may be integers."""

@@ -18,7 +18,6 @@ from workbench.preprocessing.columns import is_column
 from workbench.preprocessing.preprocessor import Preprocessor
 from workbench.storage.json_files import shown
 from workbench.storage.progress import check
-from workbench.tasks.task import Task
 
 Records = Iterator[tuple[str, Any]]
 _MEDIA = {*NAMES[IMAGES], *NAMES[AUDIO]}
@@ -44,9 +43,16 @@ class Frame(Protocol):
         """The rows, for `orient="records"`."""
 
 
+class HasPreprocessor(Protocol):
+    """What reading asks of a task."""
+
+    preprocessor: Preprocessor | None
+    backbone: Any
+
+
 def read_examples(
     source: Any,
-    lm: Task | Preprocessor,
+    lm: HasPreprocessor | Preprocessor,
     length: int | None = None,
     *,
     columns: Mapping[str, str] | None = None,
@@ -88,13 +94,13 @@ def read_examples(
         >>> examples.loss_tokens
         7
     """
-    preprocessor = lm.preprocessor if isinstance(lm, Task) else lm
+    preprocessor = lm if isinstance(lm, Preprocessor) else getattr(lm, "preprocessor", lm)
     if not isinstance(preprocessor, Preprocessor):
         raise SettingError(
             "read_examples: expected a model with a preprocessor, or a preprocessor, got "
             f"{type(lm).__name__}{' without one' if preprocessor is None else ''}"
         )
-    limit = lm.backbone.max_length if isinstance(lm, Task) else None
+    limit = None if isinstance(lm, Preprocessor) else lm.backbone.max_length
     usual = preprocessor.sequence_length
     length = min(usual, limit or usual) if length is None else length
     check_length(length, limit)

@@ -12,7 +12,6 @@ from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.parseq_config import PARSeqConfig
 from workbench.backbones.vision_config import ImagePrefix, VisionConfig
 from workbench.formats.tensors import FLOATS, TensorSource
-from workbench.presets.catalog import PresetInfo
 
 
 @dataclass(frozen=True)
@@ -88,24 +87,6 @@ class Sizes:
     codes: int = 0
     encoder: bool = False
     images: ImageSizes | None = None
-
-    @classmethod
-    def of_preset(cls, info: PresetInfo) -> Self:
-        """A preset of the catalog."""
-        vocabulary, width = info.vocabulary_size or 0, info.hidden_dim or 0
-        return cls(
-            parameters=info.parameters,
-            largest=vocabulary * width,
-            layers=info.layers or 0,
-            width=width,
-            inner=info.intermediate_dim or 0,
-            heads=info.heads or 0,
-            kv_heads=info.kv_heads or 0,
-            head_dim=info.head_dim or 0,
-            vocabulary=vocabulary,
-            encoder=info.encoder,
-            images=None if info.image_prefix is None else ImageSizes(info.image_prefix),
-        )
 
     @classmethod
     def of_config(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from workbench.errors import PromptError
 from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
+from workbench.generation.turn import Turn
 from workbench.jobs.job import FINAL, POLL_SECONDS, Job, JobState, JobStatus, needs_foreground
 
 __all__ = [
@@ -19,24 +19,10 @@ __all__ = [
     "JobState",
     "JobStatus",
     "Observer",
-    "Turn",
     "needs_foreground",
 ]
 
 Observer = Callable[[JobState | Token | Done], None]
-
-
-class Turn(ABC):
-    """What a job can run in place of a prompt: the next reply of a `Chat`."""
-
-    @abstractmethod
-    def stream(self, **settings: Any) -> Iterator[Event]:
-        """Its events; the settings are those of `CausalLM.stream`."""
-
-    @property
-    @abstractmethod
-    def prompt_tokens(self) -> int:
-        """How many tokens the model is given, once it runs."""
 
 
 class WorkClock:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from workbench import ports
 from workbench.backbones.config import check_size
 from workbench.errors import PromptError, SettingError, shown
 from workbench.generation.arguments import length_or
@@ -58,9 +59,7 @@ class Preprocessor:
         Raises:
             PresetError: the preset is missing, malformed, or of another family.
         """
-        from workbench.presets.load import load_preprocessor
-
-        return load_preprocessor(preset, cls, **kwargs)
+        return ports.store().load_preprocessor(preset, cls, **kwargs)
 
     @property
     def pad_token_id(self) -> int:
@@ -89,9 +88,7 @@ class Preprocessor:
 
     def save_to_preset(self, preset_dir: str) -> None:
         """Write the preprocessor and its tokenizer as a preset folder, all or nothing."""
-        from workbench.presets.save import save_preset
-
-        save_preset(self, preset_dir)
+        ports.store().save_preset(self, preset_dir)
 
 
 class CausalLMPreprocessor(Preprocessor):

@@ -5,19 +5,26 @@ replies of a conversation. What stands before is read and not learnt.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from workbench.errors import PromptError, shown
 from workbench.preprocessing.image_chat import image_messages
 from workbench.preprocessing.replies import ASSISTANT, Replies, Span
-from workbench.tokenizers import ChatTemplate
+from workbench.tokenizers import ChatTemplate, Tokenizer
 from workbench.tokenizers.chat import check_messages
-
-if TYPE_CHECKING:
-    from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 
 WEIGHT = "weight"
 """What a message of the assistant may say of itself: 0 where it is read and not learnt."""
+
+
+class ReadsPrompts(Protocol):
+    """What supervision asks of a preprocessor."""
+
+    tokenizer: Tokenizer
+    add_end_token: bool
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """The token ids that a prompt is generated from."""
 
 
 class Supervised(NamedTuple):
@@ -27,13 +34,13 @@ class Supervised(NamedTuple):
     loss: list[bool]
 
 
-def of_text(preprocessor: CausalLMPreprocessor, text: str) -> Supervised:
+def of_text(preprocessor: ReadsPrompts, text: str) -> Supervised:
     """A text to continue: everything after its first token is learnt, the end token too."""
     ids = [*preprocessor.prompt_ids(text), *_end(preprocessor)]
     return _after(ids, 1)
 
 
-def of_response(preprocessor: CausalLMPreprocessor, prompt: str, response: str) -> Supervised:
+def of_response(preprocessor: ReadsPrompts, prompt: str, response: str) -> Supervised:
     """A prompt and its response, of which the response and the end token are learnt.
 
     The ids begin with those that `generate(prompt)` continues. The response follows as in the
@@ -47,7 +54,7 @@ def of_response(preprocessor: CausalLMPreprocessor, prompt: str, response: str) 
 
 
 def of_messages(
-    preprocessor: CausalLMPreprocessor,
+    preprocessor: ReadsPrompts,
     messages: Sequence[Mapping[str, Any]],
     template_arguments: Mapping[str, Any] | None = None,
 ) -> Supervised:
@@ -136,6 +143,6 @@ def _after(ids: list[int], start: int) -> Supervised:
     return Supervised(ids, [place >= start for place in range(len(ids))])
 
 
-def _end(preprocessor: CausalLMPreprocessor) -> list[int]:
+def _end(preprocessor: ReadsPrompts) -> list[int]:
     end = preprocessor.tokenizer.end_token_id
     return [end] if preprocessor.add_end_token and end is not None else []

@@ -14,13 +14,13 @@ from workbench.backbones.all_or_nothing import put_back
 from workbench.backbones.precision import Precision, policy_name, precision
 from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
+from workbench.estimates.fast_dtype import fast_dtype
 from workbench.families.registry import Family
 from workbench.formats.tensors import TensorSource
 from workbench.interrupts import held
 from workbench.memory.door import names_exhaustion
 from workbench.presets.catalog import find
 from workbench.presets.chat_templates import known_chat_template
-from workbench.presets.fast_dtype import fast_dtype
 from workbench.presets.folders.gguf import GgufFile
 from workbench.presets.folders.keras_hub import KerasHubFolder
 from workbench.presets.folders.manifest import Manifest
@@ -178,6 +178,19 @@ def load_tokenizer(handle: str | Path, cls: type) -> Any:
     if isinstance(tokenizer, cls):
         return tokenizer
     return as_family_class(tokenizer, preset.family.tokenizer)
+
+
+def load_image_converter(handle: str | Path, cls: type) -> Any:
+    """The image converter of a preset.
+
+    Raises:
+        PresetError: there is no such preset, or it has no image converter of this class.
+    """
+    found = open_preset(handle, cls).preprocessor_arguments().get("image_converter")
+    if not isinstance(found, cls):
+        got = "none" if found is None else type(found).__name__
+        raise PresetError.at(handle, "image_converter", cls.__name__, got)
+    return found
 
 
 def open_preset(handle: str | Path, cls: type) -> PresetFolder:

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-import workbench
 from workbench.backbones.adapter import LowRank
 from workbench.backbones.all_or_nothing import unchanging
 from workbench.backbones.backbone import Backbone
@@ -46,6 +45,7 @@ from workbench.storage.files import (
 from workbench.tasks.task import Task
 from workbench.tokenizers import Tokenizer
 from workbench.tokenizers.tokenizer_classes import as_family_class
+from workbench.version import __version__
 
 _GIGABYTE = 2**30
 _ROOM = 4 * 2**20  # for everything but the weights
@@ -255,7 +255,7 @@ def head_values(task: Any) -> Values:
 def _metadata(backbone: Any) -> dict[str, Any]:
     return {
         "keras_version": keras.__version__,
-        "workbench_version": workbench.__version__,
+        "workbench_version": __version__,
         "parameter_count": backbone.count_params() - backbone.adapters.live_parameters,
         "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
         "tasks": ["CausalLM"],

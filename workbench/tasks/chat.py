@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.errors import PromptError, WorkbenchError, shown
 from workbench.generation.events import Done, Event, Token
 from workbench.generation.prefix import Prefix
-from workbench.jobs.generation import Turn
+from workbench.generation.turn import Turn
 from workbench.kinds import INTEGER, NOTHING
 from workbench.preprocessing.image_chat import Content, check_content, content_text
 

@@ -13,7 +13,7 @@ from workbench.audio import Piece, cut_at_pauses
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
 from workbench.generation.loop import Clock
-from workbench.jobs.generation import Turn
+from workbench.generation.turn import Turn
 from workbench.preprocessing.audio_to_text_preprocessor import AudioToTextPreprocessor
 
 
