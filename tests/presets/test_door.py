@@ -129,7 +129,7 @@ def test_memory_that_runs_out_is_named(error):
 CHILD = """
 import resource
 from chats import chat_lm
-from workbench.presets import door
+from workbench.memory import door
 
 door.free_memory = lambda: 10**15
 lm = chat_lm("llama")
@@ -182,7 +182,7 @@ def test_exhaustion_is_named_in_the_calls_of_keras(call, lm, monkeypatch):
 def test_exhaustion_is_named_where_models_change(lm, monkeypatch):
     monkeypatch.setattr("workbench.backbones.quantization.check_mode", exhausted)
     monkeypatch.setattr("workbench.presets.load.open_preset", exhausted)
-    monkeypatch.setattr("workbench.backbones.adapters._reader", exhausted)
+    monkeypatch.setattr("workbench.presets.store.read_peft", exhausted)
     monkeypatch.setattr("workbench.backbones.adapters.LowRank.fresh", exhausted)
     for call in (
         lambda: lm.quantize("int8"),

@@ -19,7 +19,7 @@ from workbench.backbones.config import (
     Rope,
 )
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
-from workbench.estimates.estimate import estimate_config
+from workbench.estimates.estimate import estimate_config, estimate_sizes
 from workbench.estimates.sizes import ImageSizes, Sizes
 from workbench.memory import free_memory
 from workbench.models import Backbone, BartBackbone, CausalLM
@@ -88,8 +88,8 @@ def test_large_pictures_need_room_while_they_are_encoded():
     for training in (False, True):
         seeing = replace(blind, images=replace(images, layers=1))
         works = {"length": 64, "training": training}
-        more = memory._estimate(seeing, "float32", **works).activations
-        assert more > scores > memory._estimate(blind, "float32", **works).activations
+        more = estimate_sizes(seeing, "float32", **works).activations
+        assert more > scores > estimate_sizes(blind, "float32", **works).activations
 
 
 @pytest.mark.parametrize("rank", [None, 2])

@@ -1,4 +1,4 @@
-"""Makes `workbench/presets/formats/keras_hub_layers.json` and `keras_hub_layers.json` here: needs
+"""Makes `workbench/presets/adapters/keras_hub_layers.json` and `keras_hub_layers.json` here: needs
 keras_hub, with `KERAS_BACKEND=jax`.
 
     python tests/data/lora/make_keras_hub_layers.py
