@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -97,6 +98,13 @@ def test_no_files_import_each_other_in_a_circle():
         TopologicalSorter(GRAPH).prepare()
     except CycleError as error:
         pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+def test_the_picture_shows_these_floors():
+    picture = (ROOT / "ARCHITECTURE.md").read_text().split("```")[1]
+    names = [re.split(r"\s{2,}", line.strip())[0] for line in picture.splitlines() if line.strip()]
+    drawn = [sorted(name.split(" · ")) for name in names if set(name.split(" · ")) <= FLOOR.keys()]
+    assert drawn == [sorted(rooms.split()) for rooms in reversed(FLOORS)]
 
 
 def test_recipes_are_not_installed():
