@@ -41,9 +41,12 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        from workers import turn_of
+    from workers import is_of_browser, turn_of
 
+    for item in items:
+        if is_of_browser(item.nodeid):
+            item.add_marker("browser")
+    if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: turn_of(item.nodeid))
 
 
