@@ -2,7 +2,8 @@
 
 import { button, debounce, make } from "../shared/dom.js";
 import { wholeText } from "../shared/units.js";
-import { createChart, createSwatch } from "./chart.js";
+import { createChart } from "./chart.js";
+import { createSwatch } from "./plot.js";
 import { measureText } from "./scale.js";
 import { createColumns, createSmoother } from "./series.js";
 

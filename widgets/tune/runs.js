@@ -2,7 +2,7 @@
 
 import { button, make, setText, setValue, uniqueId } from "../shared/dom.js";
 import { bytesText, wholeText } from "../shared/units.js";
-import { createSwatch } from "./chart.js";
+import { createSwatch } from "./plot.js";
 import { RUN_COLOURS } from "./loss.js";
 import { measureText } from "./scale.js";
 
