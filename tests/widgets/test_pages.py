@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from workbench.widgets.shared import pages
@@ -11,7 +10,6 @@ from workbench.widgets.shared.pages import page, style
 
 from workbench import widgets
 
-REPOSITORY = Path(__file__).parents[2]
 PANELS = [getattr(widgets, name) for name in widgets.__all__ if name.endswith("Panel")]
 MODULES = sorted(pages.FOLDER.glob("*/*.js"))
 # What stands at the top of the text: a line that begins there, and its name or names.
@@ -84,7 +82,7 @@ def test_a_panel_has_the_shared_styles_and_its_own(panel):
     folder = panel.__module__.split(".")[2]
     own = [path.read_text(encoding="utf-8") for path in (pages.FOLDER / folder).glob("*.css")]
     shared = [path.read_text(encoding="utf-8") for path in (pages.FOLDER / "shared").glob("*.css")]
-    assert (panel._css == style(folder) and own) or folder == "generate"
+    assert own and panel._css == style(folder)
     assert all(text in panel._css for text in (*own, *shared))
 
 
@@ -92,6 +90,20 @@ def test_every_page_module_is_part_of_some_panel():
     joined = "\n".join(panel._esm for panel in PANELS)
     first_lines = {path: path.read_text(encoding="utf-8").splitlines()[0] for path in MODULES}
     assert [path.name for path, line in first_lines.items() if line not in joined] == []
+
+
+def test_what_is_exported_is_imported_by_another_module():
+    imported, exported = set(), set()
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        for names, source in re.findall(r'^import \{([^}]*)\} from "([^"]+)"', text, re.MULTILINE):
+            module = (path.parent / source).resolve()
+            imported |= {(module, name) for name in re.findall(r"\w+", names)}
+        names = re.findall(
+            r"^export (?:async function|function|const|let) (\w+)", text, re.MULTILINE
+        )
+        exported |= {(path, name) for name in names}
+    assert exported and exported == imported
 
 
 def test_the_shared_modules_import_no_panel():
