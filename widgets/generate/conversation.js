@@ -150,6 +150,9 @@ function createTurns(log, create) {
   log.addEventListener("pointerover", dismissOthers);
   return {
     views,
+    outputs: () => views.map(({ output }) => output).filter(Boolean),
+    /** The output of a run that is on the page. */
+    outputOf: (number) => views.find(({ run }) => run !== undefined && run === number)?.output,
     show(entries, changed) {
       const grown = entries.length > views.length;
       const held = log.contains(document.activeElement);
@@ -195,10 +198,8 @@ export function createConversation(model, { say, stop, clear, regenerate, edit, 
       ? createUserTurn(entry, { edit, later, isBusy })
       : createReplyTurn(entry, { regenerate, frame: node, scroller: log, ...options }),
   );
-  const { views } = turns;
-  const outputs = () => views.map(({ output }) => output).filter(Boolean);
-  /** The output of the run that is on the page. */
-  const live = () => views.find(({ run }) => run !== undefined && run === model.get("output").run)?.output;
+  const { views, outputs } = turns;
+  const live = () => turns.outputOf(model.get("output").run);
   const enable = () => turns.enable(isBusy());
   const count = () => live()?.count ?? 0;
   node.append(system.node, log, make("div", { class: "wb-footer" }, summary), ...message.nodes);

@@ -57,6 +57,12 @@ function createLensTitle(table, at) {
   return cell;
 }
 
+/** The row of the titles, with nothing but its name. */
+function createLensTitles() {
+  const corner = make("div", { class: "wb-lens-layer", role: "columnheader", "aria-colindex": 1 }, "place");
+  return make("div", { class: "wb-lens-row wb-lens-titles", role: "row", "aria-rowindex": 1 }, corner);
+}
+
 const GRID = {
   class: "wb-lens-grid",
   role: "grid",
@@ -74,6 +80,21 @@ function columnsInSight(scroller, places, now) {
     columns: [Math.max(0, start - LENS_MARGIN), Math.min(places, end + LENS_MARGIN)],
     enough: start >= from && end <= to && to - from <= 2 * count,
   };
+}
+
+/** Marks the column of the panel's place. */
+function highlightColumn(grid, place) {
+  for (const element of grid.querySelectorAll("[data-column]")) {
+    element.classList.toggle("wb-lens-chosen", Number(element.dataset.column) === place - 1);
+  }
+}
+
+/** Marks the cell where the keys are. */
+function activateCell(grid, cell) {
+  for (const element of grid.querySelectorAll(".wb-lens-active")) element.classList.remove("wb-lens-active");
+  cell?.classList.add("wb-lens-active");
+  if (cell) grid.setAttribute("aria-activedescendant", cell.id);
+  else grid.removeAttribute("aria-activedescendant");
 }
 
 /** The table in the page: those of its columns that are in sight. `drawn()` is called for others. */
@@ -95,8 +116,7 @@ export function createLensGrid(drawn) {
     drawn();
   };
   const build = () => {
-    const corner = make("div", { class: "wb-lens-layer", role: "columnheader", "aria-colindex": 1 }, "place");
-    titles = make("div", { class: "wb-lens-row wb-lens-titles", role: "row", "aria-rowindex": 1 }, corner);
+    titles = createLensTitles();
     const order = Array.from(table.layers, (_, i) => table.layers.length - 1 - i);
     rows = order.map((at) => createLensRow(table, at, node.id));
     const parts = [titles, ...rows.map((row) => row.node)];
@@ -125,18 +145,7 @@ export function createLensGrid(drawn) {
       else if (left + LENS_COLUMN > scroller.scrollLeft + width) scroller.scrollLeft = left + LENS_COLUMN - width;
       render();
     },
-    /** Marks the column of the panel's place. */
-    highlight(place) {
-      for (const element of node.querySelectorAll("[data-column]")) {
-        element.classList.toggle("wb-lens-chosen", Number(element.dataset.column) === place - 1);
-      }
-    },
-    /** Marks the cell where the keys are. */
-    activate(cell) {
-      for (const element of node.querySelectorAll(".wb-lens-active")) element.classList.remove("wb-lens-active");
-      cell?.classList.add("wb-lens-active");
-      if (cell) node.setAttribute("aria-activedescendant", cell.id);
-      else node.removeAttribute("aria-activedescendant");
-    },
+    highlight: (place) => highlightColumn(node, place),
+    activate: (cell) => activateCell(node, cell),
   };
 }

@@ -94,21 +94,27 @@ function createRecorder({ take, began, ended }) {
   };
 }
 
-/**
- * `take(file)` receives what was recorded, `fail(sentence)` says why there is nothing, `changed()`
- * that recording begins or ends; `most()` is how many seconds there may be.
- */
-export function createMicrophone({ take, fail, changed, most }) {
-  const levels = createLevels();
+/** The levels, and the buttons that end the recording: `finish(keep)`. */
+function drawMicrophone(levels, finish) {
   const time = make("span", { class: "wb-mic-time", role: "timer", "aria-live": "off" });
   const dot = make("span", { class: "wb-mic-dot", "aria-hidden": "true" });
   const stopButton = button("Stop recording", () => finish(true), { class: "wb-button wb-primary" });
   const discard = button("Discard", () => finish(false));
   const actions = make("div", { class: "wb-actions" }, stopButton, discard, dot, time);
   const node = make("div", { class: "wb-mic", role: "group", "aria-label": "Recording" }, levels.node, actions);
+  node.hidden = true;
+  return { node, time, stopButton };
+}
+
+/**
+ * `take(file)` receives what was recorded, `fail(sentence)` says why there is nothing, `changed()`
+ * that recording begins or ends; `most()` is how many seconds there may be.
+ */
+export function createMicrophone({ take, fail, changed, most }) {
+  const levels = createLevels();
+  const { node, time, stopButton } = drawMicrophone(levels, (keep) => finish(keep));
   let endMeasure = null;
   let asking = false;
-  node.hidden = true;
   const heard = (loudness, until) => {
     levels.add(loudness, until);
     setText(time, `${clockText(levels.seconds())} of at most ${clockText(most(), false)}`);

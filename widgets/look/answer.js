@@ -90,24 +90,28 @@ function createMarks(output) {
   };
 }
 
-/** The answer of the panel; `box` is what the tip of a token must stay in. */
-export function createAnswer(model, frame, box) {
-  const { send } = frame;
-  const summary = make("span", { class: "wb-note wb-summary" });
-  let [rate, shownRun, regions] = [0, 0, []];
-  const attended = createAttended(model, send, (index) => marks.wording.point(index));
-  const output = createOutput({
+/** The text of the answer; `moved(index)` is told which token was opened. */
+function createAnswerText({ announce, send }, box, moved) {
+  return createOutput({
     frame: box,
     attributes: ANSWER,
     trim: true,
     anchor: (span) => (span.getClientRects().length ? span : span.chip),
-    moved: (index) => {
-      attended.scrub.go(index);
-      marks.lightAt(index);
-    },
-    announce: frame.announce,
+    moved,
+    announce,
     gap: () => send("sync"),
     ask: (run, index) => send("alternatives", { run, index }),
+  });
+}
+
+/** The answer of the panel; `box` is what the tip of a token must stay in. */
+export function createAnswer(model, frame, box) {
+  const summary = make("span", { class: "wb-note wb-summary" });
+  let [rate, shownRun, regions] = [0, 0, []];
+  const attended = createAttended(model, frame.send, (index) => marks.wording.point(index));
+  const output = createAnswerText(frame, box, (index) => {
+    attended.scrub.go(index);
+    marks.lightAt(index);
   });
   const marks = createMarks(output);
   const drawRegions = (now) => {

@@ -210,13 +210,12 @@ function listenOnTokens(log, box, tokens, alternatives) {
  * `anchor(span)` says what the tip of a token stands at, if not the token.
  */
 export function createOutput({ gap, attributes = OUTPUT, scroller, trim = false, ...options }) {
-  const echo = make("span", { class: "wb-echo" });
-  const empty = make("span", { class: "wb-empty" });
+  const [echo, empty] = ["wb-echo", "wb-empty"].map((name) => make("span", { class: name }));
   const tokens = createTokens(trim);
   let run = 0;
   const alternatives = createAlternatives(tokens, () => run, options);
-  const described = { ...attributes, "aria-describedby": alternatives.tip.id, tabindex: "0" };
-  const log = make("div", described, echo, tokens.node, empty);
+  const named = { ...attributes, "aria-describedby": alternatives.tip.id, tabindex: "0" };
+  const log = make("div", named, echo, tokens.node, empty);
   const box = scroller ?? log;
   const end = listenOnTokens(log, box, tokens, alternatives);
   const clear = (snapshot) => {

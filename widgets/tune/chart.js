@@ -226,6 +226,26 @@ function createReader(node, over, { xName, pointed, state }) {
   };
 }
 
+/** Everything that reads and zooms: drags, keys, clicks. Gives the reader. */
+function listenOnChart(node, plot, zoom, { xName, pointed, state }) {
+  createDrag(node, plot, {
+    may: () => longestOf(state().curves) !== null,
+    pointed: (pixel) => reader.near(pixel),
+    picked: (...pixels) => zoom.to(pixels.map((pixel) => state().scales.x.value(pixel))),
+  });
+  const reader = createReader(node, plot.over, { xName, pointed, state });
+  const leave = () => reader.read(null);
+  const showAll = () => zoom.to(null);
+  const zoomBy = (factor) => {
+    const { x } = state().scales;
+    zoom.to(stretchAround(reader.at ?? (x.low + x.high) / 2, x, factor, zoom.reach));
+  };
+  listenForChartKeys(node, { walk: reader.walk, zoomBy, showAll, leave });
+  node.addEventListener("blur", leave);
+  node.addEventListener("dblclick", showAll);
+  return reader;
+}
+
 /**
  * The chart. Its curves are {key, label, colour, style, xs, ys}: `colour` a number of the palette,
  * `style` "line", "faint" (what lies behind a smoothed line) or "dotted" (few points, each with a
@@ -254,23 +274,8 @@ export function createChart({ label, xName, pointed, zoomed }) {
     zoomed(range);
     touch();
   });
-  const drag = {
-    may: () => longestOf(curves) !== null,
-    pointed: (pixel) => reader.near(pixel),
-    picked: (from, to) => zoom.to([scales.x.value(from), scales.x.value(to)]),
-  };
-  createDrag(node, plot, drag);
   const state = () => ({ curves, scales, log, reach: zoom.reach });
-  const reader = createReader(node, plot.over, { xName, pointed, state });
-  const leave = () => reader.read(null);
-  const showAll = () => zoom.to(null);
-  const zoomBy = (factor) => {
-    const { low, high } = scales.x;
-    zoom.to(stretchAround(reader.at ?? (low + high) / 2, scales.x, factor, zoom.reach));
-  };
-  listenForChartKeys(node, { walk: reader.walk, zoomBy, showAll, leave });
-  node.addEventListener("blur", leave);
-  node.addEventListener("dblclick", showAll);
+  const reader = listenOnChart(node, plot, zoom, { xName, pointed, state });
   node.append(plot.node, reader.tip, empty);
   const sizes = new ResizeObserver(touch);
   sizes.observe(node);
@@ -291,7 +296,7 @@ export function createChart({ label, xName, pointed, zoomed }) {
       log = isLog;
       touch();
     },
-    reset: showAll,
+    reset: () => zoom.to(null),
     rows: (most) => tableRows(curves, scales.x, most),
     dispose() {
       sizes.disconnect();
