@@ -46,7 +46,7 @@ function createNeed({ name, chosen, need, fits }) {
 }
 
 /** The line that loads the preset, and a button that copies it. */
-function createLine() {
+function createCodeLine() {
   const line = make("code", { class: "wb-preset-line-code" });
   const copied = make("span", { class: "wb-note", role: "status" });
   const copy = async () => {
@@ -75,7 +75,7 @@ export function createCard({ load, back }) {
   const facts = make("dl", { class: "wb-preset-facts" });
   const needs = make("dl", { class: "wb-preset-needs", "aria-label": "Memory needed" });
   const note = make("p", { class: "wb-preset-gate" });
-  const line = createLine();
+  const line = createCodeLine();
   const loadButton = button("Load", () => load(), { class: "wb-button wb-primary" });
   const node = make(
     "section",

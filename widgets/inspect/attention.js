@@ -8,6 +8,7 @@ import { ATTENTION_MEAN, createAttentionLegend, createMaps, headText } from "./m
 import { createViewState, exactPercent, quoted } from "./views.js";
 
 const ATTENTION_IDLE = "Read a text first; then this shows where each of its tokens looks.";
+
 /** The text, shaded by how much the chosen token looks at each of its own. */
 function createAttended({ choose, point, leave }) {
   const node = make("div", {
