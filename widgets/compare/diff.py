@@ -1,0 +1,76 @@
+"""Where texts differ that were written side by side, as diff.js tells it on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MOST_PAIRS = 2**24  # of units compared; beyond, what stands between the ends differs
+
+
+def common_units(reference: Sequence[str], units: Sequence[str]) -> list[bool]:
+    """For each unit whether it is in the longest common subsequence with the reference.
+
+    Equal ends are found in linear time. What stands between is compared unit by unit as long as
+    that is at most `MOST_PAIRS` pairs: however long and repetitive texts are, the work has a limit.
+    """
+    most = min(len(reference), len(units))
+    start = _equal(zip(reference, units, strict=False), most)
+    end = _equal(zip(reversed(reference), reversed(units), strict=False), most - start)
+    inner = units[start : len(units) - end]
+    kept = _longest_common(reference[start : len(reference) - end], inner)
+    return [True] * start + kept + [True] * end
+
+
+def _equal(pairs: zip[tuple[str, str]], most: int) -> int:
+    """How many of the first pairs are equal, at most so many."""
+    count = 0
+    for a, b in pairs:
+        if count == most or a != b:
+            break
+        count += 1
+    return count
+
+
+def _longest_common(a: Sequence[str], b: Sequence[str]) -> list[bool]:
+    """The same without equal ends, walked back from the last units."""
+    kept = [False] * len(b)
+    if len(a) * len(b) > MOST_PAIRS:
+        return kept
+    rows = _rows(a, b)
+    i, j = len(a), len(b)
+    while i and j:
+        if not _longer(rows[i], j - 1):
+            j -= 1
+        elif _longer(rows[i - 1], j - 1):
+            i -= 1
+        else:  # not without a's unit: the two are equal
+            kept[j - 1] = True
+            i, j = i - 1, j - 1
+    return kept
+
+
+def _longer(row: bytes, place: int) -> bool:
+    """Whether b's unit makes the common subsequence longer."""
+    return not row[place >> 3] >> (place & 7) & 1
+
+
+def _rows(a: Sequence[str], b: Sequence[str]) -> list[bytes]:
+    """By Hyyrö's bits ("Bit-parallel LCS-length computation revisited", 2004): bit j of row i is 0
+    where b's unit j makes the common subsequence with the first i units of a longer by one."""
+    places, size = _places(a, b), len(b) // 8 + 1
+    row = every = (1 << len(b)) - 1
+    rows = [row.to_bytes(size, "little")]
+    for unit in a:
+        matches = row & places[unit]
+        row = (row + matches | row - matches) & every
+        rows.append(row.to_bytes(size, "little"))
+    return rows
+
+
+def _places(a: Sequence[str], b: Sequence[str]) -> dict[str, int]:
+    """Where each unit of a stands in b, as bits."""
+    places = {unit: bytearray(len(b) // 8 + 1) for unit in a}
+    for place, unit in enumerate(b):
+        if unit in places:
+            places[unit][place >> 3] |= 1 << (place & 7)
+    return {unit: int.from_bytes(bits, "little") for unit, bits in places.items()}
