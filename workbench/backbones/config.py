@@ -240,9 +240,9 @@ class MoE:
 class Attention:
     """Grouped-query attention. `scale` multiplies the scores; `soft_cap` bounds them by tanh.
 
-    `bias` is on queries, keys and values, `output_bias` on what comes out; `query_key_norm` norms
-    each head of queries and keys before it is rotated. Where it is not `causal` a token sees those
-    after it too.
+    `bias` is on queries, keys and values, `output_bias` on what comes out. `query_key_norm` norms
+    queries and keys before they are rotated: each head alone, or with `norms_heads_together` all
+    heads as one vector. Where it is not `causal` a token sees those after it too.
     """
 
     heads: int
@@ -253,6 +253,7 @@ class Attention:
     bias: bool = False
     output_bias: bool = False
     query_key_norm: RMSNorm | None = None
+    norms_heads_together: bool = False
     causal: bool = True
 
     def __post_init__(self) -> None:
@@ -290,17 +291,27 @@ class PostNorm:
 
 
 @dataclass(frozen=True)
+class BranchNorm:
+    """A sequential block that norms what each branch gives, before it is added, and nothing that a
+    branch reads (OLMo 2; Walsh et al. 2024)."""
+
+
+Block = Sequential | Parallel | PostNorm | BranchNorm
+
+
+@dataclass(frozen=True)
 class LayerSpec:
     """What may differ from layer to layer. `window`: how many keys a query sees, itself included
     (where attention is not causal: how far it sees each way); None: all. `post_attention_norm` and
     `post_mlp_norm` norm a branch before it is added. `rope` and `mlp` stand in for the decoder's
-    own."""
+    own. A layer that `has_positions` False knows the order of tokens by causality alone."""
 
     window: int | None = None
     post_attention_norm: bool = False
     post_mlp_norm: bool = False
     rope: Rope | None = None
     mlp: Mlp | None = None
+    has_positions: bool = True
 
     def __post_init__(self) -> None:
         _SIZE_OR_NONE.check("LayerSpec: window", self.window)
@@ -317,7 +328,7 @@ class StackConfig:
     norm: RMSNorm | LayerNorm
     attention: Attention
     mlp: Mlp
-    block: Sequential | Parallel | PostNorm = Sequential()
+    block: Block = Sequential()
     scale_embedding: bool = False
     norm_embedding: bool = False
     dropout: float = 0.0

@@ -117,8 +117,9 @@ class _Slot(NamedTuple):
 
 def _slots(backbone: Backbone) -> list[_Slot]:
     """The numbered layers of a backbone."""
-    table = modules(backbone, family_of(type(backbone)).keras_hub_rules, _layer_path)
-    return [_Slot(layer, table.get(layer.path)) for layer in hub_layers(backbone)]
+    layers = hub_layers(backbone)
+    table = modules(backbone, family_of(type(backbone)).keras_hub, _layer_path)
+    return [_Slot(layer, table.get(layer.path)) for layer in layers]
 
 
 def _layer_path(rule: Rule) -> str:
