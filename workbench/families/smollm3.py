@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.backbones.weights import Rule
+from workbench.backbones.layers.rotary import rotation
+from workbench.backbones.weights import Rule, numbered
 from workbench.errors import SettingError
 from workbench.families import decoders, llama
 from workbench.families.registry import Family
@@ -112,6 +115,7 @@ class SmolLM3Tokenizer(BytePairTokenizer):
     split_pattern = LLAMA3_PATTERN
     ignore_merges = True
     end_token = "<|end_of_text|>"
+    extra_special_tokens = ("<|begin_of_text|>", "<think>", "</think>")
     extra_stop_tokens = ("<|im_end|>",)
 
 
@@ -146,6 +150,19 @@ KERAS_HUB_RULES = (
 )
 
 
+_FREQUENCIES = _HUB_ATTENTION + "rotary_embedding/vars/0"
+
+
+def _frequencies(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Radians per position of each layer's pairs, which KerasHub keeps among the weights."""
+    turn = rotation(
+        config.Rope(arguments["rope_theta"]),
+        arguments["hidden_dim"] // arguments["num_attention_heads"],
+    )
+    names = (numbered(_FREQUENCIES, i) for i in range(arguments["num_layers"]))
+    return dict.fromkeys(names, turn.frequencies)
+
+
 def _turning(num_layers: object, interval: int = 4) -> list[bool]:
     """Every layer but each `interval`-th turns."""
     count = config.layer_count("SmolLM3Backbone", num_layers)
@@ -166,14 +183,15 @@ def _same_everywhere(num_layers: object) -> dict[str, Any]:
 def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     layers = arguments["num_layers"]
     shared = _same_everywhere(layers)
+    width, heads = arguments["hidden_dim"], arguments["num_attention_heads"]
+    settings.expect("head_dim", config.head_width("config.json", width, heads))
     settings.expect("layer_types", shared["layer_types"])
     turning = _turning(layers, settings.take("no_rope_layer_interval", 4))
     # Despite its name a 1 in the list says that the layer does turn.
     listed = settings.take("no_rope_layers", turning)
-    heads = settings.take("num_key_value_heads", 4)
     return {
         **shared,
-        "num_key_value_heads": heads,
+        "num_key_value_heads": settings.take("num_key_value_heads", 4),
         "rope_layer_enabled_list": [bool(turns) for turns in listed],
         "rope_theta": settings.rope(2_000_000.0, kinds=("default",))["rope_theta"],
     }
@@ -211,6 +229,8 @@ FAMILIES = (
         preprocessor=SmolLM3CausalLMPreprocessor,
         causal_lm=SmolLM3CausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
+        keras_hub_ignored=(_FREQUENCIES,),
+        keras_hub_constants=_frequencies,
         gguf=Gguf("smollm3", gguf_rules.llama_like(interleaved=True), _read_gguf),
         transformers=Transformers(
             model_type="smollm3",
