@@ -53,7 +53,8 @@ def texts(lm: keras_hub.models.CausalLM, cached: bool, length: int) -> list[str]
     if cached:
         return lm.generate(PROMPTS, max_length=length)
     end, found = lm.preprocessor.tokenizer.end_token_id, []
-    for row, real in zip(greedy(lm, arrays(lm, length)), arrays(lm, length)["padding_mask"]):
+    inputs = arrays(lm, length)
+    for row, real in zip(greedy(lm, inputs), inputs["padding_mask"], strict=True):
         ends = np.flatnonzero((row == end) & ~real.astype(bool))
         row = row[: ends[0]] if len(ends) else row
         found.append(lm.preprocessor.tokenizer.detokenize(row[row != end]))

@@ -67,7 +67,7 @@ def _architecture(backbone: Backbone) -> dict[str, Any]:
     if name not in _architectures():
         raise AdapterError(
             f"KerasHub's files of LoRA weights number its own layers, and it has no {name}; "
-            "`save_adapter` writes the adapter for PEFT"
+            "`adapters.save` writes a folder for PEFT"
         )
     return _architectures()[name]
 
