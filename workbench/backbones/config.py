@@ -7,9 +7,10 @@ before any array exists.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from workbench.backbones.block_kinds import BranchNorm, Parallel, PostNorm, Sequential
 from workbench.errors import SettingError
 from workbench.kinds import NOT_NEGATIVE, NOTHING, POSITIVE, RATE, integer
 
@@ -269,33 +270,6 @@ class Attention:
 
 
 Mlp = Dense | Gated | MoE
-
-
-@dataclass(frozen=True)
-class Sequential:
-    """A block whose feed-forward branch reads what the attention branch has made."""
-
-
-@dataclass(frozen=True)
-class Parallel:
-    """A block whose two branches read the same input (Wang and Komatsuzaki 2021), through one
-    norm or through a norm each."""
-
-    shared_norm: bool = True
-
-
-@dataclass(frozen=True)
-class PostNorm:
-    """A sequential block that norms the stream after each branch is added (Vaswani et al. 2017)
-    instead of what the branch reads. No norm follows the last block."""
-
-
-@dataclass(frozen=True)
-class BranchNorm:
-    """A sequential block that norms what each branch gives, before it is added, and nothing that a
-    branch reads (OLMo 2; Walsh et al. 2024)."""
-
-
 Block = Sequential | Parallel | PostNorm | BranchNorm
 
 
@@ -328,7 +302,7 @@ class StackConfig:
     norm: RMSNorm | LayerNorm
     attention: Attention
     mlp: Mlp
-    block: Block = Sequential()
+    block: Block = field(default_factory=Sequential)
     scale_embedding: bool = False
     norm_embedding: bool = False
     dropout: float = 0.0
