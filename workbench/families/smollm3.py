@@ -210,14 +210,14 @@ def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
     """The files do not say which layers turn: in the format, all but every fourth."""
     arguments = gguf_decoder.rms_decoder(settings)
     gguf_decoder.equal_heads(settings, arguments)
-    theta = settings.take("rope.freq_base", 2_000_000.0)
+    heads, layers = arguments.pop("num_query_heads"), arguments["num_layers"]
     return {
         **arguments,
-        **_same_everywhere(arguments["num_layers"]),
-        "rope_layer_enabled_list": _turning(arguments["num_layers"]),
-        "num_attention_heads": arguments.pop("num_query_heads"),
+        **_same_everywhere(layers),
+        "rope_layer_enabled_list": _turning(layers),
+        "num_attention_heads": heads,
         "max_position_embeddings": settings.take("context_length", 65_536),
-        "rope_theta": theta,
+        "rope_theta": settings.take("rope.freq_base", 2_000_000.0),
     }
 
 
