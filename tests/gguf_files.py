@@ -24,14 +24,17 @@ ARCHITECTURES = {
     "gemma2": "gemma2",
     "gemma3_text": "gemma3",
     "gpt2": "gpt2",
+    "gpt_neox": "gptneox",
     "llama": "llama",
     "mistral": "llama",
     "mixtral": "llama",
+    "olmo2": "olmo2",
     "phi3": "phi3",
     "qwen2": "qwen2",
     "qwen2_moe": "qwen2moe",
     "qwen3": "qwen3",
     "qwen3_moe": "qwen3moe",
+    "smollm3": "smollm3",
 }
 
 
@@ -90,7 +93,7 @@ def settings(config):
         "attention.head_count": heads,
         "attention.head_count_kv": groups_of(config),
         "attention.layer_norm_rms_epsilon": first("rms_norm_eps"),
-        "attention.layer_norm_epsilon": first("layer_norm_epsilon"),
+        "attention.layer_norm_epsilon": first("layer_norm_epsilon", "layer_norm_eps"),
         "rope.freq_base": full.get("rope_theta"),
         "rope.freq_base_swa": rope.get("sliding_attention", {}).get("rope_theta"),
         "attention.key_length": first("head_dim"),
@@ -107,6 +110,12 @@ def settings(config):
     if config["model_type"] == "phi3":
         found["attention.sliding_window"] = config["sliding_window"] or 0
         found["rope.scaling.original_context_length"] = config["original_max_position_embeddings"]
+    if config["model_type"] == "gpt_neox":
+        found["rope.dimension_count"] = int(rope["partial_rotary_factor"] * (width // heads))
+        found["use_parallel_residual"] = config["use_parallel_residual"]
+        del found["rope.freq_base"], found["attention.head_count_kv"]
+    if config["model_type"] == "smollm3":
+        found["rope.dimension_count"] = width // heads
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -163,7 +172,7 @@ def _stacked(tensors):
 def _as_stored(model_type, config, name, values):
     heads = config.get("num_attention_heads") or config.get("n_head")
     groups = groups_of(config)
-    if model_type in ("llama", "mistral", "mixtral"):
+    if model_type in ("llama", "mistral", "mixtral", "smollm3"):
         if "q_proj" in name:
             return interleaved(values, heads)
         if "k_proj" in name:

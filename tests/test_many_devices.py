@@ -22,15 +22,18 @@ MODELS = [
         "gemma",
         "gemma3_text",
         "gpt2",
+        "gpt_neox",
         "llama",
         "mistral_window",
         "mixtral",
+        "olmo2",
         "opt",
         "phi3",
         "qwen2",
         "qwen2_moe",
         "qwen3",
         "qwen3_moe",
+        "smollm3",
         "t5gemma",
     )
 ]

@@ -24,6 +24,7 @@ KERAS_HUB = {
     "gemma2": "GemmaCausalLM",
     "gemma3_text": "Gemma3CausalLM",
     "gpt2": "GPT2CausalLM",
+    "gpt_neo_x": "GPTNeoXCausalLM",
     "llama": "LlamaCausalLM",
     "llama3": "Llama3CausalLM",
     "llama_int8": "LlamaCausalLM",
@@ -38,6 +39,7 @@ KERAS_HUB = {
     "qwen3": "Qwen3CausalLM",
     "qwen3_moe": "Qwen3MoeCausalLM",
     "qwen_moe": "QwenMoeCausalLM",
+    "smollm3": "SmolLM3CausalLM",
 }
 # Settings with which KerasHub computed its outputs, where they are not the ones it wrote down: it
 # ignores query_head_dim_normalize=False and scales as if it were True.
@@ -45,6 +47,7 @@ OVERRIDES = {"gemma2": {"query_head_dim_normalize": True}}
 # Where the ids agree and KerasHub writes other text.
 OTHER_STRINGS = {
     "falcon": "KerasHub pads with id 0, which ends a text in this vocabulary",
+    "smollm3": "KerasHub leaves out <think> and </think>, which a reply keeps here",
     "phi3": "KerasHub leaves out unknown tokens, whose id it pads with, and writes out turn tokens",
 }
 TRANSFORMERS = {
@@ -56,11 +59,14 @@ TRANSFORMERS = {
     "gemma2": "GemmaCausalLM",
     "gemma3_text": "Gemma3CausalLM",
     "gpt2": "GPT2CausalLM",
+    "gpt_neox": "GPTNeoXCausalLM",
+    "gpt_neox_sequential": "GPTNeoXCausalLM",
     "llama": "LlamaCausalLM",
     "llama3_rope": "LlamaCausalLM",
     "llama_tied": "LlamaCausalLM",
     "mistral_window": "MistralCausalLM",
     "mixtral": "MixtralCausalLM",
+    "olmo2": "Olmo2CausalLM",
     "opt": "OPTCausalLM",
     "phi3": "Phi3CausalLM",
     "phi3_longrope": "Phi3CausalLM",
@@ -69,6 +75,7 @@ TRANSFORMERS = {
     "qwen2_moe_dense": "QwenMoeCausalLM",  # two of its four layers have experts
     "qwen3": "Qwen3CausalLM",
     "qwen3_moe": "Qwen3MoeCausalLM",
+    "smollm3": "SmolLM3CausalLM",
     "vaultgemma": "GemmaCausalLM",
 }
 

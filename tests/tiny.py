@@ -1,4 +1,4 @@
-"""Tiny models for tests: three unlike families over one byte vocabulary."""
+"""Tiny models for tests: a few unlike families over one byte vocabulary."""
 
 from __future__ import annotations
 
@@ -60,6 +60,41 @@ def tiny_backbone(family: str, seed: int = 0):
             use_sliding_window_attention=True,
             sliding_window_size=5,
         ),
+        "gpt_neo_x": lambda: wb.models.GPTNeoXBackbone(
+            vocabulary_size=257,
+            num_layers=2,
+            num_heads=4,
+            hidden_dim=32,
+            intermediate_dim=64,
+            rotary_percentage=0.5,
+            activation="gelu",
+            tie_word_embeddings=False,
+        ),
+        "olmo2": lambda: wb.models.Olmo2Backbone(
+            vocabulary_size=257,
+            num_layers=2,
+            num_query_heads=4,
+            num_key_value_heads=2,
+            hidden_dim=32,
+            intermediate_dim=48,
+        ),
+        "smollm3": lambda: wb.models.SmolLM3Backbone(
+            vocabulary_size=257,
+            hidden_dim=32,
+            intermediate_dim=48,
+            num_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            attention_bias=False,
+            attention_dropout=0.0,
+            rope_layer_enabled_list=[True, False],
+            layer_types=["full_attention"] * 2,
+            mlp_bias=False,
+            layer_norm_epsilon=1e-6,
+            max_position_embeddings=64,
+            rope_theta=10_000.0,
+            partial_rotary_factor=1.0,
+        ),
     }
     backbone = makers[family]()
     noise = np.random.default_rng(seed)
@@ -71,6 +106,8 @@ def tiny_backbone(family: str, seed: int = 0):
 
 
 FAMILIES = ("llama", "gpt2", "gemma2")
+UNLIKE = (*FAMILIES, "gpt_neo_x", "olmo2", "smollm3")
+"""With those whose blocks, norms or positions are of a kind of their own."""
 
 
 def one_layer():

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import FAMILIES, tiny_backbone, whole_logits
+from tiny import UNLIKE, tiny_backbone, whole_logits
 
 import workbench as wb
 from workbench.errors import SettingError
@@ -29,7 +29,7 @@ def positions(ids):
     return jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=UNLIKE)
 def backbone(request):
     return tiny_backbone(request.param)
 
@@ -127,7 +127,7 @@ def test_every_choice_changes_the_output(changes):
     assert np.abs(whole_logits(base, IDS) - whole_logits(changed, IDS)).max() > 1e-4
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", UNLIKE)
 def test_the_configuration_rebuilds_the_same_network(family):
     original = tiny_backbone(family)
     rebuilt = type(original).from_config(original.get_config())

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import FAMILIES, tiny_backbone, whole, whole_logits
+from tiny import UNLIKE, tiny_backbone, whole, whole_logits
 
 from workbench import models
 from workbench.backbones.layers.integers import KINDS, Int4, Int8
@@ -97,7 +97,7 @@ def with_nearest_numbers(family):
     return backbone
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", UNLIKE)
 def test_int4_computes_with_the_nearest_numbers(family):
     quantized = tiny_backbone(family)
     quantized.quantize("int4")
@@ -105,7 +105,7 @@ def test_int4_computes_with_the_nearest_numbers(family):
     np.testing.assert_allclose(whole_logits(quantized, IDS), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", UNLIKE)
 def test_int8_is_close_to_floats(family):
     backbone = tiny_backbone(family)
     before = whole_logits(backbone, IDS)

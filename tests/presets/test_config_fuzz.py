@@ -35,6 +35,7 @@ HUB = sorted(path.name for path in (GOLDENS / "keras_hub").iterdir() if path.is_
 HF = sorted(path.name for path in (GOLDENS / "hf").iterdir() if path.is_dir())
 GGUF = ("bloom", "falcon_rope_mqa", "gemma", "gemma2", "gemma3_text", "gpt2", "llama", "phi3")
 GGUF += ("llama3_rope", "mixtral", "phi3_longrope", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe")
+GGUF += ("gpt_neox", "olmo2", "smollm3")
 PEFT = GOLDENS.parent / "lora" / "peft"
 TOKENIZERS = GOLDENS.parent / "tokenizers"
 

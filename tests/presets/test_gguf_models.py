@@ -29,17 +29,21 @@ MODELS = {
     "gemma2": ("GemmaCausalLM", {"query_pre_attn_scalar": 20}),
     "gemma3_text": ("Gemma3CausalLM", {"query_pre_attn_scalar": 20}),
     "gpt2": ("GPT2CausalLM", {}),
+    "gpt_neox": ("GPTNeoXCausalLM", {}),
+    "gpt_neox_sequential": ("GPTNeoXCausalLM", {}),
     "llama": ("LlamaCausalLM", {}),
     "llama_tied": ("LlamaCausalLM", {}),
     "llama3_rope": ("LlamaCausalLM", {}),
     "mistral_window": ("MistralCausalLM", {"sliding_window": 5}),
     "mixtral": ("MixtralCausalLM", {}),
+    "olmo2": ("Olmo2CausalLM", {}),
     "phi3": ("Phi3CausalLM", {}),
     "phi3_longrope": ("Phi3CausalLM", {}),
     "qwen2": ("QwenCausalLM", {}),
     "qwen2_moe": ("QwenMoeCausalLM", {}),
     "qwen3": ("Qwen3CausalLM", {}),
     "qwen3_moe": ("Qwen3MoeCausalLM", {}),
+    "smollm3": ("SmolLM3CausalLM", {}),
 }
 
 

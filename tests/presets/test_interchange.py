@@ -16,9 +16,20 @@ import workbench as wb
 
 FOLDER = GOLDENS / "keras_hub"
 PRESETS = [
-    *("bart", "bloom", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "llama", "llama3"),
+    *(
+        "bart",
+        "bloom",
+        "falcon",
+        "gemma",
+        "gemma2",
+        "gemma3_text",
+        "gpt2",
+        "gpt_neo_x",
+        "llama",
+        "llama3",
+    ),
     *("mistral", "mixtral", "opt", "phi3", "phi3_su_long", "qwen", "qwen3", "qwen3_moe"),
-    *("qwen_moe", "t5gemma"),
+    *("qwen_moe", "smollm3", "t5gemma"),
 ]
 # Prints how far KerasHub's outputs from each preset are from those it computed from its own.
 PEER = """

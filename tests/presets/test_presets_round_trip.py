@@ -25,6 +25,7 @@ from workbench.families.gpt2 import (
 )
 from workbench.families.llama import Llama3Backbone, LlamaBackbone
 from workbench.families.mixtral import MixtralBackbone
+from workbench.families.olmo2 import Olmo2Backbone
 from workbench.families.qwen_moe import QwenMoeBackbone
 from workbench.presets.folders.manifest import KEY
 from workbench.presets.load import load_preprocessor, load_tokenizer
@@ -64,6 +65,7 @@ BACKBONES = {
     "mixtral": lambda: MixtralBackbone(
         num_query_heads=4, num_key_value_heads=2, num_experts=3, **SMALL
     ),
+    "olmo2": lambda: Olmo2Backbone(num_query_heads=4, num_key_value_heads=2, **SMALL),
     "qwen_moe": lambda: QwenMoeBackbone(
         num_query_heads=4,
         num_key_value_heads=2,

@@ -15,6 +15,11 @@ Post-norm:
 
 x ──┬─ attention ─(+)─ norm ──┬─ mlp ─(+)─ norm ── x
     └─────────────┘           └───────┘
+
+Branch-norm:
+
+x ──┬─ attention ─ norm ─(+)──┬─ mlp ─ norm ─(+)── x
+    └────────────────────┘    └──────────────┘
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ import jax.numpy as jnp
 import keras
 
 from workbench.backbones.config import (
+    BranchNorm,
     LayerSpec,
     Learned,
     Parallel,
@@ -47,7 +53,7 @@ class DecoderBlock(keras.layers.Layer):
     def __init__(self, config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         dtype = {"dtype": self.dtype_policy}
-        position = spec.rope or config.position
+        position = (spec.rope or config.position) if spec.has_positions else None
         self.attention_norm = make_norm(config.norm, name="attention_norm", **dtype)
         self.attention = make_attention(
             config.attention,
@@ -157,6 +163,13 @@ class PostNormBlock(SequentialBlock):
         return norm(x + branch)
 
 
+class BranchNormBlock(PostNormBlock):
+    """A sequential block that norms what its branches give."""
+
+    def _join(self, norm: keras.layers.Layer, x: jax.Array, branch: jax.Array) -> jax.Array:
+        return x + norm(branch)
+
+
 class ParallelBlock(DecoderBlock):
     """Both branches read the same input."""
 
@@ -178,7 +191,12 @@ class ParallelBlock(DecoderBlock):
 
 def make_block(config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> DecoderBlock:
     """The block of the configuration's kind for one layer."""
-    kinds = {Sequential: SequentialBlock, Parallel: ParallelBlock, PostNorm: PostNormBlock}
+    kinds = {
+        Sequential: SequentialBlock,
+        Parallel: ParallelBlock,
+        PostNorm: PostNormBlock,
+        BranchNorm: BranchNormBlock,
+    }
     return kinds[type(config.block)](config, spec, init, **kwargs)
 
 

@@ -7,9 +7,10 @@ before any array exists.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from workbench.backbones.block_kinds import BranchNorm, Parallel, PostNorm, Sequential
 from workbench.errors import SettingError
 from workbench.kinds import NOT_NEGATIVE, NOTHING, POSITIVE, RATE, integer
 
@@ -240,9 +241,9 @@ class MoE:
 class Attention:
     """Grouped-query attention. `scale` multiplies the scores; `soft_cap` bounds them by tanh.
 
-    `bias` is on queries, keys and values, `output_bias` on what comes out; `query_key_norm` norms
-    each head of queries and keys before it is rotated. Where it is not `causal` a token sees those
-    after it too.
+    `bias` is on queries, keys and values, `output_bias` on what comes out. `query_key_norm` norms
+    queries and keys before they are rotated: each head alone, or with `norms_heads_together` all
+    heads as one vector. Where it is not `causal` a token sees those after it too.
     """
 
     heads: int
@@ -253,6 +254,7 @@ class Attention:
     bias: bool = False
     output_bias: bool = False
     query_key_norm: RMSNorm | None = None
+    norms_heads_together: bool = False
     causal: bool = True
 
     def __post_init__(self) -> None:
@@ -268,25 +270,7 @@ class Attention:
 
 
 Mlp = Dense | Gated | MoE
-
-
-@dataclass(frozen=True)
-class Sequential:
-    """A block whose feed-forward branch reads what the attention branch has made."""
-
-
-@dataclass(frozen=True)
-class Parallel:
-    """A block whose two branches read the same input (Wang and Komatsuzaki 2021), through one
-    norm or through a norm each."""
-
-    shared_norm: bool = True
-
-
-@dataclass(frozen=True)
-class PostNorm:
-    """A sequential block that norms the stream after each branch is added (Vaswani et al. 2017)
-    instead of what the branch reads. No norm follows the last block."""
+Block = Sequential | Parallel | PostNorm | BranchNorm
 
 
 @dataclass(frozen=True)
@@ -294,13 +278,14 @@ class LayerSpec:
     """What may differ from layer to layer. `window`: how many keys a query sees, itself included
     (where attention is not causal: how far it sees each way); None: all. `post_attention_norm` and
     `post_mlp_norm` norm a branch before it is added. `rope` and `mlp` stand in for the decoder's
-    own."""
+    own. A layer that `has_positions` False knows the order of tokens by causality alone."""
 
     window: int | None = None
     post_attention_norm: bool = False
     post_mlp_norm: bool = False
     rope: Rope | None = None
     mlp: Mlp | None = None
+    has_positions: bool = True
 
     def __post_init__(self) -> None:
         _SIZE_OR_NONE.check("LayerSpec: window", self.window)
@@ -317,7 +302,7 @@ class StackConfig:
     norm: RMSNorm | LayerNorm
     attention: Attention
     mlp: Mlp
-    block: Sequential | Parallel | PostNorm = Sequential()
+    block: Block = field(default_factory=Sequential)
     scale_embedding: bool = False
     norm_embedding: bool = False
     dropout: float = 0.0

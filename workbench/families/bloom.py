@@ -8,20 +8,23 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.backbones.weights import Part, Rule, either
+from workbench.backbones.weights import Rule, either
 from workbench.errors import PresetError
+from workbench.families import decoders
 from workbench.families.registry import Family
 from workbench.families.shared_rules import (
-    HEADS,
     MERGED,
     OURS,
+    fused_heads,
     hub_norm,
     hub_projection,
     norm,
     projection,
     tied_head,
 )
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -60,24 +63,18 @@ class BloomBackbone(Decoder):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        head_dim = config.head_width("BloomBackbone", hidden_dim, num_heads)
         super().__init__(
-            config.DecoderConfig(
+            decoders.gpt_like(
+                "BloomBackbone",
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(config.LayerSpec(),) * config.layer_count("BloomBackbone", num_layers),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_heads=num_heads,
+                intermediate_dim=intermediate_dim,
+                activation="gelu_tanh",
                 position=config.Alibi(),
-                norm=config.LayerNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_heads,
-                    num_heads,
-                    head_dim,
-                    scale=head_dim**-0.5,
-                    bias=True,
-                    output_bias=True,
-                ),
-                mlp=config.Dense(intermediate_dim, "gelu_tanh"),
                 norm_embedding=True,
+                layer_norm_epsilon=layer_norm_epsilon,
                 dropout=dropout,
             ),
             dtype=dtype,
@@ -127,21 +124,7 @@ KERAS_HUB_RULES = (
 PREFIX, LAYER = "transformer.", "h.{i}."
 
 
-def fused_heads(heads: int) -> tuple[Rule, ...]:
-    """Every head's query, key and value follow each other in one matrix."""
-    return tuple(
-        rule
-        for index, name in enumerate(("query", "key", "value"))
-        for rule in projection(
-            PREFIX,
-            f"{OURS}attention/{name}",
-            LAYER + "self_attention.query_key_value",
-            HEADS,
-            "hk -> (hk)",
-            Part(index, index + 1, 3, groups=heads),
-        )
-    )
-
+FUSED = LAYER + "self_attention.query_key_value"
 
 OUTER_RULES = (
     Rule("token_embedding/embeddings", either(PREFIX, "word_embeddings.weight")),
@@ -161,7 +144,7 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     return (
         *OUTER_RULES,
         *norm(PREFIX, "embedding_norm", "word_embeddings_layernorm"),
-        *fused_heads(arguments["num_heads"]),
+        *fused_heads(PREFIX, FUSED, arguments["num_heads"]),
     )
 
 
@@ -179,6 +162,18 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    arguments = gguf_decoder.layer_norm_decoder(settings)
+    gguf_decoder.expect_heads(settings, arguments["num_heads"])
+    settings.expect("attention.max_alibi_bias", 8.0)
+    return arguments
+
+
+def _gguf_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
+    norms = {**gguf_rules.NORMS, "embedding_norm": "token_embd_norm"}
+    return (*gguf_rules.gpt_like(arguments["num_heads"], norms), *gguf_rules.TIED_HEAD)
+
+
 FAMILIES = (
     Family(
         name="bloom",
@@ -187,7 +182,7 @@ FAMILIES = (
         preprocessor=BloomCausalLMPreprocessor,
         causal_lm=BloomCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.BLOOM,
+        gguf=Gguf("bloom", _gguf_rules, _read_gguf, tied=True),
         transformers=Transformers(
             model_type="bloom",
             architecture="BloomForCausalLM",

@@ -17,17 +17,20 @@ from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Part, Rule
 from workbench.errors import PresetError, SettingError
-from workbench.families import bloom
+from workbench.families import bloom, decoders
 from workbench.families.registry import Family
 from workbench.families.shared_rules import (
     HEADS,
     OURS,
+    fused_heads,
     hub_norm,
     hub_projection,
     norm,
     projection,
 )
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -92,25 +95,21 @@ class FalconBackbone(Decoder):
             expected = " or ".join(map(repr, _BLOCKS))
             raise SettingError(f"FalconBackbone: block: expected {expected}, got {block!r}")
         config.check_rate("FalconBackbone", "attention_dropout_rate", attention_dropout_rate)
-        head_dim = config.head_width("FalconBackbone", hidden_dim, num_attention_heads)
         rotary = rope_max_wavelength is not None
         super().__init__(
-            config.DecoderConfig(
+            decoders.gpt_like(
+                "FalconBackbone",
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(config.LayerSpec(),) * config.layer_count("FalconBackbone", num_layers),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_heads=num_attention_heads,
+                num_key_value_heads=num_key_value_heads,
+                intermediate_dim=intermediate_dim,
+                activation="gelu",
+                bias=bias,
                 position=config.Rope(rope_max_wavelength) if rotary else config.Alibi(scaled=True),
-                norm=config.LayerNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_attention_heads,
-                    num_attention_heads if num_key_value_heads is None else num_key_value_heads,
-                    head_dim,
-                    scale=head_dim**-0.5,
-                    bias=bias,
-                    output_bias=bias,
-                ),
-                mlp=config.Dense(intermediate_dim, "gelu", bias=bias),
                 block=_BLOCKS[block],
+                layer_norm_epsilon=layer_norm_epsilon,
                 dropout=feedforward_dropout_rate,
             ),
             dtype=dtype,
@@ -171,12 +170,15 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
             for ours, theirs in norms.items()
             for rule in norm(bloom.PREFIX, OURS + ours, bloom.LAYER + theirs)
         ),
-        *(bloom.fused_heads(heads) if groups == heads else _fused_groups(heads // groups, groups)),
+        *_fused(heads, groups),
     )
 
 
-def _fused_groups(heads: int, groups: int) -> tuple[Rule, ...]:
+def _fused(all_heads: int, groups: int) -> tuple[Rule, ...]:
     """Every group's queries are followed by its key and its value."""
+    if groups == all_heads:
+        return fused_heads(bloom.PREFIX, bloom.FUSED, all_heads)
+    heads = all_heads // groups
     bounds = {"query": (0, heads), "key": (heads, heads + 1), "value": (heads + 1, heads + 2)}
     return tuple(
         rule
@@ -184,7 +186,7 @@ def _fused_groups(heads: int, groups: int) -> tuple[Rule, ...]:
         for rule in projection(
             bloom.PREFIX,
             f"{OURS}attention/{name}",
-            bloom.LAYER + "self_attention.query_key_value",
+            bloom.FUSED,
             HEADS,
             "hk -> (hk)",
             Part(*bound, heads + 2, groups=groups),
@@ -236,6 +238,34 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """Rotary models; the format has no place for those with ALiBi."""
+    two_norms = "blk.0.attn_norm_2.weight" in settings.tensors
+    return {
+        **gguf_decoder.layer_norm_decoder(settings, heads="num_attention_heads"),
+        "num_key_value_heads": settings.take("attention.head_count_kv", 1),
+        "block": "parallel_two_norms" if two_norms else "parallel",
+        "rope_max_wavelength": settings.take("rope.freq_base", 10_000.0),
+        "bias": False,
+    }
+
+
+def _gguf_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """With two norms the first that is named is the feed-forward branch's."""
+    names = {"attention_norm": "attn_norm"}
+    if arguments["block"] == "parallel_two_norms":
+        names = {"attention_norm": "attn_norm_2", "mlp_norm": "attn_norm"}
+    norms = {gguf_rules.OURS + ours: gguf_rules.THEIRS + name for ours, name in names.items()}
+    return (
+        *gguf_rules.EMBEDDING,
+        *gguf_rules.TIED_HEAD,
+        *gguf_rules.layer_norms({**norms, "final_norm": "output_norm"}),
+        *gguf_rules.fused(arguments["num_attention_heads"], arguments["num_key_value_heads"]),
+        *gguf_rules.OUTPUT,
+        *gguf_rules.DENSE,
+    )
+
+
 FAMILIES = (
     Family(
         name="falcon",
@@ -244,7 +274,7 @@ FAMILIES = (
         preprocessor=FalconCausalLMPreprocessor,
         causal_lm=FalconCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.FALCON,
+        gguf=Gguf("falcon", _gguf_rules, _read_gguf, tied=True),
         transformers=Transformers(
             model_type="falcon",
             architecture="FalconForCausalLM",

@@ -15,7 +15,7 @@ from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.errors import PromptError, SettingError
-from workbench.families import gemma, gemma3_files
+from workbench.families import gemma3_files, gemma_files
 from workbench.families.gemma3_files import GLOBAL_WAVELENGTH, LOCAL_WAVELENGTH
 from workbench.families.gemma3_preprocessor import (
     Gemma3CausalLMPreprocessor,
@@ -27,7 +27,6 @@ from workbench.families.gemma3_vision import (
     image_prefix,
 )
 from workbench.families.registry import Family
-from workbench.formats import gguf_configs
 from workbench.tasks.image_text import ImageTextLM
 
 
@@ -133,7 +132,7 @@ class Gemma3Backbone(ImageTextDecoder):
         count = config.layer_count("Gemma3Backbone", num_layers)
         slides = [use_sliding_window_attention and i % 6 < 5 for i in range(count)]
         widths = (num_query_heads, head_dim, hidden_dim)
-        scaled = gemma.check_scores_width(
+        scaled = gemma_files.check_scores_width(
             "Gemma3Backbone", *widths, query_head_dim_normalize, query_pre_attn_scalar
         )
         super().__init__(
@@ -270,6 +269,6 @@ _SHARED = {
 }
 
 FAMILIES = (
-    Family(transformers=gemma3_files.TEXT, gguf=gguf_configs.GEMMA3, **_SHARED),
+    Family(transformers=gemma3_files.TEXT, gguf=gemma3_files.GGUF, **_SHARED),
     Family(transformers=gemma3_files.VISION, **_SHARED),
 )

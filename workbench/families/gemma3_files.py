@@ -1,4 +1,4 @@
-"""Gemma 3's weights and settings, in KerasHub's files and in Transformers'."""
+"""The files of Gemma 3: KerasHub's, Transformers' and, for text, GGUF's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.weights import Rule
 from workbench.errors import PresetError
-from workbench.families import gemma
+from workbench.families import gemma_files
 from workbench.families.gemma3_vision import Gemma3ImageConverter, Gemma3VisionEncoder
 from workbench.families.qwen3 import HEAD_NORMS
 from workbench.families.shared_rules import OURS
@@ -20,6 +20,10 @@ from workbench.families.siglip import (
     siglip_rules,
     write_siglip,
 )
+from workbench.formats import gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_rules import PlusOne
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.images.preprocessor_config import (
@@ -41,7 +45,7 @@ _HUB = "layers/gemma3_decoder_block{_i}/"
 _HUB_TEXT_RULES = (
     *(
         Rule(rule.ours, rule.names[0].replace("gemma_decoder", "gemma3_decoder"), rule.layout)
-        for rule in gemma.KERAS_HUB_RULES
+        for rule in gemma_files.KERAS_HUB_RULES
     ),
     *(
         Rule(f"{OURS}attention/{kind}_norm/scale", f"{_HUB}attention/{kind}_norm/vars/0")
@@ -83,8 +87,8 @@ def _read_text(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     settings.expect("layer_types", _kinds(arguments["num_layers"]))
     local, everywhere = _ropes(settings)
     return {
-        **gemma.scale_arguments(settings.take("query_pre_attn_scalar"), arguments),
-        **{ours: settings.take(theirs, None) for theirs, ours in gemma.CAPPED.items()},
+        **gemma_files.scale_arguments(settings.take("query_pre_attn_scalar"), arguments),
+        **{ours: settings.take(theirs, None) for theirs, ours in gemma_files.CAPPED.items()},
         "image_size": None,
         "use_post_ffw_norm": True,
         "use_post_attention_norm": True,
@@ -117,8 +121,8 @@ def _write_text(arguments: Mapping[str, Any]) -> dict[str, Any]:
     scaling = None if factor == 1 else {"rope_type": "linear", "factor": factor}
     return {
         "layer_types": _kinds(arguments["num_layers"]),
-        "query_pre_attn_scalar": gemma.scores_width(arguments),
-        **{theirs: arguments[ours] for theirs, ours in gemma.CAPPED.items()},
+        "query_pre_attn_scalar": gemma_files.scores_width(arguments),
+        **{theirs: arguments[ours] for theirs, ours in gemma_files.CAPPED.items()},
         "rope_local_base_freq": LOCAL_WAVELENGTH,
         "rope_theta": GLOBAL_WAVELENGTH,
         "rope_scaling": scaling,
@@ -133,21 +137,21 @@ def _is_release(arguments: Mapping[str, Any]) -> bool:
 
 
 TEXT = replace(
-    gemma.FORMAT_2,
+    gemma_files.FORMAT_2,
     model_type="gemma3_text",
     architecture="Gemma3ForCausalLM",
-    rules=(*gemma.TRANSFORMERS_RULES_2, *HEAD_NORMS),
+    rules=(*gemma_files.TRANSFORMERS_RULES_2, *HEAD_NORMS),
     keys={
-        **gemma.KEYS,
+        **gemma_files.KEYS,
         "intermediate_size": "intermediate_dim",
         "sliding_window": "sliding_window_size",
     },
-    fixed={**gemma.FORMAT_2.fixed, "attention_bias": (False,)},
+    fixed={**gemma_files.FORMAT_2.fixed, "attention_bias": (False,)},
     read=_read_text,
     write=_write_text,
     writes=lambda arguments: _is_release(arguments) and arguments["vision_encoder"] is None,
     harmless=(
-        *gemma.FORMAT_2.harmless,
+        *gemma_files.FORMAT_2.harmless,
         "_sliding_window_pattern",
         "sliding_window_pattern",
     ),
@@ -272,4 +276,29 @@ VISION = Transformers(
     tokenizer_class=TEXT.tokenizer_class,
     read_preprocessor=_read_preprocessor,
     write_preprocessor=_write_preprocessor,
+)
+
+
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """A model of text. Of the published ones the 27B alone, known by its 62 layers, scales scores
+    by another width than a head's."""
+    arguments = gemma_files.gguf_decoder_arguments(settings, theta=GLOBAL_WAVELENGTH)
+    factor = arguments.pop("rope_scaling_factor")
+    settings.expect("rope.freq_base_swa", LOCAL_WAVELENGTH)
+    return {
+        **arguments,
+        **gemma_files.read_gguf_norms_and_window(settings),
+        "image_size": None,
+        "intermediate_dim": settings.rows("blk.0.ffn_up.weight"),
+        "query_head_dim_normalize": arguments["num_layers"] != 62,
+        "global_rope_scaling_factor": factor,
+    }
+
+
+GGUF = Gguf(
+    "gemma3",
+    gguf_rules.llama_like(
+        norms={**gemma_files.GGUF_NORMS_2, **gguf_rules.HEAD_NORMS}, norm_layout=PlusOne("")
+    ),
+    _read_gguf,
 )

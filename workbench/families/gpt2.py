@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Part, Rule, either
+from workbench.families import decoders
 from workbench.families.registry import Family
 from workbench.families.shared_rules import (
     OURS,
@@ -17,7 +19,9 @@ from workbench.families.shared_rules import (
     projection,
     tied_head,
 )
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -55,47 +59,20 @@ class GPT2Backbone(Decoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            decoder_config(
+            decoders.gpt_like(
                 "GPT2Backbone",
-                "gelu_tanh",
-                vocabulary_size,
-                num_layers,
-                num_heads,
-                hidden_dim,
-                intermediate_dim,
-                dropout,
-                max_sequence_length,
+                vocabulary_size=vocabulary_size,
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_heads=num_heads,
+                intermediate_dim=intermediate_dim,
+                activation="gelu_tanh",
+                position=config.Learned(max_sequence_length),
+                dropout=dropout,
             ),
             dtype=dtype,
             **kwargs,
         )
-
-
-def decoder_config(
-    owner: str,
-    activation: config.Activation,
-    vocabulary_size: int,
-    num_layers: int,
-    num_heads: int,
-    hidden_dim: int,
-    intermediate_dim: int,
-    dropout: float,
-    max_sequence_length: int,
-) -> config.DecoderConfig:
-    """GPT-2's decoder, which is OPT's with another activation; `owner` is named in errors."""
-    head_dim = config.head_width(owner, hidden_dim, num_heads)
-    return config.DecoderConfig(
-        vocabulary_size=vocabulary_size,
-        width=hidden_dim,
-        layers=(config.LayerSpec(),) * config.layer_count(owner, num_layers),
-        position=config.Learned(max_sequence_length),
-        norm=config.LayerNorm(1e-5),
-        attention=config.Attention(
-            num_heads, num_heads, head_dim, scale=head_dim**-0.5, bias=True, output_bias=True
-        ),
-        mlp=config.Dense(intermediate_dim, activation),
-        dropout=dropout,
-    )
 
 
 class GPT2Tokenizer(BytePairTokenizer):
@@ -195,6 +172,20 @@ TRANSFORMERS = Transformers(
     ),
 )
 
+
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    arguments = gguf_decoder.layer_norm_decoder(settings)
+    gguf_decoder.expect_heads(settings, arguments["num_heads"])
+    if arguments.pop("layer_norm_epsilon") != 1e-5:
+        raise settings.error("attention.layer_norm_epsilon", 1e-5, "another")
+    return {**arguments, "max_sequence_length": settings.rows("position_embd.weight")}
+
+
+def _gguf_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
+    rules = gguf_rules.gpt_like(arguments["num_heads"])
+    return (*rules, *gguf_rules.POSITIONS, *gguf_rules.TIED_HEAD)
+
+
 FAMILIES = (
     Family(
         name="gpt2",
@@ -204,6 +195,6 @@ FAMILIES = (
         causal_lm=GPT2CausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
         transformers=TRANSFORMERS,
-        gguf=gguf_configs.GPT2,
+        gguf=Gguf("gpt2", _gguf_rules, _read_gguf, tied=True),
     ),
 )

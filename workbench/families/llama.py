@@ -16,9 +16,12 @@ from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Rule, either
 from workbench.errors import SettingError
+from workbench.families import decoders
 from workbench.families.registry import Family
 from workbench.families.shared_rules import HEADS, MERGED, OURS, tied_head
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings, fit_llama3
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -79,20 +82,19 @@ class LlamaBackbone(Decoder):
             rope_high_freq_factor,
             rope_pretraining_sequence_length,
         )
-        head_dim = config.head_width("LlamaBackbone", hidden_dim, num_query_heads)
         super().__init__(
-            config.DecoderConfig(
+            decoders.llama_like(
+                "LlamaBackbone",
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(config.LayerSpec(),) * config.layer_count("LlamaBackbone", num_layers),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
+                mlp=config.Gated(intermediate_dim),
                 position=config.Rope(
                     rope_max_wavelength, rope_position_scaling_factor, _llama3_scaling(scaling)
                 ),
-                norm=config.RMSNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_query_heads, num_key_value_heads, head_dim, scale=head_dim**-0.5
-                ),
-                mlp=config.Gated(intermediate_dim, "silu"),
+                layer_norm_epsilon=layer_norm_epsilon,
                 tied=tie_word_embeddings,
                 dropout=dropout,
             ),
@@ -200,20 +202,28 @@ def theirs(name: str) -> tuple[str, str]:
 LAYER = "layers.{i}."
 _ATTENTION = LAYER + "self_attn."
 
-TRANSFORMERS_RULES = (
-    Rule("token_embedding/embeddings", theirs("embed_tokens.weight")),
-    tied_head("dv -> vd"),
-    Rule(OURS + "attention_norm/scale", theirs(LAYER + "input_layernorm.weight")),
-    Rule(OURS + "attention/query/kernel", theirs(_ATTENTION + "q_proj.weight"), HEADS),
-    Rule(OURS + "attention/key/kernel", theirs(_ATTENTION + "k_proj.weight"), HEADS),
-    Rule(OURS + "attention/value/kernel", theirs(_ATTENTION + "v_proj.weight"), HEADS),
-    Rule(OURS + "attention/output/kernel", theirs(_ATTENTION + "o_proj.weight"), MERGED),
-    Rule(OURS + "mlp_norm/scale", theirs(LAYER + "post_attention_layernorm.weight")),
-    Rule(OURS + "mlp/gate/kernel", theirs(LAYER + "mlp.gate_proj.weight")),
-    Rule(OURS + "mlp/up/kernel", theirs(LAYER + "mlp.up_proj.weight")),
-    Rule(OURS + "mlp/down/kernel", theirs(LAYER + "mlp.down_proj.weight")),
-    Rule("final_norm/scale", theirs("norm.weight")),
-)
+
+def transformers_rules(
+    *, attention_norm: str = "input_layernorm", mlp_norm: str = "post_attention_layernorm"
+) -> tuple[Rule, ...]:
+    """The weights of a model of Llama's kind; the two norms of a block have these names."""
+    return (
+        Rule("token_embedding/embeddings", theirs("embed_tokens.weight")),
+        tied_head("dv -> vd"),
+        Rule(OURS + "attention_norm/scale", theirs(f"{LAYER}{attention_norm}.weight")),
+        Rule(OURS + "attention/query/kernel", theirs(_ATTENTION + "q_proj.weight"), HEADS),
+        Rule(OURS + "attention/key/kernel", theirs(_ATTENTION + "k_proj.weight"), HEADS),
+        Rule(OURS + "attention/value/kernel", theirs(_ATTENTION + "v_proj.weight"), HEADS),
+        Rule(OURS + "attention/output/kernel", theirs(_ATTENTION + "o_proj.weight"), MERGED),
+        Rule(OURS + "mlp_norm/scale", theirs(f"{LAYER}{mlp_norm}.weight")),
+        Rule(OURS + "mlp/gate/kernel", theirs(LAYER + "mlp.gate_proj.weight")),
+        Rule(OURS + "mlp/up/kernel", theirs(LAYER + "mlp.up_proj.weight")),
+        Rule(OURS + "mlp/down/kernel", theirs(LAYER + "mlp.down_proj.weight")),
+        Rule("final_norm/scale", theirs("norm.weight")),
+    )
+
+
+TRANSFORMERS_RULES = transformers_rules()
 
 # What Transformers calls Llama 3.1's settings, and what KerasHub does.
 _SCALING = {
@@ -286,6 +296,43 @@ TRANSFORMERS = Transformers(
     ignored=("model.layers.{i}.self_attn.rotary_emb.inv_freq",),
 )
 
+ROPE_FREQUENCIES = "rope_freqs.weight"
+
+
+def read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """A GGUF file's arguments; such files carry no sliding window."""
+    arguments = gguf_decoder.rms_decoder(settings)
+    head_dim = gguf_decoder.equal_heads(settings, arguments)
+    gguf_decoder.expect_dense(settings)
+    rope = gguf_decoder.linear_rope(settings, "rope_position_scaling_factor")
+    return {
+        **arguments,
+        **rope,
+        **_gguf_scaling(settings, rope["rope_max_wavelength"], head_dim),
+        "tie_word_embeddings": gguf_decoder.is_tied(settings),
+    }
+
+
+def _gguf_scaling(settings: GgufSettings, theta: float, head_dim: int) -> dict[str, Any]:
+    if ROPE_FREQUENCIES not in settings.tensors:
+        return {}
+    factors = settings.vector(ROPE_FREQUENCIES, head_dim // 2)
+    found = fit_llama3(factors, theta, head_dim)
+    if found is None:
+        raise settings.error(ROPE_FREQUENCIES, "divisors of Llama 3.1's rule", "others")
+    return dict(zip(_SCALING.values(), (found[0], 1.0, 4.0, found[1]), strict=True))
+
+
+def _is_llama(settings: GgufSettings) -> bool:
+    """Four families share the name "llama"; what this leaves over is the most general of them."""
+    width, heads = settings.count("embedding_length"), settings.count("attention.head_count")
+    even = settings.count("attention.key_length") * heads in (0, width)
+    return gguf_decoder.is_dense(settings) and even
+
+
+GGUF_RULES = gguf_rules.llama_like(interleaved=True)
+GGUF = Gguf("llama", GGUF_RULES, read_gguf, ignored=(ROPE_FREQUENCIES,), match=_is_llama)
+
 FAMILIES = (
     Family(
         name="llama3",
@@ -295,7 +342,7 @@ FAMILIES = (
         causal_lm=Llama3CausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
         transformers=replace(TRANSFORMERS, match=_is_byte_level),
-        gguf=gguf_configs.LLAMA3,
+        gguf=replace(GGUF, match=lambda file: _is_llama(file) and file.tokenizer == "gpt2"),
     ),
     Family(
         name="llama",
@@ -305,6 +352,6 @@ FAMILIES = (
         causal_lm=LlamaCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
         transformers=TRANSFORMERS,
-        gguf=gguf_configs.LLAMA,
+        gguf=GGUF,
     ),
 )

@@ -8,9 +8,11 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.families import llama
+from workbench.families import decoders, llama
 from workbench.families.registry import Family
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -58,21 +60,19 @@ class MistralBackbone(Decoder):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        if head_dim is None:
-            head_dim = config.head_width("MistralBackbone", hidden_dim, num_query_heads)
-        config.check_size("MistralBackbone", "head_dim", head_dim)
-        layer = config.LayerSpec(window=sliding_window)
         super().__init__(
-            config.DecoderConfig(
+            decoders.llama_like(
+                "MistralBackbone",
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(layer,) * config.layer_count("MistralBackbone", num_layers),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
+                head_dim=head_dim,
+                mlp=config.Gated(intermediate_dim),
                 position=config.Rope(rope_max_wavelength, rope_scaling_factor),
-                norm=config.RMSNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_query_heads, num_key_value_heads, head_dim, scale=head_dim**-0.5
-                ),
-                mlp=config.Gated(intermediate_dim, "silu"),
+                layer=config.LayerSpec(sliding_window),
+                layer_norm_epsilon=layer_norm_epsilon,
                 tied=False,
                 dropout=dropout,
             ),
@@ -124,6 +124,18 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return found | llama.linear_rope_config(arguments, "rope_scaling_factor")
 
 
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """The files carry no sliding window."""
+    arguments = gguf_decoder.rms_decoder(settings)
+    gguf_decoder.expect_dense(settings)
+    return {
+        **arguments,
+        **gguf_decoder.linear_rope(settings),
+        "head_dim": gguf_decoder.own_heads(settings, arguments),
+        "sliding_window": None,
+    }
+
+
 FAMILIES = (
     Family(
         name="mistral",
@@ -132,7 +144,7 @@ FAMILIES = (
         preprocessor=MistralCausalLMPreprocessor,
         causal_lm=MistralCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.MISTRAL,
+        gguf=Gguf("llama", llama.GGUF_RULES, _read_gguf, match=gguf_decoder.is_dense),
         transformers=Transformers(
             model_type="mistral",
             architecture="MistralForCausalLM",

@@ -9,11 +9,13 @@ from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Rule
-from workbench.families import llama, mixtures
+from workbench.families import decoders, llama, mixtures
 from workbench.families.mistral import MistralTokenizer
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -69,23 +71,22 @@ class MixtralBackbone(Decoder):
         **kwargs: Any,
     ) -> None:
         owner = "MixtralBackbone"
-        mixtures.expect_default(owner, "router_jitter_noise", router_jitter_noise, 0)
-        mixtures.expect_default(owner, "output_router_logits", output_router_logits, False)
-        head_dim = config.head_width(owner, hidden_dim, num_query_heads)
-        layer = config.LayerSpec(sliding_window)
+        decoders.expect_default(owner, "router_jitter_noise", router_jitter_noise, 0)
+        decoders.expect_default(owner, "output_router_logits", output_router_logits, False)
         super().__init__(
-            config.DecoderConfig(
+            decoders.llama_like(
+                owner,
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(layer,) * config.layer_count(owner, num_layers),
-                position=config.Rope(rope_max_wavelength, rope_scaling_factor),
-                norm=config.RMSNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_query_heads, num_key_value_heads, head_dim, scale=head_dim**-0.5
-                ),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
                 mlp=config.MoE(
                     num_experts, top_k, intermediate_dim, balance_loss=router_aux_loss_coef
                 ),
+                position=config.Rope(rope_max_wavelength, rope_scaling_factor),
+                layer=config.LayerSpec(sliding_window),
+                layer_norm_epsilon=layer_norm_epsilon,
                 tied=False,
                 dropout=dropout,
             ),
@@ -137,6 +138,26 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**rope, "sliding_window": arguments["sliding_window"]}
 
 
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """The files carry no sliding window."""
+    arguments = gguf_decoder.rms_decoder(settings)
+    gguf_decoder.equal_heads(settings, arguments)
+    return {
+        **arguments,
+        **gguf_decoder.linear_rope(settings),
+        "num_experts": settings.take("expert_count"),
+        "top_k": settings.take("expert_used_count"),
+        "sliding_window": None,
+    }
+
+
+_GGUF = Gguf(
+    "llama",
+    gguf_rules.llama_like(interleaved=True, mlp=gguf_rules.EXPERTS),
+    _read_gguf,
+    match=lambda settings: not gguf_decoder.is_dense(settings),
+)
+
 FAMILIES = (
     Family(
         name="mixtral",
@@ -145,7 +166,7 @@ FAMILIES = (
         preprocessor=MixtralCausalLMPreprocessor,
         causal_lm=MixtralCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.MIXTRAL,
+        gguf=_GGUF,
         transformers=Transformers(
             model_type="mixtral",
             architecture="MixtralForCausalLM",

@@ -41,12 +41,6 @@ def sparse_layers(
     )
 
 
-def expect_default(owner: str, name: str, value: object, expected: object) -> None:
-    """Refuse a setting of KerasHub's that has only one value here."""
-    if value != expected:
-        raise SettingError(f"{owner}: {name}: expected {expected!r}, got {value!r}")
-
-
 _KINDS = ("query", "key", "value")
 
 

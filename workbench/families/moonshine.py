@@ -15,6 +15,7 @@ from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.encoder_decoder import EncoderDecoder
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.errors import PresetError, SettingError
+from workbench.families import decoders
 from workbench.families.llama import LlamaTokenizer
 from workbench.families.moonshine_files import (
     FREQUENCIES,
@@ -144,11 +145,7 @@ def _check(
         raise SettingError(
             f"{owner}: filter_dim: expected hidden_dim ({hidden_dim}), got {filter_dim!r}"
         )
-    config.check_positive(owner, "partial_rotary_factor", turned)
-    if turned > 1:
-        raise SettingError(
-            f"{owner}: partial_rotary_factor: expected a number of at most 1, got {turned}"
-        )
+    decoders.check_part(owner, "partial_rotary_factor", turned)
     if attention_dropout != 0:
         raise SettingError(
             f"{owner}: attention_dropout: expected 0, the only one supported, got "

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Rule
-from workbench.families import gpt2
+from workbench.families import decoders, gpt2
 from workbench.families.registry import Family
 from workbench.families.shared_rules import (
     HEADS,
@@ -55,16 +56,16 @@ class OPTBackbone(Decoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            gpt2.decoder_config(
+            decoders.gpt_like(
                 "OPTBackbone",
-                "relu",
-                vocabulary_size,
-                num_layers,
-                num_heads,
-                hidden_dim,
-                intermediate_dim,
-                dropout,
-                max_sequence_length,
+                vocabulary_size=vocabulary_size,
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_heads=num_heads,
+                intermediate_dim=intermediate_dim,
+                activation="relu",
+                position=config.Learned(max_sequence_length),
+                dropout=dropout,
             ),
             dtype=dtype,
             **kwargs,

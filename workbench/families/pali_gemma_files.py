@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.backbones.weights import Rule
 from workbench.errors import PresetError
-from workbench.families import gemma
+from workbench.families import gemma_files
 from workbench.families.siglip import (
     keras_hub_siglip_rules,
     read_siglip,
@@ -27,7 +27,7 @@ SIGLIP_EPSILON = 1e-6
 _HUB_VIT = "layers/pali_gemma_vit/layers/"
 _HUB_TEXT = tuple(
     replace(rule, theirs=rule.names[0].replace("gemma_decoder", "pali_gemma_decoder"))
-    for rule in gemma.KERAS_HUB_RULES
+    for rule in gemma_files.KERAS_HUB_RULES
 )
 
 
@@ -71,7 +71,7 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 def _text_files(arguments: Mapping[str, Any]) -> Transformers:
     """The decoder's files: PaliGemma 2 has Gemma 2's, and norms after its branches."""
-    return gemma.FORMAT_2 if arguments.get("use_post_ffw_norm") else gemma.FORMAT
+    return gemma_files.FORMAT_2 if arguments.get("use_post_ffw_norm") else gemma_files.FORMAT
 
 
 # What the text_config of releases leaves out: the defaults of Transformers' classes.
@@ -132,7 +132,7 @@ def _read_text(given: dict[str, Any]) -> dict[str, Any]:
         raise PresetError.at(CONFIG, "text_config: use_bidirectional_attention", True, False)
     given = (_CAPS if kind == "gemma2" else {}) | given
     stated = {k: v for k, v in given.items() if v is not None and k not in _SAID_BESIDE}
-    files = gemma.FORMAT_2 if kind == "gemma2" else gemma.FORMAT
+    files = gemma_files.FORMAT_2 if kind == "gemma2" else gemma_files.FORMAT
     return files.arguments({**_TEXT_DEFAULTS[kind], **stated})
 
 
@@ -159,7 +159,7 @@ def _patches(arguments: Mapping[str, Any]) -> int:
 
 def _writes(arguments: Mapping[str, Any]) -> bool:
     """Whether Transformers has such a model: Gemma 1 without caps, or Gemma 2."""
-    capped = any(arguments[ours] is not None for ours in gemma.CAPPED.values())
+    capped = any(arguments[ours] is not None for ours in gemma_files.CAPPED.values())
     normed = {arguments["use_post_ffw_norm"], arguments["use_post_attention_norm"]}
     windowed = arguments["use_sliding_window_attention"]
     return (windowed, normed) == (True, {True}) or (windowed, normed, capped) == (

@@ -13,10 +13,12 @@ from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Part, Rule
 from workbench.errors import SettingError
-from workbench.families import llama
+from workbench.families import decoders, llama
 from workbench.families.registry import Family
 from workbench.families.shared_rules import HEADS, OURS
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -77,19 +79,18 @@ class Phi3Backbone(Decoder):
         lengths = (pretraining_sequence_length, max_sequence_length)
         factors = (rope_scaling_short_factor, rope_scaling_long_factor)
         scaling = _scaling(rope_scaling_type, factors, lengths)
-        head_dim = config.head_width("Phi3Backbone", hidden_dim, num_query_heads)
-        layer = config.LayerSpec(window=sliding_window)
         super().__init__(
-            config.DecoderConfig(
+            decoders.llama_like(
+                "Phi3Backbone",
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(layer,) * config.layer_count("Phi3Backbone", num_layers),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
+                mlp=config.Gated(intermediate_dim),
                 position=config.Rope(rope_max_wavelength, scaling=scaling),
-                norm=config.RMSNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_query_heads, num_key_value_heads, head_dim, scale=head_dim**-0.5
-                ),
-                mlp=config.Gated(intermediate_dim, "silu"),
+                layer=config.LayerSpec(sliding_window),
+                layer_norm_epsilon=layer_norm_epsilon,
                 tied=False,
                 dropout=dropout,
             ),
@@ -204,6 +205,54 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+_SHORT_FACTORS, _LONG_FACTORS = "rope_factors_short.weight", "rope_factors_long.weight"
+
+
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """Longrope is where the file holds its two tensors of factors."""
+    arguments = gguf_decoder.rms_decoder(settings)
+    head_dim = gguf_decoder.equal_heads(settings, arguments)
+    longest = settings.take("context_length")
+    arguments |= {
+        "max_sequence_length": longest,
+        "pretraining_sequence_length": settings.take(
+            "rope.scaling.original_context_length", longest
+        ),
+        "rope_max_wavelength": settings.take("rope.freq_base", 10_000.0),
+        "sliding_window": settings.take("attention.sliding_window", 0) or None,
+    }
+    settings.expect("rope.scaling.type", "longrope", "none")
+    # It follows from the two lengths.
+    settings.take("rope.scaling.attn_factor", None)
+    if _LONG_FACTORS in settings.tensors:
+        arguments |= {
+            "rope_scaling_type": "su",
+            "rope_scaling_short_factor": _factors(settings, _SHORT_FACTORS, head_dim),
+            "rope_scaling_long_factor": _factors(settings, _LONG_FACTORS, head_dim),
+        }
+    return arguments
+
+
+def _factors(settings: GgufSettings, name: str, head_dim: int) -> list[float]:
+    return [float(str(factor)) for factor in settings.vector(name, head_dim // 2)]
+
+
+def _gguf_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """Gate and up are the halves of one tensor."""
+    return (
+        *gguf_rules.EMBEDDING,
+        *gguf_rules.HEAD,
+        *gguf_rules.scales(gguf_rules.NORMS),
+        *gguf_rules.fused(arguments["num_query_heads"], arguments["num_key_value_heads"]),
+        *gguf_rules.OUTPUT,
+        gguf_rules.kernel("mlp/gate", "ffn_up", part=Part(0, 1, 2)),
+        gguf_rules.kernel("mlp/up", "ffn_up", part=Part(1, 2, 2)),
+        gguf_rules.kernel("mlp/down", "ffn_down"),
+    )
+
+
+_GGUF = Gguf("phi3", _gguf_rules, _read_gguf, ignored=(_SHORT_FACTORS, _LONG_FACTORS))
+
 FAMILIES = (
     Family(
         name="phi3",
@@ -212,7 +261,7 @@ FAMILIES = (
         preprocessor=Phi3CausalLMPreprocessor,
         causal_lm=Phi3CausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.PHI3,
+        gguf=_GGUF,
         transformers=Transformers(
             model_type="phi3",
             architecture="Phi3ForCausalLM",

@@ -13,10 +13,12 @@ from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Rule
 from workbench.errors import PresetError
-from workbench.families import llama
+from workbench.families import decoders, llama
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -67,23 +69,20 @@ class QwenBackbone(Decoder):
         sliding_window_size: int = 32_768,
         **kwargs: Any,
     ) -> None:
-        head_dim = config.head_width("QwenBackbone", hidden_dim, num_query_heads)
-        layer = config.LayerSpec(sliding_window_size if use_sliding_window_attention else None)
+        window = sliding_window_size if use_sliding_window_attention else None
         super().__init__(
-            config.DecoderConfig(
+            decoders.llama_like(
+                "QwenBackbone",
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(layer,) * config.layer_count("QwenBackbone", num_layers),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
+                mlp=config.Gated(intermediate_dim),
                 position=config.Rope(rope_max_wavelength, rope_scaling_factor),
-                norm=config.RMSNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_query_heads,
-                    num_key_value_heads,
-                    head_dim,
-                    scale=head_dim**-0.5,
-                    bias=True,
-                ),
-                mlp=config.Gated(intermediate_dim, "silu"),
+                layer=config.LayerSpec(window),
+                bias=True,
+                layer_norm_epsilon=layer_norm_epsilon,
                 tied=tie_word_embeddings,
                 dropout=dropout,
             ),
@@ -187,6 +186,15 @@ KEYS = {
 }
 DEFAULTS = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False}
 
+
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """The files carry no sliding window."""
+    arguments = gguf_decoder.rms_decoder(settings)
+    gguf_decoder.equal_heads(settings, arguments)
+    tied = {"tie_word_embeddings": gguf_decoder.is_tied(settings)}
+    return {**arguments, **gguf_decoder.linear_rope(settings), **tied}
+
+
 FAMILIES = (
     Family(
         name="qwen",
@@ -195,7 +203,7 @@ FAMILIES = (
         preprocessor=QwenCausalLMPreprocessor,
         causal_lm=QwenCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.QWEN2,
+        gguf=Gguf("qwen2", (*gguf_rules.llama_like(), *gguf_rules.BIASES), _read_gguf),
         transformers=Transformers(
             model_type="qwen2",
             architecture="Qwen2ForCausalLM",

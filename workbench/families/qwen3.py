@@ -9,10 +9,12 @@ from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Rule
-from workbench.families import llama, qwen
+from workbench.families import decoders, llama, qwen
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -63,23 +65,20 @@ class Qwen3Backbone(Decoder):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        config.check_size("Qwen3Backbone", "head_dim", head_dim)
-        layer = config.LayerSpec(sliding_window_size)
         super().__init__(
-            config.DecoderConfig(
+            decoders.llama_like(
+                "Qwen3Backbone",
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=(layer,) * config.layer_count("Qwen3Backbone", num_layers),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
+                head_dim=head_dim,
+                mlp=config.Gated(intermediate_dim),
                 position=config.Rope(rope_max_wavelength, rope_scaling_factor),
-                norm=config.RMSNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_query_heads,
-                    num_key_value_heads,
-                    head_dim,
-                    scale=head_dim**-0.5,
-                    query_key_norm=config.RMSNorm(layer_norm_epsilon),
-                ),
-                mlp=config.Gated(intermediate_dim, "silu"),
+                layer=config.LayerSpec(sliding_window_size),
+                query_key_norm=True,
+                layer_norm_epsilon=layer_norm_epsilon,
                 tied=tie_word_embeddings,
                 dropout=dropout,
             ),
@@ -150,6 +149,21 @@ def write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 KEYS = {**qwen.KEYS, "head_dim": "head_dim"}
 DEFAULTS = {**qwen.DEFAULTS, "head_dim": 128}
 
+
+def read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """A GGUF file's arguments; such files carry no sliding window."""
+    arguments = gguf_decoder.rms_decoder(settings)
+    return {
+        **arguments,
+        **gguf_decoder.linear_rope(settings),
+        "head_dim": gguf_decoder.own_heads(settings, arguments),
+        "sliding_window_size": None,
+        "tie_word_embeddings": gguf_decoder.is_tied(settings),
+    }
+
+
+GGUF_NORMS = {**gguf_rules.NORMS, **gguf_rules.HEAD_NORMS}
+
 FAMILIES = (
     Family(
         name="qwen3",
@@ -158,7 +172,7 @@ FAMILIES = (
         preprocessor=Qwen3CausalLMPreprocessor,
         causal_lm=Qwen3CausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.QWEN3,
+        gguf=Gguf("qwen3", gguf_rules.llama_like(norms=GGUF_NORMS), read_gguf),
         transformers=Transformers(
             model_type="qwen3",
             architecture="Qwen3ForCausalLM",

@@ -8,10 +8,12 @@ from typing import Any
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
-from workbench.families import llama, mixtures, qwen3, qwen_moe
+from workbench.families import decoders, llama, mixtures, qwen3, qwen_moe
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -75,30 +77,23 @@ class Qwen3MoeBackbone(Decoder):
         **kwargs: Any,
     ) -> None:
         owner = "Qwen3MoeBackbone"
-        if head_dim is None:
-            head_dim = config.head_width(owner, hidden_dim, num_query_heads)
-        config.check_size(owner, "head_dim", head_dim)
+        layers = mixtures.sparse_layers(
+            owner,
+            num_layers,
+            sliding_window_size,
+            config.Gated(intermediate_dim),
+            decoder_sparse_step,
+            mlp_only_layers or (),
+        )
         super().__init__(
-            config.DecoderConfig(
+            decoders.llama_like(
+                owner,
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=mixtures.sparse_layers(
-                    owner,
-                    num_layers,
-                    sliding_window_size,
-                    config.Gated(intermediate_dim),
-                    decoder_sparse_step,
-                    mlp_only_layers or (),
-                ),
-                position=config.Rope(rope_max_wavelength, rope_scaling_factor),
-                norm=config.RMSNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_query_heads,
-                    num_key_value_heads,
-                    head_dim,
-                    scale=head_dim**-0.5,
-                    query_key_norm=config.RMSNorm(layer_norm_epsilon),
-                ),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
+                head_dim=head_dim,
                 mlp=config.MoE(
                     num_experts,
                     top_k,
@@ -106,6 +101,10 @@ class Qwen3MoeBackbone(Decoder):
                     normalize=norm_top_k_prob,
                     balance_loss=router_aux_loss_coefficient,
                 ),
+                position=config.Rope(rope_max_wavelength, rope_scaling_factor),
+                layers=layers,
+                query_key_norm=True,
+                layer_norm_epsilon=layer_norm_epsilon,
                 tied=tie_word_embeddings,
                 dropout=dropout,
             ),
@@ -176,6 +175,17 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """Every layer has experts, whose weights sum to 1."""
+    return {
+        **qwen3.read_gguf(settings),
+        **gguf_decoder.experts(settings),
+        "norm_top_k_prob": True,
+    }
+
+
+_GGUF_RULES = gguf_rules.llama_like(norms=qwen3.GGUF_NORMS, mlp=gguf_rules.EXPERTS)
+
 FAMILIES = (
     Family(
         name="qwen3_moe",
@@ -184,7 +194,7 @@ FAMILIES = (
         preprocessor=Qwen3MoeCausalLMPreprocessor,
         causal_lm=Qwen3MoeCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.QWEN3_MOE,
+        gguf=Gguf("qwen3moe", _GGUF_RULES, _read_gguf),
         transformers=Transformers(
             model_type="qwen3_moe",
             architecture="Qwen3MoeForCausalLM",

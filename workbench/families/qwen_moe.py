@@ -9,10 +9,12 @@ from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.decoder import Decoder
 from workbench.backbones.weights import Rule
-from workbench.families import llama, mixtures, qwen
+from workbench.families import decoders, llama, mixtures, qwen
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
-from workbench.formats import gguf_configs
+from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.gguf_family import Gguf
+from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -80,29 +82,23 @@ class QwenMoeBackbone(Decoder):
         **kwargs: Any,
     ) -> None:
         owner = "QwenMoeBackbone"
-        mixtures.expect_default(owner, "output_router_logits", output_router_logits, False)
-        head_dim = config.head_width(owner, hidden_dim, num_query_heads)
+        decoders.expect_default(owner, "output_router_logits", output_router_logits, False)
+        layers = mixtures.sparse_layers(
+            owner,
+            num_layers,
+            sliding_window_size if use_sliding_window_attention else None,
+            config.Gated(intermediate_dim),
+            decoder_sparse_step,
+            mlp_only_layers,
+        )
         super().__init__(
-            config.DecoderConfig(
+            decoders.llama_like(
+                owner,
                 vocabulary_size=vocabulary_size,
-                width=hidden_dim,
-                layers=mixtures.sparse_layers(
-                    owner,
-                    num_layers,
-                    sliding_window_size if use_sliding_window_attention else None,
-                    config.Gated(intermediate_dim),
-                    decoder_sparse_step,
-                    mlp_only_layers,
-                ),
-                position=config.Rope(rope_max_wavelength, rope_scaling_factor),
-                norm=config.RMSNorm(layer_norm_epsilon),
-                attention=config.Attention(
-                    num_query_heads,
-                    num_key_value_heads,
-                    head_dim,
-                    scale=head_dim**-0.5,
-                    bias=True,
-                ),
+                num_layers=num_layers,
+                hidden_dim=hidden_dim,
+                num_query_heads=num_query_heads,
+                num_key_value_heads=num_key_value_heads,
                 mlp=config.MoE(
                     num_experts,
                     top_k,
@@ -111,6 +107,10 @@ class QwenMoeBackbone(Decoder):
                     shared_width=shared_expert_intermediate_dim,
                     balance_loss=router_aux_loss_coefficient,
                 ),
+                position=config.Rope(rope_max_wavelength, rope_scaling_factor),
+                layers=layers,
+                bias=True,
+                layer_norm_epsilon=layer_norm_epsilon,
                 tied=tie_word_embeddings,
                 dropout=dropout,
             ),
@@ -210,6 +210,27 @@ DEFAULTS = {
 }
 HARMLESS = ("max_position_embeddings", "max_window_layers", "output_router_logits")
 
+
+def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
+    """Every layer has experts."""
+    arguments = gguf_decoder.rms_decoder(settings)
+    gguf_decoder.equal_heads(settings, arguments)
+    settings.take("expert_shared_feed_forward_length", None)
+    return {
+        **arguments,
+        **gguf_decoder.linear_rope(settings),
+        **gguf_decoder.experts(settings),
+        "norm_top_k_prob": False,
+        "shared_expert_intermediate_dim": settings.rows("blk.0.ffn_gate_shexp.weight"),
+        "tie_word_embeddings": gguf_decoder.is_tied(settings),
+    }
+
+
+_GGUF_RULES = (
+    *gguf_rules.llama_like(mlp=(*gguf_rules.EXPERTS, *gguf_rules.SHARED_EXPERT)),
+    *gguf_rules.BIASES,
+)
+
 FAMILIES = (
     Family(
         name="qwen_moe",
@@ -218,7 +239,7 @@ FAMILIES = (
         preprocessor=QwenMoeCausalLMPreprocessor,
         causal_lm=QwenMoeCausalLM,
         keras_hub_rules=KERAS_HUB_RULES,
-        gguf=gguf_configs.QWEN2_MOE,
+        gguf=Gguf("qwen2moe", _GGUF_RULES, _read_gguf),
         transformers=Transformers(
             model_type="qwen2_moe",
             architecture="Qwen2MoeForCausalLM",

@@ -1,7 +1,7 @@
 """The families the workbench knows, and the look-ups files and classes need.
 
 A family is one file in `families/` that ends with `FAMILIES = (Family(...), ...)`, and
-one name in `MODULES`. Nothing is imported because a preset names it.
+one line in `names.py`. Nothing is imported because a preset names it.
 """
 
 from __future__ import annotations
@@ -18,31 +18,9 @@ import numpy as np
 
 from workbench.backbones.weights import Rules
 from workbench.errors import PresetError
+from workbench.families.names import NAMES, home
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.transformers_config import Transformers
-
-MODULES = (
-    "bart",
-    "bert",
-    "bloom",
-    "falcon",
-    "gemma",
-    "gemma3",
-    "gpt2",
-    "llama",
-    "mistral",
-    "mixtral",
-    "moonshine",
-    "opt",
-    "pali_gemma",
-    "parseq",
-    "phi3",
-    "qwen",
-    "qwen3",
-    "qwen3_moe",
-    "qwen_moe",
-    "t5gemma",
-)
 
 
 def _no_constants(arguments: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
@@ -65,7 +43,8 @@ class Family:
             plain values with `get_config`.
         converters: the same for the preprocessor: "image_converter" or "audio_converter".
         keras_hub_rules: weights in `model.weights.h5`, such as
-            `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`.
+            `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`; None for a family that
+            is not read from KerasHub's layout nor saved in it.
         keras_hub_head_rules: weights of a classifier in `task.weights.h5`.
         keras_hub_ignored: names of tensors that may be present there and are not used.
         keras_hub_constants: tensors that are written there, by name, for arguments: what KerasHub
@@ -83,7 +62,7 @@ class Family:
     text_classifier: type | None = None
     parts: Mapping[str, type] = field(default_factory=dict)
     converters: Mapping[str, type] = field(default_factory=dict)
-    keras_hub_rules: Rules
+    keras_hub_rules: Rules | None = None
     keras_hub_head_rules: Rules = ()
     keras_hub_ignored: tuple[str, ...] = ()
     keras_hub_constants: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]] = _no_constants
@@ -101,6 +80,20 @@ class Family:
         return self.causal_lm or self.text_classifier
 
     @property
+    def keras_hub(self) -> Rules:
+        """Its weights in KerasHub's layout, which `save_to_preset` writes.
+
+        Raises:
+            PresetError: the family has no place there.
+        """
+        if self.keras_hub_rules is None:
+            raise PresetError(
+                f"{self.backbone.__name__} has no place in KerasHub's layout, in which presets are "
+                "saved; `export_to_transformers` may write it"
+            )
+        return self.keras_hub_rules
+
+    @property
     def classes(self) -> tuple[type, ...]:
         """The classes a KerasHub file may name."""
         nested = (*self.parts.values(), *self.converters.values())
@@ -109,8 +102,8 @@ class Family:
 
 @functools.cache
 def families() -> tuple[Family, ...]:
-    """All families, in the order of `MODULES`. Imports their files, and Keras with them."""
-    modules = (importlib.import_module(f"workbench.families.{m}") for m in MODULES)
+    """All families, in the order of `names.py`. Imports their files, and Keras with them."""
+    modules = (importlib.import_module(home(module)) for module in NAMES)
     return tuple(family for module in modules for family in module.FAMILIES)
 
 

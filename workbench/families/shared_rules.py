@@ -70,11 +70,27 @@ def projection(
     )
 
 
-def tied_head(layout: Layout | str = "") -> Rule:
+def fused_heads(prefix: str, theirs: str, heads: int) -> tuple[Rule, ...]:
+    """Every head's query, key and value follow each other in one matrix and one bias."""
+    return tuple(
+        rule
+        for index, name in enumerate(("query", "key", "value"))
+        for rule in projection(
+            prefix,
+            f"{OURS}attention/{name}",
+            theirs,
+            HEADS,
+            "hk -> (hk)",
+            Part(index, index + 1, 3, groups=heads),
+        )
+    )
+
+
+def tied_head(layout: Layout | str = "", theirs: str = "lm_head.weight") -> Rule:
     """An output projection of its own, or the copy of the token table some files hold."""
     return Rule(
         "token_embedding/reverse_embeddings",
-        "lm_head.weight",
+        theirs,
         layout,
         copy_of="token_embedding/embeddings",
     )

@@ -21,7 +21,7 @@ class Gguf:
     Attributes:
         architecture: the `general.architecture` of its files.
         rules: its weights.
-        config: its metadata to the backbone's arguments; refuses what it does not understand.
+        read: the backbone's arguments, from the metadata. What it takes none of is refused.
         ignored: names of tensors that may be present and are not weights; they may hold `{i}`.
         tied: whether all its models project to logits with the token table. Files may hold the
             table a second time, rounded otherwise; the first is used for both.
@@ -30,7 +30,17 @@ class Gguf:
 
     architecture: str
     rules: Rules
-    config: Callable[[GgufSettings], dict[str, Any]]
+    read: Callable[[GgufSettings], dict[str, Any]]
     ignored: tuple[str, ...] = ()
     tied: bool = False
     match: Callable[[GgufSettings], bool] = _any_file
+
+    def arguments(self, settings: GgufSettings) -> dict[str, Any]:
+        """The backbone's arguments.
+
+        Raises:
+            PresetError: a setting is missing, impossible or not understood.
+        """
+        found = self.read(settings)
+        settings.finish()
+        return found

@@ -1,8 +1,8 @@
-"""Weights in GGUF files: one set of names for all architectures.
+"""Weights in GGUF files: one set of names for all architectures; a family takes its own of them.
 
-What differs is which of them an architecture has, and four habits of the format: query and key
-rows of Llama's files are interleaved, Gemma's norms have their 1 added, fused tensors hold all
-queries, then all keys, then all values, and experts are stacked as ours are.
+Four habits of the format: query and key rows of Llama's files are interleaved, Gemma's norms have
+their 1 added, fused tensors hold all queries, then all keys, then all values, and experts are
+stacked as ours are.
 """
 
 from __future__ import annotations
@@ -44,44 +44,36 @@ class PlusOne(Layout):
         return ours + np.ones((), ours.dtype)
 
 
-_OURS = "decoder_block_{i}/"
-_THEIRS = "blk.{i}."
+OURS, THEIRS = "decoder_block_{i}/", "blk.{i}."
 _HEADS, _MERGED = "hkd -> (hk)d", "dhk -> d(hk)"
+_TABLE, _HEAD = "token_embedding/embeddings", "token_embedding/reverse_embeddings"
 
-EMBEDDING = (Rule("token_embedding/embeddings", "token_embd.weight"),)
-HEAD = (
-    Rule(
-        "token_embedding/reverse_embeddings",
-        "output.weight",
-        "dv -> vd",
-        copy_of="token_embedding/embeddings",
-    ),
-)
-TIED_HEAD = (
-    Rule(
-        "token_embedding/reverse_embeddings", "output.weight", copy_of="token_embedding/embeddings"
-    ),
-)
+EMBEDDING = (Rule(_TABLE, "token_embd.weight"),)
+HEAD = (Rule(_HEAD, "output.weight", "dv -> vd", copy_of=_TABLE),)
+TIED_HEAD = (Rule(_HEAD, "output.weight", copy_of=_TABLE),)
+"""The copy of the token table that files of models without a head of their own may hold."""
 POSITIONS = (Rule("position_embedding/embeddings", "position_embd.weight"),)
 
-_NORMS = {
-    _OURS + "attention_norm": _THEIRS + "attn_norm",
-    _OURS + "mlp_norm": _THEIRS + "ffn_norm",
+NORMS = {
+    OURS + "attention_norm": THEIRS + "attn_norm",
+    OURS + "mlp_norm": THEIRS + "ffn_norm",
     "final_norm": "output_norm",
 }
-_POST_NORMS = {
-    _OURS + "post_attention_norm": _THEIRS + "post_attention_norm",
-    _OURS + "post_mlp_norm": _THEIRS + "post_ffw_norm",
+HEAD_NORMS = {
+    OURS + "attention/query_norm": THEIRS + "attn_q_norm",
+    OURS + "attention/key_norm": THEIRS + "attn_k_norm",
 }
 
 
-def _scales(names: Mapping[str, str], layout: Layout = SAME) -> tuple[Rule, ...]:
+def scales(names: Mapping[str, str], layout: Layout = SAME) -> tuple[Rule, ...]:
+    """RMSNorms, our name of each to theirs."""
     return tuple(
         Rule(f"{ours}/scale", f"{theirs}.weight", layout) for ours, theirs in names.items()
     )
 
 
-def _layer_norms(names: Mapping[str, str]) -> tuple[Rule, ...]:
+def layer_norms(names: Mapping[str, str]) -> tuple[Rule, ...]:
+    """LayerNorms, our name of each to theirs."""
     return tuple(
         Rule(f"{ours}/{kind}", f"{theirs}.{kind_there}")
         for ours, theirs in names.items()
@@ -89,136 +81,91 @@ def _layer_norms(names: Mapping[str, str]) -> tuple[Rule, ...]:
     )
 
 
-def _kernel(ours: str, theirs: str, layout: Layout | str = "", **how: Any) -> Rule:
-    return Rule(f"{_OURS}{ours}/kernel", f"{_THEIRS}{theirs}.weight", layout, **how)
+def kernel(ours: str, theirs: str, layout: Layout | str = "", **how: Any) -> Rule:
+    """A matrix of a block; `how` is as `Rule` takes it."""
+    return Rule(f"{OURS}{ours}/kernel", f"{THEIRS}{theirs}.weight", layout, **how)
 
 
-def _bias(ours: str, theirs: str, layout: Layout | str = "", **how: Any) -> Rule:
-    return Rule(f"{_OURS}{ours}/bias", f"{_THEIRS}{theirs}.bias", layout, **how)
+def bias(ours: str, theirs: str, layout: Layout | str = "", **how: Any) -> Rule:
+    """A bias of a block; `how` is as `Rule` takes it."""
+    return Rule(f"{OURS}{ours}/bias", f"{THEIRS}{theirs}.bias", layout, **how)
 
 
-_OUTPUT = (_kernel("attention/output", "attn_output", _MERGED),)
+OUTPUT = (kernel("attention/output", "attn_output", _MERGED),)
 
 
-def _attention(rows: Layout | str = _HEADS) -> tuple[Rule, ...]:
+def attention(interleaved: bool = False) -> tuple[Rule, ...]:
+    """Queries, keys, values and output, each a tensor."""
+    rows = Interleaved(_HEADS) if interleaved else _HEADS
     return (
-        _kernel("attention/query", "attn_q", rows),
-        _kernel("attention/key", "attn_k", rows),
-        _kernel("attention/value", "attn_v", _HEADS),
-        *_OUTPUT,
+        kernel("attention/query", "attn_q", rows),
+        kernel("attention/key", "attn_k", rows),
+        kernel("attention/value", "attn_v", _HEADS),
+        *OUTPUT,
     )
 
 
-def _fused(heads: int, kv_heads: int, bias: bool) -> tuple[Rule, ...]:
+def fused(heads: int, kv_heads: int, biased: bool = False) -> tuple[Rule, ...]:
     """All queries, then all keys, then all values, as rows of one tensor."""
     ends = (0, heads, heads + kv_heads, heads + 2 * kv_heads)
     rules = []
     for name, start, stop in zip(("query", "key", "value"), ends[:-1], ends[1:], strict=True):
         part = Part(start, stop, ends[-1])
-        rules.append(_kernel(f"attention/{name}", "attn_qkv", _HEADS, part=part))
-        if bias:
-            rules.append(_bias(f"attention/{name}", "attn_qkv", "hk -> (hk)", part=part))
+        rules.append(kernel(f"attention/{name}", "attn_qkv", _HEADS, part=part))
+        if biased:
+            rules.append(bias(f"attention/{name}", "attn_qkv", "hk -> (hk)", part=part))
     return tuple(rules)
 
 
-_GATED = (
-    _kernel("mlp/gate", "ffn_gate"),
-    _kernel("mlp/up", "ffn_up"),
-    _kernel("mlp/down", "ffn_down"),
+BIASES = tuple(
+    bias(f"attention/{kind}", f"attn_{kind[0]}", "hk -> (hk)") for kind in ("query", "key", "value")
 )
-_DENSE = (
-    _kernel("mlp/up", "ffn_up"),
-    _kernel("mlp/down", "ffn_down"),
+GATED = (
+    kernel("mlp/gate", "ffn_gate"),
+    kernel("mlp/up", "ffn_up"),
+    kernel("mlp/down", "ffn_down"),
 )
-_DENSE_BIASES = (
-    _bias("attention/output", "attn_output"),
-    _bias("mlp/up", "ffn_up"),
-    _bias("mlp/down", "ffn_down"),
+DENSE = (
+    kernel("mlp/up", "ffn_up"),
+    kernel("mlp/down", "ffn_down"),
 )
-
-_BIASES = tuple(
-    _bias(f"attention/{kind}", f"attn_{kind[0]}", "hk -> (hk)")
-    for kind in ("query", "key", "value")
+DENSE_BIASES = (
+    bias("attention/output", "attn_output"),
+    bias("mlp/up", "ffn_up"),
+    bias("mlp/down", "ffn_down"),
 )
-_HEAD_NORMS = {
-    _OURS + "attention/query_norm": _THEIRS + "attn_q_norm",
-    _OURS + "attention/key_norm": _THEIRS + "attn_k_norm",
-}
-
-LLAMA = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(Interleaved(_HEADS)), *_GATED)
-_EXPERTS = (
-    _kernel("mlp/router", "ffn_gate_inp"),
+EXPERTS = (
+    kernel("mlp/router", "ffn_gate_inp"),
     *(
-        Rule(f"{_OURS}mlp/experts/{name}", f"{_THEIRS}ffn_{name}_exps.weight")
+        Rule(f"{OURS}mlp/experts/{name}", f"{THEIRS}ffn_{name}_exps.weight")
         for name in ("gate", "up", "down")
     ),
 )
-_SHARED_EXPERT = (
-    *(_kernel(f"mlp/shared/{name}", f"ffn_{name}_shexp") for name in ("gate", "up", "down")),
-    _kernel("mlp/shared_gate", "ffn_gate_inp_shexp", "od -> (od)"),
+SHARED_EXPERT = (
+    *(kernel(f"mlp/shared/{name}", f"ffn_{name}_shexp") for name in ("gate", "up", "down")),
+    kernel("mlp/shared_gate", "ffn_gate_inp_shexp", "od -> (od)"),
 )
 
-MIXTRAL = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(Interleaved(_HEADS)), *_EXPERTS)
-GEMMA = (*EMBEDDING, *HEAD, *_scales(_NORMS, PlusOne("")), *_attention(), *_GATED)
-GEMMA2 = (*GEMMA, *_scales(_POST_NORMS, PlusOne("")))
-GEMMA3 = (*GEMMA2, *_scales(_HEAD_NORMS, PlusOne("")))
-QWEN3 = (*EMBEDDING, *HEAD, *_scales({**_NORMS, **_HEAD_NORMS}), *_attention(), *_GATED)
-QWEN2 = (*EMBEDDING, *HEAD, *_scales(_NORMS), *_attention(), *_BIASES, *_GATED)
-QWEN2_MOE = (*(rule for rule in QWEN2 if rule not in _GATED), *_EXPERTS, *_SHARED_EXPERT)
-QWEN3_MOE = (*(rule for rule in QWEN3 if rule not in _GATED), *_EXPERTS)
+
+def llama_like(
+    *,
+    norms: Mapping[str, str] = NORMS,
+    norm_layout: Layout = SAME,
+    interleaved: bool = False,
+    mlp: tuple[Rule, ...] = GATED,
+) -> tuple[Rule, ...]:
+    """A model with RMSNorm, a tensor for each projection, and perhaps a head of its own."""
+    return (*EMBEDDING, *HEAD, *scales(norms, norm_layout), *attention(interleaved), *mlp)
 
 
-def gpt2(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """GPT-2's table; how many rows are queries depends on its heads."""
-    heads = arguments["num_heads"]
+def gpt_like(heads: int, norms: Mapping[str, str] = NORMS) -> tuple[Rule, ...]:
+    """A model with LayerNorm, biases, and one tensor for queries, keys and values; without the
+    head."""
     return (
         *EMBEDDING,
-        *TIED_HEAD,
-        *POSITIONS,
-        *_layer_norms(_NORMS),
-        *_fused(heads, heads, bias=True),
-        *_OUTPUT,
-        *_DENSE,
-        *_DENSE_BIASES,
-    )
-
-
-def bloom(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """BLOOM's table: GPT-2's with a norm of the embedding in place of positions."""
-    return (
-        *(rule for rule in gpt2(arguments) if rule not in POSITIONS),
-        *_layer_norms({"embedding_norm": "token_embd_norm"}),
-    )
-
-
-def falcon(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Falcon's table. With two norms the first that is named is the feed-forward branch's."""
-    if arguments["block"] == "parallel_two_norms":
-        norms = {
-            _OURS + "attention_norm": _THEIRS + "attn_norm_2",
-            _OURS + "mlp_norm": _THEIRS + "attn_norm",
-        }
-    else:
-        norms = {_OURS + "attention_norm": _THEIRS + "attn_norm"}
-    return (
-        *EMBEDDING,
-        *TIED_HEAD,
-        *_layer_norms({**norms, "final_norm": "output_norm"}),
-        *_fused(arguments["num_attention_heads"], arguments["num_key_value_heads"], bias=False),
-        *_OUTPUT,
-        *_DENSE,
-    )
-
-
-def phi3(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Phi-3's table; gate and up are the halves of one tensor."""
-    return (
-        *EMBEDDING,
-        *HEAD,
-        *_scales(_NORMS),
-        *_fused(arguments["num_query_heads"], arguments["num_key_value_heads"], bias=False),
-        *_OUTPUT,
-        _kernel("mlp/gate", "ffn_up", part=Part(0, 1, 2)),
-        _kernel("mlp/up", "ffn_up", part=Part(1, 2, 2)),
-        _kernel("mlp/down", "ffn_down"),
+        *layer_norms(norms),
+        *fused(heads, heads, biased=True),
+        *OUTPUT,
+        *DENSE,
+        *DENSE_BIASES,
     )

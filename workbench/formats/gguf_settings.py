@@ -45,6 +45,7 @@ KINDS = {
     "expert_used_count": _EXPERTS,
     "feed_forward_length": _SIZE,
     "final_logit_softcapping": POSITIVE,
+    "rope.dimension_count": _HEADS,
     "rope.freq_base": POSITIVE,
     "rope.scale_linear": NOT_NEGATIVE,
     "rope.scaling.attn_factor": NUMBER,
@@ -52,6 +53,7 @@ KINDS = {
     "rope.scaling.finetuned": FLAG,
     "rope.scaling.original_context_length": integer(0, MAX_SIZE),
     "rope.scaling.type": TEXT,
+    "use_parallel_residual": FLAG,
 }
 """Of what kind each setting of an architecture is."""
 

@@ -30,7 +30,7 @@ _BY_KIND: tuple[tuple[Kind, str], ...] = (
     (
         integer(1, MAX_LAYERS),
         "decoder_layers decoder_num_hidden_layers decoder_sparse_step encoder_layers "
-        "encoder_num_hidden_layers n_layer num_hidden_layers",
+        "encoder_num_hidden_layers n_layer no_rope_layer_interval num_hidden_layers",
     ),
     (
         integer(1, MAX_HEADS),
@@ -53,12 +53,14 @@ _BY_KIND: tuple[tuple[Kind, str], ...] = (
     (
         FLAG,
         "alibi bias multi_query new_decoder_architecture norm_topk_prob parallel_attn "
-        "scale_embedding tie_word_embeddings use_bidirectional_attention use_sliding_window",
+        "scale_embedding tie_word_embeddings use_bidirectional_attention use_parallel_residual "
+        "use_sliding_window",
     ),
     (TEXT, "model_type rope_type type"),
     (OBJECT, "decoder encoder id2label rope_parameters rope_scaling text_config vision_config"),
     (list_of(TEXT), "architectures layer_types"),
     (list_of(integer(0, MAX_LAYERS)), "mlp_only_layers"),
+    (list_of(integer(0, 1)), "no_rope_layers"),
     (list_of(POSITIVE), "long_factor short_factor"),
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from workbench.families.names import CLASSES
 from workbench.presets import embedded
 from workbench.storage.files import CONFIG, METADATA, PREPROCESSOR
 from workbench.storage.json_files import read_json
@@ -81,9 +82,7 @@ class PresetInfo:
     @property
     def supported(self) -> bool:
         """Whether this version has the models of its family. Imports none of them."""
-        from workbench import models
-
-        return self.backbone in models.__all__
+        return self.backbone in CLASSES
 
 
 @functools.cache

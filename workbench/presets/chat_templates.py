@@ -22,6 +22,7 @@ _OF_FAMILY = {
     "Qwen2.5": "qwen2.5",
     "Qwen3": "qwen3",
     "Qwen3-MoE": "qwen3",
+    "SmolLM3": "chatml",  # its own also writes the date and a mode of reasoning
     "T5Gemma": "gemma",
     "Vicuna": "vicuna",
 }

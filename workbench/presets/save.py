@@ -83,7 +83,7 @@ def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 1
     size = sum(math.prod(v.shape) * jnp.dtype(v.dtype).itemsize for v in plan.backbone.weights)
     arguments = plan.backbone.arguments
     family = family_of(type(plan.backbone))
-    rules = expand(rules_for(family.keras_hub_rules, arguments), repeats(arguments))
+    rules = expand(rules_for(family.keras_hub, arguments), repeats(arguments))
     rules |= _rules_of_integers(rules, plan.backbone)
 
     def write_weights(new: Path) -> None:

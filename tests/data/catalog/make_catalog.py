@@ -7,6 +7,7 @@ preset tables are plain dictionaries; nothing of it is imported. The rest is in 
 `shapes.py`. Not the library's, because they contradict the published configurations:
 
 - `qwen2.5_7b_en`: 28 layers and 7,615,616,512 parameters (the library: 48 layers, 6,993,420,288);
+- `smollm3_3b_en`: 3,075,098,624 parameters (the library counts 2,304 rotary frequencies, too);
 - `opt_2.7b_en`, `opt_6.7b_en`: counted from the sizes (the library rounds them);
 - `gemma2_*_27b`: 46 layers (its texts: 42), `llama3.2_3b`: 28 layers (its text: 26).
 """
@@ -26,6 +27,7 @@ TARGET = Path(__file__).parents[3] / "workbench/presets"
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 PARAMETERS = {
     "qwen2.5_7b_en": 7_615_616_512,
+    "smollm3_3b_en": 3_075_098_624,
     "opt_2.7b_en": 2_651_591_680,
     "opt_6.7b_en": 6_658_465_792,
 }

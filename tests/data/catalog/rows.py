@@ -38,7 +38,7 @@ def rows() -> list[Row]:
     makers = (
         *(_bart, _bloom, _falcon, _vault_gemma, _gemma, _code_gemma, _gemma2, _gemma3, _gpt2),
         *(_llama2, _llama3, _mistral, _mixtral, _moonshine, _opt, _pali_gemma, _pali_gemma2),
-        *(_parseq, _phi3, _qwen25, _qwen3, _qwen_moe, _t5gemma),
+        *(_parseq, _phi3, _qwen25, _qwen3, _qwen_moe, _smollm3, _t5gemma),
     )
     return [row for make in makers for row in make()]
 
@@ -354,6 +354,12 @@ def _qwen_moe() -> Iterator[Row]:
     yield Row("qwen1.5_moe_2.7b_en", "qwen1.5_moe", "Qwen1.5-MoE", "QwenMoeBackbone",
               ("Tongyi Qianwen", False), 8192, "Qwen/Qwen1.5-MoE-A2.7B",
               "Base model with 60 small experts a layer, 4 of them active, and a shared one.")  # fmt: skip
+
+
+def _smollm3() -> Iterator[Row]:
+    yield Row("smollm3_3b_en", "smollm3_3b", "SmolLM3", "SmolLM3Backbone", APACHE, 65536,
+              "HuggingFaceTB/SmolLM3-3B",
+              "Chat model for six languages, which can reason before it answers.", True)  # fmt: skip
 
 
 def _t5gemma() -> Iterator[Row]:

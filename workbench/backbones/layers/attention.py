@@ -19,7 +19,7 @@ from workbench.backbones import config
 from workbench.backbones.layers.alibi import slopes
 from workbench.backbones.layers.blocks import in_blocks
 from workbench.backbones.layers.named import Projection
-from workbench.backbones.layers.norms import make_norm
+from workbench.backbones.layers.norms import HeadsRMSNorm, make_norm
 from workbench.backbones.layers.packing import same_text
 from workbench.backbones.layers.rotary import rotate, rotation
 from workbench.backbones.observing import shown, watched
@@ -101,7 +101,10 @@ class Attention(keras.layers.Layer):
 
     def _head_norm(self, name: str) -> keras.layers.Layer | None:
         norm = self.spec.query_key_norm
-        return None if norm is None else make_norm(norm, dtype=self.dtype_policy, name=name)
+        if norm is None:
+            return None
+        make = HeadsRMSNorm if self.spec.norms_heads_together else make_norm
+        return make(norm, dtype=self.dtype_policy, name=name)
 
     def build(
         self,
@@ -113,9 +116,10 @@ class Attention(keras.layers.Layer):
             projection.build(memory_shape or input_shape)
         merged = (*input_shape[:-1], self.spec.heads, self.spec.head_dim)
         self.output_projection.build(merged)
-        for norm in (self.query_norm, self.key_norm):
+        counts = (self.spec.heads, self.spec.kv_heads)
+        for norm, heads in zip((self.query_norm, self.key_norm), counts, strict=True):
             if norm is not None:
-                norm.build((self.spec.head_dim,))
+                norm.build((heads, self.spec.head_dim))
 
     def call(
         self,

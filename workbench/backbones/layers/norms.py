@@ -38,6 +38,17 @@ class RMSNorm(Named, keras.layers.Layer):
         return (unit * (self.spec.offset + self.scale.value.astype(jnp.float32))).astype(x.dtype)
 
 
+class HeadsRMSNorm(RMSNorm):
+    """RMSNorm of x (..., heads, head_dim), all heads as one vector. `scale` is
+    (heads * head_dim,)."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        super().build((input_shape[-2] * input_shape[-1],))
+
+    def call(self, x: jax.Array) -> jax.Array:
+        return super().call(x.reshape(*x.shape[:-2], -1)).reshape(x.shape)
+
+
 class LayerNorm(Named, keras.layers.LayerNormalization):
     """Layer norm with `gamma` and, where it has a bias, `beta`, both (width,)."""
 

@@ -63,13 +63,19 @@ def _architecture(backbone: Backbone) -> dict[str, Any]:
     }
     if own:
         raise AdapterError(f"KerasHub has no {type(backbone).__name__} with {own}")
-    return _architectures()[family_of(type(backbone)).backbone.__name__]
+    name = family_of(type(backbone)).backbone.__name__
+    if name not in _architectures():
+        raise AdapterError(
+            f"KerasHub's files of LoRA weights number its own layers, and it has no {name}; "
+            "`adapters.save` writes a folder for PEFT"
+        )
+    return _architectures()[name]
 
 
 def _holders(backbone: Backbone) -> set[str]:
     """Paths of all layers of KerasHub's that hold a weight of the model, or a part that does."""
     family, arguments = family_of(type(backbone)), backbone.arguments
-    rules = expand(rules_for(family.keras_hub_rules, arguments), repeats(arguments))
+    rules = expand(rules_for(family.keras_hub, arguments), repeats(arguments))
     here = {variable.path for variable in backbone.weights}
     names = {rule.names[0] for ours, rule in rules.items() if ours in here}
     names |= set(family.keras_hub_constants(arguments))

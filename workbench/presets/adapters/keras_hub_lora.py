@@ -23,7 +23,7 @@ from workbench.errors import AdapterError, PresetError
 from workbench.families.registry import family_of
 from workbench.formats.hdf5 import Hdf5File
 from workbench.formats.hdf5_writer import write_sealed
-from workbench.presets.adapters.adapter_modules import Module, check_updates, modules
+from workbench.presets.adapters.adapter_modules import Module, Place, check_updates, modules
 from workbench.presets.adapters.adapter_tensors import Tensors
 from workbench.presets.adapters.keras_hub_layers import HubLayer, default_targets, hub_layers
 from workbench.presets.adapters.low_rank_factors import from_heads, reduced, scaled, to_heads
@@ -117,8 +117,9 @@ class _Slot(NamedTuple):
 
 def _slots(backbone: Backbone) -> list[_Slot]:
     """The numbered layers of a backbone."""
-    table = modules(backbone, family_of(type(backbone)).keras_hub_rules, _layer_path)
-    return [_Slot(layer, table.get(layer.path)) for layer in hub_layers(backbone)]
+    layers = hub_layers(backbone)
+    table = modules(backbone, family_of(type(backbone)).keras_hub, _layer_path)
+    return [_Slot(layer, table.get(layer.path)) for layer in layers]
 
 
 def _layer_path(rule: Rule) -> str:
@@ -208,11 +209,15 @@ def _ours(module: Module, a: np.ndarray, b: np.ndarray) -> dict[str, LowRank]:
     """Our updates from a layer's two tensors."""
     if not _heads(module):
         return module.split(reduced(LowRank(a.reshape(-1, len(b)).T, b.T)))
-    place = module.places[0]
-    order = _heads(module) + "r" + place.input_letters
-    turned = _turned(module, a, _axes(module), order)
-    update = from_heads(turned.reshape(-1, len(b), module.inputs), b)
-    return {place.path: update}
+    order = _heads(module) + "r" + module.places[0].input_letters
+    by_head = _turned(module, a, _axes(module), order).reshape(-1, len(b), module.inputs)
+    found = {}
+    for place in module.places:
+        own = b if place.rule.part is None else place.rule.part.cut(b)
+        used = own.any(axis=1) if b.any() else np.ones(len(b), bool)
+        if used.any():
+            found[place.path] = from_heads(by_head[:, used], own[used])
+    return found
 
 
 def _theirs(module: Module, updates: Mapping[str, LowRank]) -> tuple[np.ndarray, np.ndarray]:
@@ -221,11 +226,32 @@ def _theirs(module: Module, updates: Mapping[str, LowRank]) -> tuple[np.ndarray,
         update = reduced(scaled(module.join(updates)))
         shape = _shapes(module, update.rank)[0]
         return update.a.T.reshape(shape), update.b.T
-    place = module.places[0]
-    count = module.outputs // module.file_shape[-1]
-    a, b = to_heads(scaled(updates[place.path]), count)
-    order = _heads(module) + "r" + place.input_letters
+    heads = module.outputs // module.file_shape[-1]
+    pairs = {
+        place: to_heads(scaled(updates[place.path]), heads)
+        for place in module.places
+        if place.path in updates
+    }
+    order = _heads(module) + "r" + module.places[0].input_letters
+    a, b = _joined(module, pairs)
     return _turned(module, a, order, _axes(module)), b
+
+
+def _joined(
+    module: Module, pairs: Mapping[Place, tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """One A (heads, rank, inputs) and B (rank, last axis) of those of a module's projections, each
+    of which has its own part of the last axis."""
+    all_a = [a for a, _ in pairs.values()]
+    if len(pairs) == len(module.places) and all(np.array_equal(a, all_a[0]) for a in all_a):
+        return all_a[0], np.concatenate([b for _, b in pairs.values()], axis=1)
+    joined = np.zeros((sum(len(b) for _, b in pairs.values()), module.file_shape[-1]), np.float32)
+    row = 0
+    for place, (_, b) in pairs.items():
+        column = place.rule.part.start * b.shape[1]
+        joined[row : row + len(b), column : column + b.shape[1]] = b
+        row += len(b)
+    return np.concatenate(all_a, axis=1), joined
 
 
 def _axes(module: Module) -> str:

@@ -60,7 +60,7 @@ class GgufFile:
 
     def backbone_arguments(self) -> dict[str, Any]:
         """The backbone's constructor arguments, without the dtype."""
-        return self.family.gguf.config(self._settings())
+        return self.family.gguf.arguments(self._settings())
 
     def open_weights(self) -> TensorSource:
         """The backbone's weights."""

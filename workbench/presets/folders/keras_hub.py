@@ -58,7 +58,7 @@ class KerasHubFolder:
         if self._backbone is not None:
             self._expect(self._backbone, self.family.backbone)
         self.quantization = self._mode()
-        self.weight_rules = self.family.keras_hub_rules
+        self.weight_rules = self.family.keras_hub
         self.ignored_weights = self.family.keras_hub_ignored
         self.manifest = Manifest(folder)
 
