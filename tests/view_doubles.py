@@ -1,41 +1,20 @@
 """Stand-ins for tests of the inspect panel's views: a text read by no model, and a bare panel."""
 
 import threading
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import traitlets
 from doubles import STORY, FakeLM
-from workbench.widgets.inspect_views import InspectViews
-from workbench.widgets.panel import Panel, page_source
+from workbench.widgets.inspect.views import InspectViews
+from workbench.widgets.shared.pages import page, style
+from workbench.widgets.shared.panel import Panel
 
 from workbench.inspection import Lens
 
 WORDS = tuple(f" {word}" for word in STORY.split())
 TEXT = ("Once", *WORDS[1:12])
-SCRIPTS = ("dom", "tokens", "heat", "units", "inspect_views", "lens", "attention_map", "attention")
-PAGE = """
-function render({ model, el }) {
-  const root = makeRoot("wb-generate", "Views");
-  const key = () => model.get("reading").key;
-  const ask = (command) => (fields) => model.send({ command, key: key(), ...fields });
-  const pick = (place) => { model.set("place", place); model.save_changes(); };
-  const kind = model.get("view");
-  const view = { lens: createLens, attention: createAttention }[kind]({ ask: ask(kind), pick });
-  const pieces = () => model.get("reading").pieces;
-  const refresh = () => view.refresh({ place: model.get("place"), pieces: pieces() });
-  model.on("change:place", refresh);
-  model.on("change:reading", () => { view.clear(); refresh(); });
-  model.on("msg:custom", (message, buffers) => view.show(message, buffers));
-  root.append(view.node);
-  el.append(root);
-  refresh();
-  view.visible(true);
-  window.view = view;
-  return () => view.dispose();
-}
-export default { render };
-"""
 
 
 class FakeInspection:
@@ -101,10 +80,8 @@ class FakeInspection:
 class ViewsPanel(InspectViews, Panel):
     """A panel with nothing but one of the views."""
 
-    _css = page_source(
-        *(f"{name}.css" for name in ("panel", "generate", "inspect_views", "lens", "attention"))
-    )
-    _esm = page_source(*(f"{name}.js" for name in SCRIPTS)) + PAGE
+    _esm = page(Path(__file__).with_name("views_page.js"))
+    _css = style("inspect")
 
     view = traitlets.Unicode("lens").tag(sync=True)
     place = traitlets.Int(0).tag(sync=True)

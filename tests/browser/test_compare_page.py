@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from compare_doubles import ComparedLM
 from stage import AXE
 from workbench.widgets import ComparePanel
-from workbench.widgets.panel import page_source
+from workbench.widgets.shared.pages import page
 
 from workbench.jobs.comparison import Column
 
@@ -74,10 +74,10 @@ def clean(on):
 @pytest.fixture(scope="module")
 def diff(browser):
     """The page's own arithmetic: `differencesOf(cells, at)`."""
-    page = browser.new_page()
-    page.add_script_tag(content=page_source("compare_diff.js"))
-    yield lambda cells, at=0: page.evaluate("([c, at]) => differencesOf(c, at)", [cells, at])
-    page.close()
+    tab = browser.new_page()
+    tab.add_script_tag(content=page("compare/diff.js"))
+    yield lambda cells, at=0: tab.evaluate("([c, at]) => differencesOf(c, at)", [cells, at])
+    tab.close()
 
 
 def cell(words, final=True):

@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from inspect_doubles import FakeInspectLM
 from stage import AXE
-from workbench.widgets import panel as panel_module
 from workbench.widgets.inspect import InspectPanel
+from workbench.widgets.shared.pages import page
 
 from workbench.inspection import Distribution
 
@@ -48,8 +48,8 @@ def stage(put):
 @pytest.fixture(scope="module")
 def arithmetic(browser):
     """The page's own functions: (distribution, list of settings) to a list of what they keep."""
-    page = browser.new_page()
-    page.add_script_tag(content=panel_module.page_source("inspect_cuts.js"))
+    tab = browser.new_page()
+    tab.add_script_tag(content=page("inspect/cuts.js"))
 
     def cut(distribution, settings):
         state = {
@@ -59,10 +59,10 @@ def arithmetic(browser):
         }
         names = {"temperature": "temperature", "top_k": "topK", "top_p": "topP", "min_p": "minP"}
         given = [{names[name]: value for name, value in one.items()} for one in settings]
-        return page.evaluate(CUTS, [state, given])
+        return tab.evaluate(CUTS, [state, given])
 
     yield cut
-    page.close()
+    tab.close()
 
 
 def random_settings(noise, vocabulary):
@@ -383,9 +383,9 @@ def test_the_tree_is_walked_with_the_keys(stage):
 
 
 def test_too_many_branches_are_refused_in_a_sentence(stage, monkeypatch):
-    from workbench.widgets import inspect_branches
+    from workbench.widgets.inspect import branches
 
-    monkeypatch.setattr(inspect_branches, "MAX_BRANCHES", 1)
+    monkeypatch.setattr(branches, "MAX_BRANCHES", 1)
     on = stage()
     choose(on, 2)
     bars(on).nth(1).click()

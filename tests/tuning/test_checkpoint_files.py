@@ -91,7 +91,7 @@ def test_the_checkpoint_before_a_changed_one_is_used_and_said(saved, change, cap
 
 
 def test_the_panel_says_that_an_earlier_checkpoint_was_used(saved):
-    from workbench.widgets.tune_runs import TuneRun
+    from workbench.widgets.tune.runs import TuneRun
 
     changed(saved / "step_00000010" / TABLE, lambda data: data[:-1])
     run = TuneRun(1, "default", {"sample_prompts": ()})

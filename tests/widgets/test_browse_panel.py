@@ -11,7 +11,8 @@ import pytest
 from doubles import FakeChatLM, FakeLM
 from ipywidgets.widgets.widget import _instances
 from preset_doubles import Hub, catalog_of, info
-from workbench.widgets import BrowsePanel, browse, cells
+from workbench.widgets import BrowsePanel, browse
+from workbench.widgets.shared import cells
 
 from workbench import models
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError, WorkbenchError

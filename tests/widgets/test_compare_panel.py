@@ -12,8 +12,9 @@ from doubling import grows_in_proportion
 from hypothesis import given
 from hypothesis import strategies as st
 from ipywidgets.widgets.widget import _instances
-from workbench.widgets import ComparePanel, compare, compare_columns, compare_static
-from workbench.widgets.compare_diff import common_units
+from workbench.widgets import ComparePanel, compare
+from workbench.widgets.compare import columns, static
+from workbench.widgets.compare.diff import common_units
 
 import workbench as wb
 from workbench import models, samplers
@@ -158,8 +159,8 @@ def test_a_sampler_without_controls_stays_as_it_is():
     ["greedy", "random", "top_k", "top_p", samplers.TopKSampler(k=3, temperature=0.7, min_p=0.1)],
 )
 def test_the_controls_of_a_sampler_make_the_same_one(sampler):
-    values = compare_columns.settings_of(sampler)
-    assert repr(compare_columns.sampler_of(values)) == repr(samplers.get(sampler))
+    values = columns.settings_of(sampler)
+    assert repr(columns.sampler_of(values)) == repr(samplers.get(sampler))
 
 
 def test_too_few_too_many_and_impossible_columns_are_refused():
@@ -448,7 +449,7 @@ def test_without_a_page_it_is_a_text_and_a_table():
 
 def test_on_paper_all_text_is_there_and_what_differs_is_marked():
     reference, units = list("abcxdef"), list("abydefz")
-    found = list(compare_static.stretches(reference, units))
+    found = list(static.stretches(reference, units))
     assert "".join(text for text, _ in found) == "abydefz"
     assert found == [("ab", True), ("y", False), ("def", True), ("z", False)]
 
@@ -487,8 +488,8 @@ TEXTS = {
 @pytest.mark.parametrize("kind", TEXTS)
 def test_long_texts_are_compared_in_proportion_to_their_length(kind):
     def compare(size):
-        reference, text = map(compare_static._units, TEXTS[kind](size))
-        return list(compare_static.stretches(reference, text))
+        reference, text = map(static._units, TEXTS[kind](size))
+        return list(static.stretches(reference, text))
 
     assert grows_in_proportion(compare, 5000)
 
@@ -499,7 +500,7 @@ def test_a_table_of_a_thousand_repeating_words_is_shown_at_once():
         for title, text in zip("AB", TEXTS["in other order"](500), strict=True)
     ]
     began = time.process_time()
-    page = compare_static.table_html("heading", [results], [["", ""]], 0)
+    page = static.table_html("heading", [results], [["", ""]], 0)
     assert time.process_time() - began < 2 and page.count("<u>") < 5
 
 
@@ -523,7 +524,7 @@ def test_a_closed_panel_is_gone():
 def test_it_works_in_the_foreground(monkeypatch):
     monkeypatch.setattr("workbench.jobs.job.needs_foreground", lambda: True)
     monkeypatch.setattr("workbench.jobs.generation.needs_foreground", lambda: True)
-    monkeypatch.setattr("workbench.widgets.model_panel.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.widgets.shared.model_panel.needs_foreground", lambda: True)
     panel = panel_of()
     panel.start()
     assert panel.foreground and panel.status == "done"

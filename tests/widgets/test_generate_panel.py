@@ -11,7 +11,8 @@ import weakref
 import pytest
 from doubles import FakeLM, RecordingComm
 from ipywidgets.widgets.widget import _instances
-from workbench.widgets import GeneratePanel, cells, generate, settings
+from workbench.widgets import GeneratePanel, generate
+from workbench.widgets.shared import cells, settings
 
 from workbench import samplers
 from workbench.errors import PresetError, SettingError, WorkbenchError
@@ -378,7 +379,7 @@ def test_deltas_join_to_the_text_and_snapshots_hold_it_whole():
 
 def test_twenty_thousand_tokens_stay_within_the_rate(monkeypatch):
     """A second of wall clock stands for ten: the clock that paces the messages runs faster."""
-    from workbench.widgets import pace
+    from workbench.widgets.shared import pace
 
     began = time.monotonic()
     monkeypatch.setattr(pace.Pace.__init__, "__defaults__", (lambda: 10 * time.monotonic(),))

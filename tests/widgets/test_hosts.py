@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "widgets"
-SCRIPTS, STYLES, MODULES = (sorted(FOLDER.glob(kind)) for kind in ("*.js", "*.css", "*.py"))
+SCRIPTS, STYLES, MODULES = (sorted(FOLDER.glob(kind)) for kind in ("*/*.js", "*/*.css", "*/*.py"))
 # Globals, modules and nodes of one host, the network, and code that a host's policy may forbid.
 FOREIGN = re.compile(
     r"\b(?:jupyterapp|jupyterlab|requirejs|require|IPython|acquireVsCodeApi|google|importScripts|"
@@ -15,12 +15,16 @@ FOREIGN = re.compile(
 )
 
 
+def name_of(path):
+    return f"{path.parent.name}-{path.stem}"
+
+
 def code_of(path):
     """A script without its comments."""
     return re.sub(r"/\*.*?\*/|(?<!:)//[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.S)
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
 def test_a_script_needs_no_host_and_no_network(path):
     found = FOREIGN.search(code_of(path))
     assert found is None, found.group()
@@ -32,7 +36,7 @@ def uses_of(name, text):
         yield found.group(1), text[found.end() : found.end() + 1]
 
 
-@pytest.mark.parametrize("path", STYLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STYLES, ids=name_of)
 def test_a_hosts_colours_have_others_in_their_place(path):
     text = path.read_text(encoding="utf-8")
     for host in ("jp", "vscode"):

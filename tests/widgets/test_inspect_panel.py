@@ -11,8 +11,9 @@ from inspect_doubles import FakeInspectLM
 from preset_doubles import Hub
 from tiny import GOLDENS
 from traitlets import TraitError
-from workbench.widgets import InspectPanel, inspect, inspect_base, inspect_branches
-from workbench.widgets.inspect_settings import cuts_of, read_code, sampler_of
+from workbench.widgets import InspectPanel, inspect
+from workbench.widgets.inspect import base, branches
+from workbench.widgets.inspect.settings import cuts_of, read_code, sampler_of
 
 from workbench import models
 from workbench.errors import PromptError, SettingError, WorkbenchError
@@ -137,7 +138,7 @@ def test_a_place_must_be_there(place):
 def test_in_the_foreground_everything_is_there_at_once(monkeypatch):
     monkeypatch.setattr("workbench.jobs.job.needs_foreground", lambda: True)
     monkeypatch.setattr("workbench.jobs.generation.needs_foreground", lambda: True)
-    monkeypatch.setattr("workbench.widgets.model_panel.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.widgets.shared.model_panel.needs_foreground", lambda: True)
     monkeypatch.setattr(threading, "Thread", None)
     panel = InspectPanel(FakeInspectLM(), TEXT, max_new_tokens=3)
     assert panel.foreground and panel.status == "done"
@@ -199,7 +200,7 @@ def test_going_back_and_branching_again():
 
 
 def test_a_branch_that_was_let_go_of_is_read_again(monkeypatch):
-    monkeypatch.setattr(inspect_base, "KEPT_INSPECTIONS", 2)
+    monkeypatch.setattr(base, "KEPT_INSPECTIONS", 2)
     lm = FakeInspectLM()
     panel = opened(lm, max_new_tokens=1)
     root = panel.shown
@@ -282,7 +283,7 @@ def test_the_text_of_an_encoder_decoder_is_read_but_does_not_branch():
 
 
 def test_the_number_of_branches_is_bounded(monkeypatch):
-    monkeypatch.setattr(inspect_branches, "MAX_BRANCHES", 2)
+    monkeypatch.setattr(branches, "MAX_BRANCHES", 2)
     panel = opened(max_new_tokens=0)
     panel.branch(2, 8)
     assert panel.wait(10)

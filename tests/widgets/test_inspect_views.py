@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny import byte_tokenizer, tiny_backbone
 from view_doubles import FakeInspection, ViewsPanel, held
-from workbench.widgets import inspect_views
-from workbench.widgets.inspect_views import LEVELS, attention_answer, lens_answer
+from workbench.widgets.inspect import views
+from workbench.widgets.inspect.views import LEVELS, attention_answer, lens_answer
 
 from workbench.errors import PromptError
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
@@ -110,7 +110,7 @@ def test_attention_that_looks_ahead_is_sent_whole():
 
 
 def test_what_is_too_large_for_a_page_is_said(monkeypatch):
-    monkeypatch.setattr(inspect_views, "MOST_BYTES", 500)
+    monkeypatch.setattr(views, "MOST_BYTES", 500)
     panel = ViewsPanel(FakeInspection())
     ask(panel, "attention", key=1, layer=0)
     content, _ = heard(panel)[-1]

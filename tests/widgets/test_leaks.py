@@ -20,7 +20,7 @@ from panel_doubles import all_panels
 from preset_doubles import Hub
 from tune_doubles import FakeTrainingJob, tiny_lm
 from workbench.widgets import ComparePanel, GeneratePanel, TunePanel
-from workbench.widgets.panel import Panel
+from workbench.widgets.shared.panel import Panel
 
 from workbench import models
 from workbench.jobs.job import Awaited

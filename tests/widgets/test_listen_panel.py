@@ -10,7 +10,9 @@ import pytest
 import soundfile
 from audio_doubles import RATE, FakeHearingLM, bursts
 from doubles import FakeLM, FakePreprocessor
-from workbench.widgets import ListenPanel, buffers, listen, recordings
+from workbench.widgets import ListenPanel, listen
+from workbench.widgets.listen import recordings
+from workbench.widgets.shared import buffers
 
 from workbench.errors import AudioError, PromptError, SettingError, WorkbenchError
 

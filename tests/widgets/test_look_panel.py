@@ -12,8 +12,9 @@ import pytest
 from ipywidgets.widgets.widget import _instances
 from picture_doubles import GRID, FakeLookLM, shapes_picture
 from PIL import Image
-from workbench.widgets import LookPanel, look, pictures
-from workbench.widgets.look_runs import bounded
+from workbench.widgets import LookPanel, look
+from workbench.widgets.look import pictures
+from workbench.widgets.look.runs import bounded
 
 from workbench.errors import (
     ImageError,

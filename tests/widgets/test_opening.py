@@ -6,7 +6,7 @@ from doubles import FakeChatLM, FakeLM
 from picture_doubles import FakeLookLM
 from preset_doubles import info
 from workbench.widgets import GeneratePanel, ListenPanel, LookPanel
-from workbench.widgets.opening import open_panel
+from workbench.widgets.browse.opening import open_panel
 
 pytestmark = pytest.mark.usefixtures("kernel")
 

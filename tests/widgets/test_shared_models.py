@@ -10,7 +10,9 @@ from compare_doubles import ComparedLM
 from doubles import FakeLM, FakeSampler
 from preset_doubles import Hub
 from tune_doubles import FakeTrainingJob, tiny_lm
-from workbench.widgets import ComparePanel, GeneratePanel, TunePanel, cells, shared_models
+from workbench.widgets import ComparePanel, GeneratePanel, TunePanel
+from workbench.widgets.shared import cells, shared_models
+from workbench.widgets.tune.source import TuneSource
 
 from workbench import models
 from workbench.errors import PresetError
@@ -157,7 +159,7 @@ def interrupt(panel, monkeypatch):
     def interrupted(event, deadline):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.widgets.model_panel.wait_for", interrupted)
+    monkeypatch.setattr("workbench.widgets.shared.model_panel.wait_for", interrupted)
     assert panel.wait()
     monkeypatch.undo()
 
@@ -181,7 +183,7 @@ def test_an_interrupt_stops_a_load_in_the_foreground(hub, monkeypatch):
     def interrupted(handle, dtype=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.widgets.model_panel.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.widgets.shared.model_panel.needs_foreground", lambda: True)
     monkeypatch.setattr("workbench.jobs.loading.needs_foreground", lambda: True)
     monkeypatch.setattr(hub, "from_preset", interrupted)
     panel = GeneratePanel("tiny")
@@ -225,7 +227,7 @@ def test_an_interrupt_stops_the_reading_of_data_in_the_foreground(monkeypatch):
     def interrupted(source, lm):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.widgets.model_panel.needs_foreground", lambda: True)
-    monkeypatch.setattr("workbench.widgets.tune_source.TuneSource.read", interrupted)
+    monkeypatch.setattr("workbench.widgets.shared.model_panel.needs_foreground", lambda: True)
+    monkeypatch.setattr(TuneSource, "read", interrupted)
     panel = TunePanel(tiny_lm("gpt2", 64), ["once"])
     assert panel.status == "idle" and panel.wait_loaded(time.monotonic() + 1)

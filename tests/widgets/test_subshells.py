@@ -7,7 +7,7 @@ from jupyter_client.manager import start_new_kernel
 
 CELL = """
 import threading
-from workbench.widgets.panel import Panel
+from workbench.widgets.shared.panel import Panel
 
 class Talker(Panel):
     commands = {"greet": ("name",), "stop": ()}

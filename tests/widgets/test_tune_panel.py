@@ -15,7 +15,7 @@ import pytest
 from ipywidgets.widgets.widget import _instances
 from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
 from workbench.widgets import TunePanel, tune
-from workbench.widgets.tune_runs import COLUMNS
+from workbench.widgets.tune.runs import COLUMNS
 
 import workbench as wb
 from workbench.backbones.training_claims import TrainingClaim, check_unclaimed, claim, release
@@ -348,7 +348,7 @@ def test_a_closed_panel_stops_and_frees_everything(lm, fake):
 
 def test_on_colab_it_works_in_the_calling_thread(lm, fake, monkeypatch):
     fake()
-    for place in ("workbench.jobs.job", "workbench.widgets.model_panel"):
+    for place in ("workbench.jobs.job", "workbench.widgets.shared.model_panel"):
         monkeypatch.setattr(f"{place}.needs_foreground", lambda: True)
     threads = threading.active_count()
     panel = TunePanel(lm, SHORT, **QUICK)

@@ -1,0 +1,128 @@
+"""One transcript as the listen panel keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from workbench.generation.events import Done, Event, Token
+from workbench.generation.turn import Turn
+from workbench.jobs.generation import JobState
+from workbench.tasks.transcription import Segment, Transcription
+
+from ..shared import settings as setting
+from ..shared.runs import ENDINGS, Run
+from ..shared.settings import Settings
+from .recordings import Recording, clock_text
+
+
+class Hearing(Turn):
+    """A transcription that is made when its turn comes, since converting samples takes a while."""
+
+    def __init__(self, lm: Any, recording: Recording) -> None:
+        self._lm, self._recording = lm, recording
+        self._made: Transcription | None = None
+
+    def stream(self, **settings: Any) -> Iterator[Event]:
+        """The events over all pieces of the recording."""
+        self._made = self._lm.transcription(self._recording.samples, self._recording.rate)
+        yield from self._made.stream(**settings)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """What the decoder is given before it writes."""
+        return self._made.prompt_tokens if self._made is not None else 0
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The pieces heard so far."""
+        return list(self._made.segments) if self._made is not None else []
+
+
+class ListenRun(Run):
+    """A recording, the sampler's settings and what was heard.
+
+    Args:
+        number: From 1, in the order of the panel's runs.
+        lm: The model that hears.
+        recording: What it hears.
+        settings: The sampler's name and the value of every control.
+        on_event: Called with this run and each event of its job, after the run has taken it.
+
+    Raises:
+        SettingError: The sampler refuses its settings.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        lm: Any,
+        recording: Recording,
+        settings: Settings,
+        on_event: Callable[[Run, JobState | Token | Done], None],
+    ) -> None:
+        self.recording = recording
+        self._hearing = Hearing(lm, recording)
+        super().__init__(number, lm, "", settings, on_event, turn=self._hearing)
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The pieces of the recording heard so far, with the index of the first token of each."""
+        return self._hearing.segments
+
+    @property
+    def passages(self) -> list[tuple[Segment, str]]:
+        """Each segment with its text."""
+        pieces, segments = list(self._pieces), self.segments
+        ends = [segment.first_token for segment in segments[1:]] + [len(pieces)] * bool(segments)
+        return [
+            (segment, "".join(pieces[segment.first_token : end]).strip())
+            for segment, end in zip(segments, ends, strict=True)
+        ]
+
+    @property
+    def summary(self) -> str:
+        """How much was heard and written, how fast, and why it ended."""
+        if not self.job.done:
+            return ""
+        ending = ENDINGS.get(self.job.reason or "", "failed")
+        stats = self.job.stats
+        if stats is None:
+            return ending
+        spent = stats.prefill_seconds + stats.decode_seconds
+        heard = f"{clock_text(self.recording.seconds)} heard in {spent:.1f} s"
+        count = "1 token" if stats.new_tokens == 1 else f"{stats.new_tokens:,} tokens"
+        return " · ".join([count, heard, ending])
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """This run's line in the panel's history."""
+        label = f"Run {self.number}: {self.recording.name}, {self.summary}"
+        return {"number": self.number, "label": label}
+
+    def delta(self, offset: int) -> dict[str, Any]:
+        """A message with the tokens from `offset` on, and all segments."""
+        return {**super().delta(offset), "segments": self._segments()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything the page shows of this run."""
+        shown = {"recording": self.recording.number, "segments": self._segments()}
+        return {**super().snapshot(), **shown}
+
+    def _segments(self) -> list[list[float]]:
+        return [
+            [round(s.start_seconds, 3), round(s.stop_seconds, 3), s.first_token]
+            for s in self.segments
+        ]
+
+
+def code_of(preset: str | None, path: str, settings: Settings) -> str:
+    """Python that writes the same transcript of the file at a path."""
+    arguments = [setting.quoted(path)]
+    if settings["sampler"] != "greedy":
+        arguments.append(f"sampler=wb.samplers.{setting.sampler_of(settings)!r}")
+    named = {"seed": settings["seed"]} if setting.reads_seed(settings) else {}
+    named |= {"max_new_tokens": settings["max_new_tokens"]}
+    arguments += [f"{name}={value!r}" for name, value in named.items() if value is not None]
+    load = setting.load_code(preset).replace("models.CausalLM.", "models.AudioToText.")
+    return f"{load}lm.transcribe({', '.join(arguments)})"

@@ -1,0 +1,168 @@
+"""One answer about a picture: its text, what it marks there, and where its tokens looked."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from workbench import images
+from workbench.generation.events import Done, Event, Stats, Status, Token
+from workbench.generation.turn import Turn
+from workbench.jobs.generation import GenerationJob, JobState
+
+from ..shared.runs import Run
+from ..shared.settings import Settings
+from .pictures import Picture, smaller
+
+MASK_SIDE = 512  # pixels of the longer side that outlines are traced on
+KEPT_PIXELS = 100_000_000  # of the pictures of all runs of a panel together: 300 MB
+
+
+class LookRun(Run):
+    """A prompt about a picture, its settings and what became of them.
+
+    Args:
+        number: From 1, in the order of the panel's runs.
+        lm: The model that answers.
+        picture: What it is asked about.
+        prompt: What it is asked.
+        settings: The sampler's name and the value of every control.
+        on_event: Called with this run and each event of its job, after the run has taken it.
+        decoder: Makes masks of the `<seg>` codes; without one their boxes are drawn alone.
+
+    Raises:
+        SettingError: The sampler refuses its settings.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        lm: Any,
+        picture: Picture,
+        prompt: str,
+        settings: Settings,
+        on_event: Callable[[Run, JobState | Token | Done], None],
+        decoder: images.MaskDecoder | None = None,
+    ) -> None:
+        self.picture = picture
+        self.attention: np.ndarray | None = None
+        self.inputs = {"images": picture.image, "prompts": prompt}
+        self.window = window_of(lm, picture)
+        self._lm = lm
+        self._decoder = decoder
+        self._drawn: dict[tuple[Any, ...], list[list[list[float]]]] = {}
+        super().__init__(number, lm, prompt, settings, on_event, turn=self.inputs)
+
+    @property
+    def answer(self) -> images.Answer:
+        """The text so far, with its regions as fractions of the whole picture."""
+        return images.read_answer(self.text).within(self.window)
+
+    @property
+    def regions(self) -> list[images.Region]:
+        """What the text so far marks in the picture."""
+        return list(self.answer.regions)
+
+    def delta(self, offset: int) -> dict[str, Any]:
+        """A message with the tokens from `offset` on, and all regions."""
+        return {**super().delta(offset), "regions": self._regions()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything the page shows of this run."""
+        return {
+            **super().snapshot(),
+            "picture": self.picture.number,
+            "regions": self._regions(),
+        }
+
+    def trace(self) -> None:
+        """Make the masks of all regions so far."""
+        if self._decoder is not None:
+            for region in self.regions:
+                self._outline(region)
+
+    def looking(self, on_event: Callable[[JobState | Token | Done], None]) -> GenerationJob:
+        """A job that finds where each token looked, and keeps it as `attention`."""
+        return GenerationJob(self._lm, _Looking(self._lm, self), on_event=on_event)
+
+    def attention_message(self) -> tuple[dict[str, Any], bytes]:
+        """The attention for the page: of each token, shares of its own peak in 255 levels."""
+        maps = np.asarray(self.attention, np.float32)
+        peaks = maps.max(axis=(1, 2), initial=0.0)
+        levels = np.rint(255 * maps / np.maximum(peaks, 1e-12)[:, None, None]).astype(np.uint8)
+        tokens, rows, columns = maps.shape
+        return {
+            "type": "attention",
+            "run": self.number,
+            "tokens": tokens,
+            "rows": rows,
+            "columns": columns,
+            "peaks": [round(float(peak), 5) for peak in peaks],
+            "window": list(self.window),
+        }, levels.tobytes()
+
+    def _regions(self) -> list[dict[str, Any]]:
+        ends = list(itertools.accumulate(map(len, list(self._pieces))))
+        return [self._region(region, ends) for region in self.regions]
+
+    def _region(self, region: images.Region, ends: list[int]) -> dict[str, Any]:
+        """A region for the page; `tokens` are those that name it: the first, and the one after."""
+        first = bisect.bisect_right(ends, region.start)
+        after = bisect.bisect_left(ends, region.stop) + 1
+        return {
+            "label": region.label,
+            "box": [round(float(edge), 5) for edge in region.box],
+            "tokens": [first, max(first, min(after, len(ends)))],
+            "mask": self._outline(region),
+        }
+
+    def _outline(self, region: images.Region) -> list[list[list[float]]]:
+        """The mask's outline, rings of [x, y] as fractions of the picture. A mask costs a pass
+        through its decoder, so it is made once."""
+        if self._decoder is None or not region.codes:
+            return []
+        key = (region.box, region.codes)
+        if key not in self._drawn:
+            size = smaller(self.picture.image, MASK_SIDE).size
+            mask = region.mask(self._decoder, *size[::-1])
+            self._drawn[key] = [np.round(ring / size, 5).tolist() for ring in images.polygons(mask)]
+        return self._drawn[key]
+
+
+class _Looking(Turn):
+    """Reading the attention takes its turn among the model's generations."""
+
+    prompt_tokens = 0
+
+    def __init__(self, lm: Any, run: LookRun) -> None:
+        self._lm, self._run = lm, run
+
+    def stream(self, **settings: Any) -> Iterator[Event]:
+        """No token: it only works."""
+        yield Status("prefill")
+        ids = [token.id for token in self._run.job.tokens]
+        self._run.attention = np.asarray(self._lm.image_attention(self._run.inputs, ids))
+        yield Done("stop", "", Stats(0, 0, 0.0, 0.0))
+
+
+def window_of(lm: Any, picture: Picture) -> tuple[float, float, float, float]:
+    """The part of the picture that the model sees: (y0, x0, y1, x1) as fractions of it."""
+    image = picture.image
+    return lm.preprocessor.converter("image_converter").window(image.height, image.width)
+
+
+def bounded(runs: list[LookRun], most: int) -> list[LookRun]:
+    """The last runs, at most so many, whose different pictures together stay in memory."""
+    kept: list[LookRun] = []
+    pixels: dict[int, int] = {}
+    for run in reversed(runs[-most:]):
+        image = run.picture.image
+        pixels[id(image)] = image.width * image.height
+        if kept and sum(pixels.values()) > KEPT_PIXELS:
+            break
+        kept.insert(0, run)
+    return kept
