@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
-from workbench.samplers.checks import Setting, positive_integer, within_vocabulary
+from workbench.samplers.checks import flag, integer, within_vocabulary
 from workbench.samplers.choose import finite, scale
 from workbench.samplers.loop import Loop
 from workbench.samplers.search import SearchSampler
@@ -25,8 +26,8 @@ class BeamSampler(SearchSampler, closed=True):
         temperature: above 0; divides the logits before the log-probabilities are taken.
     """
 
-    num_beams = positive_integer()
-    return_all_beams = Setting(bool, "True or False")
+    num_beams = integer("num_beams")
+    return_all_beams = flag("return_all_beams")
 
     def __init__(
         self, num_beams: int = 5, return_all_beams: bool = False, *, temperature: float = 1.0
@@ -60,7 +61,7 @@ def first_scores(batch: int, num_beams: int) -> jax.Array:
 
 
 def expand(
-    logits: jax.Array, scores: jax.Array, temperature: jax.Array | float = 1.0
+    logits: jax.Array, scores: jax.Array, temperature: ArrayLike = 1.0
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """One step: the best continuations of all beams of a row.
 
@@ -91,7 +92,7 @@ def fill_beams(sampler: BeamSampler, loop: Loop) -> Any:
     beams = sampler.num_beams
     loop = loop.repeated(beams)
 
-    def step(state: tuple) -> tuple:
+    def advance(state: tuple) -> tuple:
         tokens, cache, index, scores = state
         logits, _, cache = loop.next(tokens, cache, index)
         sampler.check_vocabulary(logits.shape[-1])
@@ -104,6 +105,6 @@ def fill_beams(sampler: BeamSampler, loop: Loop) -> Any:
         return loop.write(tokens, index, new.reshape(-1)), cache, index + 1, scores
 
     state = loop.tokens, loop.cache, loop.start, first_scores(batch, beams)
-    state = lax.while_loop(lambda state: loop.running(state[0], state[2]), step, state)
+    state = lax.while_loop(lambda state: loop.running(state[0], state[2]), advance, state)
     tokens, scores = state[0].reshape(batch, beams, length), state[3]
     return (tokens, scores) if sampler.return_all_beams else tokens[:, 0]

@@ -10,17 +10,18 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from workbench.samplers.history import History, penalise
-from workbench.samplers.order import SMALLEST, first, image, leading
-from workbench.samplers.settings import Settings
+from workbench.samplers.order import SMALLEST, first, leading, ordered_bits
+from workbench.samplers.step_settings import StepSettings
 
-LARGEST = jnp.finfo(jnp.float32).max
+LARGEST_LOGIT = jnp.finfo(jnp.float32).max
 
 
 def choose(
     logits: jax.Array,
-    settings: Settings,
+    settings: StepSettings,
     seeds: jax.Array,
     step: jax.Array | int,
     history: History,
@@ -34,7 +35,7 @@ def choose(
     return draw(prepare(logits, settings, history), settings, row_keys(seeds, step))
 
 
-def prepare(logits: jax.Array, settings: Settings, history: History) -> jax.Array:
+def prepare(logits: jax.Array, settings: StepSettings, history: History) -> jax.Array:
     """Logits (B, V) float32 after the penalties, finite or minus infinity."""
     return finite(penalise(logits.astype(jnp.float32), settings, history))
 
@@ -42,7 +43,7 @@ def prepare(logits: jax.Array, settings: Settings, history: History) -> jax.Arra
 def finite(logits: jax.Array) -> jax.Array:
     """Logits as float32 where plus infinity is the largest number and NaN is minus infinity."""
     logits = logits.astype(jnp.float32)
-    return jnp.nan_to_num(logits, nan=-jnp.inf, posinf=LARGEST, neginf=-jnp.inf)
+    return jnp.nan_to_num(logits, nan=-jnp.inf, posinf=LARGEST_LOGIT, neginf=-jnp.inf)
 
 
 def row_keys(seeds: jax.Array, step: jax.Array | int) -> jax.Array:
@@ -55,7 +56,7 @@ def row_keys(seeds: jax.Array, step: jax.Array | int) -> jax.Array:
     return jax.vmap(key)(seeds, jnp.broadcast_to(jnp.asarray(step, jnp.uint32), seeds.shape))
 
 
-def draw(logits: jax.Array, settings: Settings, keys: jax.Array) -> jax.Array:
+def draw(logits: jax.Array, settings: StepSettings, keys: jax.Array) -> jax.Array:
     """A token per row (B,) int32 from prepared logits (B, V), with one random key per row."""
 
     def sample() -> jax.Array:
@@ -63,10 +64,10 @@ def draw(logits: jax.Array, settings: Settings, keys: jax.Array) -> jax.Array:
         scaled = scale(logits, settings.temperature)
         return first(jnp.where(kept(logits, scaled, settings), scaled + noise, -jnp.inf))
 
-    return lax.cond(settings.temperature < SMALLEST, lambda: first(image(logits)), sample)
+    return lax.cond(settings.temperature < SMALLEST, lambda: first(ordered_bits(logits)), sample)
 
 
-def scale(logits: jax.Array, temperature: jax.Array) -> jax.Array:
+def scale(logits: jax.Array, temperature: ArrayLike) -> jax.Array:
     """Logits (B, V) over the temperature, shifted so that the largest is 0; temperature 0 leaves
     only the largest above minus infinity."""
     top = jnp.max(logits, axis=-1, keepdims=True)
@@ -75,10 +76,10 @@ def scale(logits: jax.Array, temperature: jax.Array) -> jax.Array:
     return (logits - top) / jnp.clip(temperature, SMALLEST, 1 / SMALLEST)
 
 
-def kept(logits: jax.Array, scaled: jax.Array, settings: Settings) -> jax.Array:
+def kept(logits: jax.Array, scaled: jax.Array, settings: StepSettings) -> jax.Array:
     """The tokens the cuts leave, a mask (B, V). Ranks are those of the logits before temperature,
     which cannot change them except by rounding."""
-    order = image(logits)
+    order = ordered_bits(logits)
 
     def top_k() -> jax.Array:
         target = jnp.full(logits.shape[:1], settings.top_k, jnp.float32)

@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from workbench.errors import SettingError
-from workbench.samplers.checks import Setting, positive_integer, within_vocabulary
+from workbench.samplers.checks import integer, number, within_vocabulary
 from workbench.samplers.choose import finite, scale
 from workbench.samplers.loop import Loop
 from workbench.samplers.order import SMALLEST
@@ -29,8 +30,8 @@ class ContrastiveSampler(SearchSampler, closed=True):
         temperature: above 0; divides the logits before the probabilities are taken.
     """
 
-    k = positive_integer()
-    alpha = Setting(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+    k = integer("top_k")
+    alpha = number("alpha")
 
     def __init__(self, k: int = 5, alpha: float = 0.6, *, temperature: float = 1.0) -> None:
         super().__init__(temperature)
@@ -54,7 +55,7 @@ class ContrastiveSampler(SearchSampler, closed=True):
 
 
 def candidates(
-    logits: jax.Array, k: int, temperature: jax.Array | float = 1.0
+    logits: jax.Array, k: int, temperature: ArrayLike = 1.0
 ) -> tuple[jax.Array, jax.Array]:
     """The k likeliest tokens of each row, (B, k) int32, and their probabilities, (B, k), best
     first, from logits (B, V)."""
@@ -68,7 +69,7 @@ def contrast(
     hidden_states: jax.Array,
     previous: jax.Array,
     mask: jax.Array,
-    alpha: jax.Array | float,
+    alpha: ArrayLike,
 ) -> jax.Array:
     """Which candidate to take, (B,) int32 from 0 to k - 1.
 
@@ -97,7 +98,7 @@ def fill_contrasted(sampler: ContrastiveSampler, loop: Loop) -> jax.Array:
     def repeat(x: jax.Array) -> jax.Array:
         return jnp.repeat(x, k, axis=0)
 
-    def step(state: tuple) -> tuple:
+    def advance(state: tuple) -> tuple:
         tokens, cache, index, logits, hidden = state
         new, probabilities = candidates(logits, k, sampler.temperature)
         trial = wide.write(repeat(tokens), index, new.reshape(-1))
@@ -105,16 +106,16 @@ def fill_contrasted(sampler: ContrastiveSampler, loop: Loop) -> jax.Array:
         states = outcome[1].reshape(batch, k, -1)
         before = jnp.broadcast_to(jnp.arange(length) < index, tokens.shape)
         best = rows + contrast(probabilities, states, hidden, before, sampler.alpha)
-        logits, state, cache = jax.tree.map(lambda x: x[best], outcome)
+        logits, taken, cache = jax.tree.map(lambda x: x[best], outcome)
         return (
             trial[best],
             cache,
             index + 1,
             logits,
-            hidden.at[:, index].set(state.astype(hidden.dtype)),
+            hidden.at[:, index].set(taken.astype(hidden.dtype)),
         )
 
     logits, _, cache = loop.next(loop.tokens, loop.cache, loop.start)
     sampler.check_vocabulary(logits.shape[-1])
     state = loop.tokens, cache, loop.start, logits, loop.hidden_states
-    return lax.while_loop(lambda state: loop.running(state[0], state[2]), step, state)[0]
+    return lax.while_loop(lambda state: loop.running(state[0], state[2]), advance, state)[0]

@@ -11,14 +11,14 @@ import keras
 from workbench.errors import SettingError
 from workbench.samplers.choose import prepare, row_keys, scale
 from workbench.samplers.history import History
-from workbench.samplers.settings import Settings
+from workbench.samplers.step_settings import StepSettings
 
 
 def choose_by(
     get_next_token: Callable[[jax.Array], jax.Array],
     generators: Sequence[keras.random.SeedGenerator],
     logits: jax.Array,
-    settings: Settings,
+    settings: StepSettings,
     seeds: jax.Array,
     step: jax.Array | int,
     history: History,

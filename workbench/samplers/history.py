@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from workbench.samplers.settings import Settings
+from workbench.samplers.step_settings import StepSettings
 
 
 class History(NamedTuple):
@@ -39,10 +39,11 @@ def _rows(ids: jax.Array) -> jax.Array:
     return rows if ids.ndim == 1 else rows[:, None]
 
 
-def penalise(logits: jax.Array, settings: Settings, history: History) -> jax.Array:
+def penalise(logits: jax.Array, settings: StepSettings, history: History) -> jax.Array:
     """Logits (B, V) float32 after the penalties: repetition as in CTRL (Keskar et al. 2019), over
     prompt and completion; then presence and frequency, over the completion only."""
-    repetition, presence, frequency = settings[4:]
+    repetition = settings.repetition_penalty
+    presence, frequency = settings.presence_penalty, settings.frequency_penalty
 
     def apply(x: jax.Array) -> jax.Array:
         generated = history.counts > 0

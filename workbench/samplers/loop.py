@@ -16,7 +16,7 @@ from jax import lax
 
 from workbench.errors import SettingError
 from workbench.samplers.history import History
-from workbench.samplers.settings import Settings
+from workbench.samplers.step_settings import StepSettings
 
 Next = Callable[..., tuple[jax.Array, Any, Any]]
 
@@ -99,9 +99,11 @@ class Picker(Protocol):
     @property
     def initial_seed(self) -> int | None:
         """The seed of the draws, None for a fresh one."""
+        ...
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         """The current values, as scalars for the compiled step."""
+        ...
 
     def check_vocabulary(self, vocabulary_size: int) -> None:
         """Raises `SettingError` if the sampler asks for more tokens than there are."""
@@ -109,12 +111,13 @@ class Picker(Protocol):
     def choose(
         self,
         logits: jax.Array,
-        settings: Settings,
+        settings: StepSettings,
         seeds: jax.Array,
         step: jax.Array | int,
         history: History,
     ) -> jax.Array:
         """The next token of every row, (B,) int32."""
+        ...
 
 
 def fill(sampler: Picker, loop: Loop) -> jax.Array:
@@ -124,7 +127,7 @@ def fill(sampler: Picker, loop: Loop) -> jax.Array:
     base = secrets.randbits(32) if seed is None else seed
     seeds = jnp.uint32(base) + jnp.arange(loop.tokens.shape[0], dtype=jnp.uint32)
 
-    def step(state: tuple) -> tuple:
+    def advance(state: tuple) -> tuple:
         tokens, cache, index = state
         logits, _, cache = loop.next(tokens, cache, index)
         sampler.check_vocabulary(logits.shape[-1])
@@ -133,4 +136,4 @@ def fill(sampler: Picker, loop: Loop) -> jax.Array:
         return loop.write(tokens, index, new), cache, index + 1
 
     state = loop.tokens, loop.cache, loop.start
-    return lax.while_loop(lambda state: loop.running(state[0], state[2]), step, state)[0]
+    return lax.while_loop(lambda state: loop.running(state[0], state[2]), advance, state)[0]

@@ -14,7 +14,7 @@ from jax import lax
 SMALLEST = jnp.finfo(jnp.float32).tiny
 
 
-def image(x: jax.Array) -> jax.Array:
+def ordered_bits(x: jax.Array) -> jax.Array:
     """Integers (int32) in the order of the float32 `x`, which has no NaN. The two zeros are one."""
     bits = lax.bitcast_convert_type(jnp.where(x == 0, 0.0, x), jnp.int32)
     return jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)

@@ -13,12 +13,12 @@ import keras
 import numpy as np
 
 from workbench.errors import SettingError
-from workbench.samplers.checks import LARGEST, Setting
+from workbench.samplers.checks import number, optional_integer
 from workbench.samplers.custom import choose_by
 from workbench.samplers.history import History
 from workbench.samplers.loop import Loop, Next, fill
-from workbench.samplers.settings import Settings
 from workbench.samplers.signature import changed_arguments, whole_signature
+from workbench.samplers.step_settings import StepSettings
 
 # Attributes that reach the compiled step as arguments; any other is part of the program.
 ARGUMENTS = frozenset(
@@ -58,15 +58,11 @@ class Sampler:
         SettingError: a value is impossible, here or when the attribute is set.
     """
 
-    temperature = Setting(float, "a finite number from 0 on", lambda value: 0 <= value <= LARGEST)
-    seed = Setting(
-        int, "None or an integer from 0 to 2**32 - 1", lambda value: 0 <= value < 2**32, True
-    )
-    repetition_penalty = Setting(
-        float, "a finite number above 0", lambda value: 0 < value <= LARGEST
-    )
-    presence_penalty = Setting(float, "a finite number", lambda value: abs(value) <= LARGEST)
-    frequency_penalty = Setting(float, "a finite number", lambda value: abs(value) <= LARGEST)
+    temperature = number("temperature")
+    seed = optional_integer("seed")
+    repetition_penalty = number("repetition_penalty")
+    presence_penalty = number("presence_penalty")
+    frequency_penalty = number("frequency_penalty")
 
     _closed: ClassVar[bool] = False  # the built-in kinds refuse attributes they do not have
 
@@ -107,9 +103,9 @@ class Sampler:
 
     # What the generation engine asks for.
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         """The current values, as scalars for the compiled step."""
-        return Settings(
+        return StepSettings(
             temperature=np.float32(self.temperature),
             repetition_penalty=np.float32(self.repetition_penalty),
             presence_penalty=np.float32(self.presence_penalty),
@@ -125,7 +121,7 @@ class Sampler:
     def choose(
         self,
         logits: jax.Array,
-        settings: Settings,
+        settings: StepSettings,
         seeds: jax.Array,
         step: jax.Array | int,
         history: History,

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workbench.samplers.checks import Setting, positive_integer, within_vocabulary
+from workbench.samplers.checks import integer, number, optional_integer, within_vocabulary
 from workbench.samplers.choose import choose, draw
 from workbench.samplers.history import History
 from workbench.samplers.sampler import Sampler
-from workbench.samplers.settings import Settings
+from workbench.samplers.step_settings import StepSettings
 
 
 class Common(TypedDict, total=False):
@@ -32,7 +32,7 @@ class DistributionSampler(Sampler):
     """What the four kinds share. A subclass that overrides `get_next_token` leaves the shared
     program for one of its own."""
 
-    min_p = Setting(float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+    min_p = number("min_p")
 
     _greedy: ClassVar[bool] = False
 
@@ -40,7 +40,7 @@ class DistributionSampler(Sampler):
         super().__init__(**common)
         self.min_p = min_p
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         temperature = np.float32(0 if self._greedy else self.temperature)
         return super().settings()._replace(temperature=temperature, min_p=np.float32(self.min_p))
 
@@ -51,7 +51,7 @@ class DistributionSampler(Sampler):
     def choose(
         self,
         logits: jax.Array,
-        settings: Settings,
+        settings: StepSettings,
         seeds: jax.Array,
         step: jax.Array | int,
         history: History,
@@ -105,13 +105,13 @@ class TopKSampler(DistributionSampler, closed=True):
     ```
     """
 
-    k = positive_integer()
+    k = integer("top_k")
 
     def __init__(self, k: int = 5, seed: int | None = None, **common: Unpack[Common]) -> None:
         super().__init__(seed=seed, **common)
         self.k = k
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         return super().settings()._replace(top_k=np.int32(self.k))
 
     def check_vocabulary(self, vocabulary_size: int) -> None:
@@ -125,8 +125,8 @@ class TopPSampler(DistributionSampler, closed=True):
     """Draws from the fewest likeliest tokens whose probability reaches `p` (Holtzman et al.
     2020), of the `k` likeliest if k is given; the token that crosses p is one of them."""
 
-    p = Setting(float, "a number above 0, at most 1", lambda value: 0 < value <= 1)
-    k = positive_integer(optional=True)
+    p = number("top_p")
+    k = optional_integer("top_k")
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class TopPSampler(DistributionSampler, closed=True):
         self.p = p
         self.k = k
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         return super().settings()._replace(top_k=np.int32(self.k or 0), top_p=np.float32(self.p))
 
     def check_vocabulary(self, vocabulary_size: int) -> None:
