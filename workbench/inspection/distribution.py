@@ -40,7 +40,8 @@ class Distribution:
         edge = np.partition(logits, -LISTED)[-LISTED] if len(logits) > LISTED else -np.inf
         likely = np.flatnonzero(logits >= edge)  # 512, or more that are as likely as the last
         order = likely[np.argsort(-logits[likely], kind="stable")][:LISTED]
-        shifted = logits - logits[order[0]]
+        with np.errstate(over="ignore"):  # so far below the largest, a token is impossible
+            shifted = logits - logits[order[0]]
         rest = np.delete(shifted, order)
         return cls(order.astype(np.int32), shifted[order], *_binned(rest[np.isfinite(rest)]))
 
