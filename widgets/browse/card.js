@@ -45,34 +45,10 @@ function createNeed({ name, chosen, need, fits }) {
   );
 }
 
-export function createCard({ load, back }) {
-  const name = make("strong", { class: "wb-name" });
-  const tag = make("span", { class: "wb-note" });
-  const description = make("p", { class: "wb-preset-about" });
-  const facts = make("dl", { class: "wb-preset-facts" });
-  const needs = make("dl", { class: "wb-preset-needs", "aria-label": "Memory needed" });
-  const note = make("p", { class: "wb-preset-gate" });
+/** The line that loads the preset, and a button that copies it. */
+function createCodeLine() {
   const line = make("code", { class: "wb-preset-line-code" });
   const copied = make("span", { class: "wb-note", role: "status" });
-  const loadButton = button("Load", () => load(), { class: "wb-button wb-primary" });
-  const copyButton = button("Copy", () => copy(), { class: "wb-button wb-quiet", "aria-label": "Copy the line" });
-  const node = make(
-    "section",
-    { class: "wb-preset-card", tabindex: "-1" },
-    make("div", { class: "wb-preset-head" }, make("div", {}, name, tag), loadButton),
-    description,
-    facts,
-    make("div", { class: "wb-preset-needs-label wb-note" }, "Memory it needs here, by dtype"),
-    needs,
-    note,
-    make("div", { class: "wb-preset-code" }, line, copied, copyButton),
-  );
-  node.hidden = true;
-  node.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    back();
-  });
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(line.textContent);
@@ -82,6 +58,42 @@ export function createCard({ load, back }) {
       setText(copied, "selected: press Ctrl+C");
     }
   };
+  const copyButton = button("Copy", copy, { class: "wb-button wb-quiet", "aria-label": "Copy the line" });
+  return {
+    node: make("div", { class: "wb-preset-code" }, line, copied, copyButton),
+    show(text) {
+      setText(line, text);
+      setText(copied, "");
+    },
+  };
+}
+
+export function createCard({ load, back }) {
+  const name = make("strong", { class: "wb-name" });
+  const tag = make("span", { class: "wb-note" });
+  const description = make("p", { class: "wb-preset-about" });
+  const facts = make("dl", { class: "wb-preset-facts" });
+  const needs = make("dl", { class: "wb-preset-needs", "aria-label": "Memory needed" });
+  const note = make("p", { class: "wb-preset-gate" });
+  const line = createCodeLine();
+  const loadButton = button("Load", () => load(), { class: "wb-button wb-primary" });
+  const node = make(
+    "section",
+    { class: "wb-preset-card", tabindex: "-1" },
+    make("div", { class: "wb-preset-head" }, make("div", {}, name, tag), loadButton),
+    description,
+    facts,
+    make("div", { class: "wb-preset-needs-label wb-note" }, "Memory it needs here, by dtype"),
+    needs,
+    note,
+    line.node,
+  );
+  node.hidden = true;
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    back();
+  });
   let shown = "";
   return {
     node,
@@ -100,8 +112,7 @@ export function createCard({ load, back }) {
       needs.replaceChildren(...needsOf(row, choice).map(createNeed));
       setText(note, [row.absent, row.gate].filter(Boolean).join(" "));
       note.hidden = !note.textContent;
-      setText(line, codeOf(row, choice.dtype));
-      setText(copied, "");
+      line.show(codeOf(row, choice.dtype));
     },
     enable(row, busy) {
       loadButton.disabled = busy || !row?.supported;

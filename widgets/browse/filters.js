@@ -30,13 +30,8 @@ function createSelect(name, label, options, onchange) {
   );
 }
 
-/**
- * `changed` is called whenever a filter was; `chooseDtype` when another dtype was picked;
- * `leave` when the arrow key leads from the search box into the table.
- */
-export function createFilters(model, { changed, chooseDtype, leave }) {
-  const choices = choicesOf(model.get("rows"));
-  const search = make("input", {
+function createSearch(changed, leave) {
+  return make("input", {
     type: "search",
     class: "wb-preset-search",
     placeholder: "Search names and descriptions",
@@ -50,17 +45,35 @@ export function createFilters(model, { changed, chooseDtype, leave }) {
       leave();
     },
   });
+}
+
+/** The lines of the filters, one below the other. */
+function layOutFilters({ search, fits, dtype, selects, count, clear }) {
+  const line = (...nodes) => make("div", { class: "wb-preset-line" }, ...nodes);
+  const labels = [make("label", {}, fits, "fits here"), make("label", {}, "dtype", dtype)];
+  return make(
+    "div",
+    { class: "wb-preset-filters", role: "search", "aria-label": "Presets" },
+    line(search, make("div", { class: "wb-preset-machine" }, ...labels)),
+    line(...selects),
+    make("div", { class: "wb-preset-line wb-preset-found" }, count, clear),
+  );
+}
+
+/**
+ * `changed` is called whenever a filter was; `chooseDtype` when another dtype was picked;
+ * `leave` when the arrow key leads from the search box into the table.
+ */
+export function createFilters(model, { changed, chooseDtype, leave }) {
+  const choices = choicesOf(model.get("rows"));
+  const search = createSearch(changed, leave);
   const selects = Object.entries(ANY).map(([name, any]) => {
     const options = [["", any], ...choices[name].map((value) => [value, value])];
     return createSelect(name, any.replace("Any ", ""), options, changed);
   });
   const fits = make("input", { type: "checkbox", onchange: changed });
-  const dtype = createSelect(
-    "dtype",
-    null,
-    model.get("dtypes").map(({ name, label }) => [name, label]),
-    () => chooseDtype(dtype.value),
-  );
+  const dtypes = model.get("dtypes").map(({ name, label }) => [name, label]);
+  const dtype = createSelect("dtype", null, dtypes, () => chooseDtype(dtype.value));
   const count = make("span", { class: "wb-note wb-preset-count", role: "status" });
   const clear = button("Clear", () => {
     reset();
@@ -79,23 +92,7 @@ export function createFilters(model, { changed, chooseDtype, leave }) {
     changed();
   };
   return {
-    node: make(
-      "div",
-      { class: "wb-preset-filters", role: "search", "aria-label": "Presets" },
-      make(
-        "div",
-        { class: "wb-preset-line" },
-        search,
-        make(
-          "div",
-          { class: "wb-preset-machine" },
-          make("label", {}, fits, "fits here"),
-          make("label", {}, "dtype", dtype),
-        ),
-      ),
-      make("div", { class: "wb-preset-line" }, ...selects),
-      make("div", { class: "wb-preset-line wb-preset-found" }, count, clear),
-    ),
+    node: layOutFilters({ search, fits, dtype, selects, count, clear }),
     values,
     reset,
     refresh: () => (dtype.value = model.get("dtype")),

@@ -56,43 +56,36 @@ function createBelow(model) {
   };
 }
 
-function render({ model, el }) {
-  const rows = model.get("rows").map((row) => ({ ...row, text: searchText(row) }));
-  const byName = new Map(rows.map((row) => [row.name, row]));
+/** The heading and the code of the panel, and what its status is called. */
+function createWords(model, count, selected) {
+  const call = () => (selected() ? `lm = ${codeOf(selected(), model.get("dtype"))}` : "wb.browse()");
+  return {
+    facts: () => [
+      "Presets",
+      `${wholeText(count)} presets`,
+      `${gigabytesText(model.get("machine").free)} free here`,
+    ],
+    code: { get: () => `import workbench as wb\n\n${call()}` },
+    statusText() {
+      const [status, percent] = [model.get("status"), loadedPercent(model.get("progress"))];
+      const share = status === "loading" && percent !== null ? ` ${percent} %` : "";
+      return (LOAD_STATUS[status] ?? "idle") + share;
+    },
+    spokenText() {
+      const name = model.get("loading");
+      const texts = { loading: `Loading ${name}`, done: `${name} is loaded`, cancelled: "Stopped", failed: "Failed" };
+      return texts[model.get("status")] ?? "";
+    },
+  };
+}
 
-  const selected = () => byName.get(model.get("selected"));
+/** Filters, table and card of the rows, which follow each other. */
+function createPresets(model, rows, frame, { selected, save, load }) {
   const choice = () => ({
     dtype: model.get("dtype"),
     limit: model.get("machine").limit,
     dtypes: model.get("dtypes"),
   });
-  const save = (name, value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
-  const load = () => {
-    if (selected()?.supported && !isBusy()) send("load", { name: selected().name, dtype: model.get("dtype") });
-  };
-  const call = () => (selected() ? `lm = ${codeOf(selected(), choice().dtype)}` : "wb.browse()");
-  const frame = createFrame({
-    model,
-    el,
-    name: "wb-browse",
-    label: "Presets",
-    help: BROWSE_HELP,
-    busy: LOADING,
-    facts: () => [
-      "Presets",
-      `${wholeText(rows.length)} presets`,
-      `${gigabytesText(model.get("machine").free)} free here`,
-    ],
-    code: { get: () => `import workbench as wb\n\n${call()}` },
-    statusText: () => statusText(),
-    spokenText: () => spokenText(),
-    refresh: () => refreshStatus(),
-    reset: () => reset(),
-  });
-  const { send, status, isBusy } = frame;
   const filters = createFilters(model, {
     changed: () => refreshTable(),
     chooseDtype: (dtype) => save("dtype", dtype),
@@ -105,75 +98,92 @@ function render({ model, el }) {
     },
     resort: () => refreshTable(),
   });
-  const card = createCard({
-    load,
-    back: () => {
-      table.reveal(model.get("selected"));
-      table.focus();
-    },
-  });
-  const loading = createLoading({ cancel: () => send("cancel") });
-  const below = createBelow(model);
-
+  const reveal = () => table.reveal(model.get("selected"));
+  const back = () => {
+    reveal();
+    table.focus();
+  };
+  const card = createCard({ load, back });
   const refreshTable = () => {
     const { column, descending } = table.order;
     const found = rows.filter(matcher(filters.values(), choice()));
     table.show(sorted(found, column, descending, choice().dtype));
     filters.show(found.length, rows.length);
   };
-  const refreshChoice = () => {
-    frame.refreshHeading();
-    filters.refresh();
-    table.judge(choice());
-    refreshTable();
-    refreshCard();
-  };
+  const enable = () => card.enable(selected(), frame.isBusy());
   const refreshCard = () => {
     card.show(selected(), choice());
     table.mark(model.get("selected"), model.get("loaded"));
-    card.enable(selected(), isBusy());
+    enable();
     frame.code.refresh();
   };
-  const showSelected = () => {
-    refreshCard();
-    table.reveal(model.get("selected"));
+  return {
+    nodes: [filters.node, table.node, card.node],
+    reset: filters.reset,
+    enable,
+    reveal,
+    refreshCard,
+    refreshChoice() {
+      frame.refreshHeading();
+      filters.refresh();
+      table.judge(choice());
+      refreshTable();
+      refreshCard();
+    },
   };
-  const statusText = () => {
-    const percent = loadedPercent(model.get("progress"));
-    const share = status() === "loading" && percent !== null ? ` ${percent} %` : "";
-    return (LOAD_STATUS[status()] ?? "idle") + share;
-  };
-  const refreshStatus = () => {
-    const name = isBusy() ? model.get("loading") : "";
-    loading.show(name, model.get("progress"), {
-      stopping: status() === "stopping",
-      foreground: model.get("foreground"),
-    });
-    card.enable(selected(), isBusy());
-  };
-  const spokenText = () => {
-    const name = model.get("loading");
-    const texts = { loading: `Loading ${name}`, done: `${name} is loaded`, cancelled: "Stopped", failed: "Failed" };
-    return texts[status()] ?? "";
+}
+
+function render({ model, el }) {
+  const rows = model.get("rows").map((row) => ({ ...row, text: searchText(row) }));
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  const selected = () => byName.get(model.get("selected"));
+  const save = (name, value) => {
+    model.set(name, value);
+    model.save_changes();
   };
   const reset = () => {
     save("selected", "");
     save("dtype", "auto");
-    filters.reset();
+    presets.reset();
   };
-
-  frame.show(filters.node, table.node, card.node, loading.node);
+  const frame = createFrame({
+    model,
+    el,
+    name: "wb-browse",
+    label: "Presets",
+    help: BROWSE_HELP,
+    busy: LOADING,
+    ...createWords(model, rows.length, selected),
+    refresh: () => refreshStatus(),
+    reset,
+  });
+  const { send, status, isBusy } = frame;
+  const load = () => {
+    if (selected()?.supported && !isBusy()) send("load", { name: selected().name, dtype: model.get("dtype") });
+  };
+  const presets = createPresets(model, rows, frame, { selected, save, load });
+  const loading = createLoading({ cancel: () => send("cancel") });
+  const below = createBelow(model);
+  const refreshStatus = () => {
+    const [stopping, foreground] = [status() === "stopping", model.get("foreground")];
+    loading.show(isBusy() ? model.get("loading") : "", model.get("progress"), { stopping, foreground });
+    presets.enable();
+  };
+  const showSelected = () => {
+    presets.refreshCard();
+    presets.reveal();
+  };
+  frame.show(...presets.nodes, loading.node);
   el.append(below.node);
-
   const ours = [
     ["selected", showSelected],
-    ["dtype", refreshChoice],
+    ["dtype", presets.refreshChoice],
   ];
   const kernels = [
-    ["machine", refreshChoice],
+    ["machine", presets.refreshChoice],
     ["progress", frame.refresh],
     ["loading", frame.refresh],
-    ["loaded", refreshCard],
+    ["loaded", presets.refreshCard],
     ["opened", below.refresh],
   ];
   return frame.follow({ ours, kernels, parts: [below] });

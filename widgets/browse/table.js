@@ -60,19 +60,23 @@ function createHead(name, label, kind, onclick) {
   return make("div", { ...options, "aria-sort": "none" }, opener);
 }
 
-/** `open` is called with the row that is opened, and whether a key did it. */
-export function createTable(rows, { open, resort }) {
-  const lines = new Map(rows.map((row) => [row.name, createRow(row)]));
-  const body = make("div", { role: "rowgroup" });
-  const heads = COLUMNS.map(([name, label, kind]) => createHead(name, label, kind, () => sortBy(name)));
-  const empty = make("div", { class: "wb-preset-empty" }, NOTHING);
-  const head = make("div", { role: "row", class: "wb-preset-titles" }, ...heads);
-  const titles = make("div", { role: "rowgroup", class: "wb-preset-sticky" }, head);
-  const grid = make("div", { role: "grid", "aria-label": "Presets" }, titles, body);
-  const node = make("div", { class: "wb-preset-scroll" }, grid, empty);
-  let order = { column: "", descending: false };
-  let current = null;
+/** Where a key leads from the row at `at` of `count`; undefined where it leads nowhere. */
+function rowAfter(key, at, count) {
+  const moves = {
+    ArrowDown: at + 1,
+    ArrowUp: at - 1,
+    PageDown: at + PAGE_ROWS,
+    PageUp: at - PAGE_ROWS,
+    Home: 0,
+    End: count - 1,
+  };
+  return key in moves ? Math.max(0, Math.min(moves[key], count - 1)) : undefined;
+}
 
+/** The titles of the columns; `resort()` is called when another order was chosen. */
+function createHeads(resort) {
+  let order = { column: "", descending: false };
+  const heads = COLUMNS.map(([name, label, kind]) => createHead(name, label, kind, () => sortBy(name)));
   const sortBy = (column) => {
     order = { column, descending: order.column === column && !order.descending };
     COLUMNS.forEach(([name], index) => {
@@ -82,32 +86,32 @@ export function createTable(rows, { open, resort }) {
     });
     resort();
   };
+  return {
+    node: make("div", { role: "row", class: "wb-preset-titles" }, ...heads),
+    get order() {
+      return order;
+    },
+  };
+}
+
+/** The rows of the table: one can be reached with Tab, the others from it with the arrow keys. */
+function createBody(lines, open) {
+  const node = make("div", { role: "rowgroup" });
+  let current = null;
   const lineOf = (element) => [...lines.values()].find((line) => line.node === element.closest(".wb-preset-row"));
   const setCurrent = (row) => {
     current?.setAttribute("tabindex", "-1");
     current = row;
     current?.setAttribute("tabindex", "0");
   };
-  const step = (key) => {
-    const shown = [...body.children];
-    const at = shown.indexOf(current);
-    const moves = {
-      ArrowDown: at + 1,
-      ArrowUp: at - 1,
-      PageDown: at + PAGE_ROWS,
-      PageUp: at - PAGE_ROWS,
-      Home: 0,
-      End: shown.length - 1,
-    };
-    return key in moves ? shown[Math.max(0, Math.min(moves[key], shown.length - 1))] : undefined;
-  };
-  body.addEventListener("click", (event) => {
+  node.addEventListener("click", (event) => {
     const line = lineOf(event.target);
     if (line) open(line.row, false);
   });
-  body.addEventListener("focusin", (event) => setCurrent(event.target.closest(".wb-preset-row")));
-  body.addEventListener("keydown", (event) => {
-    const next = step(event.key);
+  node.addEventListener("focusin", (event) => setCurrent(event.target.closest(".wb-preset-row")));
+  node.addEventListener("keydown", (event) => {
+    const shown = [...node.children];
+    const next = shown[rowAfter(event.key, shown.indexOf(current), shown.length)];
     if (next) next.focus();
     else if (event.key === "Enter" || event.key === " ") open(lineOf(event.target).row, true);
     else return;
@@ -116,15 +120,34 @@ export function createTable(rows, { open, resort }) {
   });
   return {
     node,
+    setCurrent,
+    focus: () => current?.focus(),
+    show(rows) {
+      const focused = node.contains(document.activeElement);
+      node.replaceChildren(...rows);
+      if (!node.contains(current)) setCurrent(node.firstElementChild);
+      if (focused) current?.focus();
+    },
+  };
+}
+
+/** `open` is called with the row that is opened, and whether a key did it. */
+export function createTable(rows, { open, resort }) {
+  const lines = new Map(rows.map((row) => [row.name, createRow(row)]));
+  const body = createBody(lines, open);
+  const heads = createHeads(resort);
+  const empty = make("div", { class: "wb-preset-empty" }, NOTHING);
+  const titles = make("div", { role: "rowgroup", class: "wb-preset-sticky" }, heads.node);
+  const grid = make("div", { role: "grid", "aria-label": "Presets" }, titles, body.node);
+  const node = make("div", { class: "wb-preset-scroll" }, grid, empty);
+  return {
+    node,
     get order() {
-      return order;
+      return heads.order;
     },
     /** Shows these rows, in this order; the elements of a row stay the same ones. */
     show(shown) {
-      const focused = body.contains(document.activeElement);
-      body.replaceChildren(...shown.map(({ name }) => lines.get(name).node));
-      if (!body.contains(current)) setCurrent(body.firstElementChild);
-      if (focused) current?.focus();
+      body.show(shown.map(({ name }) => lines.get(name).node));
       empty.hidden = shown.length > 0;
     },
     judge(choice) {
@@ -139,12 +162,12 @@ export function createTable(rows, { open, resort }) {
     },
     reveal(name) {
       const line = lines.get(name);
-      if (!line || !body.contains(line.node)) return;
-      setCurrent(line.node);
-      const top = line.node.offsetTop - head.offsetHeight;
+      if (!line || !body.node.contains(line.node)) return;
+      body.setCurrent(line.node);
+      const top = line.node.offsetTop - heads.node.offsetHeight;
       const bottom = line.node.offsetTop + line.node.offsetHeight - node.clientHeight;
       node.scrollTop = Math.min(top, Math.max(bottom, node.scrollTop));
     },
-    focus: () => current?.focus(),
+    focus: body.focus,
   };
 }

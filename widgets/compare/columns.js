@@ -69,6 +69,20 @@ function createColumnSampler(form, change) {
   };
 }
 
+/** The figures of a column, under their names. */
+function createColumnFigures() {
+  const values = FIGURES.map(() => make("dd", {}));
+  const rows = FIGURES.map(([, label], index) => make("div", {}, make("dt", {}, label), values[index]));
+  const node = make("dl", { class: "wb-compare-figures" }, ...rows);
+  return {
+    node,
+    show(cell) {
+      node.hidden = !cell.pieces.length;
+      if (!node.hidden) FIGURES.forEach(([, , text], index) => setText(values[index], text(cell)));
+    },
+  };
+}
+
 /**
  * `group` is the name its radio button shares with those of the other columns, `refer()` makes it
  * the reference, `change(values)` its sampler. `reading` are options of `createOutput`.
@@ -81,12 +95,7 @@ export function createColumn(form, { group, refer, change, ...reading }) {
   const sampler = createColumnSampler(form, change);
   const output = createOutput({ ...reading, trim: true });
   const ending = make("div", { class: "wb-note wb-compare-ending" });
-  const values = FIGURES.map(() => make("dd", {}));
-  const figures = make(
-    "dl",
-    { class: "wb-compare-figures" },
-    ...FIGURES.map(([, label], index) => make("div", {}, make("dt", {}, label), values[index])),
-  );
+  const figures = createColumnFigures();
   const error = make("div", { class: "wb-compare-error" });
   const node = make(
     "section",
@@ -96,7 +105,7 @@ export function createColumn(form, { group, refer, change, ...reading }) {
     ...sampler.nodes,
     output.node,
     error,
-    figures,
+    figures.node,
     ending,
   );
   let shown = { pieces: [] };
@@ -123,8 +132,7 @@ export function createColumn(form, { group, refer, change, ...reading }) {
       output.explain(shown.pieces.length || shown.error ? "" : reason);
       setText(error, shown.error ?? "");
       error.hidden = !shown.error;
-      figures.hidden = !shown.pieces.length;
-      if (shown.pieces.length) FIGURES.forEach(([, , text], index) => setText(values[index], text(shown)));
+      figures.show(shown);
       setText(ending, shown.ending ?? "");
     },
     mark(differs) {

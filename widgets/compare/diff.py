@@ -1,4 +1,4 @@
-"""Where texts differ that were written side by side, as compare_diff.js tells it on the page."""
+"""Where texts differ that were written side by side, as diff.js tells it on the page."""
 
 from __future__ import annotations
 

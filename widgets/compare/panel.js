@@ -71,17 +71,198 @@ function compareStatusText(model, rate) {
   return model.get("status") === "streaming" && prompts.length > 1 ? `prompt ${now + 1} of ${prompts.length}, ${text}` : text;
 }
 
-function render({ model, el }) {
-  const body = make("div", { class: "wb-compare-columns" });
-  const from = make("div", { class: "wb-note wb-compare-from" });
-  const summary = make("span", { class: "wb-note wb-summary" });
-  const group = uniqueId("reference");
-  let views = [];
-  let live = []; // the cells of the prompt under way, with what has come since the snapshot
+/** The cells of the prompt under way: those of the snapshot, and what has come since. */
+function createLive(model) {
+  let cells = [];
   let snapshot = null; // which they are of
+  /** The traits of one message change at once, but are heard of one by one. */
+  const current = () => {
+    if (snapshot === model.get("output")) return cells;
+    snapshot = model.get("output");
+    const copied = ({ pieces, percents, ...cell }) => ({ ...cell, pieces: [...pieces], percents: [...percents] });
+    cells = (snapshot.cells ?? []).map(copied);
+    return cells;
+  };
+  return {
+    current,
+    /** New tokens of every cell; `gap()` is called for one that they do not join. */
+    extend(message, gap) {
+      message.cells.forEach(({ offset, pieces, percents, ...figures }, index) => {
+        const cell = current()[index];
+        if (offset > cell.pieces.length) return gap();
+        cell.pieces.splice(offset, Infinity, ...pieces);
+        cell.percents.splice(offset, Infinity, ...percents);
+        Object.assign(cell, figures);
+      });
+    },
+  };
+}
+
+/** Which of the prompts of the run shown is the one in the box, and what became of it. */
+function createPlace(model, frame, prompts, live) {
+  const output = () => model.get("output");
+  const asked = () => prompts.values()[prompts.at];
+  /** Its place among those that ran; -1 where it has none. */
+  const now = () => {
+    const ran = output().prompts ?? [];
+    if (ran[prompts.at] === asked()) return prompts.at;
+    const same = ran.indexOf(asked());
+    return same < 0 && prompts.at < ran.length ? prompts.at : same;
+  };
+  return {
+    now,
+    cells: () => (now() === output().now ? live.current() : model.get("past")[now()]),
+    /** The prompt that the texts were written from, where it is another than the one in the box. */
+    source() {
+      const ran = output().prompts?.[now()];
+      return ran === undefined || ran === asked() ? null : ran;
+    },
+    /** Why there is no text yet. */
+    reason() {
+      if (frame.isBusy() && now() > output().now) return "Its turn comes when the prompts before it are done.";
+      return emptyText(frame.status(), model.get("position"), model.get("heading").name ?? "");
+    },
+  };
+}
+
+/** The columns side by side, with what was written for the prompt in the box. */
+function createSides(model, frame, place) {
+  const node = make("div", { class: "wb-compare-columns" });
+  const from = make("div", { class: "wb-note wb-compare-from" });
+  const group = uniqueId("reference");
+  const { send } = frame;
+  let views = [];
+  const create = (column) =>
+    createColumn(model.get("form"), {
+      group,
+      refer: () => {
+        model.set("reference", column);
+        model.save_changes();
+      },
+      change: (values) => send("sampler", { column, values }),
+      frame: node,
+      announce: frame.announce,
+      gap: () => send("sync"),
+      ask: (_run, index) =>
+        send("alternatives", { run: model.get("output").run, prompt: place.now(), column, index }),
+    });
+  const dispose = () => views.forEach((view) => view.dispose());
+  const rebuild = (count) => {
+    dispose();
+    views = Array.from({ length: count }, (_, column) => create(column));
+    node.replaceChildren(...views.map((view) => view.node), ...views.map(({ output: { tip } }) => tip));
+    node.style.setProperty("--columns", Math.min(count, 4));
+  };
+  const refreshTexts = () => {
+    const [cells, reason] = [place.cells(), place.reason()];
+    const key = `${model.get("output").run} ${place.now()}`;
+    views.forEach((view, index) => view.show(key, cells?.[index], reason));
+    const marks = differencesOf(views.map(({ shown }) => shown), model.get("reference"));
+    views.forEach((view, index) => view.mark(marks[index]));
+    const source = place.source();
+    from.hidden = source === null;
+    setText(from, source === null ? "" : `Written from: ${source}`);
+  };
+  return {
+    nodes: [from, node],
+    get samplers() {
+      return views.map(({ sampler }) => sampler);
+    },
+    refreshTexts,
+    refresh() {
+      const entries = model.get("columns");
+      if (entries.length !== views.length) rebuild(entries.length);
+      entries.forEach((entry, index) => views[index].describe(entry, index === model.get("reference")));
+      refreshTexts();
+    },
+    answer: ({ run, prompt, column, index, items }) =>
+      views[column]?.output.answer({ run: `${run} ${prompt}`, index, items }),
+    dismiss() {
+      for (const view of views) view.output.dismiss();
+    },
+    dispose,
+  };
+}
+
+/** Which traits and messages move what. */
+function followCompare(model, frame, { prompts, shared, sides, table, refreshOutput, extend }) {
+  const refreshShow = () => {
+    frame.root.dataset.show = model.get("show");
+    shared.refresh();
+  };
+  return frame.follow({
+    ours: [
+      ["prompts", prompts.refresh],
+      ["show", refreshShow],
+      ["max_new_tokens", shared.refresh],
+      ["seed", shared.refresh],
+      ["reference", sides.refresh],
+    ],
+    kernels: [
+      ["form", shared.refresh],
+      ["columns", sides.refresh],
+      ["output", refreshOutput],
+      ["past", sides.refreshTexts],
+      ["runs", refreshOutput],
+    ],
+    messages: {
+      tokens: extend,
+      alternatives: sides.answer,
+      table: (message) => table.answer(message),
+      saved: (message) => table.saved(message),
+      synced: refreshOutput,
+    },
+    parts: [prompts, shared, sides],
+  });
+}
+
+/** The prompts, the columns under them, and what can be done with both. */
+function createWork(model, frame) {
   let rate = 0;
   let watching = false; // the prompt under way is to be in the box
+  const output = () => model.get("output");
+  const { send, isBusy } = frame;
+  const generate = () => {
+    if (isBusy() || frame.status() === "loading") return;
+    watching = true;
+    for (const part of [prompts, shared, ...sides.samplers]) part.flush();
+    send("start", { prompts: prompts.values(), settings: shared.values() });
+  };
+  const prompts = createPrompts(model, {
+    generate,
+    stop: frame.stop,
+    moved: () => sides.refreshTexts(),
+    picked: (index) => (watching = isBusy() && index === output().now),
+  });
+  const live = createLive(model);
+  const sides = createSides(model, frame, createPlace(model, frame, prompts, live));
+  const shared = createShared(model);
+  return {
+    prompts,
+    shared,
+    sides,
+    generate,
+    get rate() {
+      return rate;
+    },
+    refreshOutput() {
+      const { now = 0, final } = output();
+      if (watching && now !== prompts.at) prompts.go(now);
+      watching &&= !final || isBusy();
+      rate = output().rate ?? 0;
+    },
+    extend(message) {
+      if (message.run !== output().run || message.prompt !== output().now) return;
+      rate = message.rate;
+      live.extend(message, () => send("sync"));
+      sides.refreshTexts();
+      frame.refreshSoon();
+    },
+  };
+}
 
+function render({ model, el }) {
+  const summary = make("span", { class: "wb-note wb-summary" });
   const output = () => model.get("output");
   const frame = createFrame({
     model,
@@ -91,163 +272,43 @@ function render({ model, el }) {
     help: COMPARE_HELP,
     busy: BUSY,
     preparing: PREPARING,
-    statusText: () => compareStatusText(model, rate),
+    statusText: () => compareStatusText(model, work.rate),
     spokenText: () => spokenStatus(frame.status(), output().summary),
     refresh: () => refreshStatus(),
-    go: () => generate(),
+    go: () => work.generate(),
     escape: () => {
-      for (const view of views) view.output.dismiss();
+      work.sides.dismiss();
       frame.stop();
     },
   });
-  const { send, stop, isBusy } = frame;
-  const generate = () => {
-    if (isBusy() || frame.status() === "loading") return;
-    watching = true;
-    for (const part of [prompts, shared, ...views.map(({ sampler }) => sampler)]) part.flush();
-    send("start", { prompts: prompts.values(), settings: shared.values() });
-  };
-
-  /** The place, in the run that is shown, of the prompt in the box; -1 where it has none. */
-  const placeOf = () => {
-    const ran = output().prompts ?? [];
-    const text = prompts.values()[prompts.at];
-    if (ran[prompts.at] === text) return prompts.at;
-    const same = ran.indexOf(text);
-    return same < 0 && prompts.at < ran.length ? prompts.at : same;
-  };
-  const reasonOf = (place) => {
-    if (isBusy() && place > output().now) return "Its turn comes when the prompts before it are done.";
-    return emptyText(frame.status(), model.get("position"), model.get("heading").name ?? "");
-  };
-  /** The traits of one message change at once, but are heard of one by one. */
-  const liveCells = () => {
-    if (snapshot === output()) return live;
-    snapshot = output();
-    const copied = ({ pieces, percents, ...cell }) => ({ ...cell, pieces: [...pieces], percents: [...percents] });
-    live = (snapshot.cells ?? []).map(copied);
-    return live;
-  };
-  const refreshTexts = () => {
-    const place = placeOf();
-    const cells = place === output().now ? liveCells() : model.get("past")[place];
-    const reason = reasonOf(place);
-    const key = `${output().run} ${place}`;
-    views.forEach((view, index) => view.show(key, cells?.[index], reason));
-    const marks = differencesOf(views.map(({ shown }) => shown), model.get("reference"));
-    views.forEach((view, index) => view.mark(marks[index]));
-    const ran = output().prompts?.[place];
-    from.hidden = ran === undefined || ran === prompts.values()[prompts.at];
-    setText(from, from.hidden ? "" : `Written from: ${ran}`);
-  };
-  const place = (column, index) => ({ run: output().run, prompt: placeOf(), column, index });
-  const makeColumns = (count) => {
-    for (const view of views) view.dispose();
-    views = Array.from({ length: count }, (_, column) =>
-      createColumn(model.get("form"), {
-        group,
-        refer: () => {
-          model.set("reference", column);
-          model.save_changes();
-        },
-        change: (values) => send("sampler", { column, values }),
-        frame: body,
-        announce: frame.announce,
-        gap: () => send("sync"),
-        ask: (_run, index) => send("alternatives", place(column, index)),
-      }),
-    );
-    body.replaceChildren(...views.map(({ node }) => node), ...views.map(({ output: { tip } }) => tip));
-    body.style.setProperty("--columns", Math.min(count, 4));
-  };
-  const refreshColumns = () => {
-    const entries = model.get("columns");
-    if (entries.length !== views.length) makeColumns(entries.length);
-    entries.forEach((entry, index) => views[index].describe(entry, index === model.get("reference")));
-    refreshTexts();
-  };
-
-  const prompts = createPrompts(model, {
-    generate,
-    stop,
-    moved: () => refreshTexts(),
-    picked: (index) => (watching = isBusy() && index === output().now),
-  });
-  const shared = createShared(model);
+  const { send, isBusy } = frame;
+  const work = createWork(model, frame);
+  const { prompts, shared, sides } = work;
   const history = createHistory(model, (run) => send("restore", { run }));
   const table = createTableExport({
     ask: (format) => send("table", { format }),
     save: (format, path) => send("save", { format, path }),
   });
-
   const refreshStatus = () => {
     prompts.enable(isBusy(), frame.status());
     history.enable(isBusy());
     table.opener.disabled = isBusy() || !output().run;
-    refreshTexts();
+    sides.refreshTexts();
   };
   const refreshOutput = () => {
-    const { now = 0 } = output();
-    if (watching && now !== prompts.at) prompts.go(now);
-    watching &&= !output().final || isBusy();
-    rate = output().rate ?? 0;
+    work.refreshOutput();
     setText(summary, output().summary ?? "");
     history.refresh();
     if (output().final) table.renew();
     frame.refresh();
   };
-  const refreshShow = () => {
-    frame.root.dataset.show = model.get("show");
-    shared.refresh();
-  };
-  const extend = (message) => {
-    if (message.run !== output().run || message.prompt !== output().now) return;
-    rate = message.rate;
-    message.cells.forEach(({ offset, pieces, percents, ...figures }, index) => {
-      const cell = liveCells()[index];
-      if (offset > cell.pieces.length) return send("sync");
-      cell.pieces.splice(offset, Infinity, ...pieces);
-      cell.percents.splice(offset, Infinity, ...percents);
-      Object.assign(cell, figures);
-    });
-    refreshTexts();
-    frame.refreshSoon();
-  };
-  const answer = ({ run, prompt, column, index, items }) =>
-    views[column]?.output.answer({ run: `${run} ${prompt}`, index, items });
-
-  const left = make("div", { class: "wb-left" }, ...prompts.nodes);
   frame.show(
-    make("div", { class: "wb-body" }, left, shared.node),
-    from,
-    body,
+    make("div", { class: "wb-body" }, make("div", { class: "wb-left" }, ...prompts.nodes), shared.node),
+    ...sides.nodes,
     make("div", { class: "wb-footer" }, summary, history.node, table.opener),
     table.node,
   );
-
-  const ours = [
-    ["prompts", prompts.refresh],
-    ["show", refreshShow],
-    ["max_new_tokens", shared.refresh],
-    ["seed", shared.refresh],
-    ["reference", refreshColumns],
-  ];
-  const kernels = [
-    ["form", shared.refresh],
-    ["columns", refreshColumns],
-    ["output", refreshOutput],
-    ["past", refreshTexts],
-    ["runs", refreshOutput],
-  ];
-  const messages = {
-    tokens: extend,
-    alternatives: answer,
-    table: (message) => table.answer(message),
-    saved: (message) => table.saved(message),
-    synced: refreshOutput,
-  };
-  const parts = [prompts, shared, { dispose: () => views.forEach((view) => view.dispose()) }];
-  return frame.follow({ ours, kernels, messages, parts });
+  return followCompare(model, frame, { prompts, shared, sides, table, refreshOutput, extend: work.extend });
 }
 
 export default { render };

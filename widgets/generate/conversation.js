@@ -127,33 +127,17 @@ function createMessage(model, { say, stop, clear }) {
   };
 }
 
+/** What tells one turn from another: as long as it is the same, the turn keeps its elements. */
+function keyOf(entry) {
+  return entry.role === "user" ? `user ${entry.index} ${entry.text}` : `reply ${entry.run}`;
+}
+
 /**
- * The conversation. `say`, `stop`, `clear`, `regenerate` and `edit(index, text)` are what a person
- * does; `isBusy`, `ask`, `gap` and `announce` are those of the panel.
+ * The turns in their `log`: `create(entry)` makes one.
+ * Turns that are still the same keep their elements, and with them the focus.
  */
-export function createConversation(model, { say, stop, clear, regenerate, edit, isBusy, ...options }) {
-  const empty = make("div", { class: "wb-empty" });
-  const log = make("div", {
-    class: "wb-turns",
-    role: "log",
-    "aria-live": "off",
-    "aria-label": "Conversation",
-    tabindex: "0",
-  });
-  const summary = make("span", { class: "wb-note wb-tally" });
-  const node = make("div", { class: "wb-left" });
-  const system = createSystem(model);
-  const message = createMessage(model, { say, stop, clear });
+function createTurns(log, create) {
   const views = [];
-
-  const later = (index) => model.get("turns").filter((turn) => turn.index > index + 1).length;
-  const create = (entry) =>
-    entry.role === "user"
-      ? createUserTurn(entry, { edit, later, isBusy })
-      : createReplyTurn(entry, { regenerate, frame: node, scroller: log, ...options });
-  const keyOf = (entry) => (entry.role === "user" ? `user ${entry.index} ${entry.text}` : `reply ${entry.run}`);
-  const live = () => views.find(({ run }) => run !== undefined && run === model.get("output").run);
-
   const drop = (view) => {
     view.dispose();
     view.node.remove();
@@ -162,71 +146,97 @@ export function createConversation(model, { say, stop, clear, regenerate, edit, 
   const dismissOthers = ({ target }) => {
     for (const view of views) if (!view.node.contains(target)) view.output?.dismiss();
   };
-  const enable = () => {
-    for (const view of views) view.enable(isBusy(), view === views.at(-1));
-  };
-
-  node.append(
-    system.node,
-    log,
-    make("div", { class: "wb-footer" }, summary),
-    ...message.nodes,
-  );
-  log.append(empty);
   log.addEventListener("focusin", dismissOthers);
   log.addEventListener("pointerover", dismissOthers);
-
   return {
-    node,
-    message,
-    system,
-    get count() {
-      return live()?.output.count ?? 0;
-    },
-    /** Turns that are still the same keep their elements, and with them the focus. */
-    refreshTurns() {
-      const entries = model.get("turns");
+    views,
+    outputs: () => views.map(({ output }) => output).filter(Boolean),
+    /** The output of a run that is on the page. */
+    outputOf: (number) => views.find(({ run }) => run !== undefined && run === number)?.output,
+    show(entries, changed) {
       const grown = entries.length > views.length;
       const held = log.contains(document.activeElement);
-      const changed = views.findIndex((view, i) => !entries[i] || view.key !== keyOf(entries[i]));
-      if (changed >= 0) views.splice(changed).forEach(drop);
+      const other = views.findIndex((view, i) => !entries[i] || view.key !== keyOf(entries[i]));
+      if (other >= 0) views.splice(other).forEach(drop);
       for (const entry of entries.slice(views.length)) {
         views.push(create(entry));
         log.append(views.at(-1).node);
       }
       views.forEach((view, i) => view.refresh(entries[i]));
-      enable();
+      changed();
       if (held && !log.contains(document.activeElement)) log.focus();
+      return grown;
+    },
+    enable(busy) {
+      for (const view of views) view.enable(busy, view === views.at(-1));
+    },
+  };
+}
+
+const LOG = {
+  class: "wb-turns",
+  role: "log",
+  "aria-live": "off",
+  "aria-label": "Conversation",
+  tabindex: "0",
+};
+
+/**
+ * The conversation. `say`, `stop`, `clear`, `regenerate` and `edit(index, text)` are what a person
+ * does; `isBusy`, `ask`, `gap` and `announce` are those of the panel.
+ */
+export function createConversation(model, { say, stop, clear, regenerate, edit, isBusy, ...options }) {
+  const empty = make("div", { class: "wb-empty" });
+  const log = make("div", LOG, empty);
+  const summary = make("span", { class: "wb-note wb-tally" });
+  const node = make("div", { class: "wb-left" });
+  const system = createSystem(model);
+  const message = createMessage(model, { say, stop, clear });
+  const later = (index) => model.get("turns").filter((turn) => turn.index > index + 1).length;
+  const turns = createTurns(log, (entry) =>
+    entry.role === "user"
+      ? createUserTurn(entry, { edit, later, isBusy })
+      : createReplyTurn(entry, { regenerate, frame: node, scroller: log, ...options }),
+  );
+  const { views, outputs } = turns;
+  const live = () => turns.outputOf(model.get("output").run);
+  const enable = () => turns.enable(isBusy());
+  const count = () => live()?.count ?? 0;
+  node.append(system.node, log, make("div", { class: "wb-footer" }, summary), ...message.nodes);
+  return {
+    node,
+    message,
+    system,
+    refreshTurns() {
+      const entries = model.get("turns");
+      const grown = turns.show(entries, enable);
       message.arrived(entries.slice(-2));
       if (grown) log.scrollTop = log.scrollHeight;
     },
     refreshOutput() {
       const snapshot = model.get("output");
-      live()?.output.show({ ...snapshot, prompt: "" });
-      setText(summary, snapshot.summary || (this.count ? countText(this.count) : ""));
+      live()?.show({ ...snapshot, prompt: "" });
+      setText(summary, snapshot.summary || (count() ? countText(count()) : ""));
     },
     refreshStatus(status, position) {
-      const name = model.get("heading").name;
-      const starting = STARTING.has(status) ? emptyText(status, position, name) : "";
-      for (const view of views) view.output?.explain("");
-      const reply = live();
-      if (reply && !reply.output.count) reply.output.explain(starting || (isBusy() ? "" : emptyText(status, position, name)));
-      setText(empty, status === "loading" ? emptyText(status, position, name) : CHAT_STARTS);
+      const words = emptyText(status, position, model.get("heading").name);
+      for (const output of outputs()) output.explain("");
+      if (live() && !count()) live().explain(STARTING.has(status) || !isBusy() ? words : "");
+      setText(empty, status === "loading" ? words : CHAT_STARTS);
       empty.hidden = views.length > 0;
       message.enable(isBusy(), status);
       enable();
     },
     extend(delta) {
-      const reply = live();
-      if (!reply) return options.gap();
-      reply.output.extend(delta);
-      setText(summary, countText(this.count));
+      if (!live()) return options.gap();
+      live().extend(delta);
+      setText(summary, countText(count()));
     },
     answer(found) {
-      for (const view of views) view.output?.answer(found);
+      for (const output of outputs()) output.answer(found);
     },
     dismiss() {
-      for (const view of views) view.output?.dismiss();
+      for (const output of outputs()) output.dismiss();
     },
     dispose() {
       for (const part of [system, message, ...views]) part.dispose();

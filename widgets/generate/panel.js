@@ -24,30 +24,9 @@ const HELP = [
   "From Python: panel.prompt, panel.temperature, panel.start(), panel.send(text), panel.wait(), panel.text.",
 ];
 
-function render({ model, el }) {
-  const summary = make("span", { class: "wb-note wb-summary" });
+/** What both ways to write share: the conversation, and the prompt with its completion. */
+function createWriting(model, frame, controls) {
   const left = make("div", { class: "wb-left" });
-  let rate = 0;
-
-  const isChat = () => model.get("mode") === "chat";
-  const frame = createFrame({
-    model,
-    el,
-    name: "wb-generate",
-    label: "Generate",
-    help: HELP,
-    busy: BUSY,
-    preparing: PREPARING,
-    statusText: () => statusText(frame.status(), model.get("position"), rate),
-    spokenText: () => spokenStatus(frame.status(), model.get("output").summary),
-    refresh: () => refreshStatus(),
-    go: () => (isChat() ? say() : generate()),
-    escape: () => {
-      output.dismiss();
-      talk.dismiss();
-      frame.stop();
-    },
-  });
   const { send, stop, isBusy } = frame;
   /** A run, with the texts and settings as the page shows them. */
   const run = (command, fields = {}) => {
@@ -63,17 +42,13 @@ function render({ model, el }) {
     talk.message.sent();
     reply("send", { text });
   };
-
   const prompt = createPrompt(model, { generate, stop });
-  const controls = createControls(model);
-  const history = createHistory(model, (number) => send("restore", { run: number }));
   const reading = {
     announce: frame.announce,
     gap: () => send("sync"),
     ask: (run, index) => send("alternatives", { run, index }),
   };
   const output = createOutput({ frame: left, ...reading });
-  const modes = createModes(model, isBusy);
   const talk = createConversation(model, {
     say,
     stop,
@@ -83,7 +58,105 @@ function render({ model, el }) {
     edit: (index, text) => reply("edit", { index, text }),
     ...reading,
   });
+  return { left, prompt, output, talk, generate, say };
+}
 
+/** Which traits and messages move what. */
+function followGenerate(model, frame, { prompt, output, talk }, { controls, modes, refreshMode, refreshOutput, extend }) {
+  const refreshControls = () => {
+    frame.root.dataset.show = model.get("show");
+    controls.refresh();
+  };
+  const refreshTurns = () => {
+    talk.refreshTurns();
+    refreshOutput();
+  };
+  const answered = (found) => {
+    output.answer(found);
+    talk.answer(found);
+  };
+  return frame.follow({
+    ours: [
+      ["prompt", prompt.refresh],
+      ["message", talk.message.refresh],
+      ["system", talk.system.refresh],
+      ["mode", refreshMode],
+      ["show", refreshControls],
+      ...controls.names.map((name) => [name, refreshControls]),
+    ],
+    kernels: [
+      ["prompt_tokens", prompt.refresh],
+      ["form", refreshControls],
+      ["refusal", modes.refresh],
+      ["turns", refreshTurns],
+      ["output", refreshOutput],
+      ["runs", refreshOutput],
+    ],
+    messages: { tokens: extend, alternatives: answered, synced: refreshOutput },
+    parts: [output, prompt, controls, talk],
+  });
+}
+
+/** The run on the page, in the conversation or as a completion, and how fast it goes. */
+function createRun(model, frame, { output, talk }, history) {
+  const summary = make("span", { class: "wb-note wb-summary" });
+  const isChat = () => model.get("mode") === "chat";
+  let rate = 0;
+  return {
+    summary,
+    isChat,
+    get rate() {
+      return rate;
+    },
+    refreshOutput() {
+      const snapshot = model.get("output");
+      rate = snapshot.rate ?? 0;
+      if (snapshot.reply ?? isChat()) talk.refreshOutput();
+      else {
+        output.show(snapshot);
+        setText(summary, snapshot.summary || (output.count ? countText(output.count) : ""));
+      }
+      history.refresh();
+      frame.refresh();
+    },
+    extend(message) {
+      rate = message.rate;
+      if (isChat()) talk.extend(message);
+      else {
+        output.extend(message);
+        setText(summary, countText(output.count));
+      }
+      frame.refreshSoon();
+    },
+  };
+}
+
+function render({ model, el }) {
+  const frame = createFrame({
+    model,
+    el,
+    name: "wb-generate",
+    label: "Generate",
+    help: HELP,
+    busy: BUSY,
+    preparing: PREPARING,
+    statusText: () => statusText(frame.status(), model.get("position"), run.rate),
+    spokenText: () => spokenStatus(frame.status(), model.get("output").summary),
+    refresh: () => refreshStatus(),
+    go: () => (run.isChat() ? writing.say() : writing.generate()),
+    escape: () => {
+      output.dismiss();
+      talk.dismiss();
+      frame.stop();
+    },
+  });
+  const { send, isBusy } = frame;
+  const controls = createControls(model);
+  const writing = createWriting(model, frame, controls);
+  const { left, prompt, output, talk } = writing;
+  const history = createHistory(model, (number) => send("restore", { run: number }));
+  const modes = createModes(model, isBusy);
+  const run = createRun(model, frame, writing, history);
   const refreshStatus = () => {
     const now = frame.status();
     prompt.enable(isBusy(), now);
@@ -92,71 +165,16 @@ function render({ model, el }) {
     talk.refreshStatus(now, model.get("position"));
     output.explain(output.count ? "" : emptyText(now, model.get("position"), model.get("heading").name));
   };
-  const refreshOutput = () => {
-    const snapshot = model.get("output");
-    rate = snapshot.rate ?? 0;
-    if (snapshot.reply ?? isChat()) talk.refreshOutput();
-    else {
-      output.show(snapshot);
-      setText(summary, snapshot.summary || (output.count ? countText(output.count) : ""));
-    }
-    history.refresh();
-    frame.refresh();
-  };
-  const refreshTurns = () => {
-    talk.refreshTurns();
-    refreshOutput();
-  };
   const refreshMode = () => {
-    left.hidden = isChat();
-    talk.node.hidden = !isChat();
+    left.hidden = run.isChat();
+    talk.node.hidden = !run.isChat();
     frame.refresh();
   };
-  const refreshControls = () => {
-    frame.root.dataset.show = model.get("show");
-    controls.refresh();
-  };
-
-  const extend = (message) => {
-    rate = message.rate;
-    if (isChat()) talk.extend(message);
-    else {
-      output.extend(message);
-      setText(summary, countText(output.count));
-    }
-    frame.refreshSoon();
-  };
-  const answered = (found) => {
-    output.answer(found);
-    talk.answer(found);
-  };
-  left.append(
-    ...prompt.nodes,
-    output.node,
-    output.tip,
-    make("div", { class: "wb-footer" }, summary, history.node),
-  );
-  const body = make("div", { class: "wb-body" }, left, talk.node, controls.node);
-  frame.show(modes.node, body);
-
-  const ours = [
-    ["prompt", prompt.refresh],
-    ["message", talk.message.refresh],
-    ["system", talk.system.refresh],
-    ["mode", refreshMode],
-    ["show", refreshControls],
-    ...controls.names.map((name) => [name, refreshControls]),
-  ];
-  const kernels = [
-    ["prompt_tokens", prompt.refresh],
-    ["form", refreshControls],
-    ["refusal", modes.refresh],
-    ["turns", refreshTurns],
-    ["output", refreshOutput],
-    ["runs", refreshOutput],
-  ];
-  const messages = { tokens: extend, alternatives: answered, synced: refreshOutput };
-  return frame.follow({ ours, kernels, messages, parts: [output, prompt, controls, talk] });
+  const footer = make("div", { class: "wb-footer" }, run.summary, history.node);
+  left.append(...prompt.nodes, output.node, output.tip, footer);
+  frame.show(modes.node, make("div", { class: "wb-body" }, left, talk.node, controls.node));
+  const { refreshOutput, extend } = run;
+  return followGenerate(model, frame, writing, { controls, modes, refreshMode, refreshOutput, extend });
 }
 
 export default { render };

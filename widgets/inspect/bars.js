@@ -15,7 +15,7 @@ const CUT_TEXTS = {
   minP: ({ minP }) => `min-p ${minP.toFixed(2)}`,
 };
 
-/** The state of the kernel as the functions of inspect_cuts.js take it. */
+/** The state of the kernel as the functions of cuts.js take it. */
 export function distributionOf(state) {
   if (!state.pieces) return null;
   return {
@@ -76,10 +76,97 @@ function createCutLine() {
   };
 }
 
-/** The bars; `branch(token)` is called with the id of a token to go on from. */
-export function createBars({ branch }) {
-  const summary = make("div", { class: "wb-inspect-kept" });
-  const head = make(
+/**
+ * What the bars show: the distribution `found` at a place, the token that stands there, `truth`, and
+ * the sampler's `settings`. An index is that of a listed token, or of the true one beyond them.
+ */
+function createExpectation(found, truth) {
+  const shares = modelShares(found);
+  const listed = found.ids.length;
+  /** The true token beyond the listed ones: its logit follows from its probability, its fate from its rank. */
+  const beyond = (cut, { temperature }) => {
+    const logit = truth.logprob - Math.log(shares[0]);
+    const weight = temperature > 0 ? Math.exp(logit / temperature) : 0;
+    return { share: Math.exp(truth.logprob), chance: truth.row < cut.kept ? weight * cut.shares[0] : 0 };
+  };
+  return {
+    listed,
+    place: found.place,
+    row: truth?.row,
+    /** So many leading indices, and that of the token of the text where it is not among them. */
+    indices(most) {
+      const indices = Array.from({ length: Math.min(most, listed) }, (_, i) => i);
+      const real = truth ? truth.row : -1;
+      return real >= indices.length ? [...indices, real] : indices;
+    },
+    idAt: (index) => (index < listed ? found.ids[index] : truth.id),
+    cut: (settings) => cutDistribution(found, settings),
+    valuesAt: (index, cut, settings) =>
+      index < listed
+        ? { text: found.pieces[index], share: shares[index], chance: cut.shares[index] }
+        : { text: truth.piece, ...beyond(cut, settings) },
+    /** What the longest bar stands for. */
+    reach(cut) {
+      const longest = Math.max(shares[0], cut.shares[0]);
+      return BAR_REACHES.find((one) => one >= longest - 1e-9);
+    },
+  };
+}
+
+/** The lines between the bars where the settings cut. */
+function createCutLines() {
+  const lines = ["topK", "topP", "minP", "temperature"].map(createCutLine);
+  return {
+    nodes: lines.map(({ node }) => node),
+    /** Those of the cuts among the first `most` bars. */
+    draw({ ends }, settings, most) {
+      for (const line of lines) line.node.hidden = true;
+      ends.forEach(({ cut, end }, i) => {
+        if (end > most) return;
+        lines[i].node.hidden = false;
+        lines[i].node.classList.toggle("wb-inspect-last", i === ends.length - 1);
+        lines[i].show(`cut by ${CUT_TEXTS[cut](settings)}`, end);
+      });
+    },
+  };
+}
+
+/** The rows of the bars: one can be reached with Tab, the others from it with the arrow keys. */
+function createBarList(lines, branch) {
+  const label = "Likeliest tokens. Press one to branch the text.";
+  const node = make("div", { class: "wb-inspect-bars", role: "group", "aria-label": label });
+  let rows = [];
+  let enabled = true;
+  const roving = (row) => rows.forEach(({ node: one }) => one.setAttribute("tabindex", one === row ? "0" : "-1"));
+  const mark = () => rows.forEach(({ node: one }) => one.setAttribute("aria-disabled", String(!enabled)));
+  node.addEventListener("keydown", (event) => {
+    const at = rows.findIndex(({ node: one }) => one === document.activeElement);
+    const target = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
+    if (at < 0 || target === undefined) return;
+    event.preventDefault();
+    rows[Math.max(0, Math.min(target, rows.length - 1))].node.focus();
+  });
+  node.addEventListener("focusin", (event) => roving(event.target.closest(".wb-inspect-bar")));
+  return {
+    node,
+    get rows() {
+      return rows;
+    },
+    build(indices) {
+      rows = indices.map((index) => ({ index, ...createBar(() => enabled && branch(index)) }));
+      node.replaceChildren(...rows.map((row) => row.node), ...lines);
+      roving(rows[0].node);
+      mark();
+    },
+    enable(value) {
+      enabled = value;
+      mark();
+    },
+  };
+}
+
+function createBarHead() {
+  return make(
     "div",
     { class: "wb-inspect-bar-head", "aria-hidden": "true" },
     make("span", {}, "Token"),
@@ -87,111 +174,65 @@ export function createBars({ branch }) {
     make("span", { class: "wb-inspect-number wb-inspect-head-model" }, "model"),
     make("span", { class: "wb-inspect-number wb-inspect-head-drawn" }, "sampler"),
   );
-  const list = make("div", { class: "wb-inspect-bars", role: "group", "aria-label": "Likeliest tokens. Press one to branch the text." });
-  const lines = ["topK", "topP", "minP", "temperature"].map(createCutLine);
+}
+
+/** The bars; `branch(token)` is called with the id of a token to go on from. */
+export function createBars({ branch }) {
+  const summary = make("div", { class: "wb-inspect-kept" });
+  const head = createBarHead();
+  const lines = createCutLines();
+  const list = createBarList(lines.nodes, (index) => branch(expected.idAt(index)));
   const more = button("More", () => grow(), { class: "wb-button wb-quiet" });
   const note = make("div", { class: "wb-note wb-inspect-note" });
-  const node = make("div", { class: "wb-inspect-distribution" }, summary, head, list, more, note);
-  let found = null;
-  let shares = [];
-  let truth = null;
+  let expected = null;
   let settings = null;
   let shown = BARS;
-  let rows = [];
-  let enabled = true;
-
-  const roving = (row) => rows.forEach(({ node: one }) => one.setAttribute("tabindex", one === row ? "0" : "-1"));
-  /** As many rows as are shown, and one for the token of the text where it is not among them. */
-  const rowIndices = () => {
-    const indices = Array.from({ length: Math.min(shown, found.ids.length) }, (_, i) => i);
-    const real = truth ? truth.row : -1;
-    return real >= indices.length ? [...indices, real] : indices;
-  };
-  const idAt = (index) => (index < found.ids.length ? found.ids[index] : truth.id);
   const build = () => {
-    rows = rowIndices().map((index) => ({ index, ...createBar(() => enabled && branch(idAt(index))) }));
-    list.replaceChildren(...rows.map((row) => row.node), ...lines.map((line) => line.node));
-    roving(rows[0].node);
-    more.hidden = shown >= found.ids.length;
-    enable();
+    list.build(expected.indices(shown));
+    more.hidden = shown >= expected.listed;
   };
-  const enable = () => rows.forEach(({ node: one }) => one.setAttribute("aria-disabled", String(!enabled)));
+  const draw = () => {
+    const cut = expected.cut(settings);
+    const reach = expected.reach(cut);
+    for (const { index, show } of list.rows) {
+      const here = index === expected.row;
+      show({ ...expected.valuesAt(index, cut, settings), here, reach, order: 2 * Math.min(index, expected.listed) });
+    }
+    lines.draw(cut, settings, Math.min(shown, expected.listed));
+    setText(summary, keptText(cut, settings));
+  };
   const grow = () => {
-    const from = rows.at(Math.min(shown, rows.length) - 1).node;
+    const from = list.rows.at(Math.min(shown, list.rows.length) - 1).node;
     shown += BARS;
     build();
     draw();
-    (rows[shown - BARS]?.node ?? from).focus();
+    (list.rows[shown - BARS]?.node ?? from).focus();
   };
-  /** A token beyond the listed ones: its logit follows from its probability, its fate from its rank. */
-  const beyond = (cut) => {
-    const logit = truth.logprob - Math.log(shares[0]);
-    const { temperature } = settings;
-    const weight = temperature > 0 ? Math.exp(logit / temperature) : 0;
-    return { share: Math.exp(truth.logprob), chance: truth.row < cut.kept ? weight * cut.shares[0] : 0 };
-  };
-  const valuesAt = (index, cut) =>
-    index < found.ids.length
-      ? { text: found.pieces[index], share: shares[index], chance: cut.shares[index] }
-      : { text: truth.piece, ...beyond(cut) };
-  const drawLines = ({ ends }) => {
-    for (const line of lines) line.node.hidden = true;
-    ends.forEach(({ cut, end }, i) => {
-      if (end > Math.min(shown, found.ids.length)) return;
-      lines[i].node.hidden = false;
-      lines[i].node.classList.toggle("wb-inspect-last", i === ends.length - 1);
-      lines[i].show(`cut by ${CUT_TEXTS[cut](settings)}`, end);
-    });
-  };
-  const draw = () => {
-    const cut = cutDistribution(found, settings);
-    const longest = Math.max(shares[0], cut.shares[0]);
-    const reach = BAR_REACHES.find((one) => one >= longest - 1e-9);
-    for (const { index, show } of rows) {
-      const here = index === truth?.row;
-      show({ ...valuesAt(index, cut), here, reach, order: 2 * Math.min(index, found.ids.length) });
-    }
-    drawLines(cut);
-    setText(summary, keptText(cut, settings));
-  };
-
-  list.addEventListener("keydown", (event) => {
-    const at = rows.findIndex(({ node: one }) => one === document.activeElement);
-    const target = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
-    if (at < 0 || target === undefined) return;
-    event.preventDefault();
-    rows[Math.max(0, Math.min(target, rows.length - 1))].node.focus();
-  });
-  list.addEventListener("focusin", (event) => roving(event.target.closest(".wb-inspect-bar")));
-
   return {
-    node,
+    node: make("div", { class: "wb-inspect-distribution" }, summary, head, list.node, more, note),
     /** The distribution at a place, and the token that stands there: { id, piece, logprob, row } or null. */
-    show(distribution, real, values) {
-      const held = list.contains(document.activeElement);
-      if (found?.place !== distribution.place) shown = BARS;
-      [found, truth, settings] = [distribution, real, values];
-      shares = modelShares(found);
-      for (const part of [summary, head, list]) part.hidden = false;
+    show(distribution, truth, values) {
+      const held = list.node.contains(document.activeElement);
+      if (expected?.place !== distribution.place) shown = BARS;
+      expected = createExpectation(distribution, truth);
+      settings = values;
+      for (const part of [summary, head, list.node]) part.hidden = false;
       setText(note, "");
       build();
       draw();
-      if (held) (rows.find(({ index }) => index === truth?.row) ?? rows[0]).node.focus();
+      if (held) (list.rows.find(({ index }) => index === expected.row) ?? list.rows[0]).node.focus();
     },
     /** The settings have moved: everything is worked out here. */
     move(values) {
       settings = values;
-      if (found) draw();
+      if (expected) draw();
     },
     /** There is no distribution; a sentence says why. */
     clear(text) {
-      found = null;
-      for (const part of [summary, head, list, more]) part.hidden = true;
+      expected = null;
+      for (const part of [summary, head, list.node, more]) part.hidden = true;
       setText(note, text);
     },
-    enable(value) {
-      enabled = value;
-      enable();
-    },
+    enable: list.enable,
   };
 }

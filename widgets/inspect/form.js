@@ -64,7 +64,7 @@ export function createInspectControls(model, moved) {
     ),
     names: Object.keys(fields),
     values: () => Object.fromEntries(Object.entries(fields).map(([name, { read }]) => [name, read()])),
-    /** The cuts as the functions of inspect_cuts.js take them, from the sliders themselves. */
+    /** The cuts as the functions of cuts.js take them, from the sliders themselves. */
     cuts: () => ({
       temperature: fields.temperature.read(),
       topK: fields.top_k.read(),

@@ -86,11 +86,187 @@ function createPlace(model, { tell, moved }) {
   };
 }
 
+/** Why nothing is shown of what could stand at a place. */
+function emptyBarsText(reading, place, gone) {
+  if (!reading) return "Read a text first; then this shows what could stand at each of its places.";
+  if (place === 0) return "The first token is given: nothing comes before it that it could follow from.";
+  if (!reading.written) return "What could stand here is shown once the branch is read.";
+  return gone ? "The kernel keeps this: run the cell to see it." : "It is shown as soon as the model is free.";
+}
+
+/** What stands at a place, or null; `row` is its number among the bars. */
+function truthAt(reading, place, distribution) {
+  const found = figuresAt(reading, place);
+  const listed = distribution.ids.indexOf(found.id);
+  if (found.piece === undefined || (listed < 0 && !found.rank)) return null;
+  return { ...found, row: listed >= 0 ? listed : found.rank - 1 };
+}
+
+/**
+ * The bars at the chosen place. Those of the place before stay for a moment: mostly their successors
+ * are on the way.
+ */
+function createExpected(model, frame, bars, { reading, place, cuts }) {
+  let distribution = null;
+  let timer = null;
+  const clear = () => bars.clear(emptyBarsText(reading(), place(), frame.gone));
+  const refresh = () => {
+    clearTimeout(timer);
+    const { key } = model.get("reading");
+    const fits = distribution && distribution.key === (key ?? 0) && distribution.place === place();
+    if (fits && reading()) bars.show(distribution, truthAt(reading(), place(), distribution), cuts());
+    else if (reading() && place() > 0 && distribution) timer = setTimeout(clear, STALE_MS);
+    else clear();
+  };
+  return {
+    refresh,
+    take() {
+      distribution = distributionOf(model.get("distribution"));
+      refresh();
+    },
+    dispose: () => clearTimeout(timer),
+  };
+}
+
+/** The tabs: the bars, and the views of layers and attention. */
+function createViews(model, frame, bars, { key, pick }) {
+  const view = (command) => ({ ask: (fields) => frame.send(command, { key: key(), ...fields }), pick });
+  const [layers, attention] = [createLens(view("lens")), createAttention(view("attention"))];
+  const named = Object.entries({ layers, attention });
+  const tabs = createTabs(
+    model,
+    [
+      ["distribution", "Distribution", bars.node],
+      ["layers", "Layers", layers.node],
+      ["attention", "Attention", attention.node],
+    ],
+    (chosen) => {
+      frame.root.dataset.tab = chosen;
+      for (const [name, one] of named) one.visible(name === chosen);
+    },
+  );
+  const answer = (one) => (message, buffers) => {
+    if (message.key === key()) one.show(message, buffers);
+  };
+  return {
+    tabs,
+    messages: { lens: answer(layers), attention: answer(attention) },
+    refresh(place, reading) {
+      const { pieces = [], written = true } = reading ?? {};
+      for (const [, one] of named) one.refresh({ place, pieces, written });
+    },
+    clear() {
+      for (const [, one] of named) one.clear();
+    },
+    dispose() {
+      for (const [, one] of named) one.dispose();
+    },
+  };
+}
+
+/** The text with what is known of it: its tokens, and everything that hangs on the chosen place. */
+function createReading(model, frame, { bars, controls, scale }) {
+  const key = () => model.get("reading").key ?? 0;
+  const text = createInspectText({ pick: (where) => place.pick(where) });
+  const facts = createFacts();
+  const place = createPlace(model, {
+    tell: (where) => frame.send("choose", { key: key(), place: where }),
+    moved: () => refreshPlace(),
+  });
+  const views = createViews(model, frame, bars, { key, pick: (where) => place.pick(where) });
+  const expected = createExpected(model, frame, bars, {
+    reading: () => text.reading,
+    place: () => place.now,
+    cuts: controls.cuts,
+  });
+  const refreshPlace = () => {
+    text.choose(place.now);
+    facts.show(text.reading, place.now);
+    expected.refresh();
+    views.refresh(place.now, text.reading);
+  };
+  return {
+    key,
+    text,
+    facts,
+    place,
+    views,
+    expected,
+    refresh() {
+      const other = (text.reading?.key ?? 0) !== key();
+      text.show(readingOf(model.get("reading")));
+      if (other) {
+        place.reset();
+        views.clear();
+        views.tabs.refresh();
+      }
+      refreshPlace();
+    },
+    refreshColour() {
+      scale.refresh();
+      text.colour(model.get("colour"));
+    },
+    extend(message) {
+      if (!text.extend(message)) frame.send("sync");
+      text.choose(place.now);
+      frame.refreshSoon();
+    },
+  };
+}
+
+/** The controls beside the text, and what they ask of the kernel. */
+function createAsking(model, frame, reading) {
+  const canAct = () => !frame.isBusy() && frame.status() !== "loading";
+  const read = () => {
+    if (!canAct()) return;
+    for (const part of [box, controls]) part.flush();
+    frame.send("start", { text: box.value() });
+  };
+  const branch = (token) => {
+    if (!canAct()) return;
+    controls.flush();
+    const { key, place } = reading();
+    frame.send("branch", { key: key(), place: place.now, token, settings: controls.values() });
+  };
+  const box = createTextBox(model, { read, stop: frame.stop });
+  const controls = createInspectControls(model, () => bars.move(controls.cuts()));
+  const scale = createScaleChoice(model);
+  const bars = createBars({ branch });
+  const branches = createBranches(model, {
+    go: (number) => canAct() && frame.send("go", { branch: number }),
+    drop: (number) => canAct() && frame.send("delete", { branch: number }),
+  });
+  const refreshControls = () => {
+    controls.refresh();
+    bars.move(controls.cuts());
+  };
+  return { canAct, read, box, controls, scale, bars, branches, refreshControls };
+}
+
+/** Which traits and messages move what. */
+function followInspect(frame, { box, controls, refreshControls }, reading, { refreshReading, refreshStatus, extend }) {
+  const { place, views, expected } = reading;
+  return frame.follow({
+    ours: [
+      ["text", box.refresh],
+      ["colour", reading.refreshColour],
+      ["tab", views.tabs.refresh],
+      ...controls.names.map((name) => [name, refreshControls]),
+    ],
+    kernels: [
+      ["form", refreshControls],
+      ["reading", refreshReading],
+      ["distribution", expected.take],
+      ["place", place.heard],
+      ["tree", refreshStatus],
+    ],
+    messages: { tokens: extend, ...views.messages, synced: refreshReading },
+    parts: [box, controls, views, expected],
+  });
+}
+
 function render({ model, el }) {
   let rate = 0;
-  let distribution = null;
-  let staleTimer = null;
-
   const frame = createFrame({
     model,
     el,
@@ -102,157 +278,31 @@ function render({ model, el }) {
     statusText: () => statusText(frame.status(), model.get("position"), rate),
     spokenText: () => inspectSpoken(frame.status()),
     refresh: () => refreshStatus(),
-    go: () => read(),
+    go: () => asking.read(),
   });
-  const key = () => model.get("reading").key ?? 0;
-  const canAct = () => !frame.isBusy() && frame.status() !== "loading";
-  const read = () => {
-    if (!canAct()) return;
-    for (const part of [box, controls]) part.flush();
-    frame.send("start", { text: box.value() });
-  };
-  const branch = (token) => {
-    if (!canAct()) return;
-    controls.flush();
-    frame.send("branch", { key: key(), place: place.now, token, settings: controls.values() });
-  };
-  const box = createTextBox(model, { read, stop: frame.stop });
-  const controls = createInspectControls(model, () => bars.move(controls.cuts()));
-  const scale = createScaleChoice(model);
-  const text = createInspectText({ pick: (where) => place.pick(where) });
-  const facts = createFacts();
-  const bars = createBars({ branch });
-  const branches = createBranches(model, {
-    go: (number) => canAct() && frame.send("go", { branch: number }),
-    drop: (number) => canAct() && frame.send("delete", { branch: number }),
-  });
-  const place = createPlace(model, {
-    tell: (where) => frame.send("choose", { key: key(), place: where }),
-    moved: () => refreshPlace(),
-  });
-  const view = (command) => ({
-    ask: (fields) => frame.send(command, { key: key(), ...fields }),
-    pick: (where) => place.pick(where),
-  });
-  const views = { layers: createLens(view("lens")), attention: createAttention(view("attention")) };
-  const tabs = createTabs(
-    model,
-    [
-      ["distribution", "Distribution", bars.node],
-      ["layers", "Layers", views.layers.node],
-      ["attention", "Attention", views.attention.node],
-    ],
-    (chosen) => {
-      frame.root.dataset.tab = chosen;
-      for (const [name, one] of Object.entries(views)) one.visible(name === chosen);
-    },
-  );
-
-  /** What stands at the chosen place, or null; `row` is its number among the bars. */
-  const truth = () => {
-    const found = figuresAt(text.reading, place.now);
-    const listed = distribution.ids.indexOf(found.id);
-    if (found.piece === undefined || (listed < 0 && !found.rank)) return null;
-    return { ...found, row: listed >= 0 ? listed : found.rank - 1 };
-  };
-  const why = () => {
-    if (!text.reading) return "Read a text first; then this shows what could stand at each of its places.";
-    if (place.now === 0) return "The first token is given: nothing comes before it that it could follow from.";
-    if (!text.reading.written) return "What could stand here is shown once the branch is read.";
-    return frame.gone ? "The kernel keeps this: run the cell to see it." : "It is shown as soon as the model is free.";
-  };
-  const refreshBars = () => {
-    clearTimeout(staleTimer);
-    const fits = distribution && distribution.key === key() && distribution.place === place.now;
-    const wait = () => bars.clear(why());
-    if (fits && text.reading) bars.show(distribution, truth(), controls.cuts());
-    else if (text.reading && place.now > 0 && distribution) staleTimer = setTimeout(wait, STALE_MS);
-    else wait();
-  };
-  const refreshPlace = () => {
-    text.choose(place.now);
-    facts.show(text.reading, place.now);
-    refreshBars();
-    const { pieces = [], written = true } = text.reading ?? {};
-    for (const one of Object.values(views)) one.refresh({ place: place.now, pieces, written });
-  };
-  const refreshDistribution = () => {
-    distribution = distributionOf(model.get("distribution"));
-    refreshBars();
-  };
-  const refreshReading = () => {
-    const other = (text.reading?.key ?? 0) !== key();
-    text.show(readingOf(model.get("reading")));
-    if (other) {
-      place.reset();
-      for (const one of Object.values(views)) one.clear();
-      tabs.refresh();
-    }
-    refreshPlace();
-    refreshStatus();
-  };
+  const asking = createAsking(model, frame, () => reading);
+  const reading = createReading(model, frame, asking);
+  const { box, controls, scale, bars, branches } = asking;
+  const { text, facts, views } = reading;
   const refreshStatus = () => {
     const [now, busy] = [frame.status(), frame.isBusy()];
     box.enable(busy, now, text.reading ? readingText(text.reading) : "");
-    bars.enable(canAct());
+    bars.enable(asking.canAct());
     branches.refresh(busy);
     text.explain(text.reading ? "" : inspectEmptyText(now, model.get("heading").name));
   };
-  const refreshColour = () => {
-    scale.refresh();
-    text.colour(model.get("colour"));
-  };
-  const refreshControls = () => {
-    controls.refresh();
-    bars.move(controls.cuts());
+  const refreshReading = () => {
+    reading.refresh();
+    refreshStatus();
   };
   const extend = (message) => {
     rate = message.rate;
-    if (!text.extend(message)) frame.send("sync");
-    text.choose(place.now);
-    frame.refreshSoon();
+    reading.extend(message);
   };
-  const answer = (one) => (message, buffers) => {
-    if (message.key === key()) one.show(message, buffers);
-  };
-
-  const left = make(
-    "div",
-    { class: "wb-left" },
-    ...box.nodes,
-    scale.node,
-    text.node,
-    facts.node,
-  );
+  const left = make("div", { class: "wb-left" }, ...box.nodes, scale.node, text.node, facts.node);
   const right = make("div", { class: "wb-inspect-side" }, controls.node, branches.node);
-  frame.show(make("div", { class: "wb-body wb-inspect-body" }, left, right, tabs.node));
-
-  const unfollow = frame.follow({
-    ours: [
-      ["text", box.refresh],
-      ["colour", refreshColour],
-      ["tab", tabs.refresh],
-      ...controls.names.map((name) => [name, refreshControls]),
-    ],
-    kernels: [
-      ["form", refreshControls],
-      ["reading", refreshReading],
-      ["distribution", refreshDistribution],
-      ["place", place.heard],
-      ["tree", refreshStatus],
-    ],
-    messages: {
-      tokens: extend,
-      lens: answer(views.layers),
-      attention: answer(views.attention),
-      synced: refreshReading,
-    },
-    parts: [box, controls, ...Object.values(views)],
-  });
-  return () => {
-    clearTimeout(staleTimer);
-    unfollow();
-  };
+  frame.show(make("div", { class: "wb-body wb-inspect-body" }, left, right, views.tabs.node));
+  return followInspect(frame, asking, reading, { refreshReading, refreshStatus, extend });
 }
 
 export default { render };

@@ -17,7 +17,7 @@ PRINTED_NEXT = 5
 HEAD = ("place", "token", "id", "probability", "entropy", "rank")
 TOKEN_COLUMN = 1
 MAX_PIECE = 24  # characters of a token in the table
-UNLIKELY, LIKELY = (0.78, 0.14, 60.0), (0.97, 0.015, 240.0)  # oklch, as in generate.css
+UNLIKELY, LIKELY = (0.78, 0.14, 60.0), (0.97, 0.015, 240.0)  # oklch, as in writing.css
 _SIGNS = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"})
 
 

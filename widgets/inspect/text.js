@@ -74,20 +74,42 @@ function acrossLines(options, place, down) {
   return inLine.reduce((best, other) => (distance(other) < distance(best) ? other : best)).index;
 }
 
-/** The list of tokens; `pick(place)` is called with the place that a person goes to. */
-export function createInspectText({ pick }) {
-  const empty = make("div", { class: "wb-empty" });
-  const list = make("div", {
-    class: "wb-output wb-inspect-list",
-    role: "listbox",
-    tabindex: "0",
-    "aria-label": "Tokens of the text. The arrow keys walk through them.",
+/** The option after the last token: the place of the token to come. */
+function makeNextOption() {
+  const options = { role: "option", id: uniqueId("place"), class: "wb-inspect-next" };
+  return make("span", { ...options, "aria-selected": "false" }, "next token");
+}
+
+/** Keys and clicks on the list; `state()` is its options, and which of them is chosen. */
+function listenOnList(list, state, pick) {
+  list.addEventListener("keydown", (event) => {
+    const { options, chosen } = state();
+    if (!options.length) return;
+    const last = options.length - 1;
+    const from = Math.max(0, chosen);
+    const targets = {
+      ArrowRight: () => Math.min(last, from + 1),
+      ArrowLeft: () => Math.max(0, from - 1),
+      ArrowDown: () => acrossLines(options, from, true),
+      ArrowUp: () => acrossLines(options, from, false),
+      Home: () => 0,
+      End: () => last,
+    };
+    if (!(event.key in targets)) return;
+    event.preventDefault();
+    pick(targets[event.key]());
   });
+  list.addEventListener("click", (event) => {
+    const option = event.target.closest("[data-place]");
+    if (option) pick(Number(option.dataset.place));
+  });
+}
+
+/** The tokens of a reading as options of `list`, coloured by a scale. */
+function createOptions(list) {
   let reading = null;
   let options = [];
-  let chosen = -1;
   let kind = "probability";
-
   const paint = (place) => {
     const share = SCALES[kind].share(figuresAt(reading, place));
     if (Number.isFinite(share)) options[place].style.setProperty("--p", `${(100 * share).toFixed(1)}%`);
@@ -104,35 +126,40 @@ export function createInspectText({ pick }) {
     options.push(next);
     next.before(...options.slice(from, -1));
   };
-  const rebuild = () => {
-    const next = make("span", { role: "option", id: uniqueId("place"), class: "wb-inspect-next", "aria-selected": "false" }, "next token");
-    options = [next];
-    list.replaceChildren(next);
-    chosen = -1;
-    append(0);
+  return {
+    get all() {
+      return reading ? options : [];
+    },
+    append,
+    rebuild() {
+      options = [makeNextOption()];
+      list.replaceChildren(options[0]);
+      append(0);
+    },
+    hold: (found) => (reading = found),
+    colour(name) {
+      kind = name;
+      if (reading) reading.pieces.forEach((_, place) => paint(place));
+    },
   };
-  const step = (event) => {
-    if (!reading) return;
-    const last = options.length - 1;
-    const from = Math.max(0, chosen);
-    const targets = {
-      ArrowRight: () => Math.min(last, from + 1),
-      ArrowLeft: () => Math.max(0, from - 1),
-      ArrowDown: () => acrossLines(options, from, true),
-      ArrowUp: () => acrossLines(options, from, false),
-      Home: () => 0,
-      End: () => last,
-    };
-    if (!(event.key in targets)) return;
-    event.preventDefault();
-    pick(targets[event.key]());
-  };
-  list.addEventListener("keydown", step);
-  list.addEventListener("click", (event) => {
-    const option = event.target.closest("[data-place]");
-    if (option) pick(Number(option.dataset.place));
-  });
+}
 
+const LIST = {
+  class: "wb-output wb-inspect-list",
+  role: "listbox",
+  tabindex: "0",
+  "aria-label": "Tokens of the text. The arrow keys walk through them.",
+};
+
+/** The list of tokens; `pick(place)` is called with the place that a person goes to. */
+export function createInspectText({ pick }) {
+  const empty = make("div", { class: "wb-empty" });
+  const list = make("div", LIST);
+  const options = createOptions(list);
+  let reading = null;
+  let chosen = -1;
+  listenOnList(list, () => ({ options: options.all, chosen }), pick);
+  const select = (is) => options.all[chosen]?.setAttribute("aria-selected", String(is));
   return {
     node: make("div", { class: "wb-inspect-text" }, list, empty),
     get reading() {
@@ -143,11 +170,15 @@ export function createInspectText({ pick }) {
       const grown = found && reading?.branch === found.branch && !found.written && !reading.written;
       const known = grown && found.pieces.length >= reading.pieces.length ? reading.pieces.length : 0;
       reading = found;
+      options.hold(found);
       list.hidden = !found;
       if (!found) return;
       list.setAttribute("aria-busy", String(!found.written));
-      if (known > 0) append(known);
-      else rebuild();
+      if (known > 0) options.append(known);
+      else {
+        chosen = -1;
+        options.rebuild();
+      }
     },
     /** New tokens of the branch that is written; false where they do not join those at hand. */
     extend({ branch, offset, pieces, ids, logprobs }) {
@@ -156,21 +187,19 @@ export function createInspectText({ pick }) {
       reading.pieces.push(...pieces.slice(known));
       reading.ids.push(...ids.slice(known));
       reading.logprobs.push(...logprobs.slice(known).map((value) => value ?? NaN));
-      append(reading.pieces.length - Math.max(0, pieces.length - known));
+      options.append(reading.pieces.length - Math.max(0, pieces.length - known));
       return true;
     },
     choose(place) {
-      options[chosen]?.setAttribute("aria-selected", "false");
-      chosen = Math.min(place, options.length - 1);
-      if (!options[chosen]) return;
-      options[chosen].setAttribute("aria-selected", "true");
-      list.setAttribute("aria-activedescendant", options[chosen].id);
-      if (list.scrollHeight > list.clientHeight) options[chosen].scrollIntoView({ block: "nearest" });
+      select(false);
+      chosen = Math.min(place, options.all.length - 1);
+      const option = options.all[chosen];
+      if (!option) return;
+      select(true);
+      list.setAttribute("aria-activedescendant", option.id);
+      if (list.scrollHeight > list.clientHeight) option.scrollIntoView({ block: "nearest" });
     },
-    colour(name) {
-      kind = name;
-      if (reading) reading.pieces.forEach((_, place) => paint(place));
-    },
+    colour: options.colour,
     explain(text) {
       setText(empty, text);
       empty.hidden = !text;

@@ -16,104 +16,146 @@ const REASONS = {
 const NO_RECORDING =
   "This page may not use a microphone: open it over https or on localhost, or choose a file.";
 
+/** How loud it was, in the last seconds: a level for each stretch of LEVEL_MS. */
+function createLevels() {
+  const bars = makeSvg("path", { class: "wb-wave-bars wb-wave-played" });
+  const node = makeSvg("svg", { class: "wb-wave-drawing", height: WAVE_HEIGHT, "aria-hidden": "true" });
+  let levels = [];
+  node.append(bars);
+  const seconds = () => (levels.length * LEVEL_MS) / 1000;
+  return {
+    node,
+    seconds,
+    clear: () => (levels = []),
+    /** As many levels as time has passed: a hidden tab calls seldom. */
+    add(level, until) {
+      while (seconds() * 1000 < until) levels.push(Math.min(1, level));
+    },
+    draw(width) {
+      const count = Math.max(1, Math.min(LEVELS, Math.floor(width / BAR_STEP)));
+      const peaks = new Int8Array(2 * count);
+      levels.slice(-count).forEach((level, index) => {
+        peaks[2 * index] = -Math.round(127 * level);
+        peaks[2 * index + 1] = Math.round(127 * level);
+      });
+      bars.setAttribute("d", barsPath(peaks, count));
+    },
+  };
+}
+
+/** Calls `heard(loudness, ms since it began)` again and again; the result ends it. */
+function measure(stream, heard) {
+  const context = new AudioContext();
+  const analyser = new AnalyserNode(context, { fftSize: 2048 });
+  context.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  const begun = performance.now();
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), QUIETEST);
+    heard(loudest, performance.now() - begun);
+  }, LEVEL_MS);
+  return () => {
+    clearInterval(timer);
+    context.close();
+  };
+}
+
+/** A stream of the microphone that is recorded; `finish(keep)` gives the file to `take`, or none. */
+function createRecorder({ take, began, ended }) {
+  let [stream, recorder] = [null, null];
+  const silence = () => stream?.getTracks().forEach((track) => track.stop());
+  const close = () => {
+    silence();
+    [stream, recorder] = [null, null];
+    ended();
+  };
+  const finish = (keep) => {
+    if (!recorder) return;
+    const [parts, last] = [[], recorder];
+    last.ondataavailable = ({ data }) => parts.push(data);
+    last.onstop = () => {
+      close();
+      if (keep) take(new File(parts, "microphone.webm", { type: last.mimeType }));
+    };
+    last.stop();
+    recorder = null;
+  };
+  return {
+    finish,
+    close,
+    silence,
+    async start() {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      recorder = new MediaRecorder(stream);
+      recorder.start();
+      began(stream);
+    },
+  };
+}
+
+/** The levels, and the buttons that end the recording: `finish(keep)`. */
+function drawMicrophone(levels, finish) {
+  const time = make("span", { class: "wb-mic-time", role: "timer", "aria-live": "off" });
+  const dot = make("span", { class: "wb-mic-dot", "aria-hidden": "true" });
+  const stopButton = button("Stop recording", () => finish(true), { class: "wb-button wb-primary" });
+  const discard = button("Discard", () => finish(false));
+  const actions = make("div", { class: "wb-actions" }, stopButton, discard, dot, time);
+  const node = make("div", { class: "wb-mic", role: "group", "aria-label": "Recording" }, levels.node, actions);
+  node.hidden = true;
+  return { node, time, stopButton };
+}
+
 /**
  * `take(file)` receives what was recorded, `fail(sentence)` says why there is nothing, `changed()`
  * that recording begins or ends; `most()` is how many seconds there may be.
  */
 export function createMicrophone({ take, fail, changed, most }) {
-  const time = make("span", { class: "wb-mic-time", role: "timer", "aria-live": "off" });
-  const bars = makeSvg("path", { class: "wb-wave-bars wb-wave-played" });
-  const drawing = makeSvg("svg", { class: "wb-wave-drawing", height: WAVE_HEIGHT, "aria-hidden": "true" });
-  const stopButton = button("Stop recording", () => finish(true), { class: "wb-button wb-primary" });
-  const node = make(
-    "div",
-    { class: "wb-mic", role: "group", "aria-label": "Recording" },
-    drawing,
-    make(
-      "div",
-      { class: "wb-actions" },
-      stopButton,
-      button("Discard", () => finish(false)),
-      make("span", { class: "wb-mic-dot", "aria-hidden": "true" }),
-      time,
-    ),
-  );
-  let [stream, context, recorder, timer] = [null, null, null, null];
-  let levels = [];
+  const levels = createLevels();
+  const { node, time, stopButton } = drawMicrophone(levels, (keep) => finish(keep));
+  let endMeasure = null;
   let asking = false;
-  node.hidden = true;
-  drawing.append(bars);
-
-  const seconds = () => (levels.length * LEVEL_MS) / 1000;
-  const draw = () => {
-    const count = Math.max(1, Math.min(LEVELS, Math.floor(node.clientWidth / BAR_STEP)));
-    const shown = levels.slice(-count);
-    const peaks = new Int8Array(2 * count);
-    shown.forEach((level, index) => {
-      peaks[2 * index] = -Math.round(127 * level);
-      peaks[2 * index + 1] = Math.round(127 * level);
-    });
-    bars.setAttribute("d", barsPath(peaks, count));
+  const heard = (loudness, until) => {
+    levels.add(loudness, until);
+    setText(time, `${clockText(levels.seconds())} of at most ${clockText(most(), false)}`);
+    levels.draw(node.clientWidth);
+    if (levels.seconds() >= most()) finish(true);
   };
-  const listenTo = (source) => {
-    context = new AudioContext();
-    const analyser = new AnalyserNode(context, { fftSize: 2048 });
-    context.createMediaStreamSource(source).connect(analyser);
-    const samples = new Float32Array(analyser.fftSize);
-    const begun = performance.now();
-    timer = setInterval(() => {
-      analyser.getFloatTimeDomainData(samples);
-      const loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), QUIETEST);
-      // As many levels as time has passed: a hidden tab calls seldom.
-      while (seconds() * 1000 < performance.now() - begun) levels.push(Math.min(1, loudest));
-      setText(time, `${clockText(seconds())} of at most ${clockText(most(), false)}`);
-      draw();
-      if (seconds() >= most()) finish(true);
-    }, LEVEL_MS);
-  };
-  const close = () => {
-    clearInterval(timer);
-    stream?.getTracks().forEach((track) => track.stop());
-    context?.close();
-    [stream, context, recorder] = [null, null, null];
-    node.hidden = true;
+  const show = (on) => {
+    node.hidden = !on;
     changed();
   };
-  const finish = (keep) => {
-    if (!recorder) return;
-    const [parts, ended] = [[], recorder];
-    ended.ondataavailable = ({ data }) => parts.push(data);
-    ended.onstop = () => {
-      close();
-      if (keep) take(new File(parts, "microphone.webm", { type: ended.mimeType }));
-    };
-    ended.stop();
-    recorder = null;
-  };
-
+  const recorder = createRecorder({
+    take,
+    began(stream) {
+      levels.clear();
+      show(true);
+      endMeasure = measure(stream, heard);
+      stopButton.focus();
+    },
+    ended() {
+      endMeasure?.();
+      endMeasure = null;
+      show(false);
+    },
+  });
+  const { finish } = recorder;
   return {
     node,
     get on() {
       return !node.hidden;
     },
     async start() {
-      if (asking || this.on) return;
+      if (asking || !node.hidden) return;
       if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) {
         fail(NO_RECORDING);
         return;
       }
       asking = true;
       try {
-        stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-        levels = [];
-        recorder = new MediaRecorder(stream);
-        recorder.start();
-        node.hidden = false;
-        changed();
-        listenTo(stream);
-        stopButton.focus();
+        await recorder.start();
       } catch (problem) {
-        close();
+        recorder.close();
         fail(REASONS[problem.name] ?? `The microphone cannot be used: ${problem.message}`);
       } finally {
         asking = false;
@@ -122,7 +164,7 @@ export function createMicrophone({ take, fail, changed, most }) {
     finish,
     dispose() {
       finish(false);
-      stream?.getTracks().forEach((track) => track.stop());
+      recorder.silence();
     },
   };
 }

@@ -1,6 +1,5 @@
 // The listen panel. The kernel holds the truth; this shows it and asks for changes.
 
-import { clockText } from "../shared/clock.js";
 import { button, make, setText } from "../shared/dom.js";
 import { createFrame } from "../shared/frame.js";
 import { createHistory } from "../shared/parts.js";
@@ -13,11 +12,8 @@ import {
   statusText,
 } from "../shared/status.js";
 import { createOutput } from "../shared/tokens.js";
-import { createMicrophone } from "./microphone.js";
 import { createPassages, saveText, subtitlesOf, transcriptOf } from "./passages.js";
-import { createPlayer } from "./player.js";
-import { createSoundIntake } from "./sound_intake.js";
-import { createWave } from "./wave.js";
+import { createStage } from "./stage.js";
 
 const LISTEN_HELP = [
   "Drop a recording on the panel, choose a file, or record from the microphone.",
@@ -51,15 +47,125 @@ function transcriptEmptyText(status, position, name, hasRecording) {
   return texts[status] ?? emptyText(status, position, name);
 }
 
-function render({ model, el }) {
-  const summary = make("span", { class: "wb-note wb-summary" });
-  const left = make("div", { class: "wb-left" });
-  let rate = 0;
-  let opening = ""; // the name of the file on its way
-  let shownRun = 0;
+/** What the menu does with the transcript. */
+function createKeeping(model, frame, { output, passages }) {
+  const plainText = () => output.tokens.map(({ piece }) => piece).join("").trim();
+  const fileName = (ending) => `${(model.get("recording").name ?? "recording").replace(/\.[^.]*$/, "")}.${ending}`;
+  const save = (textOf, ending, type) => saveText(textOf(passages.list()), fileName(ending), type);
+  return {
+    async copy() {
+      try {
+        await navigator.clipboard.writeText(plainText());
+        frame.announce("Copied.");
+      } catch {
+        getSelection().selectAllChildren(output.node);
+        frame.announce("Selected: press Ctrl+C to copy.");
+      }
+    },
+    saveTranscript: () => save(transcriptOf, "txt", "text/plain"),
+    saveSubtitles: () => save(subtitlesOf, "vtt", "text/vtt"),
+    showChances() {
+      model.set("show", model.get("show") === "plain" ? "probability" : "plain");
+      model.save_changes();
+    },
+  };
+}
 
-  const recording = () => model.get("recording");
-  const hasRecording = () => Boolean(recording().seconds);
+/** The transcript: what was heard, token by token and part by part. `box` holds the tips. */
+function createTranscript(model, frame, box, { seek, mark }) {
+  const summary = make("span", { class: "wb-note wb-summary" });
+  let [rate, shownRun] = [0, 0];
+  const output = createOutput({
+    frame: box,
+    attributes: TRANSCRIPT,
+    trim: true,
+    announce: frame.announce,
+    gap: () => frame.send("sync"),
+    ask: (run, index) => frame.send("alternatives", { run, index }),
+  });
+  const passages = createPassages(output, seek);
+  const drawSegments = (segments) => {
+    passages.show(segments ?? []);
+    mark(segments ?? []);
+  };
+  return {
+    output,
+    passages,
+    summary,
+    get rate() {
+      return rate;
+    },
+    refresh() {
+      const snapshot = model.get("output");
+      rate = snapshot.rate ?? 0;
+      if ((snapshot.run ?? 0) !== shownRun) passages.reset();
+      shownRun = snapshot.run ?? 0;
+      output.show(snapshot);
+      setText(summary, snapshot.summary || (output.count ? countText(output.count) : ""));
+      drawSegments(snapshot.recording === model.get("recording").number ? snapshot.segments : []);
+    },
+    extend(message) {
+      rate = message.rate;
+      output.extend(message);
+      setText(summary, countText(output.count));
+      if (message.run === shownRun) drawSegments(message.segments);
+    },
+  };
+}
+
+/** Transcribe and Stop, with the player's button beside them. */
+function createActions(model, frame, transcribe, playing) {
+  const start = button("Transcribe", transcribe, { class: "wb-button wb-primary", title: "Ctrl+Enter" });
+  const stop = button("Stop", frame.stop, { title: "Esc" });
+  const note = make("span", { class: "wb-note wb-listen-note" });
+  return {
+    node: make("div", { class: "wb-actions" }, start, stop, note, ...playing),
+    enable(ready) {
+      const [status, busy, foreground] = [frame.status(), frame.isBusy(), model.get("foreground")];
+      start.disabled = busy || status === "loading" || !ready;
+      stop.disabled = !busy || status === "stopping" || foreground;
+      setText(note, busy && foreground ? "Stop with the kernel's interrupt button." : "");
+    },
+  };
+}
+
+/** Which traits and messages move what. */
+function followListen(model, frame, { stage, transcript, refreshOutput }) {
+  const refreshView = () => (frame.root.dataset.show = model.get("show"));
+  const opened = () => {
+    stage.opened();
+    frame.refresh();
+  };
+  const refreshRecording = () => {
+    stage.fail(null);
+    stage.show();
+    refreshOutput();
+  };
+  const extend = (message) => {
+    transcript.extend(message);
+    frame.refreshSoon();
+  };
+  return frame.follow({
+    ours: [["show", refreshView]],
+    kernels: [
+      ["recording", refreshRecording],
+      ["output", refreshOutput],
+      ["runs", refreshOutput],
+      ["error", opened],
+    ],
+    messages: {
+      tokens: extend,
+      alternatives: (found) => transcript.output.answer(found),
+      sound: (message, [bytes]) => stage.player.take(message.recording, bytes),
+      synced: refreshOutput,
+      opened,
+    },
+    parts: [transcript.output, stage.wave, stage.player, stage.microphone],
+  });
+}
+
+function render({ model, el }) {
+  const left = make("div", { class: "wb-left" });
   const frame = createFrame({
     model,
     el,
@@ -67,207 +173,52 @@ function render({ model, el }) {
     label: "Listen",
     help: LISTEN_HELP,
     menu: [
-      ["Copy text", () => copyText()],
-      ["Save transcript", () => saveText(transcriptOf(passages.list()), fileName("txt"), "text/plain")],
-      ["Save subtitles", () => saveText(subtitlesOf(passages.list()), fileName("vtt"), "text/vtt")],
-      ["Colours on or off", () => showChances()],
+      ["Copy text", () => keeping.copy()],
+      ["Save transcript", () => keeping.saveTranscript()],
+      ["Save subtitles", () => keeping.saveSubtitles()],
+      ["Colours on or off", () => keeping.showChances()],
     ],
     busy: BUSY,
     preparing: PREPARING,
-    statusText: () => listenStatusText(frame.status(), model.get("position"), rate),
+    statusText: () => listenStatusText(frame.status(), model.get("position"), transcript.rate),
     spokenText: () => spokenStatus(frame.status(), model.get("output").summary),
     refresh: () => refreshStatus(),
     go: () => transcribe(),
     escape: () => {
       output.dismiss();
-      if (microphone.on) microphone.finish(false);
+      if (stage.microphone.on) stage.microphone.finish(false);
       else frame.stop();
     },
   });
-  const { root, send, isBusy } = frame;
+  const { send, isBusy } = frame;
+  const isReady = () => stage.there() && !stage.microphone.on;
   const transcribe = () => {
-    if (isBusy() || frame.status() === "loading" || !hasRecording() || microphone.on) return;
+    if (isBusy() || frame.status() === "loading" || !isReady()) return;
     frame.fail(null);
     send("start");
   };
-  const fail = (message) => {
-    opening = "";
-    frame.fail(message);
-  };
-  const plainText = () => output.tokens.map(({ piece }) => piece).join("").trim();
-  const copyText = async () => {
-    try {
-      await navigator.clipboard.writeText(plainText());
-      frame.announce("Copied.");
-    } catch {
-      getSelection().selectAllChildren(output.node);
-      frame.announce("Selected: press Ctrl+C to copy.");
-    }
-  };
-  const fileName = (ending) => `${(recording().name ?? "recording").replace(/\.[^.]*$/, "")}.${ending}`;
-  const showChances = () => {
-    model.set("show", model.get("show") === "plain" ? "probability" : "plain");
-    model.save_changes();
-  };
+  const stage = createStage(model, frame, (seconds) => transcript.passages.move(seconds));
+  const transcript = createTranscript(model, frame, left, { seek: stage.player.seek, mark: stage.wave.mark });
+  const { output } = transcript;
+  const keeping = createKeeping(model, frame, transcript);
   const history = createHistory(model, (number) => send("restore", { run: number }));
-
-  // -- the recording
-  const wave = createWave({ sought: (seconds) => player.seek(seconds), toggled: () => player.toggle() });
-  const player = createPlayer({
-    ask: (number) => send("sound", { recording: number }),
-    moved: (seconds) => {
-      wave.move(seconds);
-      passages.move(seconds);
-      setText(clock, `${clockText(seconds)} / ${clockText(recording().seconds ?? 0)}`);
-    },
-    changed: (playing) => setText(playButton, playing ? "Pause" : "Play"),
-    fail,
-  });
-  const stage = make("div", { class: "wb-listen-stage" });
-  const intake = createSoundIntake({
-    root,
-    stage,
-    send: (fields, buffers) => send("audio", fields, buffers),
-    may: () => !isBusy() && !frame.gone && !microphone.on,
-    began: (name) => {
-      opening = name;
-      frame.fail(null);
-    },
-    fail,
-    rate: () => model.get("page_rate"),
-    most: () => model.get("longest"),
-  });
-  const microphone = createMicrophone({
-    take: (file) => intake.take(file),
-    fail,
-    changed: frame.refresh,
-    most: () => model.get("longest"),
-  });
-  const record = () => {
-    player.playing && player.toggle();
-    fail(null);
-    microphone.start();
-  };
-  const small = (label, action) => button(label, action, { class: "wb-button wb-quiet" });
-  const tools = make(
-    "div",
-    { class: "wb-listen-tools" },
-    small("Choose…", intake.choose),
-    small("Record", record),
-    small("Remove", () => send("remove")),
-  );
-  const name = make("span", { class: "wb-note wb-listen-name" });
-  const hint = make("span", { class: "wb-note" });
-  const empty = make(
-    "div",
-    { class: "wb-listen-empty" },
-    make("strong", {}, "Drop a recording here"),
-    hint,
-    make("div", { class: "wb-actions" }, button("Record", record), button("Choose a file", intake.choose)),
-  );
-  stage.append(empty, microphone.node, wave.node);
-
-  // -- work
-  const transcribeButton = button("Transcribe", transcribe, { class: "wb-button wb-primary", title: "Ctrl+Enter" });
-  const stopButton = button("Stop", frame.stop, { title: "Esc" });
-  const playButton = button("Play", () => player.toggle(), { class: "wb-button wb-play" });
-  const clock = make("span", { class: "wb-note wb-clock" });
-  const note = make("span", { class: "wb-note wb-listen-note" });
-  const output = createOutput({
-    frame: left,
-    attributes: TRANSCRIPT,
-    trim: true,
-    announce: frame.announce,
-    gap: () => send("sync"),
-    ask: (run, index) => send("alternatives", { run, index }),
-  });
-  const passages = createPassages(output, (seconds) => player.seek(seconds));
-
-  const refreshStage = () => {
-    const [there, talking] = [hasRecording(), microphone.on];
-    empty.hidden = there || talking;
-    wave.node.hidden = !there || talking;
-    stage.classList.toggle("wb-listen-vacant", !there && !talking);
-    tools.hidden = !there || talking;
-    const longest = clockText(model.get("longest"), false);
-    setText(hint, opening ? `Opening ${opening} …` : `or record one, up to ${longest} minutes`);
-    const { name: title, seconds, rate: samples } = recording();
-    const facts = there ? `${title} · ${clockText(seconds)} · ${samples / 1000} kHz` : "";
-    setText(name, opening && there ? `Opening ${opening} …` : talking ? "Recording" : facts);
-    for (const part of [...tools.children, ...empty.querySelectorAll("button")]) part.disabled = isBusy() || frame.gone;
-    playButton.disabled = !there || talking || !recording().playable;
-    playButton.hidden = clock.hidden = !there || talking;
-  };
+  const actions = createActions(model, frame, transcribe, stage.playing);
   const refreshStatus = () => {
-    const now = frame.status();
-    transcribeButton.disabled = isBusy() || now === "loading" || !hasRecording() || microphone.on;
-    stopButton.disabled = !isBusy() || now === "stopping" || model.get("foreground");
-    setText(note, isBusy() && model.get("foreground") ? "Stop with the kernel's interrupt button." : "");
+    actions.enable(isReady());
     history.enable(isBusy());
-    const words = transcriptEmptyText(now, model.get("position"), model.get("heading").name, hasRecording());
+    const words = transcriptEmptyText(frame.status(), model.get("position"), model.get("heading").name, stage.there());
     output.explain(output.count ? "" : words);
-    refreshStage();
-  };
-  const refreshRecording = () => {
-    fail(null);
-    stage.classList.toggle("wb-listen-mute", hasRecording() && !recording().playable);
-    refreshStage(); // the waveform needs its room before it is drawn
-    wave.show(recording());
-    player.show(recording());
-    refreshOutput();
-  };
-  const drawSegments = (segments) => {
-    passages.show(segments ?? []);
-    wave.mark(segments ?? []);
+    stage.refresh();
   };
   const refreshOutput = () => {
-    const snapshot = model.get("output");
-    rate = snapshot.rate ?? 0;
-    if ((snapshot.run ?? 0) !== shownRun) passages.reset();
-    shownRun = snapshot.run ?? 0;
-    output.show(snapshot);
-    setText(summary, snapshot.summary || (output.count ? countText(output.count) : ""));
-    drawSegments(snapshot.recording === recording().number ? snapshot.segments : []);
+    transcript.refresh();
     history.refresh();
     frame.refresh();
   };
-  const refreshView = () => (root.dataset.show = model.get("show"));
-  const extend = (message) => {
-    rate = message.rate;
-    output.extend(message);
-    setText(summary, countText(output.count));
-    if (message.run === shownRun) drawSegments(message.segments);
-    frame.refreshSoon();
-  };
-  const opened = () => {
-    opening = "";
-    frame.refresh();
-  };
-  left.append(
-    make("div", { class: "wb-listen-head" }, make("span", { class: "wb-label" }, "Recording"), name, tools),
-    stage,
-    make("div", { class: "wb-actions" }, transcribeButton, stopButton, note, playButton, clock),
-    output.node,
-    output.tip,
-    make("div", { class: "wb-footer" }, summary, history.node),
-  );
-  frame.show(left, intake.input);
-
-  const ours = [["show", refreshView]];
-  const kernels = [
-    ["recording", refreshRecording],
-    ["output", refreshOutput],
-    ["runs", refreshOutput],
-    ["error", opened],
-  ];
-  const messages = {
-    tokens: extend,
-    alternatives: (found) => output.answer(found),
-    sound: (message, [bytes]) => player.take(message.recording, bytes),
-    synced: refreshOutput,
-    opened,
-  };
-  return frame.follow({ ours, kernels, messages, parts: [output, wave, player, microphone] });
+  const footer = make("div", { class: "wb-footer" }, transcript.summary, history.node);
+  left.append(stage.head, stage.node, actions.node, output.node, output.tip, footer);
+  frame.show(left, stage.input);
+  return followListen(model, frame, { stage, transcript, refreshOutput });
 }
 
 export default { render };

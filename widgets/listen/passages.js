@@ -4,6 +4,12 @@
 import { clockText, spokenClock, subtitleClock } from "../shared/clock.js";
 import { button, make } from "../shared/dom.js";
 
+/** The time at which a segment begins; pressed, it goes there. */
+function createStamp(start, seek) {
+  const options = { class: "wb-stamp", "aria-label": `Go to ${spokenClock(start)}` };
+  return button(clockText(start, false), () => seek(start), options);
+}
+
 /** `output` is that of `createOutput`, `seek(seconds)` goes to a place in the recording. */
 export function createPassages(output, seek) {
   let segments = [];
@@ -14,11 +20,6 @@ export function createPassages(output, seek) {
   const stopOf = (index) => segments[index + 1]?.[2] ?? Infinity;
   const indexOf = (token) => segments.findLastIndex(([, , first]) => token >= first);
   const playing = () => segments.findLastIndex(([start, stop]) => at >= start && at < stop);
-  const stampOf = ([start]) =>
-    button(clockText(start, false), () => seek(start), {
-      class: "wb-stamp",
-      "aria-label": `Go to ${spokenClock(start)}`,
-    });
   const paint = () => {
     output.tokens.forEach(({ span }, token) => {
       const inside = now >= 0 && token >= segments[now][2] && token < stopOf(now);
@@ -41,7 +42,7 @@ export function createPassages(output, seek) {
       segments.forEach((segment, index) => {
         const first = output.tokens[segment[2]]?.span;
         if (!first || stamps[index]) return;
-        stamps[index] = stampOf(segment);
+        stamps[index] = createStamp(segment[0], seek);
         first.before(...(index ? [make("br")] : []), stamps[index]);
       });
       now = playing();

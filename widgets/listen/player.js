@@ -2,38 +2,14 @@
 
 import { make } from "../shared/dom.js";
 
-/**
- * `ask(number)` requests the sound of a recording, `moved(seconds)` follows the playhead,
- * `changed(playing)` says when it starts and stops, and `fail(sentence)` why it does not.
- */
-export function createPlayer({ ask, moved, changed, fail }) {
+/** An audio element and the sound in it; `followed()` is called while it plays, at every frame. */
+function createSound({ followed, changed, fail }) {
   const audio = make("audio", { preload: "auto" });
-  let recording = {};
   let url = null;
-  let at = 0;
-  let wanted = false; // to play as soon as the sound is there
   let frame = 0;
-
   const follow = () => {
-    at = audio.currentTime;
-    moved(at);
+    followed(audio.currentTime);
     frame = audio.paused ? 0 : requestAnimationFrame(follow);
-  };
-  const drop = () => {
-    audio.pause();
-    audio.removeAttribute("src");
-    if (url) URL.revokeObjectURL(url);
-    [url, wanted] = [null, false];
-  };
-  const begin = async () => {
-    if (at >= recording.seconds - 0.05) at = 0;
-    audio.currentTime = at;
-    try {
-      await audio.play();
-    } catch (problem) {
-      // A pause that came meanwhile is no failure.
-      if (problem.name !== "AbortError") fail(`The browser does not play it: ${problem.message}`);
-    }
   };
   audio.addEventListener("play", () => {
     changed(true);
@@ -45,26 +21,80 @@ export function createPlayer({ ask, moved, changed, fail }) {
       if (url) follow();
     });
   }
+  const drop = () => {
+    audio.pause();
+    audio.removeAttribute("src");
+    if (url) URL.revokeObjectURL(url);
+    url = null;
+  };
+  return {
+    get there() {
+      return url !== null;
+    },
+    get playing() {
+      return !audio.paused;
+    },
+    pause: () => audio.pause(),
+    seek: (seconds) => (audio.currentTime = seconds),
+    async play(seconds) {
+      audio.currentTime = seconds;
+      try {
+        await audio.play();
+      } catch (problem) {
+        // A pause that came meanwhile is no failure.
+        if (problem.name !== "AbortError") fail(`The browser does not play it: ${problem.message}`);
+      }
+    },
+    load(bytes) {
+      drop();
+      url = URL.createObjectURL(new Blob([bytes], { type: "audio/wav" }));
+      audio.src = url;
+    },
+    drop,
+    dispose() {
+      cancelAnimationFrame(frame);
+      drop();
+    },
+  };
+}
 
+/**
+ * `ask(number)` requests the sound of a recording, `moved(seconds)` follows the playhead,
+ * `changed(playing)` says when it starts and stops, and `fail(sentence)` why it does not.
+ */
+export function createPlayer({ ask, moved, changed, fail }) {
+  let recording = {};
+  let at = 0;
+  let wanted = false; // to play as soon as the sound is there
+  const go = (seconds) => {
+    at = seconds;
+    moved(at);
+  };
+  const sound = createSound({ followed: go, changed, fail });
+  const begin = () => {
+    if (at >= recording.seconds - 0.05) at = 0;
+    sound.play(at);
+  };
+  const isPlaying = () => sound.playing || wanted;
   return {
     get playing() {
-      return !audio.paused || wanted;
+      return isPlaying();
     },
     /** Another recording, or none. */
     show(now) {
       if (now.number === recording.number) return;
-      drop();
-      [recording, at] = [now, 0];
+      sound.drop();
+      [recording, wanted] = [now, false];
       changed(false);
-      moved(0);
+      go(0);
     },
     toggle() {
       if (!recording.playable) return;
-      if (this.playing) {
+      if (isPlaying()) {
         wanted = false;
-        audio.pause();
+        sound.pause();
         changed(false);
-      } else if (url) begin();
+      } else if (sound.there) begin();
       else {
         wanted = true;
         changed(true);
@@ -72,22 +102,17 @@ export function createPlayer({ ask, moved, changed, fail }) {
       }
     },
     seek(seconds) {
-      at = seconds;
-      if (url) audio.currentTime = seconds;
-      moved(seconds);
+      if (sound.there) sound.seek(seconds);
+      go(seconds);
     },
     /** The sound as bytes of a file. */
     take(number, bytes) {
       if (number !== recording.number) return;
-      const go = wanted;
-      drop();
-      url = URL.createObjectURL(new Blob([bytes], { type: "audio/wav" }));
-      audio.src = url;
-      if (go) begin();
+      const waited = wanted;
+      wanted = false;
+      sound.load(bytes);
+      if (waited) begin();
     },
-    dispose() {
-      cancelAnimationFrame(frame);
-      drop();
-    },
+    dispose: sound.dispose,
   };
 }

@@ -30,75 +30,83 @@ export function barsPath(peaks, count) {
   return bars.join("");
 }
 
-/**
- * The waveform of a recording. `sought(seconds)` is told where a person wants to be, `toggled()`
- * that the space bar was pressed.
- */
-export function createWave({ sought, toggled }) {
+/** The times under a waveform. */
+function rulerLabels(seconds, width) {
+  const most = Math.max(1, width / LABEL_PIXELS);
+  const step = RULER_STEPS.find((size) => seconds / size <= most) ?? 600 * Math.ceil(seconds / 600 / most);
+  const labels = [];
+  for (let time = 0; time <= seconds; time += step) {
+    const mark = make("span", {}, clockText(time, step < 1));
+    mark.style.left = `${(100 * time) / seconds}%`;
+    if ((time / seconds) * width > width - 32 && time) mark.classList.add("wb-last");
+    labels.push(mark);
+  }
+  return labels;
+}
+
+/** The strip under the waveform that shows the segments; the one at the playhead is lit. */
+function createLane() {
+  const node = make("div", { class: "wb-wave-lane", "aria-hidden": "true" });
+  let segments = [];
+  return {
+    node,
+    show(now, seconds) {
+      segments = now;
+      const bits = segments.map(([start, stop]) => {
+        const bit = make("span");
+        bit.style.left = `${(100 * start) / (seconds || 1)}%`;
+        bit.style.width = `${(100 * (stop - start)) / (seconds || 1)}%`;
+        return bit;
+      });
+      node.replaceChildren(...bits);
+    },
+    light(at) {
+      segments.forEach(([start, stop], index) => {
+        node.children[index]?.classList.toggle("wb-now", at >= start && at < stop);
+      });
+    },
+  };
+}
+
+/** The bars, twice: those that were played lie over all of them, up to the playhead. */
+function createWaveDrawing() {
   const bars = makeSvg("path", { class: "wb-wave-bars" });
   const played = makeSvg("path", { class: "wb-wave-bars wb-wave-played" });
   const [drawing, over] = ["wb-wave-drawing", "wb-wave-drawing wb-wave-over"].map((name) =>
     makeSvg("svg", { class: name, height: WAVE_HEIGHT, "aria-hidden": "true" }),
   );
-  const head = make("div", { class: "wb-wave-head", "aria-hidden": "true" });
-  const lane = make("div", { class: "wb-wave-lane", "aria-hidden": "true" });
-  const ruler = make("div", { class: "wb-wave-ruler", "aria-hidden": "true" });
-  const node = make(
-    "div",
-    {
-      class: "wb-wave",
-      role: "slider",
-      tabindex: "0",
-      "aria-label": "Position in the recording",
-      "aria-valuemin": "0",
-      title: "Click to go there; arrows move by a second, space plays",
-    },
-    drawing,
-    over,
-    head,
-    lane,
-    ruler,
-  );
-  let peaks = new Int8Array();
-  let seconds = 0;
-  let at = 0;
-  let segments = [];
   drawing.append(bars);
   over.append(played);
+  return {
+    nodes: [drawing, over],
+    draw(peaks, width) {
+      const path = barsPath(peaks, Math.max(1, Math.floor(width / BAR_STEP)));
+      for (const part of [bars, played]) part.setAttribute("d", path);
+    },
+  };
+}
 
-  const draw = () => {
-    const width = node.clientWidth;
-    if (!width || !seconds) return;
-    const path = barsPath(peaks, Math.max(1, Math.floor(width / BAR_STEP)));
-    for (const part of [bars, played]) part.setAttribute("d", path);
-    drawRuler(width);
-    place();
-  };
-  const drawRuler = (width) => {
-    const most = Math.max(1, width / LABEL_PIXELS);
-    const step = RULER_STEPS.find((size) => seconds / size <= most) ?? 600 * Math.ceil(seconds / 600 / most);
-    const labels = [];
-    for (let time = 0; time <= seconds; time += step) {
-      const mark = make("span", {}, clockText(time, step < 1));
-      mark.style.left = `${(100 * time) / seconds}%`;
-      if ((time / seconds) * width > width - 32 && time) mark.classList.add("wb-last");
-      labels.push(mark);
-    }
-    ruler.replaceChildren(...labels);
-  };
-  const place = () => {
-    const share = seconds ? Math.min(1, at / seconds) : 0;
-    node.style.setProperty("--at", `${100 * share}%`);
-    node.setAttribute("aria-valuenow", at.toFixed(1));
-    node.setAttribute("aria-valuetext", `${spokenClock(at)} of ${spokenClock(seconds)}`);
-    segments.forEach(([start, stop], index) => {
-      lane.children[index]?.classList.toggle("wb-now", at >= start && at < stop);
-    });
-  };
-  const seek = (time) => sought(Math.min(seconds, Math.max(0, time)));
+/** Where a key leads from `at`, in seconds; undefined where it leads nowhere. */
+function timeAfter(event, at, seconds) {
+  const far = event.shiftKey ? 5 * STEP_SECONDS : STEP_SECONDS;
+  return {
+    ArrowRight: at + far,
+    ArrowUp: at + far,
+    ArrowLeft: at - far,
+    ArrowDown: at - far,
+    PageUp: at + 10 * STEP_SECONDS,
+    PageDown: at - 10 * STEP_SECONDS,
+    Home: 0,
+    End: seconds,
+  }[event.key];
+}
+
+/** Pointer and keys on the waveform; `state()` is where it is: { at, seconds }. */
+function listenOnWave(node, state, { sought, toggled }) {
+  const seek = (time) => sought(Math.min(state().seconds, Math.max(0, time)));
   const timeAt = (event) => {
     const box = node.getBoundingClientRect();
-    return (seconds * (event.clientX - box.left)) / box.width;
+    return (state().seconds * (event.clientX - box.left)) / box.width;
   };
   node.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -109,26 +117,54 @@ export function createWave({ sought, toggled }) {
     if (node.hasPointerCapture(event.pointerId)) seek(timeAt(event));
   });
   node.addEventListener("keydown", (event) => {
-    const far = event.shiftKey ? 5 * STEP_SECONDS : STEP_SECONDS;
-    const target = {
-      ArrowRight: at + far,
-      ArrowUp: at + far,
-      ArrowLeft: at - far,
-      ArrowDown: at - far,
-      PageUp: at + 10 * STEP_SECONDS,
-      PageDown: at - 10 * STEP_SECONDS,
-      Home: 0,
-      End: seconds,
-    }[event.key];
+    const target = timeAfter(event, state().at, state().seconds);
     if (event.key === " ") toggled();
     else if (target === undefined || event.ctrlKey || event.metaKey) return;
     else seek(target);
     event.preventDefault();
     event.stopPropagation();
   });
+}
+
+const WAVE = {
+  class: "wb-wave",
+  role: "slider",
+  tabindex: "0",
+  "aria-label": "Position in the recording",
+  "aria-valuemin": "0",
+  title: "Click to go there; arrows move by a second, space plays",
+};
+
+/**
+ * The waveform of a recording. `sought(seconds)` is told where a person wants to be, `toggled()`
+ * that the space bar was pressed.
+ */
+export function createWave({ sought, toggled }) {
+  const drawing = createWaveDrawing();
+  const head = make("div", { class: "wb-wave-head", "aria-hidden": "true" });
+  const lane = createLane();
+  const ruler = make("div", { class: "wb-wave-ruler", "aria-hidden": "true" });
+  const node = make("div", WAVE, ...drawing.nodes, head, lane.node, ruler);
+  let peaks = new Int8Array();
+  let seconds = 0;
+  let at = 0;
+  const place = () => {
+    const share = seconds ? Math.min(1, at / seconds) : 0;
+    node.style.setProperty("--at", `${100 * share}%`);
+    node.setAttribute("aria-valuenow", at.toFixed(1));
+    node.setAttribute("aria-valuetext", `${spokenClock(at)} of ${spokenClock(seconds)}`);
+    lane.light(at);
+  };
+  const draw = () => {
+    const width = node.clientWidth;
+    if (!width || !seconds) return;
+    drawing.draw(peaks, width);
+    ruler.replaceChildren(...rulerLabels(seconds, width));
+    place();
+  };
+  listenOnWave(node, () => ({ at, seconds }), { sought, toggled });
   const sizes = new ResizeObserver(draw);
   sizes.observe(node);
-
   return {
     node,
     /** Another recording. */
@@ -143,14 +179,7 @@ export function createWave({ sought, toggled }) {
     },
     /** The pieces that have been heard, as [start, stop, first token]. */
     mark(now) {
-      segments = now;
-      const bits = segments.map(([start, stop]) => {
-        const bit = make("span");
-        bit.style.left = `${(100 * start) / (seconds || 1)}%`;
-        bit.style.width = `${(100 * (stop - start)) / (seconds || 1)}%`;
-        return bit;
-      });
-      lane.replaceChildren(...bits);
+      lane.show(now, seconds);
       place();
     },
     move(time) {

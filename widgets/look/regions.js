@@ -17,45 +17,55 @@ function ringPath(ring) {
   return `M${ring.map(([x, y]) => `${1000 * x} ${1000 * y}`).join("L")}Z`;
 }
 
+/** The outline of a region, in thousandths of the picture. */
+function drawOutline({ box: [y0, x0, y1, x1], mask }, colour) {
+  const box = { x: 1000 * x0, y: 1000 * y0, width: 1000 * (x1 - x0), height: 1000 * (y1 - y0) };
+  return makeSvg(
+    "g",
+    { class: "wb-look-region", "data-colour": colour },
+    makeSvg("path", { class: "wb-look-mask", d: mask.map(ringPath).join("") }),
+    makeSvg("rect", { class: "wb-look-shade", ...box }),
+    makeSvg("rect", { class: "wb-look-box", ...box }),
+  );
+}
+
+/** The label of a region, at its upper corner. */
+function drawRegionLabel({ box: [y0, x0, , x1], label: text }, index, colour, pin) {
+  const options = { class: "wb-look-label", "data-colour": colour, "aria-pressed": "false" };
+  const label = button(text || `region ${index + 1}`, () => pin(index), options);
+  const side = x0 > 0.6 ? { right: `${100 * (1 - x1)}%` } : { left: `${100 * x0}%` };
+  Object.assign(label.style, side, { top: `${100 * y0}%` });
+  label.classList.toggle("wb-inside", y0 < 0.08);
+  return label;
+}
+
+/** A region in the picture, which is lit while it is pointed at. */
+function createShape(region, index, colour, { light, pin }) {
+  const group = drawOutline(region, colour);
+  const label = drawRegionLabel(region, index, colour, pin);
+  for (const node of [group, label]) {
+    node.addEventListener("pointerenter", () => light(index));
+    node.addEventListener("pointerleave", () => light(-1));
+  }
+  label.addEventListener("focus", () => light(index));
+  label.addEventListener("blur", () => light(-1));
+  const [y0, x0, y1, x1] = region.box;
+  return { group, label, area: (y1 - y0) * (x1 - x0) };
+}
+
+const OVERLAY = {
+  class: "wb-look-regions",
+  viewBox: "0 0 1000 1000",
+  preserveAspectRatio: "none",
+  "aria-hidden": "true",
+};
+
 /** Boxes, masks and labels over the picture. `light(index)` is asked to light a region, -1 none. */
 export function createOverlay({ light, pin }) {
-  const svg = makeSvg("svg", {
-    class: "wb-look-regions",
-    viewBox: "0 0 1000 1000",
-    preserveAspectRatio: "none",
-    "aria-hidden": "true",
-  });
+  const svg = makeSvg("svg", OVERLAY);
   const labels = make("div", { class: "wb-look-labels" });
   let shapes = [];
   let drawn = "";
-
-  const shape = (region, index, colour) => {
-    const [y0, x0, y1, x1] = region.box;
-    const box = { x: 1000 * x0, y: 1000 * y0, width: 1000 * (x1 - x0), height: 1000 * (y1 - y0) };
-    const group = makeSvg(
-      "g",
-      { class: "wb-look-region", "data-colour": colour },
-      makeSvg("path", { class: "wb-look-mask", d: region.mask.map(ringPath).join("") }),
-      makeSvg("rect", { class: "wb-look-shade", ...box }),
-      makeSvg("rect", { class: "wb-look-box", ...box }),
-    );
-    const label = button(region.label || `region ${index + 1}`, () => pin(index), {
-      class: "wb-look-label",
-      "data-colour": colour,
-      "aria-pressed": "false",
-    });
-    const side = x0 > 0.6 ? { right: `${100 * (1 - x1)}%` } : { left: `${100 * x0}%` };
-    Object.assign(label.style, side, { top: `${100 * y0}%` });
-    label.classList.toggle("wb-inside", y0 < 0.08);
-    for (const node of [group, label]) {
-      node.addEventListener("pointerenter", () => light(index));
-      node.addEventListener("pointerleave", () => light(-1));
-    }
-    label.addEventListener("focus", () => light(index));
-    label.addEventListener("blur", () => light(-1));
-    return { group, label, area: (y1 - y0) * (x1 - x0) };
-  };
-
   return {
     svg,
     labels,
@@ -65,7 +75,7 @@ export function createOverlay({ light, pin }) {
       if (now === drawn) return;
       drawn = now;
       const colours = coloursOf(regions);
-      shapes = regions.map((region, index) => shape(region, index, colours[index]));
+      shapes = regions.map((region, index) => createShape(region, index, colours[index], { light, pin }));
       // Small regions lie over large ones: else the pointer would never reach them.
       const order = [...shapes].sort((a, b) => b.area - a.area);
       svg.replaceChildren(...order.map(({ group }) => group));
@@ -82,54 +92,61 @@ export function createOverlay({ light, pin }) {
   };
 }
 
-/**
- * The answer's words in their regions' colours, and its location tokens folded: four or twenty of
- * them, which say where and not what, become one small chip.
- */
-export function createWording(output) {
+/** A chip that stands for location tokens, which it hides and shows. */
+function startFold() {
+  const codes = make("span", { class: "wb-look-codes" });
+  const chip = button("", () => {
+    codes.hidden = !codes.hidden;
+    chip.setAttribute("aria-expanded", String(!codes.hidden));
+  }, { class: "wb-look-fold", "aria-expanded": "false" });
+  codes.hidden = true;
+  return { codes, chip, loc: 0, seg: 0 };
+}
+
+function addToFold(fold, span, kind) {
+  fold.codes.append(span);
+  fold[kind] += 1;
+  const counts = ["loc", "seg"].filter((name) => fold[name]).map((name) => `${fold[name]} ${name}`);
+  setText(fold.chip, counts.join(" · "));
+  fold.chip.setAttribute("aria-label", `location tokens: ${counts.join(", ")}`);
+  span.classList.add("wb-look-code");
+  span.chip = fold.chip;
+}
+
+/** Folds the location tokens of an output; the result does it for those that have come since. */
+function createFolding(output) {
   let first = null;
   let done = 0;
   let fold = null;
-
-  const startFold = () => {
-    const codes = make("span", { class: "wb-look-codes" });
-    const chip = button("", () => {
-      codes.hidden = !codes.hidden;
-      chip.setAttribute("aria-expanded", String(!codes.hidden));
-    }, { class: "wb-look-fold", "aria-expanded": "false" });
-    codes.hidden = true;
-    return { codes, chip, loc: 0, seg: 0 };
-  };
-  const addCode = (span, kind) => {
-    if (!fold) {
-      fold = startFold();
-      span.before(fold.chip, fold.codes);
-    }
-    fold.codes.append(span);
-    fold[kind] += 1;
-    const counts = ["loc", "seg"].filter((name) => fold[name]).map((name) => `${fold[name]} ${name}`);
-    setText(fold.chip, counts.join(" · "));
-    fold.chip.setAttribute("aria-label", `location tokens: ${counts.join(", ")}`);
-    span.classList.add("wb-look-code");
-    span.chip = fold.chip;
-  };
-  const lay = () => {
+  return () => {
     const { tokens } = output;
     if (tokens[0]?.span !== first) [first, done, fold] = [tokens[0]?.span ?? null, 0, null];
     for (; done < tokens.length; done += 1) {
       const { span, piece } = tokens[done];
       const [, kind] = LOCATION.exec(piece) ?? [];
-      if (kind) addCode(span, kind);
+      if (kind && !fold) {
+        fold = startFold();
+        span.before(fold.chip, fold.codes);
+      }
+      if (kind) addToFold(fold, span, kind);
       else if (piece.trim()) fold = null;
     }
   };
-  /** The chip of the location tokens that the words from token `index` on belong to. */
-  const chipBefore = (index) => {
-    let at = index - 1;
-    while (at >= 0 && !output.tokens[at].piece.trim()) at -= 1;
-    return output.tokens[at]?.span.chip;
-  };
+}
 
+/** The chip of the location tokens that the words from token `index` on belong to. */
+function chipBefore(tokens, index) {
+  let at = index - 1;
+  while (at >= 0 && !tokens[at].piece.trim()) at -= 1;
+  return tokens[at]?.span.chip;
+}
+
+/**
+ * The answer's words in their regions' colours, and its location tokens folded: four or twenty of
+ * them, which say where and not what, become one small chip.
+ */
+export function createWording(output) {
+  const lay = createFolding(output);
   return {
     /** Marks the words of all regions. A chip has the colour of the words that follow it. */
     show(regions) {
@@ -138,7 +155,7 @@ export function createWording(output) {
       const nodes = output.tokens.map(({ span }) => span.chip ?? span);
       for (const node of nodes) delete node.dataset.region;
       for (const [index, { tokens: [from, to] }] of regions.entries()) {
-        for (const node of [chipBefore(from), ...nodes.slice(from, to)].filter(Boolean)) {
+        for (const node of [chipBefore(output.tokens, from), ...nodes.slice(from, to)].filter(Boolean)) {
           node.dataset.region = index;
           node.dataset.colour = colours[index];
         }

@@ -145,7 +145,7 @@ export function createWatch({ isBusy, ask, silent, alive }) {
 }
 
 /** Keeps what `listeners` name in step with the model; the result ends it. */
-export function follow(model, listeners) {
+function follow(model, listeners) {
   for (const [event, listener] of listeners) model.on(event, listener);
   return () => {
     for (const [event, listener] of listeners) model.off(event, listener);

@@ -109,12 +109,19 @@ function createShow(model) {
   };
 }
 
+function createSamplerChoice(samplers, onchange) {
+  const id = uniqueId("sampler");
+  const options = samplers.map(({ name, label }) => make("option", { value: name }, label));
+  const sampler = make("select", { id, onchange }, ...options);
+  const row = make("div", { class: "wb-row" }, make("label", { for: id }, "Sampler"), sampler);
+  return { row, sampler };
+}
+
 export function createControls(model) {
   const touched = new Set();
   const fields = {};
   const rows = make("div", { class: "wb-rows" });
-  const samplerId = uniqueId("sampler");
-  const sampler = make("select", { id: samplerId, onchange: () => touch("sampler") });
+  const { row, sampler } = createSamplerChoice(model.get("form").samplers, () => touch("sampler"));
   const show = createShow(model);
 
   const save = debounce(() => {
@@ -138,22 +145,13 @@ export function createControls(model) {
   };
 
   fields.sampler = { read: () => sampler.value, write: (value) => (sampler.value = value) };
-  for (const { name, label } of model.get("form").samplers) {
-    sampler.append(make("option", { value: name }, label));
-  }
   for (const control of model.get("form").controls) {
     fields[control.name] = (control.name === "seed" ? createSeed : createSlider)(control, touch);
     rows.append(fields[control.name].node);
   }
 
   return {
-    node: make(
-      "div",
-      { class: "wb-controls" },
-      make("div", { class: "wb-row" }, make("label", { for: samplerId }, "Sampler"), sampler),
-      rows,
-      show.node,
-    ),
+    node: make("div", { class: "wb-controls" }, row, rows, show.node),
     names: Object.keys(fields),
     values: () => Object.fromEntries(Object.entries(fields).map(([name, { read }]) => [name, read()])),
     /** Shows what the kernel holds, except where a hand is on a control. */

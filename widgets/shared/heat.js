@@ -49,50 +49,44 @@ export function createHeat() {
   };
 }
 
-/**
- * The scrubber and the attention's switch. `moved(index)` follows the token, `toggled(on)` the
- * switch, `opacity(value)` says how much the map covers.
- */
-export function createScrubber({ moved, toggled, opacity }) {
-  const [tokenId, opacityId] = [uniqueId("token"), uniqueId("opacity")];
-  const range = make("input", { type: "range", id: tokenId, min: 0, max: 0, step: 1, oninput: () => go(Number(range.value)) });
-  const shown = make("output", { class: "wb-value wb-look-token", for: tokenId });
-  const shownPiece = make("span", { class: "wb-look-piece", "aria-hidden": "true" });
-  const check = make("input", { type: "checkbox", onchange: () => toggled(check.checked) });
+/** What the colours mean, and how much the map covers: `opacity(value)` is told of it. */
+function createHeatLegend(opacity) {
+  const id = uniqueId("opacity");
   const peak = make("span", { class: "wb-note wb-look-peak" });
-  const cover = make("input", {
-    type: "range",
-    id: opacityId,
-    min: 10,
-    max: 100,
-    step: 5,
-    value: 75,
-    oninput: () => covered(),
-  });
+  const range = { type: "range", id, min: 10, max: 100, step: 5, value: 75 };
+  const cover = make("input", { ...range, oninput: () => covered() });
   const covered = () => {
     cover.setAttribute("aria-valuetext", `${cover.value} percent`);
     opacity(cover.value / 100);
   };
   const scale = make("span", { class: "wb-look-ramp", role: "img", "aria-label": "colour scale of the attention" });
   scale.style.background = `linear-gradient(to right, ${HEAT_STOPS.map((stop) => `rgb(${stop})`)})`;
-  const legend = make(
-    "div",
-    { class: "wb-look-legend" },
-    make("span", { class: "wb-note" }, "0"),
-    scale,
-    peak,
-    make("label", { class: "wb-note", for: opacityId }, "Opacity"),
-    cover,
-  );
-  const node = make(
-    "div",
-    { class: "wb-look-scrub" },
-    make("label", { for: tokenId }, "Token"),
-    range,
-    shown,
-    shownPiece,
-    make("label", { class: "wb-radio wb-look-attend" }, check, "Attention"),
-  );
+  covered();
+  return {
+    node: make(
+      "div",
+      { class: "wb-look-legend" },
+      make("span", { class: "wb-note" }, "0"),
+      scale,
+      peak,
+      make("label", { class: "wb-note", for: id }, "Opacity"),
+      cover,
+    ),
+    peak: (share) => setText(peak, share === null ? "reading the attention" : shareText(share)),
+  };
+}
+
+/**
+ * The scrubber and the attention's switch. `moved(index)` follows the token, `toggled(on)` the
+ * switch, `opacity(value)` says how much the map covers.
+ */
+export function createScrubber({ moved, toggled, opacity }) {
+  const id = uniqueId("token");
+  const range = make("input", { type: "range", id, min: 0, max: 0, step: 1, oninput: () => go(Number(range.value)) });
+  const shown = make("output", { class: "wb-value wb-look-token", for: id });
+  const shownPiece = make("span", { class: "wb-look-piece", "aria-hidden": "true" });
+  const check = make("input", { type: "checkbox", onchange: () => toggled(check.checked) });
+  const legend = createHeatLegend(opacity);
   let tokens = [];
   let at = -1;
   const go = (index) => {
@@ -110,10 +104,11 @@ export function createScrubber({ moved, toggled, opacity }) {
     setText(shownPiece, text);
     range.setAttribute("aria-valuetext", `${place}, ${text}`);
   };
-  covered();
+  const label = make("label", { for: id }, "Token");
+  const attend = make("label", { class: "wb-radio wb-look-attend" }, check, "Attention");
   return {
-    node,
-    legend,
+    node: make("div", { class: "wb-look-scrub" }, label, range, shown, shownPiece, attend),
+    legend: legend.node,
     get at() {
       return at;
     },
@@ -134,7 +129,7 @@ export function createScrubber({ moved, toggled, opacity }) {
       read();
     },
     /** The most that the token gives to one patch. */
-    peak: (share) => setText(peak, share === null ? "reading the attention" : shareText(share)),
+    peak: legend.peak,
   };
 }
 

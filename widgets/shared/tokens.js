@@ -75,94 +75,103 @@ function createTip() {
   };
 }
 
+/** What a screen reader is told of a token. */
+function spokenToken({ piece, percent }, items) {
+  const others = items.map(([text, share]) => `${visible(text)} ${percentText(share)}`);
+  return `${visible(piece)} ${percentText(percent)}. ${others.join(", ")}`;
+}
+
+/** The tokens of a run as elements in `node`; `trim` leaves out white space at their beginning. */
+function createTokens(trim) {
+  const node = make("span", { class: "wb-completion" });
+  let all = [];
+  return {
+    node,
+    get all() {
+      return all;
+    },
+    clear() {
+      all = [];
+      node.replaceChildren();
+    },
+    append(pieces, percents) {
+      const added = pieces.map((piece, offset) => {
+        const [index, percent] = [all.length + offset, percents[offset]];
+        const shown = trim && index === 0 ? piece.trimStart() : piece;
+        return { span: makeToken(index, shown, percent), piece, percent };
+      });
+      all.push(...added);
+      node.append(...added.map(({ span }) => span));
+    },
+  };
+}
+
 /**
- * The output of a run.
- * `ask(run, index)` requests the alternatives of a token, `gap()` a fresh snapshot,
- * `announce(text)` says something to a screen reader; `frame` is what the tip must stay in.
- * `attributes` are those of the text, `scroller` is what it scrolls in, if not itself, and `trim`
- * leaves out white space at its beginning. `moved(index)` is told which token was opened,
- * `anchor(span)` says what the tip of a token stands at, if not the token.
+ * The tip at the token that is open, with its alternatives; `open(index)` asks for those that are
+ * not known. Options are those of `createOutput`, `run()` is which run the tokens are of.
  */
-export function createOutput({
-  ask, gap, announce, frame, attributes = OUTPUT, scroller, trim = false,
-  moved = () => {}, anchor = (span) => span,
-}) {
-  const echo = make("span", { class: "wb-echo" });
-  const completion = make("span", { class: "wb-completion" });
-  const empty = make("span", { class: "wb-empty" });
+function createAlternatives(tokens, run, { ask, announce, frame, moved = () => {}, anchor = (span) => span }) {
   const tip = createTip();
-  const log = make(
-    "div",
-    { ...attributes, "aria-describedby": tip.node.id, tabindex: "0" },
-    echo,
-    completion,
-    empty,
-  );
-  const box = scroller ?? log;
-  let run = 0;
-  let tokens = [];
   let known = new Map();
   let current = -1;
-  let answerTimer = null;
-
-  const clear = (snapshot) => {
-    run = snapshot.run ?? 0;
-    tokens = [];
-    known = new Map();
-    hide();
-    current = -1;
-    completion.replaceChildren();
-    setText(echo, snapshot.prompt ?? "");
-  };
-
-  const append = (pieces, percents) => {
-    const follow = box.scrollHeight - box.scrollTop - box.clientHeight < FOLLOW_PX;
-    const spans = pieces.map((piece, offset) => {
-      const [index, percent] = [tokens.length + offset, percents[offset]];
-      const shown = trim && index === 0 ? piece.trimStart() : piece;
-      return { span: makeToken(index, shown, percent), piece, percent };
-    });
-    tokens.push(...spans);
-    completion.append(...spans.map(({ span }) => span));
-    if (follow) box.scrollTop = box.scrollHeight;
-  };
-
+  let timer = null;
   const hide = () => {
-    clearTimeout(answerTimer);
+    clearTimeout(timer);
     tip.node.hidden = true;
-    tokens[current]?.span.classList.remove("wb-current");
+    tokens.all[current]?.span.classList.remove("wb-current");
   };
-
-  const spoken = ({ piece, percent }, items) => {
-    const others = items.map(([text, share]) => `${visible(text)} ${percentText(share)}`);
-    return `${visible(piece)} ${percentText(percent)}. ${others.join(", ")}`;
-  };
-
   const fill = (note, aloud) => {
-    const { span, piece, percent } = tokens[current];
+    const { span, piece, percent } = tokens.all[current];
     const items = known.get(current) ?? [];
     tip.fill(piece, percent, items, note);
     tip.place(anchor(span), frame);
-    if (aloud && items.length) announce(spoken(tokens[current], items));
+    if (aloud && items.length) announce(spokenToken(tokens.all[current], items));
   };
-
-  const open = (index) => {
-    if (!tokens[index]) return;
-    hide();
-    current = index;
-    tokens[index].span.classList.add("wb-current");
-    fill("…", true);
-    moved(index);
-    if (known.has(index)) return;
-    ask(run, index);
-    answerTimer = setTimeout(
-      () => fill("The kernel keeps the alternatives: run the cell to see them.", false),
-      ANSWER_MS,
-    );
+  return {
+    tip: tip.node,
+    get current() {
+      return current;
+    },
+    hide,
+    fill,
+    know: (index, items) => known.set(index, items),
+    /** The tokens are those of another run. */
+    clear() {
+      hide();
+      known = new Map();
+      current = -1;
+    },
+    open(index) {
+      if (!tokens.all[index]) return;
+      hide();
+      current = index;
+      tokens.all[index].span.classList.add("wb-current");
+      fill("…", true);
+      moved(index);
+      if (known.has(index)) return;
+      ask(run(), index);
+      const silent = () => fill("The kernel keeps the alternatives: run the cell to see them.", false);
+      timer = setTimeout(silent, ANSWER_MS);
+    },
+    answer(index, items) {
+      known.set(index, items);
+      if (index !== current || tip.node.hidden) return;
+      clearTimeout(timer);
+      fill("The model gave no alternatives here.", true);
+    },
+    dispose() {
+      clearTimeout(timer);
+      tip.node.remove();
+    },
   };
+}
 
+/** Pointer and keys on the tokens of `log`, which scrolls in `box`; the result ends it. */
+function listenOnTokens(log, box, tokens, alternatives) {
+  const { open, hide, fill } = alternatives;
   const step = (event) => {
-    const last = tokens.length - 1;
+    const last = tokens.all.length - 1;
+    const { current } = alternatives;
     const target = {
       ArrowRight: Math.min(last, current + 1),
       ArrowLeft: Math.max(0, current - 1),
@@ -172,10 +181,9 @@ export function createOutput({
     if (target === undefined || last < 0) return;
     event.preventDefault();
     open(target);
-    tokens[target].span.scrollIntoView({ block: "nearest" });
+    tokens.all[target].span.scrollIntoView({ block: "nearest" });
     fill("…", false);
   };
-
   log.addEventListener("pointerover", (event) => {
     const token = event.target.closest(".wb-token");
     if (token) open(Number(token.dataset.index));
@@ -187,53 +195,76 @@ export function createOutput({
   };
   box.addEventListener("scroll", onScroll);
   log.addEventListener("focus", () => {
-    if (log.matches(":focus-visible")) open(Math.max(0, current));
+    if (log.matches(":focus-visible")) open(Math.max(0, alternatives.current));
   });
   log.addEventListener("keydown", step);
+  return () => box.removeEventListener("scroll", onScroll);
+}
 
+/**
+ * The output of a run.
+ * `ask(run, index)` requests the alternatives of a token, `gap()` a fresh snapshot,
+ * `announce(text)` says something to a screen reader; `frame` is what the tip must stay in.
+ * `attributes` are those of the text, `scroller` is what it scrolls in, if not itself, and `trim`
+ * leaves out white space at its beginning. `moved(index)` is told which token was opened,
+ * `anchor(span)` says what the tip of a token stands at, if not the token.
+ */
+export function createOutput({ gap, attributes = OUTPUT, scroller, trim = false, ...options }) {
+  const [echo, empty] = ["wb-echo", "wb-empty"].map((name) => make("span", { class: name }));
+  const tokens = createTokens(trim);
+  let run = 0;
+  const alternatives = createAlternatives(tokens, () => run, options);
+  const named = { ...attributes, "aria-describedby": alternatives.tip.id, tabindex: "0" };
+  const log = make("div", named, echo, tokens.node, empty);
+  const box = scroller ?? log;
+  const end = listenOnTokens(log, box, tokens, alternatives);
+  const clear = (snapshot) => {
+    run = snapshot.run ?? 0;
+    alternatives.clear();
+    tokens.clear();
+    setText(echo, snapshot.prompt ?? "");
+  };
+  const append = (pieces, percents) => {
+    const follow = box.scrollHeight - box.scrollTop - box.clientHeight < FOLLOW_PX;
+    tokens.append(pieces, percents);
+    if (follow) box.scrollTop = box.scrollHeight;
+  };
   return {
     node: log,
-    tip: tip.node,
+    tip: alternatives.tip,
     get count() {
-      return tokens.length;
+      return tokens.all.length;
     },
     /** The tokens at hand: their element, `span`, and their text, `piece`. */
     get tokens() {
-      return tokens;
+      return tokens.all;
     },
     /** Everything at once: only what is not there yet is added. */
     show(snapshot) {
       const pieces = snapshot.pieces ?? [];
       const other = (snapshot.run ?? 0) !== run;
-      const shrunk = snapshot.final && pieces.length < tokens.length;
+      const shrunk = snapshot.final && pieces.length < tokens.all.length;
       if (other || shrunk) clear(snapshot);
-      if (pieces.length > tokens.length) {
-        append(pieces.slice(tokens.length), snapshot.percents.slice(tokens.length));
-      }
-      (snapshot.alternatives ?? []).forEach((items, index) => known.set(index, items));
+      const have = tokens.all.length;
+      if (pieces.length > have) append(pieces.slice(have), snapshot.percents.slice(have));
+      (snapshot.alternatives ?? []).forEach((items, index) => alternatives.know(index, items));
     },
     /** New tokens; those that do not join the ones at hand are refused, and a snapshot asked for. */
     extend(delta) {
-      if (delta.run === run && delta.offset === tokens.length) append(delta.pieces, delta.percents);
-      else if (delta.run !== run || delta.offset > tokens.length) gap();
+      const have = tokens.all.length;
+      if (delta.run === run && delta.offset === have) append(delta.pieces, delta.percents);
+      else if (delta.run !== run || delta.offset > have) gap();
     },
-    answer({ run: answered, index, items }) {
-      if (answered !== run) return;
-      known.set(index, items);
-      if (index !== current || tip.node.hidden) return;
-      clearTimeout(answerTimer);
-      fill("The model gave no alternatives here.", true);
-    },
+    answer: (found) => found.run === run && alternatives.answer(found.index, found.items),
     /** The sentence that stands where there is no text yet. */
     explain(text) {
       setText(empty, text);
       empty.hidden = !text;
     },
-    dismiss: hide,
+    dismiss: alternatives.hide,
     dispose() {
-      clearTimeout(answerTimer);
-      box.removeEventListener("scroll", onScroll);
-      tip.node.remove();
+      end();
+      alternatives.dispose();
     },
   };
 }

@@ -91,41 +91,14 @@ function createExample() {
   };
 }
 
-export function createData(model, { ask }) {
-  const summary = make("span", { class: "wb-tune-facts" });
-  const opener = button("Preview", () => toggle(panel.hidden), { "aria-expanded": "false" });
-  const histogram = createHistogram();
+/** The examples one by one; `ask(number)` requests one, `count()` is how many there are. */
+function createExamples(ask, count) {
   const example = createExample();
   const place = make("span", { class: "wb-tune-place" });
   const step = (label, by, name) =>
     button(label, () => go(at + by), { class: "wb-button wb-quiet", "aria-label": name });
   const [back, on] = [step("‹", -1, "Previous example"), step("›", 1, "Next example")];
-  const panel = make(
-    "div",
-    { class: "wb-tune-preview", id: uniqueId("preview") },
-    make(
-      "div",
-      { class: "wb-tune-lengths" },
-      make("div", { class: "wb-label" }, "Tokens of an example"),
-      histogram.node,
-    ),
-    make(
-      "div",
-      { class: "wb-tune-example" },
-      make("div", { class: "wb-tune-example-head" }, back, place, on, example.facts),
-      example.node,
-      make(
-        "div",
-        { class: "wb-note wb-tune-key" },
-        make("span", { class: "wb-chip wb-learned" }, "in the loss"),
-        make("span", { class: "wb-chip" }, "read only"),
-      ),
-    ),
-  );
-  opener.setAttribute("aria-controls", panel.id);
-  panel.hidden = true;
   let at = 0;
-  const count = () => model.get("data").examples ?? 0;
   const go = (number) => {
     at = Math.max(0, Math.min(count() - 1, number));
     back.disabled = at === 0;
@@ -133,11 +106,38 @@ export function createData(model, { ask }) {
     setText(place, `Example ${wholeText(at + 1)} of ${wholeText(count())}`);
     if (count()) ask(at);
   };
+  const key = make(
+    "div",
+    { class: "wb-note wb-tune-key" },
+    make("span", { class: "wb-chip wb-learned" }, "in the loss"),
+    make("span", { class: "wb-chip" }, "read only"),
+  );
+  const head = make("div", { class: "wb-tune-example-head" }, back, place, on, example.facts);
+  return {
+    node: make("div", { class: "wb-tune-example" }, head, example.node, key),
+    again: () => go(at),
+    answer(message) {
+      if (message.number === at) example.show(message);
+    },
+  };
+}
+
+export function createData(model, { ask }) {
+  const count = () => model.get("data").examples ?? 0;
+  const summary = make("span", { class: "wb-tune-facts" });
+  const opener = button("Preview", () => toggle(panel.hidden), { "aria-expanded": "false" });
+  const histogram = createHistogram();
+  const examples = createExamples(ask, count);
+  const title = make("div", { class: "wb-label" }, "Tokens of an example");
+  const lengths = make("div", { class: "wb-tune-lengths" }, title, histogram.node);
+  const panel = make("div", { class: "wb-tune-preview", id: uniqueId("preview") }, lengths, examples.node);
+  opener.setAttribute("aria-controls", panel.id);
+  panel.hidden = true;
   const toggle = (open) => {
     panel.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
     setText(opener, open ? "Close preview" : "Preview");
-    if (open) go(at);
+    if (open) examples.again();
   };
   return {
     node: make(
@@ -152,7 +152,7 @@ export function createData(model, { ask }) {
       if (data.examples) setText(summary, dataText(data));
       opener.disabled = !data.examples;
       histogram.show(data.histogram ?? {});
-      if (!panel.hidden) go(at);
+      if (!panel.hidden) examples.again();
     },
     /** What stands there before the data are read. */
     explain(status) {
@@ -161,8 +161,6 @@ export function createData(model, { ask }) {
       setText(summary, texts[status] ?? "");
       summary.classList.add("wb-note");
     },
-    answer(message) {
-      if (message.number === at) example.show(message);
-    },
+    answer: examples.answer,
   };
 }

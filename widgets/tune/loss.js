@@ -2,7 +2,8 @@
 
 import { button, debounce, make } from "../shared/dom.js";
 import { wholeText } from "../shared/units.js";
-import { createChart, createSwatch } from "./chart.js";
+import { createChart } from "./chart.js";
+import { createSwatch } from "./plot.js";
 import { measureText } from "./scale.js";
 import { createColumns, createSmoother } from "./series.js";
 
@@ -82,60 +83,63 @@ function createLossTable(chart) {
   return { node, refresh: () => node.open && fill() };
 }
 
-export function createTuneChart(model, pointed) {
-  const legend = make("div", { class: "wb-tune-legend" });
+/** How the curves are shown: all of them, on a logarithmic axis, how smooth. */
+function createChartTools(model, showAll) {
   const save = debounce(() => model.save_changes(), 150);
   const setView = (change) => {
     model.set("view", { ...model.get("view"), ...change });
     save.touch();
   };
   const logBox = make("input", { type: "checkbox", onchange: () => setView({ log: logBox.checked }) });
-  const smoothing = make("input", {
-    type: "range",
-    min: 0,
-    max: 0.99,
-    step: 0.01,
-    "aria-label": "Smoothing",
-    oninput: () => setView({ smoothing: Number(smoothing.value) }),
-  });
-  const reset = button("Show all", () => chart.reset(), { class: "wb-button wb-quiet", title: "Double-click does the same" });
+  const range = { type: "range", min: 0, max: 0.99, step: 0.01, "aria-label": "Smoothing" };
+  const smoothing = make("input", { ...range, oninput: () => setView({ smoothing: Number(smoothing.value) }) });
+  const reset = button("Show all", showAll, { class: "wb-button wb-quiet", title: "Double-click does the same" });
+  reset.hidden = true;
+  return {
+    node: make(
+      "div",
+      { class: "wb-tune-tools" },
+      reset,
+      make("label", { class: "wb-tune-check" }, logBox, make("span", {}, "log")),
+      make("label", { class: "wb-tune-smoothing" }, make("span", {}, "smoothing"), smoothing),
+    ),
+    zoomed: (range) => (reset.hidden = !range),
+    refresh() {
+      const { log, smoothing: weight } = model.get("view");
+      logBox.checked = log;
+      if (document.activeElement !== smoothing) smoothing.value = weight;
+      smoothing.setAttribute("aria-valuetext", weight ? `${Math.round(100 * weight)} percent` : "off");
+    },
+    dispose: () => save.drop(),
+  };
+}
+
+export function createTuneChart(model, pointed) {
+  const legend = make("div", { class: "wb-tune-legend" });
+  const tools = createChartTools(model, () => chart.reset());
   const chart = createChart({
     label: "Loss by step. Arrows walk through the steps, plus and minus zoom, 0 shows all",
     xName: "step",
     pointed,
     zoomed: (range) => {
-      reset.hidden = !range;
+      tools.zoomed(range);
       table.refresh();
     },
   });
   const table = createLossTable(chart);
-  reset.hidden = true;
-  const tools = make(
-    "div",
-    { class: "wb-tune-tools" },
-    reset,
-    make("label", { class: "wb-tune-check" }, logBox, make("span", {}, "log")),
-    make("label", { class: "wb-tune-smoothing" }, make("span", {}, "smoothing"), smoothing),
-  );
+  const head = make("div", { class: "wb-tune-head" }, make("strong", {}, "Loss"), legend, tools.node);
   return {
-    node: make(
-      "div",
-      { class: "wb-tune-chart" },
-      make("div", { class: "wb-tune-head" }, make("strong", {}, "Loss"), legend, tools),
-      chart.node,
-    ),
+    node: make("div", { class: "wb-tune-chart" }, head, chart.node),
     table: table.node,
     explain: chart.explain,
     /** `runs` are [{number, figures}], the run shown first; `reach` is where the axis ends. */
     show(runs, reach) {
-      const { log, smoothing: weight } = model.get("view");
-      logBox.checked = log;
-      if (document.activeElement !== smoothing) smoothing.value = weight;
-      smoothing.setAttribute("aria-valuetext", weight ? `${Math.round(100 * weight)} percent` : "off");
+      const { log, smoothing } = model.get("view");
+      tools.refresh();
       const several = runs.length > 1;
       const curves = runs.flatMap(({ number, figures }) => {
         const colour = several ? (number - 1) % RUN_COLOURS : 0;
-        return figures.curves(several ? `run ${number}` : "", several ? [colour, colour] : [0, 1], weight);
+        return figures.curves(several ? `run ${number}` : "", several ? [colour, colour] : [0, 1], smoothing);
       });
       const some = curves.filter((curve) => curve.xs.length);
       chart.scale(log);
@@ -149,7 +153,7 @@ export function createTuneChart(model, pointed) {
       table.refresh();
     },
     dispose() {
-      save.drop();
+      tools.dispose();
       chart.dispose();
     },
   };

@@ -2,7 +2,7 @@
 
 import { button, make, setText, setValue, uniqueId } from "../shared/dom.js";
 import { bytesText, wholeText } from "../shared/units.js";
-import { createSwatch } from "./chart.js";
+import { createSwatch } from "./plot.js";
 import { RUN_COLOURS } from "./loss.js";
 import { measureText } from "./scale.js";
 
@@ -78,51 +78,63 @@ export function createRunList(model, { restore }) {
   };
 }
 
-/** Where the adapter goes: a format, a name beside the notebook, and what became of it. */
-export function createExport(model, { save }) {
+/** The formats to choose from, and a name for the file; `about` says what the format is for. */
+function createTarget(model, saved) {
   const [formatId, pathId] = [uniqueId("format"), uniqueId("path")];
   const format = make("select", { id: formatId, class: "wb-tune-input", onchange: () => suggest() });
   const path = make("input", { type: "text", id: pathId, class: "wb-tune-input", spellcheck: "false", autocomplete: "off" });
-  const write = button("Write", () => save(format.value, path.value.trim()), { class: "wb-button" });
-  const result = make("div", { class: "wb-tune-result", role: "status" });
   const about = make("div", { class: "wb-note" });
-  const panel = make(
-    "div",
-    { class: "wb-section wb-tune-export", id: uniqueId("export") },
-    make(
-      "div",
-      { class: "wb-tune-export-row" },
-      make("label", { for: formatId }, "Format"),
-      format,
-      make("label", { for: pathId }, "to"),
-      path,
-      write,
-    ),
-    about,
-    result,
-  );
-  const opener = button("Export", () => toggle(panel.hidden), {
-    "aria-expanded": "false",
-    "aria-controls": panel.id,
-  });
-  panel.hidden = true;
-  let offered = "";
+  const write = button("Write", () => saved(format.value, path.value.trim()), { class: "wb-button" });
   const chosen = () => model.get("exports").formats.find(({ name }) => name === format.value);
   const suggest = () => {
     setValue(path, chosen()?.path ?? "");
     setText(about, chosen()?.about ?? "");
   };
+  path.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || write.disabled) return;
+    saved(format.value, path.value.trim());
+    event.stopPropagation();
+    event.preventDefault();
+  });
+  let offered = "";
+  const labels = [make("label", { for: formatId }, "Format"), make("label", { for: pathId }, "to")];
+  const row = make("div", { class: "wb-tune-export-row" }, labels[0], format, labels[1], path, write);
+  return {
+    nodes: [row, about],
+    write,
+    focus: () => format.focus(),
+    offer(formats) {
+      const key = JSON.stringify(formats);
+      if (key === offered) return;
+      const before = format.value;
+      offered = key;
+      format.replaceChildren(...formats.map(({ name, label }) => make("option", { value: name }, label)));
+      if (formats.some(({ name }) => name === before)) format.value = before;
+      suggest();
+    },
+  };
+}
+
+/** Where the adapter goes: a format, a name beside the notebook, and what became of it. */
+export function createExport(model, { save }) {
+  const target = createTarget(model, save);
+  const result = make("div", { class: "wb-tune-result", role: "status" });
+  const options = { class: "wb-section wb-tune-export", id: uniqueId("export") };
+  const panel = make("div", options, ...target.nodes, result);
+  const opener = button("Export", () => toggle(panel.hidden), {
+    "aria-expanded": "false",
+    "aria-controls": panel.id,
+  });
+  panel.hidden = true;
   const toggle = (open) => {
     panel.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
-    if (open) format.focus();
+    if (open) target.focus();
   };
   panel.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target === path && !write.disabled) save(format.value, path.value.trim());
-    else if (event.key === "Escape") {
-      toggle(false);
-      opener.focus();
-    } else return;
+    if (event.key !== "Escape") return;
+    toggle(false);
+    opener.focus();
     event.stopPropagation();
     event.preventDefault();
   });
@@ -131,16 +143,9 @@ export function createExport(model, { save }) {
     node: panel,
     refresh(ready) {
       const { formats, busy, done } = model.get("exports");
-      const key = JSON.stringify(formats);
-      if (key !== offered) {
-        const before = format.value;
-        offered = key;
-        format.replaceChildren(...formats.map(({ name, label }) => make("option", { value: name }, label)));
-        if (formats.some(({ name }) => name === before)) format.value = before;
-        suggest();
-      }
+      target.offer(formats);
       opener.disabled = !ready && panel.hidden;
-      write.disabled = !ready || Boolean(busy);
+      target.write.disabled = !ready || Boolean(busy);
       const wrote = done ? `Written: ${done.path} · ${bytesText(done.bytes)}` : "";
       setText(result, busy ? `Writing ${busy} …` : wrote);
       result.hidden = !result.textContent;

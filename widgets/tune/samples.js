@@ -13,8 +13,51 @@ function roundsOf(items) {
   return [...rounds.values()].sort((a, b) => a.step - b.step);
 }
 
+/** A prompt over what it was continued with: at the first step, and at another. */
+function createSample(prompt, index, first, other) {
+  const cell = ({ step, texts }) =>
+    make(
+      "div",
+      { class: "wb-tune-text", "aria-label": `step ${step}`, role: "group" },
+      texts.get(index)?.trimStart() || "…",
+    );
+  const second = other ? cell(other) : make("div", { class: "wb-tune-text wb-note" }, "The next samples appear here.");
+  return make(
+    "div",
+    { class: "wb-tune-sample" },
+    make("div", { class: "wb-tune-prompt" }, prompt),
+    make("div", { class: "wb-tune-columns" }, cell(first), second),
+  );
+}
+
+/** The choice of the step; "newest" stands for the last one, whichever that is. */
+function createStepChoice(chose) {
+  const node = make("select", { class: "wb-tune-input", "aria-label": "Samples of step", onchange: () => choose(node.value) });
+  let chosen = "newest";
+  const choose = (value) => {
+    chosen = value;
+    chose();
+  };
+  return {
+    node,
+    /** The round that is chosen, or the last. */
+    of: (rounds) => rounds.find(({ step }) => String(step) === chosen) ?? rounds.at(-1),
+    offer(rounds) {
+      const later = rounds.slice(1).reverse();
+      const options = later.map(({ step }, i) =>
+        make("option", { value: i ? String(step) : "newest" }, `${wholeText(step)}${i ? "" : " · newest"}`),
+      );
+      node.replaceChildren(...(options.length ? options : [make("option", { value: "newest" }, "–")]));
+      node.disabled = !later.length;
+      const there = later.slice(1).some(({ step }) => String(step) === chosen);
+      if (!there) chosen = "newest";
+      node.value = chosen;
+    },
+  };
+}
+
 export function createSamples() {
-  const select = make("select", { class: "wb-tune-input", "aria-label": "Samples of step", onchange: () => choose(select.value) });
+  const choice = createStepChoice(() => draw());
   const first = make("span", { class: "wb-tune-column-name" });
   const list = make("div", { class: "wb-tune-sample-list", tabindex: "0", role: "group", "aria-label": "Sample completions" });
   const empty = make("div", { class: "wb-empty" });
@@ -22,68 +65,26 @@ export function createSamples() {
     "div",
     { class: "wb-tune-columns wb-tune-column-names" },
     first,
-    make("div", { class: "wb-tune-column-name" }, "step", select),
+    make("div", { class: "wb-tune-column-name" }, "step", choice.node),
   );
-  const node = make(
-    "div",
-    { class: "wb-tune-samples" },
-    make("div", { class: "wb-tune-head" }, make("strong", {}, "Samples")),
-    names,
-    list,
-    empty,
-  );
+  const head = make("div", { class: "wb-tune-head" }, make("strong", {}, "Samples"));
   let rounds = [];
   let prompts = [];
-  let chosen = "newest";
-  const choose = (value) => {
-    chosen = value;
-    draw();
-  };
-  const cell = (text, name) =>
-    make("div", { class: "wb-tune-text", "aria-label": name, role: "group" }, text?.trimStart() || "…");
   const draw = () => {
-    const old = rounds[0];
-    const now = rounds.find(({ step }) => String(step) === chosen) ?? rounds.at(-1);
+    const [old, now] = [rounds[0], choice.of(rounds)];
     names.hidden = list.hidden = !old;
     empty.hidden = Boolean(old);
     if (!old) return;
     setText(first, `step ${wholeText(old.step)}`);
-    const alone = now === old;
-    list.replaceChildren(
-      ...prompts.map((prompt, i) =>
-        make(
-          "div",
-          { class: "wb-tune-sample" },
-          make("div", { class: "wb-tune-prompt" }, prompt),
-          make(
-            "div",
-            { class: "wb-tune-columns" },
-            cell(old.texts.get(i), `step ${old.step}`),
-            alone
-              ? make("div", { class: "wb-tune-text wb-note" }, "The next samples appear here.")
-              : cell(now.texts.get(i), `step ${now.step}`),
-          ),
-        ),
-      ),
-    );
-  };
-  const offer = () => {
-    const later = rounds.slice(1).reverse();
-    const options = later.map(({ step }, i) =>
-      make("option", { value: i ? String(step) : "newest" }, `${wholeText(step)}${i ? "" : " · newest"}`),
-    );
-    select.replaceChildren(...(options.length ? options : [make("option", { value: "newest" }, "–")]));
-    select.disabled = !later.length;
-    const there = later.slice(1).some(({ step }) => String(step) === chosen);
-    if (!there) chosen = "newest";
-    select.value = chosen;
+    const other = now === old ? null : now;
+    list.replaceChildren(...prompts.map((prompt, i) => createSample(prompt, i, old, other)));
   };
   return {
-    node,
+    node: make("div", { class: "wb-tune-samples" }, head, names, list, empty),
     show({ prompts: asked = [], items = [] }) {
       prompts = asked;
       rounds = roundsOf(items);
-      offer();
+      choice.offer(rounds);
       draw();
     },
     explain: (text) => setText(empty, text),

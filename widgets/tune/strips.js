@@ -1,7 +1,7 @@
 // Strips: small curves beside the chart, each with its current value in words.
 
 import { make, makeSvg, setText } from "../shared/dom.js";
-import { linePath } from "./chart.js";
+import { linePath } from "./plot.js";
 import { createScale } from "./scale.js";
 import { nearestAt, visibleIndices } from "./series.js";
 
