@@ -91,8 +91,11 @@ class Setting:
         return replace(self, open_low=True)
 
     def with_off(self) -> Setting:
-        """The same setting with bounds that take in the value at which it is off."""
-        return self if self.off is None else replace(self, low=min(self.low, self.off))
+        """The same setting with bounds, and a slider, that take in the value at which it is off."""
+        if self.off is None or self.off >= self.low:
+            return self
+        slider = None if self.slider is None else (self.off, self.slider[1])
+        return replace(self, low=self.off, slider=slider)
 
     def _fits(self, value: object) -> bool:
         if self.kind is bool:
