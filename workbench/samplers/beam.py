@@ -1,4 +1,4 @@
-"""Beam search: the most likely of several completions kept side by side."""
+"""Beam search keeps several completions side by side and returns the likeliest."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from workbench.samplers.search import SearchSampler
 
 
 class BeamSampler(SearchSampler, closed=True):
-    """Keeps the `num_beams` completions of the largest summed log-probability; there is no length
-    penalty, and a beam that has written a stop token goes on being scored.
+    """Keeps the `num_beams` completions with the largest sum of log-probabilities. There is no
+    length penalty, and a beam that has written a stop token is still scored.
 
     Args:
-        num_beams: how many completions to keep, at least 1.
-        return_all_beams: return all beams, best first, with their scores, not the best alone.
-        temperature: above 0; divides the logits before the log-probabilities are taken.
+        num_beams: an integer from 1 on; how many completions to keep.
+        return_all_beams: whether to return all beams, best first, with their scores, instead of
+            the best alone.
+        temperature: a finite number above 0; divides the logits before the softmax.
     """
 
     num_beams = integer("num_beams")
@@ -55,19 +56,24 @@ class BeamSampler(SearchSampler, closed=True):
 
 
 def first_scores(batch: int, num_beams: int) -> jax.Array:
-    """Scores (B, N) to start from: all beams are still the same, so only one may expand. The
-    others are far behind but possible, for rows with fewer possible tokens than beams."""
+    """Scores (B, N) to start from, float32. All beams are still the same, so only the first may
+    expand. The others are far behind, not impossible: a row may have fewer tokens than beams."""
     return jnp.full((batch, num_beams), -1e9, jnp.float32).at[:, 0].set(0)
 
 
 def expand(
     logits: jax.Array, scores: jax.Array, temperature: ArrayLike = 1.0
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One step: the best continuations of all beams of a row.
+    """Find the best continuations of all beams of a row: one step of the search.
 
-    Takes logits (B*N, V), the beams of a row one after the other, and scores (B, N), sums of
-    natural log-probabilities. Returns tokens (B, N) int32, the beam each one continues (B, N)
-    int32, and the new scores (B, N), best first.
+    Args:
+        logits: (B*N, V), the beams of a row one after the other.
+        scores: (B, N) float32, sums of natural log-probabilities.
+        temperature: divides the logits.
+
+    Returns:
+        Tokens (B, N) int32, the beam that each continues (B, N) int32, and the new scores (B, N)
+        float32, best first.
     """
     batch, beams = scores.shape
     likelihoods = jnp.log(jax.nn.softmax(scale(finite(logits), temperature)))

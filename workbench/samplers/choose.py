@@ -1,8 +1,11 @@
-"""One program for greedy, random, top-k, top-p, min-p and every penalty: the next token of each
-row, as a pure function of logits, settings and the row's own seed.
+"""The sampling step: one program for greedy, random, top-k, top-p, min-p and every penalty. It is a
+pure function of logits, settings and the seed of each row.
 
-Ties are broken by the lowest id everywhere but in the draw itself, so `top_k` keeps exactly k
+Of equal logits the lowest id comes first, except in the draw itself. So `top_k` keeps exactly k
 tokens, and `top_k` 1 or a vanishing `top_p` is greedy decoding.
+
+`inspection.distribution` and the page of the inspect panel have the cuts a second and a third time;
+`tests/data/cuts.json` holds the three together.
 """
 
 from __future__ import annotations
@@ -28,9 +31,15 @@ def choose(
 ) -> jax.Array:
     """The next token of every row, (B,) int32.
 
-    `logits` (B, V), `seeds` (B,) uint32, `step` the number of the token, a scalar or (B,). The
-    noise of a row comes from its own seed and step alone, so a row draws the same in any batch.
-    Order: penalties, temperature, top-k, top-p of what is left, min-p, Gumbel argmax.
+    The order is: penalties, temperature, top-k, top-p of what is left, min-p, Gumbel argmax.
+
+    Args:
+        logits: (B, V).
+        settings: scalars that all rows share.
+        seeds: (B,) uint32. The noise of a row comes from its own seed and step alone, so a row
+            draws the same in any batch.
+        step: the number of the token, a scalar or (B,).
+        history: the tokens that penalties apply to.
     """
     return draw(prepare(logits, settings, history), settings, row_keys(seeds, step))
 
@@ -68,8 +77,8 @@ def draw(logits: jax.Array, settings: StepSettings, keys: jax.Array) -> jax.Arra
 
 
 def scale(logits: jax.Array, temperature: ArrayLike) -> jax.Array:
-    """Logits (B, V) over the temperature, shifted so that the largest is 0; temperature 0 leaves
-    only the largest above minus infinity."""
+    """Logits (B, V) divided by the temperature and shifted so that the largest is 0. At temperature
+    0 all but the largest become minus infinity."""
     top = jnp.max(logits, axis=-1, keepdims=True)
     top = jnp.where(top == -jnp.inf, 0, top)
     # Outside these bounds the temperature, or its reciprocal, would be rounded to 0.
@@ -77,8 +86,8 @@ def scale(logits: jax.Array, temperature: ArrayLike) -> jax.Array:
 
 
 def kept(logits: jax.Array, scaled: jax.Array, settings: StepSettings) -> jax.Array:
-    """The tokens the cuts leave, a mask (B, V). Ranks are those of the logits before temperature,
-    which cannot change them except by rounding."""
+    """The tokens that the cuts keep, a bool mask (B, V). Tokens are ranked by their logits before
+    the temperature, which could change the order only by rounding."""
     order = ordered_bits(logits)
 
     def top_k() -> jax.Array:

@@ -1,5 +1,5 @@
-"""Contrastive search (Su et al. 2022): a likely token whose hidden state is unlike the earlier
-ones, which keeps the text from going in circles."""
+"""Contrastive search (Su et al. 2022) prefers likely tokens whose hidden states differ from the
+earlier ones, so that the text does not go in circles."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ContrastiveSampler(SearchSampler, closed=True):
     between its hidden state and those of the tokens before it.
 
     Args:
-        k: how many candidates to weigh, at least 1.
-        alpha: from 0 (greedy decoding) to 1 (unlikeness alone).
-        temperature: above 0; divides the logits before the probabilities are taken.
+        k: an integer from 1 on; how many candidates to weigh.
+        alpha: a number from 0 to 1; 0 is greedy decoding, 1 looks at unlikeness alone.
+        temperature: a finite number above 0; divides the logits before the softmax.
     """
 
     k = integer("top_k")
@@ -57,8 +57,8 @@ class ContrastiveSampler(SearchSampler, closed=True):
 def candidates(
     logits: jax.Array, k: int, temperature: ArrayLike = 1.0
 ) -> tuple[jax.Array, jax.Array]:
-    """The k likeliest tokens of each row, (B, k) int32, and their probabilities, (B, k), best
-    first, from logits (B, V)."""
+    """The k likeliest tokens of each row, (B, k) int32, and their probabilities, (B, k) float32,
+    best first, from logits (B, V)."""
     probabilities = jax.nn.softmax(scale(finite(logits), temperature))
     best, tokens = lax.top_k(probabilities, k)
     return tokens, best
@@ -71,11 +71,17 @@ def contrast(
     mask: jax.Array,
     alpha: ArrayLike,
 ) -> jax.Array:
-    """Which candidate to take, (B,) int32 from 0 to k - 1.
+    """Choose a candidate for each row.
 
-    Takes the candidates' probabilities (B, k) and hidden states (B, k, D), the hidden states of
-    the tokens before them (B, L, D), and which of those count, (B, L) bool. With none to compare,
-    every candidate counts as unlike.
+    Args:
+        probabilities: of the candidates, (B, k).
+        hidden_states: of the candidates, (B, k, D).
+        previous: hidden states of the tokens before them, (B, L, D).
+        mask: which of those count, (B, L) bool. Where none does, all candidates are unlike.
+        alpha: the weight of unlikeness.
+
+    Returns:
+        The index of the candidate, (B,) int32 from 0 to k - 1.
     """
     cosines = jnp.einsum("bkd,bld->bkl", _direction(hidden_states), _direction(previous))
     similarity = jnp.max(jnp.where(mask[:, None, :], cosines, -1), axis=-1)

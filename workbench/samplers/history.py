@@ -1,4 +1,4 @@
-"""What each row has said so far, and what it costs to say it again."""
+"""The tokens that each row has seen, and the penalties for repeating them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ from workbench.samplers.step_settings import StepSettings
 
 
 class History(NamedTuple):
-    """The tokens a batch has seen: which ones its prompts hold, how often each was generated."""
+    """Which tokens the prompts of a batch hold, and how often each was generated."""
 
     prompt: jax.Array  # (B, V) bool
     counts: jax.Array  # (B, V) int32
 
     @classmethod
     def start(cls, ids: jax.Array, mask: jax.Array, vocabulary_size: int) -> History:
-        """The history of padded prompts: `ids` (B, T) int32, `mask` (B, T) true where a token is
-        the prompt's."""
+        """The history of padded prompts: `ids` (B, T) int32; `mask` (B, T) is true at tokens and
+        false at padding."""
         ids = jnp.asarray(ids, jnp.int32)
         shape = (ids.shape[0], vocabulary_size)
         prompt = jnp.zeros(shape, bool).at[_rows(ids), ids].max(jnp.asarray(mask, bool))
         return cls(prompt, jnp.zeros(shape, jnp.int32))
 
     def add(self, ids: jax.Array, mask: jax.Array | bool = True) -> History:
-        """Count generated tokens: `ids` (B,), one a row, or (B, N); where `mask`, of the same
-        shape, is false nothing is counted. Donated counts are updated in place."""
+        """The history with generated tokens counted.
+
+        Args:
+            ids: (B,), one token a row, or (B, N).
+            mask: of the same shape, false at tokens that do not count.
+
+        Donated counts are updated in place.
+        """
         ids = jnp.asarray(ids, jnp.int32)
         once = jnp.broadcast_to(jnp.asarray(mask, jnp.int32), ids.shape)
         return self._replace(counts=jnp.asarray(self.counts).at[_rows(ids), ids].add(once))

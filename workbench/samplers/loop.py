@@ -1,7 +1,7 @@
-"""KerasHub's direct call: a sampler fills a prompt by calling `next` column after column.
+"""KerasHub's direct call: a sampler fills a prompt by calling `next` for one column after another.
 
-The workbench's own generation does not come here; this keeps scripts written against
-`sampler(next, prompt, ...)` running, in and outside of `jax.jit`.
+The workbench's own generation does not use it. It keeps scripts running that call
+`sampler(next, prompt, ...)`, inside and outside of `jax.jit`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Next = Callable[..., tuple[jax.Array, Any, Any]]
 
 
 class Loop(NamedTuple):
-    """One such call: what to ask for logits, where to start, what to keep and when to stop."""
+    """The arguments of a direct call: what gives logits, where to start, when to stop."""
 
     next: Next
     tokens: jax.Array  # (B, T)
@@ -70,12 +70,12 @@ class Loop(NamedTuple):
         )
 
     def generated(self, index: jax.Array) -> jax.Array:
-        """Which places hold a generated token when column `index` comes next, (B, T) bool."""
+        """Which positions hold a generated token before column `index` is written, (B, T) bool."""
         column = jnp.arange(self.tokens.shape[1])
         return (column >= self.start) & (column < index) & ~self.mask
 
     def running(self, tokens: jax.Array, index: jax.Array) -> jax.Array:
-        """Whether a column is left to write and a row is left without a stop token."""
+        """Whether a column is left to write, and a row without a stop token."""
         more = index < tokens.shape[1]
         if self.stops is None:
             return more
@@ -88,7 +88,7 @@ class Loop(NamedTuple):
         return tokens.at[:, index].set(new)
 
     def history(self, tokens: jax.Array, index: jax.Array, vocabulary_size: int) -> History:
-        """What the rows have said before column `index`."""
+        """The tokens of the rows before column `index`."""
         given = self.mask | (jnp.arange(tokens.shape[1]) < self.start)
         return History.start(tokens, given, vocabulary_size).add(tokens, self.generated(index))
 

@@ -1,8 +1,8 @@
 """The order of a vocabulary without sorting it.
 
-The tokens of a row are ordered by falling logit, equal logits by rising id. Whatever a sampler
-keeps is a leading part of that order, so one threshold describes it; the threshold is found by
-bisection on integers, 32 exact halvings, where a sort of 50,000 logits takes 40 times as long.
+The tokens of a row are ordered by falling logit, equal logits by rising id. A sampler keeps a
+leading part of that order, so one threshold describes it. Bisection on integers finds the threshold
+in 32 exact halvings; a sort of 50,000 logits takes 40 times as long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Samplers by name, by config and by call."""
+"""Finds samplers by name, makes them from configs and turns them into configs."""
 
 from __future__ import annotations
 

@@ -44,18 +44,21 @@ class Sampler:
     ```
 
     Args:
-        temperature: at least 0; above 1 flattens the distribution, below 1 sharpens it, 0 keeps
-            the likeliest token only.
-        seed: from 0 to 2**32 - 1; None draws a fresh one for every call.
-        repetition_penalty: above 0; more than 1 discourages tokens of prompt and completion.
-        presence_penalty: taken once from the logit of every token generated so far.
-        frequency_penalty: taken from it once per occurrence.
+        temperature: a finite number from 0 on; above 1 flattens the distribution, below 1
+            sharpens it, 0 takes the likeliest token.
+        seed: an integer from 0 to 4294967295; None draws a fresh one for every call.
+        repetition_penalty: a finite number above 0; more than 1 makes tokens of prompt and
+            completion less likely (Keskar et al. 2019).
+        presence_penalty: a finite number, subtracted from the logit of every token generated so
+            far.
+        frequency_penalty: a finite number, subtracted from the logit of a token as often as it
+            was generated.
 
-    Attributes may be set at any time; a new value is used from the next token on and compiles
-    nothing. In a subclass, setting any attribute that is not listed above compiles anew.
+    Attributes may be set at any time. A new value counts from the next token on and compiles
+    nothing. In a subclass, setting an attribute that is not listed above compiles a new program.
 
     Raises:
-        SettingError: a value is impossible, here or when the attribute is set.
+        SettingError: a value is impossible, at construction or when the attribute is set.
     """
 
     temperature = number("temperature")

@@ -1,4 +1,4 @@
-"""What beam and contrastive search share: they follow scores instead of drawing."""
+"""What beam search and contrastive search share: they compare scores and draw nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workbench.samplers.step_settings import StepSettings
 
 
 class SearchSampler(Sampler):
-    """A sampler without seed, cuts and penalties; its temperature is above 0."""
+    """A sampler without seed, cuts and penalties. Its temperature is above 0."""
 
     temperature = number_above_low("temperature")
 

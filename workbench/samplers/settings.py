@@ -181,14 +181,14 @@ DRAWING = (
     Setting(
         "presence_penalty",
         "Presence",
-        "is subtracted once from the logit of every token generated so far",
+        "is subtracted from the logit of every token generated so far",
         default=0.0,
         off=0.0,
     ),
     Setting(
         "frequency_penalty",
         "Frequency",
-        "is subtracted from it once per occurrence",
+        "is subtracted from the logit of a token as often as it was generated",
         default=0.0,
         off=0.0,
     ),
