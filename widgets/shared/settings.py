@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.errors import SettingError
-from workbench.samplers.settings import SETTINGS, STREAMING, Setting
+from workbench.samplers.settings import DRAWING, SEED, STREAMING, Setting
 
 from .controls import Control, by_name
 
@@ -15,8 +15,6 @@ Settings = dict[str, Any]
 MAX_PROMPT = 200_000  # characters
 VIEWS = ("plain", "probability")
 MODES = ("complete", "chat")
-
-
 MAX_NEW_TOKENS = Setting(
     "max_new_tokens",
     "Max tokens",
@@ -27,7 +25,6 @@ MAX_NEW_TOKENS = Setting(
     slider=(1, 512),
     step=1,
 )
-SHAPING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 
 
 def control_of(setting: Setting) -> Control:
@@ -38,8 +35,7 @@ def control_of(setting: Setting) -> Control:
 
 
 CONTROLS = by_name(
-    control_of(setting)
-    for setting in (*(SETTINGS[name] for name in SHAPING), MAX_NEW_TOKENS, SETTINGS["seed"])
+    control_of(setting) for setting in (*DRAWING, MAX_NEW_TOKENS, SEED) if setting.slider
 )
 DEFAULTS: Settings = {"sampler": "top_p", **{c.name: c.start for c in CONTROLS.values()}}
 

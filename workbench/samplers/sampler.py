@@ -67,7 +67,7 @@ class Sampler:
     presence_penalty = number("presence_penalty")
     frequency_penalty = number("frequency_penalty")
 
-    _closed: ClassVar[bool] = False  # the built-in kinds refuse attributes they do not have
+    _closed: ClassVar[bool] = False  # built-in samplers refuse attributes they do not have
 
     def __init__(
         self,

@@ -22,8 +22,7 @@ def _neutral(name: str) -> Scalar:
     """The value that changes no distribution."""
     setting = SETTINGS[name]
     value = setting.default if setting.off is None else setting.off
-    if value is None:
-        raise ValueError(f"{name} has neither a default nor a value at which it is off")
+    assert value is not None
     return scalar_of(name, value)
 
 
