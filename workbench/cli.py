@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from workbench.errors import WorkbenchError
+from workbench.samplers.settings import DRAWING, SEED, STREAMING, Setting
 
 if TYPE_CHECKING:
     from workbench.generation.events import Done
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_PRESET = "stories_tiny_en"
 FIRST_TUTORIAL = "01_your_first_tokens.ipynb"
-# Options of the command, and the sampler arguments they become.
-_SAMPLER_OPTIONS = {
-    "temperature": "temperature",
-    "top_k": "k",
-    "top_p": "p",
-    "min_p": "min_p",
-    "repetition_penalty": "repetition_penalty",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,19 +46,26 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("prompt")
     generate.add_argument("--preset", default=DEFAULT_PRESET, help="name or folder")
     generate.add_argument("--max-new-tokens", type=int, default=200, metavar="N")
-    generate.add_argument("--sampler", choices=("greedy", "random", "top_k", "top_p"))
-    generate.add_argument("--temperature", type=float, metavar="T")
-    generate.add_argument("--top-k", type=int, metavar="K", help="implies --sampler top_k")
-    generate.add_argument("--top-p", type=float, metavar="P", help="implies --sampler top_p")
-    generate.add_argument("--min-p", type=float, metavar="P")
-    generate.add_argument("--repetition-penalty", type=float, metavar="R")
-    generate.add_argument("--seed", type=int, metavar="S")
+    generate.add_argument("--sampler", choices=tuple(STREAMING))
+    for setting in (*DRAWING, SEED):
+        _add_option(generate, setting)
     generate.set_defaults(run=_generate)
 
     presets = commands.add_parser("presets", help="list the presets that can be loaded by name")
     presets.add_argument("search", nargs="*", help="words to look for")
     presets.set_defaults(run=_presets)
     return parser
+
+
+def _add_option(parser: argparse.ArgumentParser, setting: Setting) -> None:
+    """The option of a setting. One that a sampler is named after chooses that sampler."""
+    implied = f"; implies --sampler {setting.name}" if setting.name in STREAMING else ""
+    parser.add_argument(
+        f"--{setting.name.replace('_', '-')}",
+        type=setting.kind,
+        metavar="N",
+        help=f"{setting.expected}; {setting.does}{implied}",
+    )
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -145,20 +145,14 @@ def _sampler(options: argparse.Namespace) -> Sampler | None:
     """The sampler the options describe; None when they describe none."""
     from workbench import samplers
 
-    given = {
-        name: getattr(options, option)
-        for option, name in _SAMPLER_OPTIONS.items()
-        if getattr(options, option) is not None
-    }
-    implied = "top_p" if "p" in given else "top_k" if "k" in given else "random" if given else None
-    kind = options.sampler or implied
-    if kind is None:
+    values = {setting: getattr(options, setting.name) for setting in DRAWING}
+    given = {setting: value for setting, value in values.items() if value is not None}
+    named = [setting.name for setting in given if setting.name in STREAMING]
+    name = options.sampler or (named[-1] if named else "random" if given else None)
+    if name is None:
         return None
-    config = {"class_name": type(samplers.get(kind)).__name__, "config": given}
-    try:
-        return samplers.get(config)
-    except TypeError as error:
-        raise WorkbenchError(f"--sampler {kind} does not go with these options: {error}") from error
+    config = {setting.keyword: value for setting, value in given.items()}
+    return samplers.get({"class_name": STREAMING[name].class_name, "config": config})
 
 
 def _presets(options: argparse.Namespace) -> int:

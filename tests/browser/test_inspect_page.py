@@ -3,6 +3,7 @@ accessibility."""
 
 import math
 
+import make_cuts
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -15,6 +16,7 @@ from workbench.inspection import Distribution
 
 TEXT = "once upon a time there was\nsmall  fox"
 BIN = 0.25  # of a logit
+VECTORS = [case for case in make_cuts.read_cases() if "prompt" not in case]  # no penalties here
 CUTS = """
 ([state, all]) => {
   const distribution = Object.fromEntries(
@@ -57,9 +59,7 @@ def arithmetic(browser):
             "restLogits": distribution.rest_logits.tolist(),
             "restCounts": distribution.rest_counts.tolist(),
         }
-        names = {"temperature": "temperature", "top_k": "topK", "top_p": "topP", "min_p": "minP"}
-        given = [{names[name]: value for name, value in one.items()} for one in settings]
-        return tab.evaluate(CUTS, [state, given])
+        return tab.evaluate(CUTS, [state, settings])
 
     yield cut
     tab.close()
@@ -122,15 +122,28 @@ def test_the_edges_of_every_cut(arithmetic):
     assert [one["kept"] for one in found] == [1, 2, 1, 1, 1, 3, 7, 7]
     assert [[end["cut"] for end in one["ends"]] for one in found] == [
         ["temperature"],
-        ["topK"],
-        ["topK"],
-        ["topP"],
-        ["topK", "topP"],
-        ["minP"],
+        ["top_k"],
+        ["top_k"],
+        ["top_p"],
+        ["top_k", "top_p"],
+        ["min_p"],
         [],
         [],
     ]
     assert found[-1]["mass"] == 1 and math.isclose(found[1]["shares"][0], 0.5)
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=lambda case: case["name"])
+def test_the_vectors_of_the_cuts(arithmetic, case):
+    distribution = Distribution.of(make_cuts.logits_of(case))
+    [found] = arithmetic(distribution, [case["settings"]])
+    kept = distribution.ids[: found["kept"]]
+    possible = np.isfinite(distribution.logits[: found["kept"]])
+    assert kept[possible].tolist() == case["kept"]
+    shares = np.zeros(len(case["logits"]))
+    shares[distribution.ids] = found["shares"]
+    np.testing.assert_allclose(shares[case["kept"]], case["probabilities"], rtol=1e-5, atol=1e-12)
+    assert shares.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("temperature", [0.25, 0.7, 1.0, 2.0])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from workbench.samplers import History, Settings, TopKSampler, TopPSampler
+from workbench.samplers import History, StepSettings, TopKSampler, TopPSampler
 from workbench.samplers.choose import choose, kept, prepare, scale
 from workbench.samplers.history import penalise
 
@@ -35,9 +35,12 @@ penalised = jax.jit(penalise)
 
 
 def make(**values):
-    names = Settings._fields
-    return Settings(
-        *(np.asarray(values.get(n, d), d.dtype)[()] for n, d in zip(names, Settings(), strict=True))
+    names = StepSettings._fields
+    return StepSettings(
+        *(
+            np.asarray(values.get(n, d), d.dtype)[()]
+            for n, d in zip(names, StepSettings(), strict=True)
+        )
     )
 
 
@@ -129,7 +132,7 @@ def test_one_candidate_is_greedy(row, seed, temperature):
 )
 def test_penalties_are_the_oracles(row, prompt, counts, penalties):
     history = History(np.array([prompt]), np.array([counts], "int32"))
-    values = make(**dict(zip(Settings._fields[4:], penalties, strict=True)))
+    values = make(**dict(zip(StepSettings._fields[4:], penalties, strict=True)))
     got = penalised(np.asarray([row], "float32"), values, history)[0]
     repetition, presence, frequency = penalties
     repeated = oracle.penalised(row, prompt, counts, repetition, 0, 0)

@@ -12,7 +12,7 @@ from workbench.samplers import (
     GreedySampler,
     RandomSampler,
     Sampler,
-    Settings,
+    StepSettings,
     TopKSampler,
     TopPSampler,
 )
@@ -81,7 +81,7 @@ def test_settings_that_a_kind_has_not_are_refused():
 def test_settings_are_typed_scalars():
     common = {"min_p": 0.1, "repetition_penalty": 1.2, "presence_penalty": 0.3}
     settings = TopPSampler(p=0.9, k=4, temperature=0.5, frequency_penalty=0.4, **common).settings()
-    assert [value.dtype for value in settings] == [value.dtype for value in Settings()]
+    assert [value.dtype for value in settings] == [value.dtype for value in StepSettings()]
     np.testing.assert_allclose(settings, [0.5, 4, 0.9, 0.1, 1.2, 0.3, 0.4], rtol=1e-6)
 
 
@@ -96,8 +96,8 @@ def test_defaults_are_those_of_kerashub():
 
 
 def test_off_and_greedy():
-    assert RandomSampler().settings() == Settings()
-    assert TopKSampler().settings() == Settings(top_k=5)
+    assert RandomSampler().settings() == StepSettings()
+    assert TopKSampler().settings() == StepSettings(top_k=5)
     assert GreedySampler(temperature=0.7).settings().temperature == 0
     assert RandomSampler(temperature=0).settings().temperature == 0
 
@@ -105,7 +105,7 @@ def test_off_and_greedy():
 def test_in_place_changes_reach_the_next_settings():
     sampler = TopPSampler()
     sampler.temperature, sampler.p, sampler.k, sampler.min_p = 0.5, 0.9, 3, 0.25
-    assert sampler.settings() == Settings(
+    assert sampler.settings() == StepSettings(
         np.float32(0.5), np.int32(3), np.float32(0.9), np.float32(0.25)
     )
 

@@ -136,7 +136,7 @@ def test_samplers_are_changed_and_count_from_the_next_run():
     ran(panel)
     assert repr(lm.calls[0]["sampler"]) == "TopKSampler(k=7, temperature=0.5)"
     with pytest.raises(SettingError, match="temperature"):
-        panel.set_sampler(0, temperature=0)
+        panel.set_sampler(0, temperature=-1)
     with pytest.raises(SettingError, match="no column 2"):
         panel.set_sampler(2, temperature=1)
     with pytest.raises(SettingError, match="max_new_tokens"):
@@ -349,7 +349,7 @@ def test_the_page_starts_with_its_prompts_and_settings():
         ("start", {"prompts": ["a"] * 51, "settings": {"max_new_tokens": 5, "seed": 4}}),
         ("start", {"prompts": ["a"], "settings": {"seed": 4}}),
         ("start", {"prompts": ["a"], "settings": []}),
-        ("sampler", {"column": 0, "values": {"temperature": 0}}),
+        ("sampler", {"column": 0, "values": {"temperature": -1}}),
         ("sampler", {"column": True, "values": {}}),
         ("alternatives", {"run": 1, "prompt": -1, "column": 0, "index": 0}),
         ("alternatives", {"run": 1, "prompt": 0, "column": 2, "index": 0}),

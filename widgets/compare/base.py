@@ -11,6 +11,7 @@ import traitlets
 from workbench.errors import SettingError
 
 from ..shared import settings as setting
+from ..shared.controls import setting_traits
 from ..shared.model import check_model, heading_of
 from ..shared.model_panel import ModelPanel
 from . import columns as parts
@@ -34,11 +35,7 @@ def check_view(value: object) -> str:
     return value
 
 
-def _shared(name: str) -> traitlets.Any:
-    return traitlets.Any(setting.DEFAULTS[name]).tag(sync=True)
-
-
-class CompareBase(ModelPanel):
+class CompareBase(setting_traits({n: setting.DEFAULTS[n] for n in parts.SHARED}), ModelPanel):
     """What is to be compared: all that is known before a run begins.
 
     Args:
@@ -48,8 +45,6 @@ class CompareBase(ModelPanel):
     """
 
     prompts = traitlets.Any([""]).tag(sync=True)
-    max_new_tokens = _shared("max_new_tokens")
-    seed = _shared("seed")
     show = traitlets.Any("differences").tag(sync=True)
     reference = traitlets.Any(0).tag(sync=True)
     columns = traitlets.List().tag(sync=True)

@@ -10,9 +10,10 @@ from typing import Any
 
 from workbench.errors import SettingError
 from workbench.jobs.column import Active, Column, titles_of
+from workbench.samplers.settings import SETTINGS, STREAMING
 
 from ..shared import settings as setting
-from ..shared.settings import SAMPLERS, Settings
+from ..shared.settings import Settings
 
 MAX_COLUMNS = 8
 SHARED = ("max_new_tokens", "seed")  # the controls that all columns have in common
@@ -158,10 +159,10 @@ def settings_of(sampler: Any) -> Settings | None:
     from workbench import samplers
 
     given = samplers.get(sampler)
-    for name, kind in SAMPLERS.items():
-        if type(given) is not getattr(samplers, kind.cls):
+    for name, kind in STREAMING.items():
+        if type(given) is not getattr(samplers, kind.class_name):
             continue
-        held = {control: getattr(given, own) for own, control in kind.arguments.items()}
+        held = {control: getattr(given, SETTINGS[control].keyword) for control in kind.controls}
         try:
             values = {**_own_defaults(), **setting.check_all(held), "sampler": name}
         except SettingError:
@@ -181,14 +182,13 @@ def check_values(value: object) -> Settings:
 
 def sampler_text(values: Settings) -> str:
     """A sampler in words: its kind and cut, and what else is not as if it were not there."""
-    kind = SAMPLERS[values["sampler"]]
-    plain = {"temperature": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
+    kind = STREAMING[values["sampler"]]
     shaping = [
-        f"{setting.CONTROLS[name].label.lower()} {values[name]:g}"
+        f"{SETTINGS[name].label.lower()} {values[name]:g}"
         for name in kind.controls
-        if name in plain and values[name] != plain[name]
+        if name not in STREAMING and values[name] != SETTINGS[name].default
     ]
-    cut = "".join(f" {values[name]:g}" for name in ("top_k", "top_p") if name in kind.controls)
+    cut = "".join(f" {values[name]:g}" for name in kind.controls if name in STREAMING)
     return ", ".join([f"{kind.label}{cut}", *shaping])
 
 

@@ -22,7 +22,9 @@ const COMPARE_VIEWS = ["differences", "probability", "plain"];
 /** Max tokens, seed, and how the texts are shown. */
 function createShared(model) {
   const touched = new Set();
-  const controls = model.get("form").controls.filter(({ name }) => ["max_new_tokens", "seed"].includes(name));
+  const { controls: all, samplers } = model.get("form");
+  const own = new Set(samplers.flatMap((sampler) => sampler.controls));
+  const controls = all.filter(({ name }) => !own.has(name));
   const save = debounce(() => {
     for (const name of touched) model.set(name, fields[name].read());
     touched.clear();

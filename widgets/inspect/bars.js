@@ -8,12 +8,6 @@ import { exactPercent, numbersOf } from "./views.js";
 
 const BARS = 20; // rows at first, and more with every press
 const BAR_REACHES = [0.05, 0.1, 0.25, 0.5, 1]; // what the longest bar may stand for
-const CUT_TEXTS = {
-  temperature: () => "temperature 0",
-  topK: ({ topK }) => `top-k ${wholeText(topK)}`,
-  topP: ({ topP }) => `top-p ${topP.toFixed(2)}`,
-  minP: ({ minP }) => `min-p ${minP.toFixed(2)}`,
-};
 
 /** The state of the kernel as the functions of cuts.js take it. */
 export function distributionOf(state) {
@@ -30,10 +24,10 @@ export function distributionOf(state) {
 }
 
 /** What the settings keep, in a sentence. */
-function keptText({ kept, count, mass, ends }, settings) {
+function keptText({ kept, count, mass, ends }, settings, cutText) {
   if (kept === count) return `All ${wholeText(count)} tokens are kept.`;
   const at = `at temperature ${settings.temperature.toFixed(2)}`;
-  const cuts = ends.map(({ cut }) => CUT_TEXTS[cut](settings)).join(", ");
+  const cuts = ends.map(({ cut }) => cutText(cut, settings[cut])).join(", ");
   return `Kept ${wholeText(kept)} of ${wholeText(count)} tokens, ${exactPercent(mass)} of the probability ${at}. Cut by ${cuts}.`;
 }
 
@@ -113,9 +107,9 @@ function createExpectation(found, truth) {
   };
 }
 
-/** The lines between the bars where the settings cut. */
-function createCutLines() {
-  const lines = ["topK", "topP", "minP", "temperature"].map(createCutLine);
+/** The lines between the bars where the settings cut: one for each of the cuts `names`. */
+function createCutLines(names, cutText) {
+  const lines = names.map(createCutLine);
   return {
     nodes: lines.map(({ node }) => node),
     /** Those of the cuts among the first `most` bars. */
@@ -125,7 +119,7 @@ function createCutLines() {
         if (end > most) return;
         lines[i].node.hidden = false;
         lines[i].node.classList.toggle("wb-inspect-last", i === ends.length - 1);
-        lines[i].show(`cut by ${CUT_TEXTS[cut](settings)}`, end);
+        lines[i].show(`cut by ${cutText(cut, settings[cut])}`, end);
       });
     },
   };
@@ -176,11 +170,14 @@ function createBarHead() {
   );
 }
 
-/** The bars; `branch(token)` is called with the id of a token to go on from. */
-export function createBars({ branch }) {
+/**
+ * The bars; `branch(token)` is called with the id of a token to go on from. `cutNames` are the cuts,
+ * and `cutText(name, value)` says one in words.
+ */
+export function createBars({ branch, cutNames, cutText }) {
   const summary = make("div", { class: "wb-inspect-kept" });
   const head = createBarHead();
-  const lines = createCutLines();
+  const lines = createCutLines(cutNames, cutText);
   const list = createBarList(lines.nodes, (index) => branch(expected.idAt(index)));
   const more = button("More", () => grow(), { class: "wb-button wb-quiet" });
   const note = make("div", { class: "wb-note wb-inspect-note" });
@@ -199,7 +196,7 @@ export function createBars({ branch }) {
       show({ ...expected.valuesAt(index, cut, settings), here, reach, order: 2 * Math.min(index, expected.listed) });
     }
     lines.draw(cut, settings, Math.min(shown, expected.listed));
-    setText(summary, keptText(cut, settings));
+    setText(summary, keptText(cut, settings, cutText));
   };
   const grow = () => {
     const from = list.rows.at(Math.min(shown, list.rows.length) - 1).node;

@@ -16,6 +16,7 @@ from workbench.errors import PromptError, SettingError
 from workbench.generation.events import Done, Token
 from workbench.jobs.generation import GenerationJob, JobState
 
+from ..shared.controls import setting_traits
 from ..shared.model import check_model
 from ..shared.model_panel import ModelPanel
 from ..shared.settings import Settings, check_text
@@ -31,20 +32,10 @@ KEPT_INSPECTIONS = 8  # of branches; the others are read again when they are gon
 KEPT_DISTRIBUTIONS = 64  # of an inspection
 
 
-def _setting(name: str) -> traitlets.Any:
-    return traitlets.Any(setting.DEFAULTS[name]).tag(sync=True)
-
-
-class InspectBase(InspectViews, ModelPanel):
+class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
     """The traits of the panel, the tree of branches and the jobs."""
 
     text = traitlets.Unicode().tag(sync=True)
-    temperature = _setting("temperature")
-    top_k = _setting("top_k")
-    top_p = _setting("top_p")
-    min_p = _setting("min_p")
-    max_new_tokens = _setting("max_new_tokens")
-    seed = _setting("seed")
     colour = traitlets.Unicode("probability").tag(sync=True)
     tab = traitlets.Unicode("distribution").tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)

@@ -48,23 +48,23 @@ function leadingCount(masses, target, most) {
   return most;
 }
 
-/** How many tokens have at least the share `minP` of the likeliest one. */
-function countAbove(scaled, minP) {
-  const least = Math.log(minP);
-  return scaled.reduce((sum, [logit, count]) => (logit >= least ? sum + count : sum), 0);
+/** How many tokens have at least the share `least` of the likeliest one. */
+function countAbove(scaled, least) {
+  const edge = Math.log(least);
+  return scaled.reduce((sum, [logit, count]) => (logit >= edge ? sum + count : sum), 0);
 }
 
 /** How many tokens each cut leaves that takes some away, in the order in which they are made. */
-function endsOf(scaled, masses, count, { topK, topP, minP }) {
+function endsOf(scaled, masses, count, { top_k, top_p, min_p }) {
   const ends = [];
   let left = count;
   const leave = (cut, end) => {
     if (end < left) ends.push({ cut, end });
     left = Math.min(left, end);
   };
-  if (topK > 0) leave("topK", topK);
-  if (topP < 1) leave("topP", leadingCount(masses, topP * leadingMass(masses, left), left));
-  if (minP > 0) leave("minP", Math.max(1, countAbove(scaled, minP)));
+  if (top_k > 0) leave("top_k", top_k);
+  if (top_p < 1) leave("top_p", leadingCount(masses, top_p * leadingMass(masses, left), left));
+  if (min_p > 0) leave("min_p", Math.max(1, countAbove(scaled, min_p)));
   return ends;
 }
 
@@ -83,12 +83,12 @@ export function modelShares(distribution) {
 }
 
 /**
- * What the settings { temperature, topK, topP, minP } keep (0, 1 and 0 keep all):
+ * What the settings { temperature, top_k, top_p, min_p } keep (0, 1 and 0 keep all):
  * `shares`, the probability with which each listed token is drawn, 0 where it is cut;
  * `kept` of `count` tokens, with `mass` of the probability at that temperature;
  * `ends`, the cuts that take tokens away and how many each leaves, the last one the fewest.
  */
-export function cutDistribution(distribution, { temperature, topK = 0, topP = 1, minP = 0 }) {
+export function cutDistribution(distribution, { temperature = 1, top_k = 0, top_p = 1, min_p = 0 }) {
   const { logits } = distribution;
   const count = tokenCount(distribution);
   if (temperature < LEAST_TEMPERATURE) {
@@ -97,7 +97,7 @@ export function cutDistribution(distribution, { temperature, topK = 0, topP = 1,
   }
   const scaled = levelsOf(distribution).map(([logit, tokens]) => [logit / temperature, tokens]);
   const masses = massesOf(scaled);
-  const ends = endsOf(scaled, masses, count, { topK, topP, minP });
+  const ends = endsOf(scaled, masses, count, { top_k, top_p, min_p });
   const kept = ends.at(-1)?.end ?? count;
   const mass = leadingMass(masses, kept) / leadingMass(masses, count);
   return { shares: sharesOf(masses, logits.length, kept), kept, count, mass, ends };

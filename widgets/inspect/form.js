@@ -2,6 +2,7 @@
 
 import { SAVE_MS, createSeed, createSlider } from "../shared/controls.js";
 import { button, debounce, make, setText, setValue, uniqueId } from "../shared/dom.js";
+import { wholeText } from "../shared/units.js";
 
 /** The box of the text, and the buttons under it. */
 export function createTextBox(model, { read, stop }) {
@@ -49,7 +50,8 @@ export function createInspectControls(model, moved) {
     save.touch();
     moved();
   };
-  for (const control of model.get("form").controls) {
+  const { controls, cuts } = model.get("form");
+  for (const control of controls) {
     fields[control.name] = (control.name === "seed" ? createSeed : createSlider)(control, touch);
   }
   const rows = (names) => names.map((name) => fields[name].node);
@@ -58,19 +60,21 @@ export function createInspectControls(model, moved) {
       "div",
       { class: "wb-controls wb-inspect-controls" },
       make("div", { class: "wb-inspect-head" }, "Sampler"),
-      ...rows(["temperature", "top_k", "top_p", "min_p"]),
+      ...rows(cuts),
       make("div", { class: "wb-inspect-head wb-inspect-rule" }, "A branch goes on"),
-      ...rows(["max_new_tokens", "seed"]),
+      ...rows(Object.keys(fields).filter((name) => !cuts.includes(name))),
     ),
     names: Object.keys(fields),
     values: () => Object.fromEntries(Object.entries(fields).map(([name, { read }]) => [name, read()])),
     /** The cuts as the functions of cuts.js take them, from the sliders themselves. */
-    cuts: () => ({
-      temperature: fields.temperature.read(),
-      topK: fields.top_k.read(),
-      topP: fields.top_p.read(),
-      minP: fields.min_p.read(),
-    }),
+    cuts: () => Object.fromEntries(cuts.map((name) => [name, fields[name].read()])),
+    /** The names of the cuts, in their order. */
+    cutNames: cuts,
+    /** A cut and its value in words: "top-k 40". */
+    cutText(name, value) {
+      const { label, step } = controls.find((one) => one.name === name);
+      return `${label.toLowerCase()} ${Number.isInteger(step) ? wholeText(value) : value.toFixed(2)}`;
+    },
     /** Shows what the kernel holds, except where a hand is on a control. */
     refresh() {
       const reach = Object.fromEntries(model.get("form").controls.map((c) => [c.name, c.reach]));

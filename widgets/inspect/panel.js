@@ -231,7 +231,7 @@ function createAsking(model, frame, reading) {
   const box = createTextBox(model, { read, stop: frame.stop });
   const controls = createInspectControls(model, () => bars.move(controls.cuts()));
   const scale = createScaleChoice(model);
-  const bars = createBars({ branch });
+  const bars = createBars({ branch, cutNames: controls.cutNames, cutText: controls.cutText });
   const branches = createBranches(model, {
     go: (number) => canAct() && frame.send("go", { branch: number }),
     drop: (number) => canAct() && frame.send("delete", { branch: number }),

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 from workbench.errors import SettingError
+from workbench.samplers.settings import CUTS, SAMPLERS, SETTINGS, Setting
 
-from ..shared.settings import Control, Settings, load_code, quoted
+from ..shared.controls import Control, by_name
+from ..shared.settings import MAX_NEW_TOKENS, Settings, control_of, load_code, quoted
 
 COLOURS = ("probability", "entropy", "rank")
 TABS = ("distribution", "layers", "attention")
-CONTROLS = {
-    control.name: control
-    for control in (
-        Control("temperature", "Temperature", 0.8, 0.0, 10.0, 2.0, 0.01),
-        Control("top_k", "Top-k", 0, 0, 1_000_000, 100, 1, off=0),
-        Control("top_p", "Top-p", 0.92, 0.01, 1.0, 1.0, 0.01, off=1.0),
-        Control("min_p", "Min-p", 0.0, 0.0, 0.99, 0.5, 0.01, off=0.0),
-        Control("max_new_tokens", "Continue by", 16, 0, 1_000_000, 128, 1),
-        Control("seed", "Seed", 0, 0, 2**32 - 1, 2**32 - 1, 1),
-    )
-}
-DEFAULTS: Settings = {control.name: control.default for control in CONTROLS.values()}
-CUTS = ("temperature", "top_k", "top_p", "min_p")
+BRANCH = replace(MAX_NEW_TOKENS, label="Continue by", low=0, start=16, slider=(0, 128))
+
+
+def _cut(setting: Setting) -> Control:
+    """The control of a cut, which may be off. Top-k starts there: top-p cuts already."""
+    start = setting.off if setting.name == "top_k" else setting.start
+    assert start is not None
+    return Control(setting.with_off(), start, setting.off)
+
+
+CONTROLS = by_name(
+    (*(_cut(SETTINGS[name]) for name in CUTS), control_of(BRANCH), control_of(SETTINGS["seed"]))
+)
+DEFAULTS: Settings = {control.name: control.start for control in CONTROLS.values()}
 
 
 def check(name: str, value: object) -> int | float:
     """The value of the setting `name`, checked; SettingError when either is unknown."""
     if name not in CONTROLS:
         raise SettingError(f"no setting {str(name)[:80]!r}; there are {', '.join(CONTROLS)}")
-    return CONTROLS[name].check(value)
+    return CONTROLS[name].setting.check(value)
 
 
 def check_all(settings: object) -> Settings:
@@ -63,11 +66,8 @@ def sampler_of(settings: Settings, vocabulary: int) -> Any:
 
 def form_of(context: int | None) -> dict[str, Any]:
     """What the page needs to draw the controls of a model that reads `context` tokens."""
-    controls = [asdict(control) for control in CONTROLS.values()]
-    for control in controls:
-        if control["name"] == "max_new_tokens" and context:
-            control["reach"] = min(control["reach"], context)
-    return {"controls": controls}
+    controls = [control.page_form(context) for control in CONTROLS.values()]
+    return {"controls": controls, "cuts": CUTS}
 
 
 def read_code(preset: str | None, inputs: str | list[int], place: int, settings: Settings) -> str:
@@ -84,12 +84,9 @@ def read_code(preset: str | None, inputs: str | list[int], place: int, settings:
 
 def _call(settings: Settings, vocabulary: int) -> tuple[str, Settings]:
     """The sampler's class and its arguments; a top-k of the whole vocabulary cuts nothing."""
-    k = settings["top_k"]
-    arguments: Settings = {"k": k} if 0 < k < vocabulary else {}
-    kind = "TopKSampler" if arguments else "RandomSampler"
-    if settings["top_p"] != CONTROLS["top_p"].off:
-        kind, arguments = "TopPSampler", {"p": settings["top_p"], **arguments}
-    arguments["temperature"] = settings["temperature"]
-    if settings["min_p"] != CONTROLS["min_p"].off:
-        arguments["min_p"] = settings["min_p"]
-    return kind, arguments
+    used = {name: value for name, value in cuts_of(settings).items() if value is not None}
+    if used.get("top_k", 0) >= vocabulary:
+        del used["top_k"]
+    kind = next((name for name in ("top_p", "top_k") if name in used), "random")
+    arguments = {SETTINGS[name].keyword: value for name, value in used.items()}
+    return SAMPLERS[kind].class_name, arguments

@@ -34,6 +34,7 @@ export function createSlider(control, onInput) {
     ),
     read: () => Number(input.value),
     write(value, reach) {
+      input.min = Math.min(control.low, value);
       input.max = Math.max(reach, value);
       input.value = value;
       shown.textContent = valueText(control, value);
@@ -49,7 +50,7 @@ export function createSeed(control, onInput) {
     id,
     class: "wb-seed",
     min: control.low,
-    max: control.high,
+    max: control.reach,
     step: 1,
     oninput: () => {
       if (input.validity.valid && input.value !== "") onInput("seed");

@@ -14,6 +14,7 @@ from workbench.generation.events import Done, Token
 from workbench.jobs.generation import JobState
 
 from . import settings as setting
+from .controls import setting_traits
 from .model_panel import ModelPanel
 from .pace import Pace, Throttle
 from .past_runs import KeepsRuns
@@ -30,11 +31,7 @@ STATUS = {
 }
 
 
-def _setting(name: str) -> traitlets.Any:
-    return traitlets.Any(setting.DEFAULTS[name]).tag(sync=True)
-
-
-class RunPanel(KeepsRuns, ModelPanel):
+class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
     """The controls, the run that is shown or under way, and the history of runs.
 
     A subclass makes a run in `new_run` once `check_ready` has found what it needs, says in
@@ -53,14 +50,6 @@ class RunPanel(KeepsRuns, ModelPanel):
 
     defaults: ClassVar[setting.Settings] = setting.DEFAULTS
 
-    sampler = _setting("sampler")
-    temperature = _setting("temperature")
-    top_k = _setting("top_k")
-    top_p = _setting("top_p")
-    min_p = _setting("min_p")
-    repetition_penalty = _setting("repetition_penalty")
-    max_new_tokens = _setting("max_new_tokens")
-    seed = _setting("seed")
     show = traitlets.Any("probability").tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)
     form = traitlets.Dict().tag(sync=True)

@@ -9,8 +9,9 @@ from typing import Any
 from workbench.generation.events import Done, Stats, Token
 from workbench.generation.turn import Turn
 from workbench.jobs.generation import GenerationJob, JobState
+from workbench.samplers.settings import STREAMING
 
-from .settings import SAMPLERS, Settings, call_of, sampler_of
+from .settings import Settings, call_of, sampler_of
 
 KEPT_ALTERNATIVES = 300  # tokens; those of longer runs are asked for one at a time
 ENDINGS = {"stop": "stop: end token", "length": "stop: max tokens", "cancelled": "stopped"}
@@ -90,7 +91,7 @@ class Run:
     @property
     def entry(self) -> dict[str, Any]:
         """This run's line in the panel's history."""
-        label = SAMPLERS[self.settings["sampler"]].label
+        label = STREAMING[self.settings["sampler"]].label
         return {"number": self.number, "label": f"Run {self.number}: {label}, {self.summary}"}
 
     def delta(self, offset: int) -> dict[str, Any]:

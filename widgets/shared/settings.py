@@ -3,109 +3,69 @@
 from __future__ import annotations
 
 import json
-import numbers
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench.errors import SettingError
+from workbench.samplers.settings import DRAWING, SEED, STREAMING, Setting
+
+from .controls import Control, by_name
 
 Settings = dict[str, Any]
 MAX_PROMPT = 200_000  # characters
 VIEWS = ("plain", "probability")
 MODES = ("complete", "chat")
+MAX_NEW_TOKENS = Setting(
+    "max_new_tokens",
+    "Max tokens",
+    "is the most that a completion may have",
+    kind=int,
+    low=1,
+    start=128,
+    slider=(1, 512),
+    step=1,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
-    """A number a person may set, from `low` to `high`; its slider ends at `reach`.
-
-    `off` is the value at which it does nothing, None when it always counts.
-    """
-
-    name: str
-    label: str
-    default: float
-    low: float
-    high: float
-    reach: float
-    step: float
-    off: float | None = None
-
-    def check(self, value: object) -> int | float:
-        """The value as a plain number, or a SettingError that says what it may be."""
-        whole = isinstance(self.step, int)
-        kind = numbers.Integral if whole else numbers.Real
-        fits = isinstance(value, kind) and not isinstance(value, bool)
-        if not fits or not self.low <= value <= self.high:
-            article = "a whole number" if whole else "a number"
-            raise SettingError(
-                f"{self.name} must be {article} from {self.low:g} to {self.high:.10g}, "
-                f"got {str(value)[:80]}"
-            )
-        return int(value) if whole else float(value)
+def control_of(setting: Setting) -> Control:
+    """The control of a setting. A cut that a sampler is named after cannot be off: there are
+    samplers without it."""
+    assert setting.start is not None
+    return Control(setting, setting.start, None if setting.name in STREAMING else setting.off)
 
 
-CONTROLS = {
-    control.name: control
-    for control in (
-        Control("temperature", "Temperature", 0.8, 0.05, 10.0, 2.0, 0.01),
-        Control("top_k", "Top-k", 40, 1, 1_000_000, 100, 1),
-        Control("top_p", "Top-p", 0.92, 0.01, 1.0, 1.0, 0.01),
-        Control("min_p", "Min-p", 0.0, 0.0, 1.0, 0.5, 0.01, off=0.0),
-        Control("repetition_penalty", "Repetition", 1.0, 1.0, 10.0, 2.0, 0.01, off=1.0),
-        Control("max_new_tokens", "Max tokens", 128, 1, 1_000_000, 512, 1),
-        Control("seed", "Seed", 0, 0, 2**32 - 1, 2**32 - 1, 1),
-    )
-}
+CONTROLS = by_name(
+    control_of(setting) for setting in (*DRAWING, MAX_NEW_TOKENS, SEED) if setting.slider
+)
+DEFAULTS: Settings = {"sampler": "top_p", **{c.name: c.start for c in CONTROLS.values()}}
 
 
-@dataclass(frozen=True, slots=True)
-class SamplerKind:
-    """A sampler a person may pick: its class, and the control each argument is read from."""
-
-    label: str
-    cls: str
-    arguments: Mapping[str, str]
-
-    @property
-    def controls(self) -> list[str]:
-        """Names of the controls that count, in the order they are shown."""
-        used = {*self.arguments.values(), "max_new_tokens", *(["seed"] if self.arguments else [])}
-        return [name for name in CONTROLS if name in used]
-
-    def values(self, settings: Settings) -> Settings:
-        """The constructor's arguments; those that would do nothing are left out."""
-        pairs = [(argument, CONTROLS[name]) for argument, name in self.arguments.items()]
-        return {
-            argument: settings[control.name]
-            for argument, control in pairs
-            if settings[control.name] != control.off
-        }
+def controls_of(sampler: str) -> list[str]:
+    """Names of the controls that count for a sampler, in the order they are shown."""
+    own = STREAMING[sampler].controls
+    used = {*own, "max_new_tokens", *(["seed"] if own else [])}
+    return [name for name in CONTROLS if name in used]
 
 
-_SHAPING = {
-    "temperature": "temperature",
-    "min_p": "min_p",
-    "repetition_penalty": "repetition_penalty",
-}
-SAMPLERS = {
-    "greedy": SamplerKind("greedy", "GreedySampler", {}),
-    "random": SamplerKind("random", "RandomSampler", _SHAPING),
-    "top_k": SamplerKind("top-k", "TopKSampler", {"k": "top_k", **_SHAPING}),
-    "top_p": SamplerKind("top-p", "TopPSampler", {"p": "top_p", **_SHAPING}),
-}
-DEFAULTS: Settings = {"sampler": "top_p", **{c.name: c.default for c in CONTROLS.values()}}
+def arguments_of(settings: Settings) -> Settings:
+    """The arguments of the chosen sampler's constructor; those that are off are left out."""
+    controls = [CONTROLS[name] for name in STREAMING[settings["sampler"]].controls]
+    return {
+        control.setting.keyword: settings[control.name]
+        for control in controls
+        if settings[control.name] != control.off
+    }
 
 
 def check(name: str, value: object) -> Any:
     """The value of the setting `name`, checked; SettingError when either is unknown."""
     if name in CONTROLS:
-        return CONTROLS[name].check(value)
+        return CONTROLS[name].setting.check(value)
     if name != "sampler":
         raise SettingError(f"no setting {str(name)[:80]!r}; there are {', '.join(DEFAULTS)}")
-    if not isinstance(value, str) or value not in SAMPLERS:
-        raise SettingError(f"sampler must be one of {', '.join(SAMPLERS)}, got {str(value)[:80]!r}")
+    if not isinstance(value, str) or value not in STREAMING:
+        known = ", ".join(STREAMING)
+        raise SettingError(f"sampler must be one of {known}, got {str(value)[:80]!r}")
     return value
 
 
@@ -160,13 +120,14 @@ def sampler_of(settings: Settings) -> Any:
     """The `workbench.samplers.Sampler` that the settings describe."""
     from workbench import samplers  # not needed to show a panel
 
-    kind = SAMPLERS[settings["sampler"]]
-    return getattr(samplers, kind.cls)(**kind.values(settings))
+    cls = getattr(samplers, STREAMING[settings["sampler"]].class_name)
+    return cls(**arguments_of(settings))
 
 
 def call_of(settings: Settings) -> Settings:
     """The arguments of `lm.stream` beside the prompt and the sampler."""
-    names = [n for n in ("seed", "max_new_tokens") if n in SAMPLERS[settings["sampler"]].controls]
+    used = controls_of(settings["sampler"])
+    names = [name for name in ("seed", "max_new_tokens") if name in used]
     return {name: settings[name] for name in names}
 
 
@@ -208,20 +169,17 @@ def quoted(text: str) -> str:
 
 
 def _call_code(settings: Settings) -> str:
-    kind = SAMPLERS[settings["sampler"]]
-    arguments = ", ".join(f"{name}={value!r}" for name, value in kind.values(settings).items())
+    cls = STREAMING[settings["sampler"]].class_name
+    arguments = ", ".join(f"{name}={value!r}" for name, value in arguments_of(settings).items())
     call = "".join(f", {name}={value!r}" for name, value in call_of(settings).items())
-    return f"sampler=wb.samplers.{kind.cls}({arguments}){call}"
+    return f"sampler=wb.samplers.{cls}({arguments}){call}"
 
 
 def form_of(context: int | None) -> dict[str, Any]:
     """What the page needs to draw the controls of a model that reads `context` tokens."""
-    controls = [asdict(control) for control in CONTROLS.values()]
-    for control in controls:
-        if control["name"] == "max_new_tokens" and context:
-            control["reach"] = min(control["reach"], context)
     samplers = [
-        {"name": name, "label": kind.label, "controls": kind.controls}
-        for name, kind in SAMPLERS.items()
+        {"name": name, "label": sampler.label, "controls": controls_of(name)}
+        for name, sampler in STREAMING.items()
     ]
+    controls = [control.page_form(context) for control in CONTROLS.values()]
     return {"controls": controls, "samplers": samplers}

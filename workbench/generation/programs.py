@@ -28,7 +28,7 @@ from workbench.generation.compilation import compiler_options, keep_compiled_pro
 from workbench.generation.prefix import Prefix, slots
 from workbench.generation.request import Request
 from workbench.interrupts import held
-from workbench.samplers import History, Sampler, Settings
+from workbench.samplers import History, Sampler, StepSettings
 
 SMALLEST_PROMPT = 16
 SMALLEST_CACHE = 64
@@ -43,7 +43,7 @@ Source = Mapping[str, jax.Array | np.ndarray]
 class Controls(NamedTuple):
     """What a caller may change without compiling. seeds and limits are (B,), stop_ids (S,)."""
 
-    settings: Settings
+    settings: StepSettings
     seeds: jax.Array
     stop_ids: jax.Array
     limits: jax.Array

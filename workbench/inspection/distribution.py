@@ -7,7 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from workbench.samplers import TopPSampler
+from workbench.samplers.settings import CUTS, SETTINGS
+from workbench.samplers.step_settings import scalar_of
 
 LISTED = 512
 BIN = 0.25  # of a logit
@@ -39,7 +40,8 @@ class Distribution:
         edge = np.partition(logits, -LISTED)[-LISTED] if len(logits) > LISTED else -np.inf
         likely = np.flatnonzero(logits >= edge)  # 512, or more that are as likely as the last
         order = likely[np.argsort(-logits[likely], kind="stable")][:LISTED]
-        shifted = logits - logits[order[0]]
+        with np.errstate(over="ignore"):  # so far below the largest, a token is impossible
+            shifted = logits - logits[order[0]]
         rest = np.delete(shifted, order)
         return cls(order.astype(np.int32), shifted[order], *_binned(rest[np.isfinite(rest)]))
 
@@ -79,29 +81,35 @@ class Distribution:
     def _counts(self) -> np.ndarray:
         return np.concatenate([np.ones(len(self.ids), np.int64), self.rest_counts])
 
-    def _cut(
-        self, temperature: float, top_k: int | None, top_p: float | None, min_p: float | None
-    ) -> tuple[np.ndarray, int]:
+    def _cut(self, *given: float | None) -> tuple[np.ndarray, int]:
         """The mass of a token of every entry, the listed ones and then the bins, and how many
-        tokens of that order stay: whatever a sampler keeps is a leading part of it."""
-        checked = TopPSampler(
-            p=1.0 if top_p is None else top_p,
-            k=top_k,
-            temperature=temperature,
-            min_p=min_p or 0.0,
-        ).settings()
+        tokens of that order the cuts `given`, in the order of `CUTS`, keep: always a leading part.
+
+        `samplers.choose.kept` is the same for whole rows on the device. It is not called here:
+        it would compile for seconds at the first text of a vocabulary, and take 5 to 12 ms a call
+        where this takes less than one.
+        """
+        temperature, top_k, top_p, min_p = map(_checked, CUTS, given)
         logits, counts = np.concatenate([self.logits, self.rest_logits]), self._counts
-        if checked.temperature < np.finfo(np.float32).tiny:
+        if temperature < np.finfo(np.float32).tiny:
             return (np.arange(len(logits)) < 1).astype(np.float64), 1
-        scaled = logits.astype(np.float64) / checked.temperature
+        scaled = logits.astype(np.float64) / temperature
         mass, kept = np.exp(scaled), int(counts.sum())
-        if checked.top_k > 0:
-            kept = min(kept, int(checked.top_k))
-        if checked.top_p < 1:
-            kept = _reaching(checked.top_p * _mass_of(kept, mass, counts), mass, counts)
-        if checked.min_p > 0:
-            kept = min(kept, int(counts[scaled >= np.log(checked.min_p)].sum()))
+        if top_k > 0:
+            kept = min(kept, int(top_k))
+        if top_p < 1:
+            kept = _reaching(top_p * _mass_of(kept, mass, counts), mass, counts)
+        if min_p > 0:
+            kept = min(kept, int(counts[scaled >= np.log(min_p)].sum()))
         return mass, kept
+
+
+def _checked(name: str, value: float | None) -> float:
+    """The value of a cut, rounded as the sampler's step has it; None turns off what can be off."""
+    setting = SETTINGS[name]
+    if value is None and setting.off is not None:
+        return setting.off
+    return np.asarray(scalar_of(name, setting.check(value, f"shares: {name}"))).item()
 
 
 def _binned(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Beam search: the most likely of several completions kept side by side."""
+"""Beam search keeps several completions side by side and returns the likeliest."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
-from workbench.samplers.checks import Setting, positive_integer, within_vocabulary
+from workbench.samplers.checks import flag, integer, within_vocabulary
 from workbench.samplers.choose import finite, scale
 from workbench.samplers.loop import Loop
 from workbench.samplers.search import SearchSampler
 
 
 class BeamSampler(SearchSampler, closed=True):
-    """Keeps the `num_beams` completions of the largest summed log-probability; there is no length
-    penalty, and a beam that has written a stop token goes on being scored.
+    """Keeps the `num_beams` completions with the largest sum of log-probabilities. There is no
+    length penalty, and a beam that has written a stop token is still scored.
 
     Args:
-        num_beams: how many completions to keep, at least 1.
-        return_all_beams: return all beams, best first, with their scores, not the best alone.
-        temperature: above 0; divides the logits before the log-probabilities are taken.
+        num_beams: an integer from 1 on; how many completions to keep.
+        return_all_beams: whether to return all beams, best first, with their scores, instead of
+            the best alone.
+        temperature: a finite number above 0; divides the logits before the softmax.
     """
 
-    num_beams = positive_integer()
-    return_all_beams = Setting(bool, "True or False")
+    num_beams = integer("num_beams")
+    return_all_beams = flag("return_all_beams")
 
     def __init__(
         self, num_beams: int = 5, return_all_beams: bool = False, *, temperature: float = 1.0
@@ -54,19 +56,24 @@ class BeamSampler(SearchSampler, closed=True):
 
 
 def first_scores(batch: int, num_beams: int) -> jax.Array:
-    """Scores (B, N) to start from: all beams are still the same, so only one may expand. The
-    others are far behind but possible, for rows with fewer possible tokens than beams."""
+    """Scores (B, N) to start from, float32. All beams are still the same, so only the first may
+    expand. The others are far behind, not impossible: a row may have fewer tokens than beams."""
     return jnp.full((batch, num_beams), -1e9, jnp.float32).at[:, 0].set(0)
 
 
 def expand(
-    logits: jax.Array, scores: jax.Array, temperature: jax.Array | float = 1.0
+    logits: jax.Array, scores: jax.Array, temperature: ArrayLike = 1.0
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One step: the best continuations of all beams of a row.
+    """Find the best continuations of all beams of a row: one step of the search.
 
-    Takes logits (B*N, V), the beams of a row one after the other, and scores (B, N), sums of
-    natural log-probabilities. Returns tokens (B, N) int32, the beam each one continues (B, N)
-    int32, and the new scores (B, N), best first.
+    Args:
+        logits: (B*N, V), the beams of a row one after the other.
+        scores: (B, N) float32, sums of natural log-probabilities.
+        temperature: divides the logits.
+
+    Returns:
+        Tokens (B, N) int32, the beam that each continues (B, N) int32, and the new scores (B, N)
+        float32, best first.
     """
     batch, beams = scores.shape
     likelihoods = jnp.log(jax.nn.softmax(scale(finite(logits), temperature)))
@@ -91,7 +98,7 @@ def fill_beams(sampler: BeamSampler, loop: Loop) -> Any:
     beams = sampler.num_beams
     loop = loop.repeated(beams)
 
-    def step(state: tuple) -> tuple:
+    def advance(state: tuple) -> tuple:
         tokens, cache, index, scores = state
         logits, _, cache = loop.next(tokens, cache, index)
         sampler.check_vocabulary(logits.shape[-1])
@@ -104,6 +111,6 @@ def fill_beams(sampler: BeamSampler, loop: Loop) -> Any:
         return loop.write(tokens, index, new.reshape(-1)), cache, index + 1, scores
 
     state = loop.tokens, loop.cache, loop.start, first_scores(batch, beams)
-    state = lax.while_loop(lambda state: loop.running(state[0], state[2]), step, state)
+    state = lax.while_loop(lambda state: loop.running(state[0], state[2]), advance, state)
     tokens, scores = state[0].reshape(batch, beams, length), state[3]
     return (tokens, scores) if sampler.return_all_beams else tokens[:, 0]

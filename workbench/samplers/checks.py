@@ -1,34 +1,38 @@
-"""Attributes that check what they are given, at construction and ever after: an impossible value
+"""Attributes that check what they are set to, at construction and ever after: an impossible value
 never reaches the compiler."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from numbers import Integral, Real
+from typing import Generic, Self, TypeVar, overload
 
-from workbench.errors import SettingError, shown
+from workbench.errors import SettingError
+from workbench.kinds import NOTHING
+from workbench.samplers.settings import SETTINGS, Setting
 
-LARGEST = 3.4e38  # a setting travels as float32
-KINDS = {float: Real, int: Integral, bool: bool}
+T = TypeVar("T", float, int, bool, int | None)
 
 
-class Setting:
-    """A number or a truth value that a sampler holds; setting it to anything else raises
-    `SettingError` and leaves the old value."""
+class Checked(Generic[T]):
+    """An attribute of a sampler that holds a setting. Setting it to an impossible value raises
+    `SettingError` and leaves the old one.
 
-    def __init__(
-        self,
-        kind: type[float] | type[int] | type[bool],
-        expected: str,
-        holds: Callable[[float], bool] = lambda value: True,
-        optional: bool = False,
-    ) -> None:
-        self._kind, self._expected, self._holds, self._optional = kind, expected, holds, optional
+    Args:
+        setting: the row of the table.
+        optional: whether None is a value.
+    """
+
+    def __init__(self, setting: Setting, optional: bool = False) -> None:
+        self._setting = setting
+        self._values = NOTHING | setting.values if optional else setting.values
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, sampler: object | None, owner: type) -> object:
+    @overload
+    def __get__(self, sampler: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, sampler: object, owner: type) -> T: ...
+    def __get__(self, sampler: object | None, owner: type) -> Self | T:
         if sampler is None:
             return self
         if self._name not in vars(sampler):
@@ -36,25 +40,38 @@ class Setting:
         return vars(sampler)[self._name]
 
     def __set__(self, sampler: object, value: object) -> None:
-        if not self._allows(value):
-            name = f"{type(sampler).__name__}: {self._name}"
-            raise SettingError(f"{name}: expected {self._expected}, got {shown(value)}")
-        vars(sampler)[self._name] = value if value is None else self._kind(value)
-
-    def _allows(self, value: object) -> bool:
-        if value is None or isinstance(value, bool):
-            return self._optional if value is None else self._kind is bool
-        return isinstance(value, KINDS[self._kind]) and self._holds(value)
+        self._values.check(f"{type(sampler).__name__}: {self._name}", value)
+        held = vars(sampler)
+        held[self._name] = None if value is None else self._setting.check(value)
 
 
-def positive_integer(optional: bool = False) -> Setting:
-    """A whole number from 1 on, small enough for int32."""
-    expected = "None or an integer from 1 on" if optional else "an integer from 1 on"
-    return Setting(int, expected, lambda value: 1 <= value < 2**31, optional)
+def number(name: str) -> Checked[float]:
+    """The attribute for the setting `name`, a float."""
+    return Checked(SETTINGS[name])
+
+
+def number_above_low(name: str) -> Checked[float]:
+    """The attribute for the setting `name`, a float above its least value."""
+    return Checked(SETTINGS[name].above_low())
+
+
+def integer(name: str) -> Checked[int]:
+    """The attribute for the setting `name`, an int."""
+    return Checked(SETTINGS[name])
+
+
+def optional_integer(name: str) -> Checked[int | None]:
+    """The attribute for the setting `name`, an int or None."""
+    return Checked(SETTINGS[name], optional=True)
+
+
+def flag(name: str) -> Checked[bool]:
+    """The attribute for the setting `name`, a bool."""
+    return Checked(SETTINGS[name])
 
 
 def within_vocabulary(sampler: object, name: str, vocabulary_size: int) -> None:
-    """Raise `SettingError` if the setting `name` asks for more tokens than there are."""
+    """Raise `SettingError` if the attribute `name` asks for more tokens than there are."""
     wanted = vars(sampler)[name]
     if wanted is not None and wanted > vocabulary_size:
         raise SettingError(

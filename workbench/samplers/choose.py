@@ -1,8 +1,11 @@
-"""One program for greedy, random, top-k, top-p, min-p and every penalty: the next token of each
-row, as a pure function of logits, settings and the row's own seed.
+"""The sampling step: one program for greedy, random, top-k, top-p, min-p and every penalty. It is a
+pure function of logits, settings and the seed of each row.
 
-Ties are broken by the lowest id everywhere but in the draw itself, so `top_k` keeps exactly k
+Of equal logits the lowest id comes first, except in the draw itself. So `top_k` keeps exactly k
 tokens, and `top_k` 1 or a vanishing `top_p` is greedy decoding.
+
+`inspection.distribution` and the page of the inspect panel have the cuts a second and a third time;
+`tests/data/cuts.json` holds the three together.
 """
 
 from __future__ import annotations
@@ -10,31 +13,38 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from workbench.samplers.history import History, penalise
-from workbench.samplers.order import SMALLEST, first, image, leading
-from workbench.samplers.settings import Settings
+from workbench.samplers.order import SMALLEST, first, leading, ordered_bits
+from workbench.samplers.step_settings import StepSettings
 
-LARGEST = jnp.finfo(jnp.float32).max
+LARGEST_LOGIT = jnp.finfo(jnp.float32).max
 
 
 def choose(
     logits: jax.Array,
-    settings: Settings,
+    settings: StepSettings,
     seeds: jax.Array,
     step: jax.Array | int,
     history: History,
 ) -> jax.Array:
     """The next token of every row, (B,) int32.
 
-    `logits` (B, V), `seeds` (B,) uint32, `step` the number of the token, a scalar or (B,). The
-    noise of a row comes from its own seed and step alone, so a row draws the same in any batch.
-    Order: penalties, temperature, top-k, top-p of what is left, min-p, Gumbel argmax.
+    The order is: penalties, temperature, top-k, top-p of what is left, min-p, Gumbel argmax.
+
+    Args:
+        logits: (B, V).
+        settings: scalars that all rows share.
+        seeds: (B,) uint32. The noise of a row comes from its own seed and step alone, so a row
+            draws the same in any batch.
+        step: the number of the token, a scalar or (B,).
+        history: the tokens that penalties apply to.
     """
     return draw(prepare(logits, settings, history), settings, row_keys(seeds, step))
 
 
-def prepare(logits: jax.Array, settings: Settings, history: History) -> jax.Array:
+def prepare(logits: jax.Array, settings: StepSettings, history: History) -> jax.Array:
     """Logits (B, V) float32 after the penalties, finite or minus infinity."""
     return finite(penalise(logits.astype(jnp.float32), settings, history))
 
@@ -42,7 +52,7 @@ def prepare(logits: jax.Array, settings: Settings, history: History) -> jax.Arra
 def finite(logits: jax.Array) -> jax.Array:
     """Logits as float32 where plus infinity is the largest number and NaN is minus infinity."""
     logits = logits.astype(jnp.float32)
-    return jnp.nan_to_num(logits, nan=-jnp.inf, posinf=LARGEST, neginf=-jnp.inf)
+    return jnp.nan_to_num(logits, nan=-jnp.inf, posinf=LARGEST_LOGIT, neginf=-jnp.inf)
 
 
 def row_keys(seeds: jax.Array, step: jax.Array | int) -> jax.Array:
@@ -55,7 +65,7 @@ def row_keys(seeds: jax.Array, step: jax.Array | int) -> jax.Array:
     return jax.vmap(key)(seeds, jnp.broadcast_to(jnp.asarray(step, jnp.uint32), seeds.shape))
 
 
-def draw(logits: jax.Array, settings: Settings, keys: jax.Array) -> jax.Array:
+def draw(logits: jax.Array, settings: StepSettings, keys: jax.Array) -> jax.Array:
     """A token per row (B,) int32 from prepared logits (B, V), with one random key per row."""
 
     def sample() -> jax.Array:
@@ -63,22 +73,22 @@ def draw(logits: jax.Array, settings: Settings, keys: jax.Array) -> jax.Array:
         scaled = scale(logits, settings.temperature)
         return first(jnp.where(kept(logits, scaled, settings), scaled + noise, -jnp.inf))
 
-    return lax.cond(settings.temperature < SMALLEST, lambda: first(image(logits)), sample)
+    return lax.cond(settings.temperature < SMALLEST, lambda: first(ordered_bits(logits)), sample)
 
 
-def scale(logits: jax.Array, temperature: jax.Array) -> jax.Array:
-    """Logits (B, V) over the temperature, shifted so that the largest is 0; temperature 0 leaves
-    only the largest above minus infinity."""
+def scale(logits: jax.Array, temperature: ArrayLike) -> jax.Array:
+    """Logits (B, V) divided by the temperature and shifted so that the largest is 0. At temperature
+    0 all but the largest become minus infinity."""
     top = jnp.max(logits, axis=-1, keepdims=True)
     top = jnp.where(top == -jnp.inf, 0, top)
     # Outside these bounds the temperature, or its reciprocal, would be rounded to 0.
     return (logits - top) / jnp.clip(temperature, SMALLEST, 1 / SMALLEST)
 
 
-def kept(logits: jax.Array, scaled: jax.Array, settings: Settings) -> jax.Array:
-    """The tokens the cuts leave, a mask (B, V). Ranks are those of the logits before temperature,
-    which cannot change them except by rounding."""
-    order = image(logits)
+def kept(logits: jax.Array, scaled: jax.Array, settings: StepSettings) -> jax.Array:
+    """The tokens that the cuts keep, a bool mask (B, V). Tokens are ranked by their logits before
+    the temperature, which could change the order only by rounding."""
+    order = ordered_bits(logits)
 
     def top_k() -> jax.Array:
         target = jnp.full(logits.shape[:1], settings.top_k, jnp.float32)

@@ -1,5 +1,5 @@
-"""Contrastive search (Su et al. 2022): a likely token whose hidden state is unlike the earlier
-ones, which keeps the text from going in circles."""
+"""Contrastive search (Su et al. 2022) prefers likely tokens whose hidden states differ from the
+earlier ones, so that the text does not go in circles."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from workbench.errors import SettingError
-from workbench.samplers.checks import Setting, positive_integer, within_vocabulary
+from workbench.samplers.checks import integer, number, within_vocabulary
 from workbench.samplers.choose import finite, scale
 from workbench.samplers.loop import Loop
 from workbench.samplers.order import SMALLEST
@@ -24,13 +25,13 @@ class ContrastiveSampler(SearchSampler, closed=True):
     between its hidden state and those of the tokens before it.
 
     Args:
-        k: how many candidates to weigh, at least 1.
-        alpha: from 0 (greedy decoding) to 1 (unlikeness alone).
-        temperature: above 0; divides the logits before the probabilities are taken.
+        k: an integer from 1 on; how many candidates to weigh.
+        alpha: a number from 0 to 1; 0 is greedy decoding, 1 looks at unlikeness alone.
+        temperature: a finite number above 0; divides the logits before the softmax.
     """
 
-    k = positive_integer()
-    alpha = Setting(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+    k = integer("top_k")
+    alpha = number("alpha")
 
     def __init__(self, k: int = 5, alpha: float = 0.6, *, temperature: float = 1.0) -> None:
         super().__init__(temperature)
@@ -54,10 +55,10 @@ class ContrastiveSampler(SearchSampler, closed=True):
 
 
 def candidates(
-    logits: jax.Array, k: int, temperature: jax.Array | float = 1.0
+    logits: jax.Array, k: int, temperature: ArrayLike = 1.0
 ) -> tuple[jax.Array, jax.Array]:
-    """The k likeliest tokens of each row, (B, k) int32, and their probabilities, (B, k), best
-    first, from logits (B, V)."""
+    """The k likeliest tokens of each row, (B, k) int32, and their probabilities, (B, k) float32,
+    best first, from logits (B, V)."""
     probabilities = jax.nn.softmax(scale(finite(logits), temperature))
     best, tokens = lax.top_k(probabilities, k)
     return tokens, best
@@ -68,13 +69,19 @@ def contrast(
     hidden_states: jax.Array,
     previous: jax.Array,
     mask: jax.Array,
-    alpha: jax.Array | float,
+    alpha: ArrayLike,
 ) -> jax.Array:
-    """Which candidate to take, (B,) int32 from 0 to k - 1.
+    """Choose a candidate for each row.
 
-    Takes the candidates' probabilities (B, k) and hidden states (B, k, D), the hidden states of
-    the tokens before them (B, L, D), and which of those count, (B, L) bool. With none to compare,
-    every candidate counts as unlike.
+    Args:
+        probabilities: of the candidates, (B, k).
+        hidden_states: of the candidates, (B, k, D).
+        previous: hidden states of the tokens before them, (B, L, D).
+        mask: which of those count, (B, L) bool. Where none does, all candidates are unlike.
+        alpha: the weight of unlikeness.
+
+    Returns:
+        The index of the candidate, (B,) int32 from 0 to k - 1.
     """
     cosines = jnp.einsum("bkd,bld->bkl", _direction(hidden_states), _direction(previous))
     similarity = jnp.max(jnp.where(mask[:, None, :], cosines, -1), axis=-1)
@@ -97,7 +104,7 @@ def fill_contrasted(sampler: ContrastiveSampler, loop: Loop) -> jax.Array:
     def repeat(x: jax.Array) -> jax.Array:
         return jnp.repeat(x, k, axis=0)
 
-    def step(state: tuple) -> tuple:
+    def advance(state: tuple) -> tuple:
         tokens, cache, index, logits, hidden = state
         new, probabilities = candidates(logits, k, sampler.temperature)
         trial = wide.write(repeat(tokens), index, new.reshape(-1))
@@ -105,16 +112,16 @@ def fill_contrasted(sampler: ContrastiveSampler, loop: Loop) -> jax.Array:
         states = outcome[1].reshape(batch, k, -1)
         before = jnp.broadcast_to(jnp.arange(length) < index, tokens.shape)
         best = rows + contrast(probabilities, states, hidden, before, sampler.alpha)
-        logits, state, cache = jax.tree.map(lambda x: x[best], outcome)
+        logits, taken, cache = jax.tree.map(lambda x: x[best], outcome)
         return (
             trial[best],
             cache,
             index + 1,
             logits,
-            hidden.at[:, index].set(state.astype(hidden.dtype)),
+            hidden.at[:, index].set(taken.astype(hidden.dtype)),
         )
 
     logits, _, cache = loop.next(loop.tokens, loop.cache, loop.start)
     sampler.check_vocabulary(logits.shape[-1])
     state = loop.tokens, cache, loop.start, logits, loop.hidden_states
-    return lax.while_loop(lambda state: loop.running(state[0], state[2]), step, state)[0]
+    return lax.while_loop(lambda state: loop.running(state[0], state[2]), advance, state)[0]

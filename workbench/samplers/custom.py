@@ -1,4 +1,4 @@
-"""Sampling by a user's `get_next_token`, one row at a time."""
+"""Draws by a user's `get_next_token`, one row at a time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import keras
 from workbench.errors import SettingError
 from workbench.samplers.choose import prepare, row_keys, scale
 from workbench.samplers.history import History
-from workbench.samplers.settings import Settings
+from workbench.samplers.step_settings import StepSettings
 
 
 def choose_by(
     get_next_token: Callable[[jax.Array], jax.Array],
     generators: Sequence[keras.random.SeedGenerator],
     logits: jax.Array,
-    settings: Settings,
+    settings: StepSettings,
     seeds: jax.Array,
     step: jax.Array | int,
     history: History,
 ) -> jax.Array:
-    """The next token of every row, (B,) int32, arguments as `choose.choose`.
+    """The next token of every row, (B,) int32. The arguments are those of `choose.choose`.
 
-    A `SeedGenerator` counts its draws in a Keras variable. Inside a compiled step that variable
-    is read from a scope, where it holds a key made from the row's seed, the step and the
-    generator's place; what the draw writes back ends with the scope, so no traced value outlives
-    the step and the next step starts from a new key.
+    A `SeedGenerator` counts its draws in a Keras variable. Inside a compiled step, a scope replaces
+    that variable by a key made from the row's seed, the step and the generator's position. What a
+    draw writes back ends with the scope: no traced value outlives the step, and the next step
+    starts from a new key.
     """
 
     def one(probabilities: jax.Array, key: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""A plain function in the place of a sampler."""
+"""A plain function used as a sampler."""
 
 from __future__ import annotations
 

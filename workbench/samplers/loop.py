@@ -1,7 +1,7 @@
-"""KerasHub's direct call: a sampler fills a prompt by calling `next` column after column.
+"""KerasHub's direct call: a sampler fills a prompt by calling `next` for one column after another.
 
-The workbench's own generation does not come here; this keeps scripts written against
-`sampler(next, prompt, ...)` running, in and outside of `jax.jit`.
+The workbench's own generation does not use it. It keeps scripts running that call
+`sampler(next, prompt, ...)`, inside and outside of `jax.jit`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from jax import lax
 
 from workbench.errors import SettingError
 from workbench.samplers.history import History
-from workbench.samplers.settings import Settings
+from workbench.samplers.step_settings import StepSettings
 
 Next = Callable[..., tuple[jax.Array, Any, Any]]
 
 
 class Loop(NamedTuple):
-    """One such call: what to ask for logits, where to start, what to keep and when to stop."""
+    """The arguments of a direct call: what gives logits, where to start, when to stop."""
 
     next: Next
     tokens: jax.Array  # (B, T)
@@ -70,12 +70,12 @@ class Loop(NamedTuple):
         )
 
     def generated(self, index: jax.Array) -> jax.Array:
-        """Which places hold a generated token when column `index` comes next, (B, T) bool."""
+        """Which positions hold a generated token before column `index` is written, (B, T) bool."""
         column = jnp.arange(self.tokens.shape[1])
         return (column >= self.start) & (column < index) & ~self.mask
 
     def running(self, tokens: jax.Array, index: jax.Array) -> jax.Array:
-        """Whether a column is left to write and a row is left without a stop token."""
+        """Whether a column is left to write, and a row without a stop token."""
         more = index < tokens.shape[1]
         if self.stops is None:
             return more
@@ -88,7 +88,7 @@ class Loop(NamedTuple):
         return tokens.at[:, index].set(new)
 
     def history(self, tokens: jax.Array, index: jax.Array, vocabulary_size: int) -> History:
-        """What the rows have said before column `index`."""
+        """The tokens of the rows before column `index`."""
         given = self.mask | (jnp.arange(tokens.shape[1]) < self.start)
         return History.start(tokens, given, vocabulary_size).add(tokens, self.generated(index))
 
@@ -99,9 +99,11 @@ class Picker(Protocol):
     @property
     def initial_seed(self) -> int | None:
         """The seed of the draws, None for a fresh one."""
+        ...
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         """The current values, as scalars for the compiled step."""
+        ...
 
     def check_vocabulary(self, vocabulary_size: int) -> None:
         """Raises `SettingError` if the sampler asks for more tokens than there are."""
@@ -109,12 +111,13 @@ class Picker(Protocol):
     def choose(
         self,
         logits: jax.Array,
-        settings: Settings,
+        settings: StepSettings,
         seeds: jax.Array,
         step: jax.Array | int,
         history: History,
     ) -> jax.Array:
         """The next token of every row, (B,) int32."""
+        ...
 
 
 def fill(sampler: Picker, loop: Loop) -> jax.Array:
@@ -124,7 +127,7 @@ def fill(sampler: Picker, loop: Loop) -> jax.Array:
     base = secrets.randbits(32) if seed is None else seed
     seeds = jnp.uint32(base) + jnp.arange(loop.tokens.shape[0], dtype=jnp.uint32)
 
-    def step(state: tuple) -> tuple:
+    def advance(state: tuple) -> tuple:
         tokens, cache, index = state
         logits, _, cache = loop.next(tokens, cache, index)
         sampler.check_vocabulary(logits.shape[-1])
@@ -133,4 +136,4 @@ def fill(sampler: Picker, loop: Loop) -> jax.Array:
         return loop.write(tokens, index, new), cache, index + 1
 
     state = loop.tokens, loop.cache, loop.start
-    return lax.while_loop(lambda state: loop.running(state[0], state[2]), step, state)[0]
+    return lax.while_loop(lambda state: loop.running(state[0], state[2]), advance, state)[0]

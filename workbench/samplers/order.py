@@ -1,8 +1,8 @@
 """The order of a vocabulary without sorting it.
 
-The tokens of a row are ordered by falling logit, equal logits by rising id. Whatever a sampler
-keeps is a leading part of that order, so one threshold describes it; the threshold is found by
-bisection on integers, 32 exact halvings, where a sort of 50,000 logits takes 40 times as long.
+The tokens of a row are ordered by falling logit, equal logits by rising id. A sampler keeps a
+leading part of that order, so one threshold describes it. Bisection on integers finds the threshold
+in 32 exact halvings; a sort of 50,000 logits takes 40 times as long.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from jax import lax
 SMALLEST = jnp.finfo(jnp.float32).tiny
 
 
-def image(x: jax.Array) -> jax.Array:
-    """Integers (int32) in the order of the float32 `x`, which has no NaN. The two zeros are one."""
+def ordered_bits(x: jax.Array) -> jax.Array:
+    """Integers int32 that sort as the float32 `x` does, which has no NaN; the two zeros are equal."""
     bits = lax.bitcast_convert_type(jnp.where(x == 0, 0.0, x), jnp.int32)
     return jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
 

@@ -1,4 +1,4 @@
-"""Samplers by name, by config and by call."""
+"""Finds samplers by name, makes them from configs and turns them into configs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ import keras
 from workbench.errors import SettingError, shown
 from workbench.samplers.beam import BeamSampler
 from workbench.samplers.contrastive import ContrastiveSampler
+from workbench.samplers.drawing import GreedySampler, RandomSampler, TopKSampler, TopPSampler
 from workbench.samplers.function import FunctionSampler
-from workbench.samplers.kinds import GreedySampler, RandomSampler, TopKSampler, TopPSampler
 from workbench.samplers.sampler import Sampler
+from workbench.samplers.settings import SAMPLERS
 
-KINDS: dict[str, type[Sampler]] = {
-    "beam": BeamSampler,
-    "contrastive": ContrastiveSampler,
-    "greedy": GreedySampler,
-    "random": RandomSampler,
-    "top_k": TopKSampler,
-    "top_p": TopPSampler,
-}
-BY_CLASS = {kind.__name__.lower(): kind for kind in KINDS.values()}
+CLASSES: tuple[type[Sampler], ...] = (
+    BeamSampler,
+    ContrastiveSampler,
+    GreedySampler,
+    RandomSampler,
+    TopKSampler,
+    TopPSampler,
+)
+BY_CLASS_NAME = {cls.__name__: cls for cls in CLASSES}
+BY_NAME = {name: BY_CLASS_NAME[sampler.class_name] for name, sampler in SAMPLERS.items()}
+KNOWN = BY_NAME | {name.lower(): cls for name, cls in BY_CLASS_NAME.items()}
 KEYS = {"module", "class_name", "config", "registered_name"}
 PACKAGES = ("keras_hub>", "keras_nlp>")
 
@@ -45,7 +48,7 @@ def get(identifier: str | Mapping[str, Any] | Sampler | Callable[..., Any]) -> S
     if isinstance(identifier, Sampler):
         return identifier
     if isinstance(identifier, str):
-        return _kind(identifier)()
+        return _built_in(identifier)()
     if isinstance(identifier, Mapping):
         return deserialize(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Sampler):
@@ -53,7 +56,7 @@ def get(identifier: str | Mapping[str, Any] | Sampler | Callable[..., Any]) -> S
     if callable(identifier):
         return FunctionSampler(identifier)
     raise SettingError(
-        f"sampler: expected one of {', '.join(KINDS)}, a config, a Sampler or a callable, "
+        f"sampler: expected one of {', '.join(BY_NAME)}, a config, a Sampler or a callable, "
         f"got {shown(identifier)}"
     )
 
@@ -63,7 +66,7 @@ def serialize(sampler: Sampler) -> dict[str, Any]:
     if isinstance(sampler, FunctionSampler) or not isinstance(sampler, Sampler):
         raise SettingError(f"sampler: expected a Sampler to serialize, got {shown(sampler)}")
     cls = type(sampler)
-    built_in = cls in KINDS.values()
+    built_in = cls in CLASSES
     return {
         "module": "keras_hub.samplers" if built_in else cls.__module__,
         "class_name": cls.__name__,
@@ -79,7 +82,7 @@ def deserialize(
 ) -> Sampler:
     """The sampler that `config` describes: `class_name`, and optionally `config`.
 
-    The class is a built-in kind, one in `custom_objects`, or one registered with
+    The class is built in, one in `custom_objects`, or one registered with
     `keras.saving.register_keras_serializable`; nothing is ever imported because a config names it.
 
     Raises:
@@ -100,20 +103,20 @@ def _class_of(names: list[str], custom_objects: dict[str, type]) -> type[Sampler
         found = keras.saving.get_registered_object(name, custom_objects)
         if isinstance(found, type) and issubclass(found, Sampler):
             return found
-    return _kind(names[-1])
+    return _built_in(names[-1])
 
 
-def _kind(name: str) -> type[Sampler]:
+def _built_in(name: str) -> type[Sampler]:
     key = name.lower()
     for package in PACKAGES:
         key = key.removeprefix(package)
-    kind = KINDS.get(key) or BY_CLASS.get(key)
-    if kind is None:
+    cls = KNOWN.get(key)
+    if cls is None:
         reason = "speculative decoding is not built; " if key.startswith("speculative") else ""
         raise SettingError(
-            f"sampler: {reason}expected one of {', '.join(KINDS)}, got {shown(name)}"
+            f"sampler: {reason}expected one of {', '.join(BY_NAME)}, got {shown(name)}"
         )
-    return kind
+    return cls
 
 
 def _build(cls: type[Sampler], name: object, arguments: Mapping[str, Any]) -> Sampler:

@@ -13,12 +13,12 @@ import keras
 import numpy as np
 
 from workbench.errors import SettingError
-from workbench.samplers.checks import LARGEST, Setting
+from workbench.samplers.checks import number, optional_integer
 from workbench.samplers.custom import choose_by
 from workbench.samplers.history import History
 from workbench.samplers.loop import Loop, Next, fill
-from workbench.samplers.settings import Settings
 from workbench.samplers.signature import changed_arguments, whole_signature
+from workbench.samplers.step_settings import StepSettings
 
 # Attributes that reach the compiled step as arguments; any other is part of the program.
 ARGUMENTS = frozenset(
@@ -44,31 +44,30 @@ class Sampler:
     ```
 
     Args:
-        temperature: at least 0; above 1 flattens the distribution, below 1 sharpens it, 0 keeps
-            the likeliest token only.
-        seed: from 0 to 2**32 - 1; None draws a fresh one for every call.
-        repetition_penalty: above 0; more than 1 discourages tokens of prompt and completion.
-        presence_penalty: taken once from the logit of every token generated so far.
-        frequency_penalty: taken from it once per occurrence.
+        temperature: a finite number from 0 on; above 1 flattens the distribution, below 1
+            sharpens it, 0 takes the likeliest token.
+        seed: an integer from 0 to 4294967295; None draws a fresh one for every call.
+        repetition_penalty: a finite number above 0; more than 1 makes tokens of prompt and
+            completion less likely (Keskar et al. 2019).
+        presence_penalty: a finite number, subtracted from the logit of every token generated so
+            far.
+        frequency_penalty: a finite number, subtracted from the logit of a token as often as it
+            was generated.
 
-    Attributes may be set at any time; a new value is used from the next token on and compiles
-    nothing. In a subclass, setting any attribute that is not listed above compiles anew.
+    Attributes may be set at any time. A new value counts from the next token on and compiles
+    nothing. In a subclass, setting an attribute that is not listed above compiles a new program.
 
     Raises:
-        SettingError: a value is impossible, here or when the attribute is set.
+        SettingError: a value is impossible, at construction or when the attribute is set.
     """
 
-    temperature = Setting(float, "a finite number from 0 on", lambda value: 0 <= value <= LARGEST)
-    seed = Setting(
-        int, "None or an integer from 0 to 2**32 - 1", lambda value: 0 <= value < 2**32, True
-    )
-    repetition_penalty = Setting(
-        float, "a finite number above 0", lambda value: 0 < value <= LARGEST
-    )
-    presence_penalty = Setting(float, "a finite number", lambda value: abs(value) <= LARGEST)
-    frequency_penalty = Setting(float, "a finite number", lambda value: abs(value) <= LARGEST)
+    temperature = number("temperature")
+    seed = optional_integer("seed")
+    repetition_penalty = number("repetition_penalty")
+    presence_penalty = number("presence_penalty")
+    frequency_penalty = number("frequency_penalty")
 
-    _closed: ClassVar[bool] = False  # the built-in kinds refuse attributes they do not have
+    _closed: ClassVar[bool] = False  # built-in samplers refuse attributes they do not have
 
     def __init__(
         self,
@@ -107,9 +106,9 @@ class Sampler:
 
     # What the generation engine asks for.
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         """The current values, as scalars for the compiled step."""
-        return Settings(
+        return StepSettings(
             temperature=np.float32(self.temperature),
             repetition_penalty=np.float32(self.repetition_penalty),
             presence_penalty=np.float32(self.presence_penalty),
@@ -125,7 +124,7 @@ class Sampler:
     def choose(
         self,
         logits: jax.Array,
-        settings: Settings,
+        settings: StepSettings,
         seeds: jax.Array,
         step: jax.Array | int,
         history: History,

@@ -1,4 +1,5 @@
-"""Constructor signatures read through `**kwargs`: what help shows, and what makes a call."""
+"""Signatures of constructors with the arguments that `**kwargs` passes on: `help` shows them, and
+`repr` is made from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four kinds that draw from one distribution. They differ in settings only and share one
+"""The four samplers that draw from one distribution. They differ in settings only and share one
 compiled program, `choose.choose`."""
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workbench.samplers.checks import Setting, positive_integer, within_vocabulary
+from workbench.samplers.checks import integer, number, optional_integer, within_vocabulary
 from workbench.samplers.choose import choose, draw
 from workbench.samplers.history import History
 from workbench.samplers.sampler import Sampler
-from workbench.samplers.settings import Settings
+from workbench.samplers.step_settings import StepSettings
 
 
 class Common(TypedDict, total=False):
-    """Keyword arguments of every kind; `Sampler` says what they mean. Tokens less likely than
-    `min_p`, from 0 to below 1, times the likeliest are never drawn."""
+    """Keyword arguments of all four; `Sampler` describes them. Tokens less likely than `min_p`
+    times the likeliest one are never drawn; `min_p` is a number from 0 to below 1."""
 
     temperature: float
     min_p: float
@@ -29,10 +29,10 @@ class Common(TypedDict, total=False):
 
 
 class DistributionSampler(Sampler):
-    """What the four kinds share. A subclass that overrides `get_next_token` leaves the shared
-    program for one of its own."""
+    """What the four samplers share. A subclass that overrides `get_next_token` gets a program of
+    its own."""
 
-    min_p = Setting(float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+    min_p = number("min_p")
 
     _greedy: ClassVar[bool] = False
 
@@ -40,7 +40,7 @@ class DistributionSampler(Sampler):
         super().__init__(**common)
         self.min_p = min_p
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         temperature = np.float32(0 if self._greedy else self.temperature)
         return super().settings()._replace(temperature=temperature, min_p=np.float32(self.min_p))
 
@@ -51,7 +51,7 @@ class DistributionSampler(Sampler):
     def choose(
         self,
         logits: jax.Array,
-        settings: Settings,
+        settings: StepSettings,
         seeds: jax.Array,
         step: jax.Array | int,
         history: History,
@@ -64,8 +64,8 @@ class DistributionSampler(Sampler):
         return type(self).get_next_token is DistributionSampler.get_next_token
 
     def get_next_token(self, probabilities: jax.Array) -> jax.Array:
-        """A draw (B,) from probabilities (B, V) within the sampler's cuts. The temperature, which
-        made the probabilities, is not applied again."""
+        """Draw a token for each row, (B,) int32, from probabilities (B, V) within the sampler's
+        cuts. The temperature is not applied again: it has made the probabilities."""
         settings = self.settings()._replace(temperature=np.float32(not self._greedy))
         key = jax.random.wrap_key_data(self.seed_generator.next(), impl="threefry2x32")
         logits = jnp.log(jnp.asarray(probabilities, jnp.float32))
@@ -77,8 +77,8 @@ class DistributionSampler(Sampler):
 
 
 class GreedySampler(DistributionSampler, closed=True):
-    """Takes the likeliest token, the lowest id among equals. Temperature, seed and `min_p` are
-    accepted and change nothing; penalties do."""
+    """Takes the likeliest token; of equals, the lowest id. Temperature, seed and `min_p` are
+    accepted and have no effect; penalties have."""
 
     _greedy = True
 
@@ -97,7 +97,7 @@ class RandomSampler(DistributionSampler, closed=True):
 
 
 class TopKSampler(DistributionSampler, closed=True):
-    """Draws from the `k` likeliest tokens, exactly k of them, lower ids first among equals.
+    """Draws from exactly the `k` likeliest tokens; of equals, lower ids come first.
 
     ```python
     sampler = TopKSampler(k=40, temperature=0.8)
@@ -105,13 +105,13 @@ class TopKSampler(DistributionSampler, closed=True):
     ```
     """
 
-    k = positive_integer()
+    k = integer("top_k")
 
     def __init__(self, k: int = 5, seed: int | None = None, **common: Unpack[Common]) -> None:
         super().__init__(seed=seed, **common)
         self.k = k
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         return super().settings()._replace(top_k=np.int32(self.k))
 
     def check_vocabulary(self, vocabulary_size: int) -> None:
@@ -122,11 +122,11 @@ class TopKSampler(DistributionSampler, closed=True):
 
 
 class TopPSampler(DistributionSampler, closed=True):
-    """Draws from the fewest likeliest tokens whose probability reaches `p` (Holtzman et al.
-    2020), of the `k` likeliest if k is given; the token that crosses p is one of them."""
+    """Draws from the fewest likeliest tokens whose probabilities sum to at least `p` (Holtzman et
+    al. 2020). With `k`, only the k likeliest tokens count."""
 
-    p = Setting(float, "a number above 0, at most 1", lambda value: 0 < value <= 1)
-    k = positive_integer(optional=True)
+    p = number("top_p")
+    k = optional_integer("top_k")
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class TopPSampler(DistributionSampler, closed=True):
         self.p = p
         self.k = k
 
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         return super().settings()._replace(top_k=np.int32(self.k or 0), top_p=np.float32(self.p))
 
     def check_vocabulary(self, vocabulary_size: int) -> None:
