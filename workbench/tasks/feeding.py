@@ -12,14 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
-from keras.src.trainers.data_adapters import (
-    is_grain_dataset,
-    is_tf_dataset,
-    is_torch_dataloader,
-)
-from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 from workbench.errors import SettingError, WorkbenchError, shown
+from workbench.keras_internals import DataAdapter, reads_as_it_is
 from workbench.preprocessing.columns import count, take
 from workbench.tasks.learnt import Tally, is_learnt
 
@@ -70,7 +65,7 @@ def keras_reads(x: Any) -> bool:
     """Whether Keras knows what to do with a dataset as it is."""
     if isinstance(x, keras.utils.PyDataset | GeneratorType):
         return True
-    return is_tf_dataset(x) or is_torch_dataloader(x) or is_grain_dataset(x)
+    return reads_as_it_is(x)
 
 
 class Samples(keras.utils.PyDataset):

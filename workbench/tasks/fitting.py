@@ -15,6 +15,7 @@ from workbench.data.examples import Examples
 from workbench.data.reading import Frame, TableOfColumns, read_examples
 from workbench.errors import SettingError
 from workbench.interrupts import held
+from workbench.keras_internals import CACHED_EVALUATION, trained_by
 from workbench.kinds import NOTHING, RATE, integer
 from workbench.preprocessing.columns import columns_of, count
 from workbench.preprocessing.preprocessor import Preprocessor
@@ -132,7 +133,7 @@ class FitsRawData(WholeSteps):
         **kwargs: Any,
     ) -> Any:
         """`keras.Model.evaluate`, on what `fit` takes."""
-        if kwargs.get("_use_cached_eval_dataset"):  # fit's own call: it has prepared the data
+        if kwargs.get(CACHED_EVALUATION):  # fit's own call: it has prepared the data
             return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
         tested = Tally("evaluate")
         fed = self._unshuffled((x, y, sample_weight), batch_size, tested)
@@ -190,7 +191,7 @@ class FitsRawData(WholeSteps):
         variables than those trained now, as after adapters came or went."""
         if self.optimizer is None or not self.optimizer.built:
             return
-        known = {id(variable) for variable in self.optimizer._trainable_variables}
+        known = {id(variable) for variable in trained_by(self.optimizer)}
         if known != {id(variable) for variable in self.trainable_variables}:
             with warnings.catch_warnings():  # of NumPy about how Keras reads the learning rate
                 warnings.simplefilter("ignore", DeprecationWarning)

@@ -18,6 +18,7 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.weights import Part, Rule, Rules, Shape, expand, repeats, rules_for
 from workbench.errors import AdapterError
+from workbench.keras_internals import layers_within
 from workbench.storage.json_files import first
 
 KERNEL = "/kernel"
@@ -185,7 +186,7 @@ def _scaled(update: LowRank, scale: float) -> np.ndarray:
 
 def kernels(backbone: Backbone) -> dict[str, tuple[Shape, Shape]]:
     """The axes of outputs and of inputs of every projection's kernel, by path."""
-    layers = backbone._flatten_layers(include_self=False)
+    layers = layers_within(backbone)
     return {layer.path: layer.kernel_axes for layer in layers if isinstance(layer, Projection)}
 
 
