@@ -90,17 +90,19 @@ class Distribution:
             temperature=temperature,
             min_p=min_p or 0.0,
         ).settings()
+        heat, keep = np.float32(checked.temperature), int(checked.top_k)
+        share, least = np.float32(checked.top_p), np.float32(checked.min_p)
         logits, counts = np.concatenate([self.logits, self.rest_logits]), self._counts
-        if checked.temperature < np.finfo(np.float32).tiny:
+        if heat < np.finfo(np.float32).tiny:
             return (np.arange(len(logits)) < 1).astype(np.float64), 1
-        scaled = logits.astype(np.float64) / checked.temperature
+        scaled = logits.astype(np.float64) / heat
         mass, kept = np.exp(scaled), int(counts.sum())
-        if checked.top_k > 0:
-            kept = min(kept, int(checked.top_k))
-        if checked.top_p < 1:
-            kept = _reaching(checked.top_p * _mass_of(kept, mass, counts), mass, counts)
-        if checked.min_p > 0:
-            kept = min(kept, int(counts[scaled >= np.log(checked.min_p)].sum()))
+        if keep > 0:
+            kept = min(kept, keep)
+        if share < 1:
+            kept = _reaching(float(share * _mass_of(kept, mass, counts)), mass, counts)
+        if least > 0:
+            kept = min(kept, int(counts[scaled >= np.log(least)].sum()))
         return mass, kept
 
 

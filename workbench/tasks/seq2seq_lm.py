@@ -13,7 +13,7 @@ from workbench.backbones.source import SOURCE_INPUTS
 from workbench.errors import PromptError
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES
 from workbench.generation.programs import padded
-from workbench.generation.request import Request, checked_ids
+from workbench.generation.request import Ids, Request, checked_ids
 from workbench.inspection.subject import Subject
 from workbench.preprocessing.preprocessor import Arrays
 from workbench.preprocessing.seq2seq_preprocessor import (
@@ -47,7 +47,11 @@ class Seq2SeqLM(CausalLM):
         >>> lm.generate("A long article ...", max_new_tokens=60)
     """
 
-    preprocessor_cls: type[Seq2SeqLMPreprocessor] = Seq2SeqLMPreprocessor
+    backbone: EncoderDecoder
+    preprocessor_cls = Seq2SeqLMPreprocessor
+
+    def _reader(self) -> Seq2SeqLMPreprocessor:
+        return self._needed(Seq2SeqLMPreprocessor)
 
     def prompt_tokens(self, inputs: Any) -> int:
         """How many tokens the encoder reads of one prompt."""
@@ -66,7 +70,7 @@ class Seq2SeqLM(CausalLM):
     def _texts(self, inputs: Any) -> list[Any]:
         return pairs_of(inputs)[0]
 
-    def _text_request(self, texts: Sequence[str | Pair], **settings: Any) -> Request:
+    def _text_request(self, texts: Sequence[Any], **settings: Any) -> Request:
         reader = self._reader()
         pairs = [text if isinstance(text, Pair) else Pair(text) for text in texts]
         sources = [reader.source_ids(pair.source, row) for row, pair in enumerate(pairs)]
@@ -108,7 +112,7 @@ class Seq2SeqLM(CausalLM):
         made = self._continued(ids, mask, strip_prompt, request)
         return dict(zip(TARGET_INPUTS, made, strict=True))
 
-    def _source(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+    def _source(self, rows: Sequence[Ids]) -> dict[str, np.ndarray]:
         """What the encoder reads, padded: ids int32 (B, S) and mask bool (B, S)."""
         config = self.backbone.config
         most, size = config.max_source_length, config.encoder.vocabulary_size

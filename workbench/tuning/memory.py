@@ -17,7 +17,7 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.image_text import ImageTextDecoder
-from workbench.data.batches import bucket
+from workbench.data.batches import row_length
 from workbench.errors import MemoryTooSmallError, SettingError
 from workbench.estimates.estimate import Estimate
 from workbench.estimates.peaks import PROCESS, scores_kept, seeing
@@ -58,7 +58,7 @@ def estimate_training(lm: Any, settings: TuneSettings, longest: int) -> Estimate
     """
     backbone = lm.backbone
     trained = settings.rank * sum(map(sum, lm.adapters.shapes_of(settings.targets).values()))
-    length = bucket(longest, backbone.max_length or longest)
+    length = row_length(longest, backbone.max_length or longest)
     return Estimate(
         weights=sum(variable.value.nbytes for variable in backbone.variables),
         cache=0,
