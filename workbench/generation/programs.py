@@ -24,6 +24,7 @@ import numpy as np
 
 from workbench.backbones.all_or_nothing import put_back, unchanging
 from workbench.backbones.decoder import Cache, Decoder
+from workbench.errors import present
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.generation.prefix import Prefix, slots
 from workbench.generation.request import Request
@@ -42,7 +43,6 @@ Array = jax.Array | np.ndarray
 
 Source = Mapping[str, Array]
 
-Part = TypeVar("Part")
 AnyArray = TypeVar("AnyArray", bound=Array)
 
 
@@ -283,7 +283,7 @@ class Run:
     @held()
     def step(self) -> Output:
         """The next token of every row."""
-        state = _begun(self._state)
+        state = present(self._state, "prefill() before step()")
         logits, self._cache = self._programs.step(
             self._parameters, self._taken(), state.token, state.position
         )
@@ -316,18 +316,11 @@ class Run:
     def _taken(self) -> Cache:
         """The cache, for a program that uses it up."""
         cache, self._cache = self._cache, None
-        return _begun(cache)
+        return present(cache, "prefill() before step()")
 
     def _next(self, logits: Any) -> Output:
         self._state, output = self._choose(logits, self._state, self._controls)
         return output
-
-
-def _begun(part: Part | None) -> Part:
-    """What `prefill` has made."""
-    if part is None:
-        raise RuntimeError("Run: expected prefill() once before step()")
-    return part
 
 
 def padded(prompts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -74,6 +74,17 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         return self.image_converter if name == "image_converter" else None
 
     @abstractmethod
+    def __call__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        sequence_length: int | None = None,
+    ) -> tuple[Arrays, np.ndarray, np.ndarray]:
+        """Training arrays, labels and weights (B, L) for a dict as the class says, or for a list of
+        `ImagePrompt`s."""
+
+    @abstractmethod
     def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
         """The ids of `reading`, without opening the pictures.
 

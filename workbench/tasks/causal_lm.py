@@ -45,6 +45,9 @@ class CausalLM(Converses, Inspects, Task):
 
     preprocessor_cls = CausalLMPreprocessor
     default_sampler: str = "top_k"
+    left_to_right: bool = True
+    """Whether each token is predicted from those before it, in one pass, as `tune` trains it; else
+    only `fit` trains the model."""
 
     def __init__(
         self,
@@ -273,7 +276,7 @@ class CausalLM(Converses, Inspects, Task):
             context=self.backbone.max_length,
             max_length=self.max_length if max_length is None else max_length,
             stop_ids=self._stop_ids(stop_token_ids),
-            name=self._token_name,
+            name=self.token_name,
             **settings,
         )
         admit_request(self.backbone, request)

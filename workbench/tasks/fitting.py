@@ -12,7 +12,7 @@ import keras
 from workbench.backbones.tables import Name, admit_batch
 from workbench.backbones.training_claims import trains_alone
 from workbench.data.examples import Examples
-from workbench.data.reading import Frame, TableOfColumns, read_examples
+from workbench.data.sources import Frame, TableOfColumns, read_examples
 from workbench.errors import SettingError
 from workbench.interrupts import held
 from workbench.keras_internals import CACHED_EVALUATION, trained_by
@@ -75,7 +75,7 @@ class FitsRawData(WholeSteps):
             value.table_rows = min(t.rows for name, t in tables if name.endswith("token_ids"))
 
     @property
-    def _token_name(self) -> Name | None:
+    def token_name(self) -> Name | None:
         """What the tokenizer calls an id, for messages."""
         return None if self.preprocessor is None else self.preprocessor.tokenizer.token_text
 
@@ -344,7 +344,7 @@ class FitsRawData(WholeSteps):
     def _with_rows(self, x: Any, y: Any, sample_weight: Any) -> Parts:
         if not isinstance(x, Mapping):
             return x, y, sample_weight
-        return admit_batch(self.backbone.tables, x, y, sample_weight, self._token_name)
+        return admit_batch(self.backbone.tables, x, y, sample_weight, self.token_name)
 
     def _arrays(self, x: Any, y: Any, sample_weight: Any) -> Parts:
         if self.preprocessor is None or is_arrays(x):

@@ -82,7 +82,7 @@ class ImageTextLM(CausalLM):
         text = isinstance(completion, str)
         given = reader.tokenizer.tokenize(completion) if text else completion
         size, what = self.backbone.config.vocabulary_size, "image_attention: completion"
-        ids = checked_ids(given, what, size, name=self._token_name).tolist()
+        ids = checked_ids(given, what, size, name=self.token_name).tolist()
         if not integer(0, len(reading.images) - 1).fits(picture):
             raise PromptError(
                 f"image_attention: picture: expected one of {len(reading.images)}, "

@@ -80,6 +80,7 @@ class TextReader(CausalLM):
     backbone: ReadsWords
     preprocessor_cls = PARSeqPreprocessor
     default_sampler = "greedy"
+    left_to_right = False
     setting_arguments = (
         "num_perms",
         "add_forward_perms",

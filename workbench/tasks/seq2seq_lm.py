@@ -123,7 +123,7 @@ class Seq2SeqLM(CausalLM):
                     f"prompt {row} has {len(ids)} tokens: expected 1 to {most or 'any number'}, "
                     "which is what the encoder can read"
                 )
-            checked_ids(ids, f"prompt {row}", size, name=self._token_name)
+            checked_ids(ids, f"prompt {row}", size, name=self.token_name)
         if not arrays:
             return {}
         ids, lengths = padded(arrays)
