@@ -22,7 +22,7 @@ from workbench.families.shared_rules import (
     tied_head,
 )
 from workbench.formats import gguf_configs
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -165,7 +165,7 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     width = 4 * arguments["hidden_dim"]
     settings.expect("n_inner", width)
     return {"intermediate_dim": width}

@@ -28,7 +28,7 @@ from workbench.families.shared_rules import (
     projection,
 )
 from workbench.formats import gguf_configs
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -192,7 +192,7 @@ def _fused_groups(heads: int, groups: int) -> tuple[Rule, ...]:
     )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     heads = arguments["num_attention_heads"]
     grouped = settings.take("new_decoder_architecture", False)
     shared = settings.take("multi_query", True)
@@ -210,7 +210,7 @@ def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _block(settings: Settings, grouped: bool) -> str:
+def _block(settings: ConfigReader, grouped: bool) -> str:
     norms = settings.take("num_ln_in_parallel_attn", 2 if grouped else 1)
     parallel = settings.take("parallel_attn", True)
     if grouped:

@@ -11,7 +11,7 @@ from workbench.backbones.decoder import Decoder
 from workbench.families import llama
 from workbench.families.registry import Family
 from workbench.formats import gguf_configs
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -107,7 +107,7 @@ KERAS_HUB_RULES = (
 )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     found = llama.linear_rope(settings.rope(), "rope_scaling_factor")
     return found | {
         "num_key_value_heads": settings.take("num_key_value_heads", 8),

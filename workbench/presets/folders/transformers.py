@@ -11,8 +11,8 @@ from typing import Any
 
 from workbench.errors import PresetError
 from workbench.families.registry import match_transformers
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.safetensors import open_safetensors
-from workbench.formats.settings import Settings
 from workbench.formats.tensors import TensorSource
 from workbench.kinds import OBJECT
 from workbench.presets.folders.manifest import Manifest
@@ -94,7 +94,7 @@ class TransformersFolder:
 
     def context_length(self) -> int | None:
         """Tokens of the longest text the model was made for."""
-        return Settings(self._config).take("max_position_embeddings", None)
+        return ConfigReader(self._config).take("max_position_embeddings", None)
 
     def _preprocessor_config(self) -> dict[str, Any]:
         """What the folder says of its pictures or recordings. Files of version 5 nest it."""
