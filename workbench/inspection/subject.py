@@ -28,8 +28,8 @@ CHANGED = "The model has been trained or changed since it read this text: read i
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Given(Generic[AnyArray]):
-    """A text as a program takes it: weights, ids int32 (1, P) padded to a compiled length, their number
-    int32 (1,), what else the backbone reads, and whether longrope's long factors are needed."""
+    """A text as a program takes it: weights, ids int32 (1, P) padded to a compiled length, how
+    many they are, int32 (1,), what else the backbone reads, and whether longrope's long factors are needed."""
 
     parameters: list[jax.Array]
     ids: AnyArray
