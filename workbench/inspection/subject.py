@@ -29,7 +29,8 @@ CHANGED = "The model has been trained or changed since it read this text: read i
 @dataclass(frozen=True)
 class Given(Generic[AnyArray]):
     """A text as a program takes it: weights, ids int32 (1, P) padded to a compiled length, how
-    many they are, int32 (1,), what else the backbone reads, and whether longrope's long factors are needed."""
+    many they are, int32 (1,), what else the backbone reads, and whether longrope's long factors
+    are needed."""
 
     parameters: list[jax.Array]
     ids: AnyArray
