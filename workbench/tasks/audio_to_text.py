@@ -25,7 +25,7 @@ from workbench.preprocessing.audio_to_text_preprocessor import (
     recordings_of,
 )
 from workbench.preprocessing.preprocessor import Arrays
-from workbench.tasks.causal_lm import check_arrays
+from workbench.tasks.arrays import check_arrays
 from workbench.tasks.seq2seq_lm import Seq2SeqLM
 from workbench.tasks.transcription import Transcription
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import keras
@@ -21,6 +21,7 @@ from workbench.generation.stream import collect_ids, stream_events
 from workbench.inspection.subject import Subject
 from workbench.kinds import FLAG
 from workbench.preprocessing.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
+from workbench.tasks.arrays import check_arrays
 from workbench.tasks.conversing import Converses
 from workbench.tasks.inspecting import Inspects
 from workbench.tasks.task import Task
@@ -389,26 +390,3 @@ class CausalLM(Converses, Inspects, Task):
 
 def _is_text(item: Any) -> bool:
     return isinstance(item, str | bytes)
-
-
-def check_arrays(inputs: Mapping[str, Any], prefix: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """`token_ids` and `padding_mask` (bool) of a dict, both (L,) or (B, L).
-
-    Raises:
-        PromptError: one is missing, their shapes differ, or padding is not at the right.
-    """
-    names = f"{prefix}token_ids", f"{prefix}padding_mask"
-    if not set(names) <= set(inputs):
-        raise PromptError(f"generate: inputs: expected {' and '.join(names)}, got {sorted(inputs)}")
-    ids = np.asarray(inputs[names[0]])
-    mask = np.asarray(inputs[names[1]]).astype(bool)
-    if ids.shape != mask.shape or ids.ndim not in (1, 2):
-        raise PromptError(
-            f"generate: inputs: expected {' and '.join(names)} of one shape, (L,) or (B, L), "
-            f"got {ids.shape} and {mask.shape}"
-        )
-    if np.any(mask[..., 1:] & ~mask[..., :-1]):
-        raise PromptError(
-            f"generate: inputs: {names[1]}: expected prompts at the left and padding at the right"
-        )
-    return ids, mask

@@ -24,7 +24,8 @@ from workbench.preprocessing.image_text_preprocessor import (
     PromptReading,
 )
 from workbench.preprocessing.preprocessor import Arrays
-from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.arrays import check_arrays
+from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.image_attention import attention_over_picture
 
 PLACE = 0  # the id that stands where a picture's vector goes; which one does not matter

@@ -29,7 +29,8 @@ from workbench.kinds import FLAG, NOTHING, checks_types, integer
 from workbench.preprocessing.parseq_preprocessor import IMAGES, PARSeqPreprocessor, pictures_of
 from workbench.preprocessing.preprocessor import Arrays, pack
 from workbench.samplers import GreedySampler
-from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.arrays import check_arrays
+from workbench.tasks.causal_lm import CausalLM
 
 MAX_REFINEMENTS = 32
 _ONE = str | bytes | Sequence | Mapping | np.ndarray | jax.Array | io.IOBase | Image.Image

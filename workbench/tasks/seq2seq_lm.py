@@ -22,7 +22,8 @@ from workbench.preprocessing.seq2seq_preprocessor import (
     Seq2SeqLMPreprocessor,
     pairs_of,
 )
-from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.arrays import check_arrays
+from workbench.tasks.causal_lm import CausalLM
 
 
 @keras.saving.register_keras_serializable("workbench")
