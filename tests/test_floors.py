@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    "errors interrupts ports tables toy_data version",
+    "errors interrupts keras_internals ports tables toy_data version",
     "kinds workers",
     "audio memory storage",
     "backbones samplers",

@@ -156,9 +156,10 @@ def _sampler(options: argparse.Namespace) -> Sampler | None:
 
 
 def _presets(options: argparse.Namespace) -> int:
-    from workbench import presets
+    from workbench.presets.catalog import presets
+    from workbench.presets.listing import PresetTable
 
-    print(presets(search=" ".join(options.search)))
+    print(PresetTable(presets()).filter(search=" ".join(options.search)))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import traceback
+from typing import TypeVar
 
 MAX_MESSAGE = 2000
 
@@ -11,8 +12,8 @@ MAX_MESSAGE = 2000
 class _Excerpt(reprlib.Repr):
     """Python refuses to print integers of more than 4,300 digits."""
 
-    def repr_int(self, value: int, level: int) -> str:
-        return "an integer of over 100 digits" if abs(value) > 10**100 else repr(value)
+    def repr_int(self, x: int, level: int) -> str:
+        return "an integer of over 100 digits" if abs(x) > 10**100 else repr(x)
 
 
 _EXCERPT = _Excerpt()
@@ -42,6 +43,20 @@ def details_of(error: BaseException) -> str:
     return text
 
 
+Value = TypeVar("Value")
+
+
+def present(value: Value | None, expected: str) -> Value:
+    """A value that an earlier call has set.
+
+    Raises:
+        RuntimeError: it has not: the caller's mistake, and no user's.
+    """
+    if value is None:
+        raise RuntimeError(f"expected {expected}")
+    return value
+
+
 class WorkbenchError(ValueError):
     """Base of every error raised on purpose. Messages are at most 2,000 characters, each of which
     can be written."""
@@ -57,7 +72,7 @@ class PresetError(WorkbenchError):
     """A preset, or a file in it, is missing, malformed, or does not fit the model."""
 
     @classmethod
-    def at(cls, file: object, key: str, expected: object, got: object) -> PresetError:
+    def at(cls, file: object, key: object, expected: object, got: object) -> PresetError:
         """The usual form: which key of which file, what was expected, what was found: a value, or
         words of ours."""
         got = got[:200] if isinstance(got, str) else shown(got)

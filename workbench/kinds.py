@@ -138,6 +138,7 @@ def of_annotation(hint: Any) -> Kind | None:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         kinds = [of_annotation(part) for part in arguments]
-        return None if None in kinds else functools.reduce(Kind.__or__, kinds)
+        known = [kind for kind in kinds if kind is not None]
+        return functools.reduce(Kind.__or__, known) if len(known) == len(kinds) else None
     item = of_annotation(arguments[0]) if origin in (list, tuple, Sequence) else None
     return None if item is None else list_of(item)

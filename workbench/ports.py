@@ -40,6 +40,7 @@ class Store(Protocol):
 
     def list_presets(self, owner: type) -> dict[str, dict[str, Any]]:
         """The built-in presets that a class loads: names to metadata."""
+        ...
 
     def save_preset(
         self, saved: Any, folder: str | Path, max_shard_size: float | None = 10
@@ -56,6 +57,7 @@ class Store(Protocol):
 
     def write_adapter(self, adapter: Any, path: str | Path, backbone: Any) -> Any:
         """Write an adapter as a `.lora.h5` file or a PEFT folder, by its name."""
+        ...
 
 
 class Displayed(Protocol):
@@ -63,6 +65,7 @@ class Displayed(Protocol):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         """Its forms by MIME type."""
+        ...
 
 
 class Drawing(Protocol):
@@ -70,6 +73,7 @@ class Drawing(Protocol):
 
     def tree(self, model: Any, depth: int | None) -> Displayed:
         """What a model is made of, printed down to `depth` levels."""
+        ...
 
 
 _modules: dict[str, str] = {}
@@ -129,13 +133,22 @@ class SavesPresets:
         store().export_to_transformers(self, path, max_shard_size=max_shard_size)
 
 
+class Shown(Protocol):
+    """What `ShowsTree` asks of the model that it is mixed into."""
+
+    preset: str | None
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def quantization(self) -> str | None: ...
+    @property
+    def weights(self) -> list[Any]: ...
+    def tree(self, depth: int | None = DEPTH) -> Displayed: ...
+
+
 class ShowsTree:
     """Mix-in before a Keras model with a `preset`. Keras's `summary()` stays as it is."""
-
-    name: str
-    preset: str | None
-    quantization: str | None
-    weights: list[Any]
 
     def tree(self, depth: int | None = DEPTH) -> Displayed:
         """What the model is made of: components, shapes, parameters, dtypes, adapters.
@@ -150,12 +163,12 @@ class ShowsTree:
         """
         return drawing().tree(self, depth)
 
-    def __repr__(self) -> str:
+    def __repr__(self: Shown) -> str:
         weights = self.weights
         count = sum(math.prod(variable.shape) for variable in weights)
         dtype = self.quantization or (weights[0].dtype if weights else "")
         name = Path(self.preset or self.name).name
         return f"<{type(self).__name__} {name}: {count:,} parameters, {dtype}>"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self: Shown, **kwargs: Any) -> dict[str, str]:
         return self.tree()._repr_mimebundle_()

@@ -20,7 +20,7 @@ from workbench.audio import Piece
 from workbench.errors import AudioError, PromptError, SettingError
 from workbench.generation.events import Done, Status, Token
 from workbench.tasks import transcription
-from workbench.tasks.audio_to_text import bucket
+from workbench.tasks.audio_to_text import compiled_samples
 
 FOLDER = str(GOLDENS / "keras_hub" / "moonshine")
 GOLDEN = dict(np.load(Path(FOLDER) / "golden.npz"))
@@ -125,7 +125,7 @@ def test_what_cannot_be_heard(lm, inputs, error, message):
 
 
 def test_lengths_that_are_compiled_for():
-    assert [bucket(n) for n in (1, 16_384, 16_385, 480_000, 1_024_000)] == [
+    assert [compiled_samples(n) for n in (1, 16_384, 16_385, 480_000, 1_024_000)] == [
         2**14,
         2**14,
         2**15,

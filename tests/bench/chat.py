@@ -18,7 +18,8 @@ import numpy as np
 from generation import make_model
 
 import workbench as wb
-from workbench.generation.loop import Clock, drive
+from workbench.generation.clock import WorkClock
+from workbench.generation.loop import drive
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output
 from workbench.generation.request import make_request
@@ -40,7 +41,7 @@ def seconds(lm: wb.models.CausalLM, ids: np.ndarray, prefix: Prefix | None) -> f
         alternatives=5,
     )
     start = time.perf_counter()
-    run = drive(lm.programs, request, Clock(), prefix)
+    run = drive(lm.programs, request, WorkClock(), prefix)
     next(item for item in run if isinstance(item, Output))
     spent = time.perf_counter() - start
     run.close()

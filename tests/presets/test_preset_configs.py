@@ -18,8 +18,8 @@ from workbench.families.gemma import GemmaCausalLM
 from workbench.families.gpt2 import GPT2Backbone, GPT2CausalLM, GPT2Tokenizer
 from workbench.families.llama import LlamaBackbone
 from workbench.families.registry import families
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.policies import read_policy, write_policy
-from workbench.formats.settings import Settings
 from workbench.storage.json_files import parse_json
 from workbench.tasks.causal_lm import CausalLM
 
@@ -343,11 +343,11 @@ def test_both_generations_of_rope_settings_are_read():
         {"rope_parameters": {"rope_theta": 5e5, "rope_type": "llama3", **scaling}},
         {"rope_theta": 5e5, "rope_parameters": {"rope_type": "llama3", **scaling}},
     ):
-        settings = Settings(config)
+        settings = ConfigReader(config)
         assert settings.rope(kinds=("default", "llama3")) == expected
         settings.finish()
-    assert Settings({}).rope(1e4) == {"rope_theta": 1e4, "rope_type": "default"}
-    assert Settings({"rope_scaling": None, "rope_theta": 7}).rope()["rope_theta"] == 7
+    assert ConfigReader({}).rope(1e4) == {"rope_theta": 1e4, "rope_type": "default"}
+    assert ConfigReader({"rope_scaling": None, "rope_theta": 7}).rope()["rope_theta"] == 7
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_both_generations_of_rope_settings_are_read():
 )
 def test_other_rope_settings_are_refused(config):
     with refused("rope"):
-        Settings(config).rope(kinds=("default", "linear", "llama3"))
+        ConfigReader(config).rope(kinds=("default", "linear", "llama3"))
 
 
 # What the releases' own config.json files say, beyond what Transformers 5 writes.
@@ -540,7 +540,7 @@ def test_two_names_of_a_setting_with_two_values_are_refused():
 
 def test_settings_not_understood_are_refused_together():
     config = {"n_embd": 1, "b": None, "c": False, "d": "x", "use_cache": True, "e": [1], "f": 3}
-    settings = Settings(config)
+    settings = ConfigReader(config)
     assert settings.take("n_embd") == 1
     with refused(r"(?s)'d': 'x'.*'e'") as caught:
         settings.finish(defaults={"f": 3})
@@ -550,9 +550,9 @@ def test_settings_not_understood_are_refused_together():
         settings.take("n_embd")
     for value in (1, "true", [True], {}):
         with refused("scale_embedding: expected true or false"):
-            Settings({"scale_embedding": value}).take("scale_embedding", False)
+            ConfigReader({"scale_embedding": value}).take("scale_embedding", False)
     with refused("which is all this family has"):
-        Settings({"act": "relu"}).expect("act", "silu")
+        ConfigReader({"act": "relu"}).expect("act", "silu")
 
 
 def test_every_setting_of_a_config_matters_or_is_refused(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from chats import TEMPLATE, said
 from tiny import byte_tokenizer, one_layer
 
-from workbench.data.reading import read_examples
+from workbench.data.sources import read_examples
 from workbench.errors import PromptError, SettingError
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM

@@ -47,3 +47,11 @@ def test_a_run_of_an_adapter_goes_on_in_another_model_and_its_best_weights_come_
         unbroken.load_weights(tmp_path / f"{epoch}.weights.h5")
         assert whole(unbroken) == expected
     assert after != whole(broken)
+
+
+def test_a_list_of_callbacks_that_keras_has_made_is_told():
+    lm, heard = of_kind("lora", 0), []
+    hears = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: heard.append(epoch))
+    made = keras.callbacks.CallbackList([hears], add_history=True, model=lm)
+    lm.fit(INPUTS, np.roll(IDS, -1, axis=1), epochs=2, verbose=0, callbacks=made)
+    assert heard == [0, 1]

@@ -11,7 +11,7 @@ import pytest
 from tiny import byte_tokenizer, one_layer
 
 import workbench as wb
-from workbench.data.reading import read_examples
+from workbench.data.sources import read_examples
 from workbench.errors import AdapterError, DataError, SettingError
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM

@@ -14,7 +14,7 @@ from tiny import GOLDENS
 import workbench as wb
 from workbench.backbones.tables import Table
 from workbench.data.examples import Examples
-from workbench.data.reading import read_examples
+from workbench.data.sources import read_examples
 from workbench.errors import PromptError, WorkbenchError
 from workbench.tuning.job import TrainingJob
 

@@ -21,7 +21,7 @@ import numpy as np
 from tiny import byte_tokenizer
 
 import workbench as wb
-from workbench.data.reading import read_examples  # noqa: F401 (imported once, for all children)
+from workbench.data.sources import read_examples  # noqa: F401 (imported once, for all children)
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tuning.checkpoint import Checkpoints

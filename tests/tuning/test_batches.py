@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import byte_tokenizer
 
-from workbench.data.batches import Batches, bucket
+from workbench.data.batches import Batches, row_length
 from workbench.data.examples import Example, Examples
 from workbench.data.fields import Fields
 from workbench.data.packing import packed
@@ -132,7 +132,7 @@ def test_epochs_differ_and_seeds_differ():
 
 def test_few_lengths_and_little_padding():
     lengths = range(1, 1001)
-    made = [bucket(length, 1000) for length in lengths]
+    made = [row_length(length, 1000) for length in lengths]
     assert sorted(set(made)) == [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1000]
     assert all(size >= length for size, length in zip(made, lengths, strict=True))
     assert all(

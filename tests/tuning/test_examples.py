@@ -11,7 +11,7 @@ from tiny import GOLDENS, byte_tokenizer
 
 import workbench as wb
 from workbench.data.examples import Example
-from workbench.data.reading import read_examples
+from workbench.data.sources import read_examples
 from workbench.errors import ChatTemplateError, DataError, PromptError, SettingError
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.preprocessing.supervision import of_messages, of_response

@@ -17,7 +17,7 @@ from tiny import byte_tokenizer
 from workbench.data.batches import Batches
 from workbench.data.files import records_of_file
 from workbench.data.packing import packed
-from workbench.data.reading import read_examples
+from workbench.data.sources import read_examples
 from workbench.errors import DataError, WorkbenchError
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tables import COMPARISON, csv_of, guarded, unguarded

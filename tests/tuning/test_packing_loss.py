@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from workbench.data.batches import Batches
-from workbench.data.reading import read_examples
+from workbench.data.sources import read_examples
 
 TEXTS = ["x" * 60, ("who", " is it"), "a kite", "down by the river", ("ask", " me"), "y" * 55]
 # Of the texts above these numbers of tokens are learnt: the end token is one, a prompt none.

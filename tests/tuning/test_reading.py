@@ -13,7 +13,7 @@ from tiny import GOLDENS, byte_tokenizer
 import workbench as wb
 from workbench.data.batches import Batches
 from workbench.data.files import records_of_file
-from workbench.data.reading import read_examples
+from workbench.data.sources import read_examples
 from workbench.errors import DataError, SettingError
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 

@@ -7,7 +7,7 @@ import pytest
 from tiny import GOLDENS
 
 from workbench.data.batches import Batches
-from workbench.data.reading import read_examples
+from workbench.data.sources import read_examples
 from workbench.errors import SettingError
 from workbench.models import CausalLM
 from workbench.tuning.settings import TuneSettings

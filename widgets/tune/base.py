@@ -34,7 +34,7 @@ class TuneBase(ModelPanel):
 
     Args:
         lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
-        data: Whatever `workbench.data.reading.read_examples` reads, in the background.
+        data: Whatever `workbench.data.sources.read_examples` reads, in the background.
         validation: A share of the examples, examples of their own, or None.
         settings: Those of `TuneSettings`.
     """

@@ -10,6 +10,7 @@ import numpy as np
 from workbench.backbones.adapter import Adapter
 from workbench.backbones.layers.named import Projection
 from workbench.errors import AdapterError, SettingError, shown
+from workbench.keras_internals import layers_within
 
 EVERY = "all"
 # Other libraries' names of the projections.
@@ -34,7 +35,7 @@ _ALIASES = {
 
 def projections(backbone: Any) -> dict[str, Projection]:
     """All projections of a backbone, by their paths."""
-    layers = backbone._flatten_layers(include_self=False)
+    layers = layers_within(backbone)
     return {layer.path: layer for layer in layers if isinstance(layer, Projection)}
 
 

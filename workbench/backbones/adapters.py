@@ -30,6 +30,7 @@ from workbench.backbones.training_claims import check_unclaimed
 from workbench.backbones.views import see, seeing, view_here
 from workbench.errors import AdapterError
 from workbench.interrupts import let_through
+from workbench.keras_internals import layers_within
 from workbench.kinds import NOTHING, integer
 from workbench.memory.door import names_exhaustion
 
@@ -391,11 +392,11 @@ class Adapters(Content, Mapping[str, Adapter]):
         return {} if name is None or self._merged else self._find(name).updates
 
     def _freeze(self) -> None:
-        for layer in self._backbone._flatten_layers(include_self=False):
+        for layer in layers_within(self._backbone):
             layer.trainable = False
 
     def _thaw(self) -> None:
-        for layer in self._backbone._flatten_layers(include_self=False):
+        for layer in layers_within(self._backbone):
             layer.trainable = True
         trained = {id(variable) for variable in self._trained}
         for variable in self._backbone.variables:

@@ -14,12 +14,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-from keras.src.backend.common import global_state
-from keras.src.saving.keras_saveable import KerasSaveable
-from keras.src.utils.tracking import Tracker
 
 from workbench.backbones.training_claims import check_unclaimed
 from workbench.interrupts import held
+from workbench.keras_internals import SAVED_PARTS, thread_state
 
 
 class Content:
@@ -27,8 +25,7 @@ class Content:
 
 
 _CONTAINERS = (list, set, dict)
-# Layers, optimizers, metrics and random states; variables; what lists the parts of a layer.
-_FOLLOWED = (*_CONTAINERS, KerasSaveable, keras.Variable, Tracker, Content)
+_FOLLOWED = (*_CONTAINERS, *SAVED_PARTS, keras.Variable, Content)
 
 _locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_lock = threading.Lock()
@@ -105,7 +102,7 @@ class _Before:
 
     def _keep_scopes(self) -> None:
         """Of what Keras keeps by thread, the values and the stacks; its counters of names go on."""
-        for value in self._keep(vars(global_state.GLOBAL_STATE_TRACKER)):
+        for value in self._keep(thread_state()):
             if isinstance(value, list):
                 self._keep(value)
 

@@ -45,6 +45,7 @@ from workbench.backbones.layers.feed_forward import make_mlp
 from workbench.backbones.layers.norms import make_norm
 from workbench.backbones.observing import shown
 from workbench.backbones.remat import recomputed
+from workbench.keras_internals import layers_within
 
 
 class DecoderBlock(keras.layers.Layer):
@@ -77,7 +78,7 @@ class DecoderBlock(keras.layers.Layer):
         padding_mask_shape: Any = None,
         groups_shape: Any = None,
     ) -> None:
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        for layer in layers_within(self, recursive=False):
             layer.build(x_shape)
 
     def call(

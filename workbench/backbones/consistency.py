@@ -8,6 +8,7 @@ from typing import Any
 from workbench.backbones.layers.integers import KINDS
 from workbench.backbones.quantization import quantizable_layers, quantization_mode
 from workbench.errors import PresetError
+from workbench.keras_internals import stored_value
 from workbench.storage.json_files import first
 
 
@@ -27,7 +28,7 @@ def check_consistent(backbone: Any) -> None:
 
 def _lost(backbone: Any) -> Iterator[str]:
     for variable in backbone.variables:
-        value = variable._value
+        value = stored_value(variable)
         if value is None or value.is_deleted():
             yield f"{variable.path}: expected a value, got none"
 

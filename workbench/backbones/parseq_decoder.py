@@ -23,6 +23,7 @@ from workbench.backbones.layers.cross_attention import CrossAttention
 from workbench.backbones.layers.feed_forward import make_mlp
 from workbench.backbones.layers.named import Named, TokenEmbedding
 from workbench.backbones.layers.norms import make_norm
+from workbench.keras_internals import layers_within
 
 
 @jax.tree_util.register_dataclass
@@ -69,7 +70,7 @@ class PARSeqBlock(keras.layers.Layer):
         self._after = branch_end(config, False, "", dtype)
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        for layer in layers_within(self, recursive=False):
             layer.build((None, None, self.width))
 
     def remember(self, content: jax.Array) -> LayerCache:
@@ -126,7 +127,7 @@ class PARSeqDecoder(keras.layers.Layer):
         query_visible_shape: Any = None,
         content_visible_shape: Any = None,
     ) -> None:
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        for layer in layers_within(self, recursive=False):
             layer.build((None, None, self.config.width))
 
     def call(

@@ -11,6 +11,7 @@ from workbench.backbones.layers.quantizable import Quantizable
 from workbench.backbones.precision import check_mode
 from workbench.errors import SettingError
 from workbench.interrupts import let_through
+from workbench.keras_internals import layers_within
 from workbench.memory.door import admit, names_exhaustion
 
 BYTES = {"int8": 1, "int4": 0.5}  # of a number
@@ -33,7 +34,7 @@ class OwnQuantize:
 
 def quantizable_layers(model: keras.Model) -> list[Any]:
     """The layers whose matrices may be integers."""
-    layers = model._flatten_layers(include_self=False)
+    layers = layers_within(model)
     return [layer for layer in layers if isinstance(layer, Quantizable) and layer.quantizable]
 
 

@@ -8,7 +8,8 @@ from contextvars import ContextVar
 
 import jax
 import keras
-from keras.src.backend.common.stateless_scope import get_stateless_scope
+
+from workbench.keras_internals import current_scope
 
 _on: ContextVar[bool] = ContextVar("rematerialising", default=False)
 
@@ -32,7 +33,7 @@ def recomputed(
     """
     if not _on.get():
         return forward(x)
-    outer = get_stateless_scope()
+    outer = current_scope()
     variables = layer.variables
 
     # What is written inside, such as random states, must come out as values of the outer trace.

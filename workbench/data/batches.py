@@ -16,7 +16,7 @@ from workbench.data.examples import Arrays, Example, Examples
 from workbench.data.packing import packed
 from workbench.errors import SettingError
 
-SHORTEST = 32  # positions of the smallest bucket
+SHORTEST = 32  # positions of the shortest rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +117,15 @@ class Batches:
 
     def _made(self, rows: Sequence[Sequence[int]]) -> Batch:
         missing = self.batch_size - len(rows)
-        chosen = [[self.examples[index] for index in row] for row in [*rows, *rows[:1] * missing]]
+        filled = [*rows, *list(rows[:1]) * missing]
+        chosen = [[self.examples[index] for index in row] for row in filled]
         arrays, labels, weights = self.examples.reader.arrays(chosen, self._width(chosen))
         weights[len(rows) :] = 0
         return Batch(arrays, labels, weights, tuple(index for row in rows for index in row))
 
     def _width(self, rows: Sequence[Sequence[Example]]) -> int:
         longest = max(sum(len(example) - 1 for example in row) for row in rows)
-        return bucket(longest, self.length)
+        return row_length(longest, self.length)
 
     def _row(self, number: int) -> list[int]:
         """The examples of a row, the rows of all epochs being counted on."""
@@ -153,7 +154,7 @@ class Batches:
         return [[order[place] for place in row] for row in packed(sizes, self.length)]
 
 
-def bucket(length: int, limit: int) -> int:
+def row_length(length: int, limit: int) -> int:
     """The length that rows of `length` positions are padded to: powers of two and one and a half
     times those, from 32 on, and the limit: few shapes are compiled, and a third of the longest row
     is padding at most."""

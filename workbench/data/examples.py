@@ -66,6 +66,7 @@ class Reader(Protocol):
         Raises:
             WorkbenchError: the record has not what the model reads.
         """
+        ...
 
     def arrays(
         self, rows: Sequence[Sequence[Example]], length: int
@@ -73,6 +74,7 @@ class Reader(Protocol):
         """Inputs by the names of the model; labels int32 and weights float32, both (B, length).
         Each row holds examples of `length` positions together at most, an example of L tokens
         taking L - 1."""
+        ...
 
 
 class Examples(Sequence[Example]):

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.audio import open_audio
 from workbench.backbones.source import AUDIO_INPUTS
-from workbench.data.batches import bucket
+from workbench.data.batches import row_length
 from workbench.data.examples import Arrays, Example, Reader
 from workbench.data.fields import IDS, MESSAGES, PROMPT, RESPONSE, Fields
 from workbench.data.tokens import given_tokens
@@ -166,11 +166,11 @@ class PairReader(_Reader):
         return _example(made, dict(zip(TEXTS, (source, target), strict=True)), target, source)
 
     def arrays(self, rows: Sequence[Sequence[Example]], length: int) -> Made:
-        """The preprocessor's arrays, the encoder's padded to a bucket."""
+        """The preprocessor's arrays, the encoder's padded to one of a few lengths."""
         sources = _sources(rows)
         pairs = {name: [source[name] for source in sources] for name in TEXTS}
         longest = max(len(self.preprocessor.training_source_ids(text)) for text in pairs[TEXTS[0]])
-        room = bucket(longest, self.preprocessor.encoder_sequence_length)
+        room = row_length(longest, self.preprocessor.encoder_sequence_length)
         made = self.preprocessor(
             pairs, encoder_sequence_length=room, decoder_sequence_length=length
         )
@@ -191,7 +191,7 @@ class AudioReader(_Reader):
         return _example(_target(self.preprocessor, text), source, text)
 
     def arrays(self, rows: Sequence[Sequence[Example]], length: int) -> Made:
-        """The preprocessor's arrays, recordings opened and padded to a bucket."""
+        """The preprocessor's arrays, recordings opened and padded to one of a few lengths."""
         rate = self.preprocessor.audio_converter.sampling_rate
         sources = _sources(rows)
         heard = [open_audio(source[AUDIO], source.get(RATE), rate) for source in sources]
@@ -202,7 +202,7 @@ class AudioReader(_Reader):
     def _padded(self, inputs: Arrays) -> Arrays:
         values, mask = (inputs[name] for name in AUDIO_INPUTS)
         length = _FEWEST_SAMPLES
-        length = max(length, bucket(values.shape[1], _NO_LIMIT))
+        length = max(length, row_length(values.shape[1], _NO_LIMIT))
         more = ((0, 0), (0, length - values.shape[1]))
         blank = self.preprocessor.audio_converter.padding_value
         padded = np.pad(values, (*more, (0, 0)), constant_values=blank), np.pad(mask, more)

@@ -93,14 +93,14 @@ class Sizes:
         cls, config: DecoderConfig | EncoderDecoderConfig, images: ImagePrefix | None = None
     ) -> Self:
         """A backbone's configuration; norms and biases are left out."""
+        if isinstance(config, EncoderDecoderConfig):
+            decoder = cls.of_config(config.decoder)
+            return replace(decoder, parameters=config.matrix_parameters, encoder=True)
         if images is not None:
             text, width = cls.of_config(config), images.vision.stack.width
             more = images.vision.matrix_parameters + width * config.width
             own = ImageSizes.of_prefix(images)
             return replace(text, parameters=text.parameters + more, images=own)
-        if isinstance(config, EncoderDecoderConfig):
-            decoder = cls.of_config(config.decoder)
-            return replace(decoder, parameters=config.matrix_parameters, encoder=True)
         largest = max(config.vocabulary_size * config.width, config.mlp.width * config.width)
         return replace(cls.of_stack(config), largest=largest, vocabulary=config.vocabulary_size)
 

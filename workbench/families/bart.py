@@ -24,7 +24,7 @@ from workbench.families.shared_rules import (
     norm,
     projection,
 )
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.seq2seq_preprocessor import Seq2SeqLMPreprocessor
 from workbench.tasks.seq2seq_lm import Seq2SeqLM
@@ -237,7 +237,7 @@ _DECODER_KEYS = {
 }
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     # The decoder's text begins with these two, whatever the file says of generation.
     start, end = settings.take("bos_token_id", 0), settings.take("eos_token_id", 2)
     settings.expect("decoder_start_token_id", end)

@@ -28,7 +28,7 @@ from workbench.families.shared_rules import (
     hub_norm,
     hub_projection,
 )
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.text_classifier_preprocessor import TextClassifierPreprocessor
 from workbench.tasks.text_classifier import TextClassifier
@@ -246,7 +246,7 @@ _UNUSED = (
 )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     kind = settings.expect("hidden_act", "gelu", "gelu_new")
     return {"exact_gelu": kind == "gelu"}
 
@@ -257,7 +257,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _head(given: Mapping[str, Any]) -> dict[str, Any]:
     """The classifier of a folder, empty where it has none."""
-    settings = Settings(given)
+    settings = ConfigReader(given)
     if "BertForSequenceClassification" not in settings.take("architectures", ()):
         return {}
     named, count = settings.take("id2label", None), settings.take("num_labels", 2)

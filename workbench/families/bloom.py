@@ -23,9 +23,9 @@ from workbench.families.shared_rules import (
     tied_head,
 )
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -148,7 +148,7 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     width = 4 * arguments["hidden_dim"]
     settings.expect("n_inner", width)
     return {"intermediate_dim": width}

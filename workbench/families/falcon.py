@@ -29,9 +29,9 @@ from workbench.families.shared_rules import (
     projection,
 )
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -194,7 +194,7 @@ def _fused(all_heads: int, groups: int) -> tuple[Rule, ...]:
     )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     heads = arguments["num_attention_heads"]
     grouped = settings.take("new_decoder_architecture", False)
     shared = settings.take("multi_query", True)
@@ -212,7 +212,7 @@ def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _block(settings: Settings, grouped: bool) -> str:
+def _block(settings: ConfigReader, grouped: bool) -> str:
     norms = settings.take("num_ln_in_parallel_attn", 2 if grouped else 1)
     parallel = settings.take("parallel_attn", True)
     if grouped:

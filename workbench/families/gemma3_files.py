@@ -21,10 +21,10 @@ from workbench.families.siglip import (
     write_siglip,
 )
 from workbench.formats import gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_rules import PlusOne
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.images.preprocessor_config import (
     converter_from_transformers,
@@ -83,7 +83,7 @@ def _kinds(num_layers: Any) -> list[str]:
     return ["full_attention" if (i + 1) % 6 == 0 else "sliding_attention" for i in range(count)]
 
 
-def _read_text(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read_text(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     settings.expect("layer_types", _kinds(arguments["num_layers"]))
     local, everywhere = _ropes(settings)
     return {
@@ -98,16 +98,16 @@ def _read_text(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ropes(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+def _ropes(settings: ConfigReader) -> tuple[dict[str, Any], dict[str, Any]]:
     """Rotary settings of windowed and of full layers, from files of either generation."""
     both = settings.take("rope_parameters", {})
     if both:
         local, everywhere = (
-            Settings({"rope_parameters": both.get(kind)})
+            ConfigReader({"rope_parameters": both.get(kind)})
             for kind in ("sliding_attention", "full_attention")
         )
     else:
-        local = Settings({"rope_theta": settings.take("rope_local_base_freq", None)})
+        local = ConfigReader({"rope_theta": settings.take("rope_local_base_freq", None)})
         everywhere = settings
     found = local.rope(LOCAL_WAVELENGTH), everywhere.rope(GLOBAL_WAVELENGTH)
     for rope, theta in zip(found, (LOCAL_WAVELENGTH, GLOBAL_WAVELENGTH), strict=True):
@@ -200,7 +200,7 @@ def vision_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     return (*text, *projector, *siglip_rules(arguments["vision_encoder"].num_layers))
 
 
-def _read_vision(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read_vision(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     given = settings.take("text_config")
     given = {key: value for key, value in given.items() if value is not None}
     text = TEXT.arguments({**_TEXT_DEFAULTS, **given})

@@ -15,7 +15,7 @@ from workbench.preprocessing.image_chat import image_messages
 from workbench.preprocessing.image_text_preprocessor import (
     ImagePrompt,
     ImageTextPreprocessor,
-    Reading,
+    PromptReading,
     are_prompts,
 )
 from workbench.preprocessing.preprocessor import Arrays, pack
@@ -147,7 +147,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         self._check_count(text.count(START_OF_IMAGE), len(prompt.images), f"prompt {row}")
         return self.prompt_ids(self._expanded(text))
 
-    def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
+    def reading(self, prompt: ImagePrompt, row: int = 0) -> PromptReading:
         """What the decoder reads of a prompt.
 
         Raises:
@@ -157,13 +157,13 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         ids = self.reading_ids(prompt, row)
         sees = self.image_converter is not None
         mask = self._image_mask(ids) if sees else [False] * len(ids)
-        return Reading(ids, mask, self.convert(prompt, row))
+        return PromptReading(ids, mask, self.convert(prompt, row))
 
     def chat_reading(
         self,
         messages: str | Sequence[Mapping[str, Any]],
         template_arguments: Mapping[str, Any] | None = None,
-    ) -> Reading:
+    ) -> PromptReading:
         """What the decoder reads of a conversation whose messages may hold pictures.
 
         Raises:
@@ -172,7 +172,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         ids = self.chat_ids(messages, template_arguments)
         pictures = image_messages(messages)[1]
         mask = self._image_mask(ids) if pictures else [False] * len(ids)
-        return Reading(ids, mask, self.convert(ImagePrompt("", tuple(pictures))))
+        return PromptReading(ids, mask, self.convert(ImagePrompt("", tuple(pictures))))
 
     def chat_ids(
         self,
@@ -320,7 +320,7 @@ def _alone(made: Arrays, *others: np.ndarray) -> tuple[Any, ...]:
 
 
 def _packed_images(
-    readings: Sequence[Reading], length: int
+    readings: Sequence[PromptReading], length: int
 ) -> tuple[np.ndarray, list[list[np.ndarray]]]:
     """Where pictures stand in packed rows, bool (B, length), and the pictures of each."""
     places = np.zeros((len(readings), length), bool)

@@ -12,10 +12,10 @@ from workbench.errors import PresetError
 from workbench.families import llama
 from workbench.families.shared_rules import OURS
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_rules import PlusOne
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 
 
@@ -87,7 +87,7 @@ CAPPED = {
 }
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     rope = settings.rope()
     if rope != {"rope_theta": 10_000.0, "rope_type": "default"}:
         raise PresetError.at("config.json", "rope_parameters", "theta 10000, unscaled", rope)
@@ -104,7 +104,7 @@ def _windows(num_layers: Any) -> list[str]:
     return (["sliding_attention", "full_attention"] * count)[:count]
 
 
-def _read_windowed(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read_windowed(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     settings.expect("layer_types", _windows(arguments["num_layers"]))
     window = settings.take("sliding_window")
     settings.expect("sliding_window_size", window)  # some releases say it twice
@@ -131,7 +131,7 @@ def _windowed(arguments: Mapping[str, Any], normed: bool) -> bool:
     return arguments["use_sliding_window_attention"] and norms == {normed}
 
 
-def _read_2(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read_2(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     normed = {"use_post_ffw_norm": True, "use_post_attention_norm": True}
     return _read_windowed(settings, arguments) | normed
 

@@ -27,9 +27,9 @@ from workbench.families.shared_rules import (
     tied_head,
 )
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -183,7 +183,7 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     rope = settings.rope(kinds=("default",), partial=0.25)
     said = settings.expect("hidden_act", *_ACTIVATIONS.values(), "gelu_new", "gelu_pytorch_tanh")
     return {

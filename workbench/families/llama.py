@@ -20,9 +20,9 @@ from workbench.families import decoders
 from workbench.families.registry import Family
 from workbench.families.shared_rules import HEADS, MERGED, OURS, tied_head
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings, fit_llama3
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -246,7 +246,7 @@ def linear_rope_config(arguments: Mapping[str, Any], factor: str) -> dict[str, A
     return {"rope_theta": arguments["rope_max_wavelength"], **scaling}
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     heads, width = arguments["num_query_heads"], arguments["hidden_dim"]
     settings.expect("head_dim", config.head_width("config.json", width, heads))
     rope = settings.rope(kinds=("default", "linear", "llama3"))

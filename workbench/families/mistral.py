@@ -11,9 +11,9 @@ from workbench.backbones.decoder import Decoder
 from workbench.families import decoders, llama
 from workbench.families.registry import Family
 from workbench.formats import gguf_decoder
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -107,7 +107,7 @@ KERAS_HUB_RULES = (
 )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     found = llama.linear_rope(settings.rope(), "rope_scaling_factor")
     return found | {
         "num_key_value_heads": settings.take("num_key_value_heads", 8),

@@ -14,9 +14,9 @@ from workbench.families.mistral import MistralTokenizer
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -126,7 +126,7 @@ KERAS_HUB_RULES = (
 )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     heads, width = arguments["num_query_heads"], arguments["hidden_dim"]
     settings.expect("head_dim", config.head_width("config.json", width, heads))
     rope = llama.linear_rope(settings.rope(theta=1_000_000.0), "rope_scaling_factor")

@@ -19,7 +19,7 @@ from workbench.families.shared_rules import (
     hub_projection,
     projection,
 )
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.storage.files import CONFIG
 from workbench.storage.json_files import shown
@@ -173,7 +173,7 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     width, inner = arguments["hidden_dim"], arguments["intermediate_dim"]
     if inner % width:
         expected = f"a multiple of hidden_size, {shown(width)}"

@@ -15,9 +15,9 @@ from workbench.backbones.decoder import Decoder
 from workbench.families import decoders, llama, qwen3
 from workbench.families.registry import Family
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -126,7 +126,7 @@ _GGUF_NORMS = {
 }
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     heads = settings.take("num_key_value_heads", arguments["num_query_heads"])
     rope = llama.linear_rope(settings.rope(), "rope_scaling_factor")
     return {"num_key_value_heads": heads, **rope}

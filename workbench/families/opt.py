@@ -18,7 +18,7 @@ from workbench.families.shared_rules import (
     projection,
     tied_head,
 )
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -134,7 +134,7 @@ TRANSFORMERS_RULES = (
 )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     # The 350M model norms after its branches and embeds in a narrower space.
     settings.expect("word_embed_proj_dim", arguments["hidden_dim"])
     return {}

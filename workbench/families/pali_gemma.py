@@ -32,7 +32,7 @@ from workbench.kinds import checks_types
 from workbench.preprocessing.image_text_preprocessor import (
     ImagePrompt,
     ImageTextPreprocessor,
-    Reading,
+    PromptReading,
 )
 from workbench.preprocessing.preprocessor import Arrays, pack
 from workbench.tasks.image_text import ImageTextLM
@@ -270,7 +270,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
             )
         return self.prompt_ids(prompt.text)
 
-    def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
+    def reading(self, prompt: ImagePrompt, row: int = 0) -> PromptReading:
         """The ids of the text, and its picture.
 
         Raises:
@@ -278,7 +278,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
             ImageError: the picture cannot be read.
         """
         ids = self.reading_ids(prompt, row)
-        return Reading(ids, [False] * len(ids), self.convert(prompt, row))
+        return PromptReading(ids, [False] * len(ids), self.convert(prompt, row))
 
     def convert(self, prompt: ImagePrompt, row: int = 0) -> list[np.ndarray]:
         """A prompt's picture, float32 (height, width, 3), in a list."""
@@ -306,7 +306,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         return [(image,) for image in images]
 
 
-def _stacked(readings: list[Reading]) -> np.ndarray:
+def _stacked(readings: list[PromptReading]) -> np.ndarray:
     """The one picture of each, float32 (B, height, width, 3)."""
     return np.stack([reading.images[0] for reading in readings])
 

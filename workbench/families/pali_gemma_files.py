@@ -15,7 +15,7 @@ from workbench.families.siglip import (
     siglip_rules,
     write_siglip,
 )
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.storage.files import CONFIG
 from workbench.storage.json_files import shown
@@ -113,7 +113,7 @@ _VISION = {
 }
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     text = _read_text(settings.take("text_config"))
     encoder = read_siglip(settings.take("vision_config"))
     if encoder["layer_norm_epsilon"] != SIGLIP_EPSILON:
@@ -128,7 +128,7 @@ def _read_text(given: dict[str, Any]) -> dict[str, Any]:
     if kind not in tuple(_TEXT_DEFAULTS):
         expected = " or ".join(_TEXT_DEFAULTS)
         raise PresetError.at(CONFIG, "text_config: model_type", expected, shown(kind))
-    if not Settings(given).take("use_bidirectional_attention", True):
+    if not ConfigReader(given).take("use_bidirectional_attention", True):
         raise PresetError.at(CONFIG, "text_config: use_bidirectional_attention", True, False)
     given = (_CAPS if kind == "gemma2" else {}) | given
     stated = {k: v for k, v in given.items() if v is not None and k not in _SAID_BESIDE}

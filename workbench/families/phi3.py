@@ -17,9 +17,9 @@ from workbench.families import decoders, llama
 from workbench.families.registry import Family
 from workbench.families.shared_rules import HEADS, OURS
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -176,7 +176,7 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 _FUSED = tuple(f"/{name}/kernel" for name in ("query", "key", "value", "gate", "up"))
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     original = settings.take("original_max_position_embeddings", 4096)
     rope = settings.rope(kinds=("default", "longrope"))
     found = {

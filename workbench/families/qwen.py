@@ -17,9 +17,9 @@ from workbench.families import decoders, llama
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -141,7 +141,7 @@ KERAS_HUB_RULES = (
 )
 
 
-def read_window(settings: Settings, arguments: dict[str, Any]) -> int | None:
+def read_window(settings: ConfigReader, arguments: dict[str, Any]) -> int | None:
     """The window of every layer, None where there is none.
 
     Raises:
@@ -165,7 +165,7 @@ def write_window(arguments: Mapping[str, Any], window: int | None) -> dict[str, 
     return {"use_sliding_window": True, "sliding_window": window, "max_window_layers": 0}
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     window = read_window(settings, arguments)
     windowed = {} if window is None else {"sliding_window_size": window}
     rope = llama.linear_rope(settings.rope(), "rope_scaling_factor")

@@ -13,9 +13,9 @@ from workbench.families import decoders, llama, qwen
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -134,7 +134,7 @@ KERAS_HUB_RULES = (
 )
 
 
-def read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     """Rotary settings and the window, from a Transformers config."""
     rope = llama.linear_rope(settings.rope(), "rope_scaling_factor")
     return {**rope, "sliding_window_size": qwen.read_window(settings, arguments)}

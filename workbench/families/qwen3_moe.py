@@ -12,9 +12,9 @@ from workbench.families import decoders, llama, mixtures, qwen3, qwen_moe
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -148,7 +148,7 @@ TRANSFORMERS_RULES = (
 )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     used = settings.take("use_sliding_window", False)
     window = settings.take("sliding_window", 4096)
     older = settings.take("num_experts", 128)

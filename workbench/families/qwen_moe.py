@@ -13,9 +13,9 @@ from workbench.families import decoders, llama, mixtures, qwen
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -165,7 +165,7 @@ TRANSFORMERS_RULES = (
 )
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     used = settings.take("use_sliding_window", False)
     window = settings.take("sliding_window", 4096)
     count = config.layer_count("config.json", arguments["num_layers"])

@@ -130,19 +130,22 @@ def family_of(cls: type) -> Family:
     raise PresetError(f"{cls.__name__} belongs to no family of models known here")
 
 
-def match_transformers(config: Mapping[str, Any], folder: Path, cls: type) -> Family | None:
-    """The family of a Transformers config, None where the workbench has none.
+def match_transformers(
+    config: Mapping[str, Any], folder: Path, cls: type
+) -> tuple[Family, Transformers] | None:
+    """The family of a Transformers config and its files, None where the workbench has none.
 
     Where several families share the `model_type`, those that have a class `cls` come first, then
     `Transformers.match` decides.
     """
     model_type = config.get("model_type")
-    sharing = [f for f in families() if f.transformers and f.transformers.model_type == model_type]
-    asked_for = [family for family in sharing if any(issubclass(c, cls) for c in family.classes)]
+    having = [(family, family.transformers) for family in families() if family.transformers]
+    sharing = [pair for pair in having if pair[1].model_type == model_type]
+    asked_for = [pair for pair in sharing if any(issubclass(c, cls) for c in pair[0].classes)]
     candidates = asked_for or sharing
     if len(candidates) == 1:
         return candidates[0]
-    return next((f for f in candidates if f.transformers.match(config, folder)), None)
+    return next((pair for pair in candidates if pair[1].match(config, folder)), None)
 
 
 def transformers_of(family: Family, arguments: Mapping[str, Any]) -> Transformers:

@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench.backbones.weights import Rule, numbering
 from workbench.families.shared_rules import HEADS, MERGED, hub_norm, hub_projection
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 
 OURS = "image_encoder/"
 _BLOCK = OURS + "block_{i}/"
@@ -68,7 +68,7 @@ def read_siglip(vision: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         PresetError: a setting is impossible or not understood.
     """
-    settings = Settings(vision)
+    settings = ConfigReader(vision)
     arguments = {ours: settings.take(key, default) for key, (ours, default) in _KEYS.items()}
     settings.expect("model_type", "siglip_vision_model")
     for key, value in _FIXED.items():

@@ -17,9 +17,9 @@ from workbench.families import decoders, llama
 from workbench.families.registry import Family
 from workbench.families.shared_rules import OURS
 from workbench.formats import gguf_decoder, gguf_rules
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_settings import GgufSettings
-from workbench.formats.settings import Settings
 from workbench.formats.transformers_config import Transformers
 from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -180,7 +180,7 @@ def _same_everywhere(num_layers: object) -> dict[str, Any]:
     }
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     layers = arguments["num_layers"]
     shared = _same_everywhere(layers)
     width, heads = arguments["hidden_dim"], arguments["num_attention_heads"]

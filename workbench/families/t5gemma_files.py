@@ -8,7 +8,7 @@ from typing import Any
 from workbench.backbones.weights import Rule, either, numbering
 from workbench.errors import PresetError
 from workbench.families.shared_rules import HEADS, MERGED
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.transformers_config import Transformers
 from workbench.storage.files import CONFIG
 from workbench.storage.json_files import shown
@@ -128,7 +128,7 @@ def _side(
     given: Mapping[str, Any], name: str, more: tuple[str, ...]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A side's own arguments, and those that both sides have to agree about."""
-    settings = Settings(given)
+    settings = ConfigReader(given)
     own = {f"{name}_{ours}": settings.take(theirs) for theirs, ours in _OWN.items()}
     depth = own[f"{name}_num_layers"]
     usual = [SLIDING, FULL] * depth
@@ -147,9 +147,9 @@ def _side(
     return own, common
 
 
-def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     given = settings.take("decoder")
-    memory = Settings(given).take("cross_attention_hidden_size", None)
+    memory = ConfigReader(given).take("cross_attention_hidden_size", None)
     unread = ("cross_attention_hidden_size", "tie_word_embeddings")
     encoder, common = _side(settings.take("encoder"), "encoder", unread)
     decoder, theirs = _side(given, "decoder", unread)

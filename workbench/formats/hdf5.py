@@ -15,6 +15,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from h5py import h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]  # compiled, no stubs
 
 from workbench.errors import PresetError
 from workbench.formats.tensor_digest import ATTRIBUTE, TensorDigest
@@ -179,13 +180,13 @@ class _Links:
 
     def __init__(self, file: str, root: h5py.Group) -> None:
         self._file = file
-        self._addresses = {h5py.h5o.get_info(root.id).addr}
+        self._addresses = {h5o.get_info(root.id).addr}
         self._names: list[str] = []
 
-    def check(self, path: bytes, link: h5py.h5l.LinkInfo) -> PresetError | None:
+    def check(self, path: bytes, link: h5l.LinkInfo) -> PresetError | None:
         """What is wrong with a link; anything but None ends the library's pass."""
         name = path.decode("utf-8", "surrogateescape")
-        if link.type != h5py.h5l.TYPE_HARD:
+        if link.type != h5l.TYPE_HARD:
             kind = _LINKS.get(link.type, "a link of another kind")
             return PresetError.at(self._file, shown(name), "an object of this file", kind)
         if name.count("/") > MAX_DEPTH:
@@ -204,7 +205,7 @@ class _Links:
         return [name for name in self._names if name not in inner]
 
 
-_LINKS = {h5py.h5l.TYPE_SOFT: "SoftLink", h5py.h5l.TYPE_EXTERNAL: "ExternalLink"}
+_LINKS = {h5l.TYPE_SOFT: "SoftLink", h5l.TYPE_EXTERNAL: "ExternalLink"}
 
 
 def _check_dataset(file: str, name: str, dataset: h5py.Dataset) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -15,6 +16,9 @@ from workbench.errors import PresetError
 from workbench.formats.hdf5 import INDEX, WHOLE
 from workbench.formats.tensor_digest import ATTRIBUTE, TensorDigest
 from workbench.storage.json_files import shown
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 Tensors = Iterable[tuple[str, np.ndarray]]
 
@@ -108,17 +112,17 @@ class _Guarded(io.RawIOBase):
     def tell(self) -> int:
         return self._raw.tell()
 
-    def readinto(self, buffer: memoryview) -> int | None:
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
         return self._raw.readinto(buffer)
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: ReadableBuffer) -> int:
+        whole, done = memoryview(data), 0
         try:
-            done = 0
-            while self.failure is None and done < len(data):
-                done += self._raw.write(data[done:])
+            while self.failure is None and done < len(whole):
+                done += self._raw.write(whole[done:])
         except OSError as error:
             self.failure = error
-        return len(data)
+        return len(whole)
 
     def truncate(self, size: int | None = None) -> int:
         try:

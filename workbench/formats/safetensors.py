@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Collection
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class SafetensorsFile:
         entry = self._entries[name]
         values = np.empty(entry.shape, FLOATS[entry.dtype])
         self._handle.seek(self._start + entry.begin)
-        _fill(self._handle, memoryview(values.reshape(-1).view(np.uint8)), self.file, name)
+        _fill(self._handle, values.reshape(-1).view(np.uint8).data, self.file, name)
         return values
 
     def close(self) -> None:
@@ -138,7 +139,7 @@ def open_safetensors(folder: Path) -> SafetensorsFile | SafetensorsShards:
     raise PresetError(f"{folder}: expected {WHOLE} or {INDEX}; .bin weights are not read")
 
 
-def _read_header(handle: BinaryIO, path: Path) -> tuple[dict[str, _Entry], int]:
+def _read_header(handle: FileIO, path: Path) -> tuple[dict[str, _Entry], int]:
     size = path.stat().st_size
     prefix = handle.read(8)
     if len(prefix) < 8:
@@ -205,7 +206,7 @@ def _check_offsets(file: str, entries: dict[str, _Entry], length: int) -> None:
         raise PresetError.at(file, "data", f"{position} bytes", f"{length} bytes")
 
 
-def _fill(handle: BinaryIO, target: memoryview, file: str, name: str) -> None:
+def _fill(handle: FileIO, target: memoryview, file: str, name: str) -> None:
     """Read exactly `len(target)` bytes; the system may return fewer at a time."""
     done = 0
     while done < len(target):

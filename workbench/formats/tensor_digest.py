@@ -22,7 +22,7 @@ class TensorDigest:
     def add(self, name: str, values: np.ndarray) -> None:
         """Take in a tensor: its name, type, shape and numbers."""
         digest = hashlib.sha256(f"{name} {values.dtype.name} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
         self._tensors[name] = digest.hexdigest()
 
     def hexdigest(self) -> str:

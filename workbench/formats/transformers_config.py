@@ -9,13 +9,13 @@ from typing import Any
 
 from workbench.backbones.weights import Rules
 from workbench.errors import PresetError
-from workbench.formats.settings import Settings
+from workbench.formats.config_reader import ConfigReader
 from workbench.storage.files import CONFIG
 
 Values = dict[str, Any]
 
 
-def _nothing_more_to_read(settings: Settings, arguments: Values) -> Values:
+def _nothing_more_to_read(settings: ConfigReader, arguments: Values) -> Values:
     return {}
 
 
@@ -77,7 +77,7 @@ class Transformers:
     renamed: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    read: Callable[[Settings, Values], Values] = _nothing_more_to_read
+    read: Callable[[ConfigReader, Values], Values] = _nothing_more_to_read
     write: Callable[[Mapping[str, Any]], Values] = _nothing_more_to_write
     harmless: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Transformers:
         Raises:
             PresetError: a setting is missing, impossible or not understood.
         """
-        settings = Settings(self._with_our_names(config))
+        settings = ConfigReader(self._with_our_names(config))
         arguments = {
             ours: settings.take(theirs, *self._default(theirs))
             for theirs, ours in self.keys.items()

@@ -22,7 +22,8 @@ def cache_folder() -> Path:
 
 def keep_compiled_programs() -> None:
     """Turn the cache on, unless the user has configured JAX's cache already."""
-    if jax.config.jax_compilation_cache_dir is not None:
+    # JAX makes its flags attributes at run time.
+    if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
         return
     folder = cache_folder()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,3 +78,5 @@ class Done:
 
 
 Event = Status | Token | Done
+Events = Generator[Event, None, None]
+"""What streams give: closing it cancels the generation."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
 import jax
 
+from workbench.generation.clock import Work, WorkClock
 from workbench.generation.events import Status
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs, Run
@@ -33,25 +32,9 @@ def one_at_a_time() -> Iterator[None]:
         _looks_ahead.reset(token)
 
 
-@dataclass
-class Clock:
-    """Seconds since `lap` was last called go to what the work was; `spent` sums them."""
-
-    spent: dict[str, float] = field(
-        default_factory=lambda: {"compile": 0, "prefill": 0, "decode": 0}
-    )
-    _last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, work: str) -> None:
-        """Book the time since the last lap."""
-        now = time.perf_counter()
-        self.spent[work] += now - self._last
-        self._last = now
-
-
 def drive(
-    programs: Programs, request: Request, clock: Clock, prefix: Prefix | None = None
-) -> Iterator[Status | Output]:
+    programs: Programs, request: Request, clock: WorkClock, prefix: Prefix | None = None
+) -> Generator[Status | Output, None, None]:
     """Yield a `Status` whenever the work changes, and an `Output` of host arrays per token.
 
     A step is dispatched before its predecessor is read, so the device never waits for the
@@ -70,11 +53,11 @@ def drive(
             run.keep(made)
 
 
-def _drive(run: Run, request: Request, clock: Clock) -> Iterator[Status | Output]:
+def _drive(run: Run, request: Request, clock: WorkClock) -> Iterator[Status | Output]:
     pending = yield from _dispatch(run.prefill, run.prefill_compiles(), clock)
     yield Status("prefill")
     longest = int((request.limits - [len(ids) for ids in request.prompts]).max())
-    work = "prefill"
+    work: Work = "prefill"
     for made in range(1, longest + 1):
         last, ahead = made == longest, None
         compiles = not last and run.step_compiles()
@@ -95,7 +78,9 @@ def _drive(run: Run, request: Request, clock: Clock) -> Iterator[Status | Output
         pending, work = ahead, "decode"
 
 
-def _dispatch(program: Callable[[], Output], compiles: bool, clock: Clock) -> Iterator[Status]:
+def _dispatch(
+    program: Callable[[], Output], compiles: bool, clock: WorkClock
+) -> Generator[Status, None, Output]:
     """Start a program; XLA compiles inside the call, the computation goes on after it."""
     if compiles:
         yield Status("compiling")

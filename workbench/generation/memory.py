@@ -4,19 +4,19 @@ door that it goes through before anything is allocated."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
-import numpy as np
 
 from workbench.backbones.audio_config import AudioConfig
+from workbench.backbones.decoder import Decoder
+from workbench.backbones.encoder_decoder import EncoderDecoder
 from workbench.backbones.source import AUDIO_INPUTS, SOURCE_INPUTS
 from workbench.estimates import peaks
 from workbench.estimates.estimate import Estimate
 from workbench.estimates.sizes import Sizes
-from workbench.generation.programs import cache_room, padded
+from workbench.generation.programs import Source, cache_room, padded
 from workbench.generation.request import Request
 from workbench.memory.door import admit
 from workbench.memory.free_memory import on_cpu
@@ -25,10 +25,8 @@ from workbench.samplers import BeamSampler, ContrastiveSampler, Sampler
 FRAME = 384  # samples of a recording
 FRAME_NUMBERS = 24  # that are there at once, for each of a frame's own
 
-Source = Mapping[str, np.ndarray]
 
-
-def admit_request(backbone: Any, request: Request) -> None:
+def admit_request(backbone: Decoder, request: Request) -> None:
     """Refuse a generation that would not fit into the memory.
 
     Raises:
@@ -43,7 +41,7 @@ def admit_request(backbone: Any, request: Request) -> None:
     admit(f"generating {rows} x {longest} tokens", needed.beside, advice)
 
 
-def admit_reading(backbone: Any, length: int, source: Source, results: int) -> None:
+def admit_reading(backbone: Decoder, length: int, source: Source, results: int) -> None:
     """Refuse to look into a text where that would not fit into the memory.
 
     Args:
@@ -55,21 +53,23 @@ def admit_reading(backbone: Any, length: int, source: Source, results: int) -> N
     Raises:
         MemoryTooSmallError: it would not fit; the message says what takes less.
     """
-    needed = _loaded(backbone, *_read(backbone, source, 1, length, length), more=results)
+    cache, working = _read(backbone, source, 1, length, length)
+    needed = _loaded(backbone, cache, working, results)
     advice = "Take a shorter text, or ask for fewer arrays by their names."
     admit(f"looking into {length} tokens", needed.beside, advice)
 
 
-def estimate_request(backbone: Any, request: Request) -> Estimate:
+def estimate_request(backbone: Decoder, request: Request) -> Estimate:
     """What the process holds at the peak of a generation, the loaded model included."""
     ids, _ = padded(request.prompts)
     slots = cache_room(backbone, request, ids).length
-    cache, working = _read(backbone, request.source, *ids.shape, slots)
+    rows, prompt = ids.shape
+    cache, working = _read(backbone, request.source, rows, prompt, slots)
     lines = _lines(request.sampler)
     return _loaded(backbone, cache * lines, working, more=2 * cache * (lines - 1))
 
 
-def _loaded(backbone: Any, cache: int, working: int, more: int) -> Estimate:
+def _loaded(backbone: Decoder, cache: int, working: int, more: int) -> Estimate:
     """Beside the weights that are there; on CPU XLA multiplies 16-bit ones in float32."""
     arrays = [variable.value for variable in backbone.variables]
     narrow = sum(array.nbytes for array in arrays if array.dtype.itemsize == 2) if on_cpu() else 0
@@ -82,7 +82,7 @@ def _loaded(backbone: Any, cache: int, working: int, more: int) -> Estimate:
     )
 
 
-def _read(backbone: Any, source: Source, rows: int, prompt: int, slots: int) -> tuple[int, int]:
+def _read(backbone: Decoder, source: Source, rows: int, prompt: int, slots: int) -> tuple[int, int]:
     """Bytes of the cache, and what comes and goes while prompts are read."""
     sizes = replace(Sizes.of_backbone(backbone), encoder=False, images=None)
     computed = jnp.dtype(backbone.compute_dtype).itemsize
@@ -97,7 +97,8 @@ def _read(backbone: Any, source: Source, rows: int, prompt: int, slots: int) -> 
     if places:
         cache += peaks.cached(sizes, computed, rows, places)
         working += peaks.attending(sizes.heads, rows, prompt, places)
-        working += _encoding(backbone.config.encoder, computed, rows, places)
+        encoder = cast(EncoderDecoder, backbone).config.encoder
+        working += _encoding(encoder, computed, rows, places)
     return cache, working
 
 

@@ -6,7 +6,7 @@
     choose    picks a token a row from logits and reports it
 
 Everything a caller may change between calls enters as an array, so only a new shape (batch, or a
-length bucket) compiles prefill, resume and step, and only another kind of sampler compiles choose.
+padded length) compiles prefill, resume and step, and only another kind of sampler compiles choose.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ import numpy as np
 
 from workbench.backbones.all_or_nothing import put_back, unchanging
 from workbench.backbones.decoder import Cache, Decoder
+from workbench.errors import present
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.generation.prefix import Prefix, slots
 from workbench.generation.request import Request
@@ -37,37 +38,42 @@ STOP_BUCKET = 8
 KEPT_SAMPLERS = 16
 
 
-Source = Mapping[str, jax.Array | np.ndarray]
+Array = jax.Array | np.ndarray
+"""An array on the device, or one of the host on its way there or back."""
+
+Source = Mapping[str, Array]
+
+AnyArray = TypeVar("AnyArray", bound=Array)
 
 
-class Controls(NamedTuple):
+class Controls(NamedTuple, Generic[AnyArray]):
     """What a caller may change without compiling. seeds and limits are (B,), stop_ids (S,)."""
 
     settings: StepSettings
-    seeds: jax.Array
-    stop_ids: jax.Array
-    limits: jax.Array
+    seeds: AnyArray
+    stop_ids: AnyArray
+    limits: AnyArray
 
 
 class State(NamedTuple):
     """Where each row is. The next token belongs at `position` (B,); `token` (B,) is the last one
-    chosen, not yet in the cache; `count` tokens have been made; `finished` is bool (B,)."""
+    chosen, not yet in the cache; `made` tokens have come; `finished` is bool (B,)."""
 
     history: History
     token: jax.Array
     position: jax.Array
-    count: jax.Array
+    made: jax.Array
     finished: jax.Array
 
 
-class Output(NamedTuple):
+class Output(NamedTuple, Generic[AnyArray]):
     """One token per row: token, logprob and finished are (B,); alternatives are (B, A)."""
 
-    token: jax.Array
-    logprob: jax.Array
-    alternatives: jax.Array
-    alternative_logprobs: jax.Array
-    finished: jax.Array
+    token: AnyArray
+    logprob: AnyArray
+    alternatives: AnyArray
+    alternative_logprobs: AnyArray
+    finished: AnyArray
 
 
 class Room(NamedTuple):
@@ -173,7 +179,7 @@ def read_prompts(
     """Float32 logits (B, V) after the last real token of each row of ids (B, P), the hidden
     states (B, P, D), and the cache. `source` is a request's.
 
-    Attention runs over the prompt's own bucket only; the cache grows to its length afterwards.
+    Attention runs over the prompt's own padded length only; the cache grows afterwards.
     """
     hidden, cache = backbone.read(ids, lengths, room.stretched, **source)
     last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
@@ -199,7 +205,7 @@ def _make_chooser(
     sampler: Sampler, alternatives: int
 ) -> Callable[[jax.Array, State, Controls], tuple[State, Output]]:
     def choose(logits: jax.Array, state: State, controls: Controls) -> tuple[State, Output]:
-        history, count = state.history, state.count
+        history, count = state.history, state.made
         token = sampler.choose(logits, controls.settings, controls.seeds, count, history)
         stopped = jnp.any(token[:, None] == controls.stop_ids, axis=-1)
         finished = stopped | (state.position + 1 >= controls.limits)
@@ -240,7 +246,7 @@ class Run:
         self._prefix = None if request.source else prefix
         self._cache: Cache | None = None
         self._state: State | None = None
-        self._rest = self._ids
+        self._rest, self._reused = self._ids, 0
         if self._prefix is not None:
             self._go_on(self._prefix)
         structure = hash(tuple((p.shape, p.dtype) for p in self._parameters))
@@ -267,7 +273,7 @@ class Run:
                 self._parameters, self._ids, self._lengths, self._source, room=self._room
             )
             return self._next(logits)
-        start = np.int32(self._prefix.reused)
+        start = np.int32(self._reused)
         logits, self._cache = self._programs.resume(
             self._parameters, self._taken(), self._rest, start, self._lengths[0] - start
         )
@@ -277,7 +283,7 @@ class Run:
     @held()
     def step(self) -> Output:
         """The next token of every row."""
-        state = self._state
+        state = present(self._state, "prefill() before step()")
         logits, self._cache = self._programs.step(
             self._parameters, self._taken(), state.token, state.position
         )
@@ -300,8 +306,9 @@ class Run:
         cache = prefix.take(prompt, self._parameters, self._room.stretched)
         if cache is None:
             return
-        self._rest, _ = padded((prompt[prefix.reused :],))
-        needed = bucket(prefix.reused + self._rest.shape[1], SMALLEST_CACHE)
+        self._reused = prefix.reused
+        self._rest, _ = padded((prompt[self._reused :],))
+        needed = compiled_length(self._reused + self._rest.shape[1], SMALLEST_CACHE)
         length = max(self._room.length, slots(cache), needed)
         self._cache = cache if length == slots(cache) else grow(cache, length=length)
         self._room = self._room._replace(length=length)
@@ -309,7 +316,7 @@ class Run:
     def _taken(self) -> Cache:
         """The cache, for a program that uses it up."""
         cache, self._cache = self._cache, None
-        return cache
+        return present(cache, "prefill() before step()")
 
     def _next(self, logits: Any) -> Output:
         self._state, output = self._choose(logits, self._state, self._controls)
@@ -317,9 +324,9 @@ class Run:
 
 
 def padded(prompts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Prompts right-padded to their bucket, int32 (B, P), and their lengths, int32 (B,)."""
+    """Prompts right-padded to a compiled length, int32 (B, P), and their lengths, int32 (B,)."""
     lengths = np.array([len(ids) for ids in prompts], np.int32)
-    ids = np.zeros((len(prompts), bucket(int(lengths.max()), SMALLEST_PROMPT)), np.int32)
+    ids = np.zeros((len(prompts), compiled_length(int(lengths.max()), SMALLEST_PROMPT)), np.int32)
     for row, prompt in enumerate(prompts):
         ids[row, : len(prompt)] = prompt
     return ids, lengths
@@ -328,12 +335,13 @@ def padded(prompts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
 def cache_room(backbone: Decoder, request: Request, ids: np.ndarray) -> Room:
     """The cache for a request whose padded prompts are `ids`, int32 (B, P)."""
     reach = int(request.limits.max())
-    length = bucket(max(reach, ids.shape[1]), SMALLEST_CACHE)
+    length = compiled_length(max(reach, ids.shape[1]), SMALLEST_CACHE)
     return Room(length, backbone.config.stretches(reach))
 
 
-def bucket(length: int, smallest: int) -> int:
-    """The length compiled for: powers of two up to 2048, multiples of 2048 above."""
+def compiled_length(length: int, smallest: int) -> int:
+    """The length that programs are compiled for: powers of two up to 2048, multiples of 2048 above,
+    so that few lengths are compiled."""
     if length > LARGEST_DOUBLING:
         return -(-length // LARGEST_DOUBLING) * LARGEST_DOUBLING
     return max(smallest, 1 << (length - 1).bit_length())

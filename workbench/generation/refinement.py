@@ -16,9 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from workbench.backbones.parseq_orders import cloze_masks
+from workbench.generation.clock import WorkClock
 from workbench.generation.events import Status
-from workbench.generation.loop import Clock, drive
-from workbench.generation.programs import Output, Programs, bucket
+from workbench.generation.lengths import NO_LIMIT
+from workbench.generation.loop import drive
+from workbench.generation.programs import Array, Output, Programs, compiled_length
 from workbench.generation.request import Request
 from workbench.generation.search import is_search, search_ids
 from workbench.generation.stream import ids_of
@@ -26,14 +28,14 @@ from workbench.generation.stream import ids_of
 SMALLEST = 16
 
 
-class Reading(NamedTuple):
+class Texts(NamedTuple):
     """Texts on their way: ids int32 (B, T), how many are the prompt's and how many there are at
     all, and how many there may be, int32 (B,)."""
 
-    ids: np.ndarray
-    starts: np.ndarray
-    stops: np.ndarray
-    limits: np.ndarray
+    ids: Array
+    starts: Array
+    stops: Array
+    limits: Array
 
 
 class Refined(NamedTuple):
@@ -62,15 +64,15 @@ class Refinement:
         self,
         parameters: list[jax.Array],
         memory: jax.Array,
-        reading: Reading,
+        texts: Texts,
         stop_ids: jax.Array,
         alternatives: int,
     ) -> Refined:
-        ids, backbone = reading.ids, self._programs.backbone
+        ids, backbone = texts.ids, self._programs.backbone
         place = jnp.arange(ids.shape[1])[None]
-        made = (place >= reading.starts[:, None]) & (place < reading.stops[:, None])
+        made = (place >= texts.starts[:, None]) & (place < texts.stops[:, None])
         ended = made & (ids[..., None] == stop_ids).any(-1)
-        written = (place < reading.stops[:, None]) & (jnp.cumsum(ended, axis=1) == 0)
+        written = (place < texts.stops[:, None]) & (jnp.cumsum(ended, axis=1) == 0)
         with self._programs.holding(parameters):
             decoder = backbone.decoder
             masks = cloze_masks(ids.shape[1])
@@ -84,7 +86,7 @@ class Refinement:
 
 
 def read_again(
-    programs: Programs, request: Request, refinements: int, clock: Clock
+    programs: Programs, request: Request, refinements: int, clock: WorkClock
 ) -> Iterator[Status | Output]:
     """What `drive` yields, of the texts as they are after `refinements` passes. The request's
     source is `images`. Nothing of the first pass is shown but its statuses."""
@@ -105,47 +107,53 @@ def read_again(
             else:
                 items.append(item)
     made = search_ids(programs, first) if is_search(request) else ids_of(items, request)
-    reading = _written(programs, request, made)
-    compiles = programs.is_new("refine", request.alternatives, reading.ids.shape, shape)
+    texts = _written(programs, request, made)
+    compiles = programs.is_new("refine", request.alternatives, texts.ids.shape, shape)
     if compiles:
         yield Status("compiling")
     stop_ids = np.array([*request.stop_ids, *[-1] * (8 - len(request.stop_ids) % 8)], np.int32)
-    for _ in range(refinements):
-        refined = jax.device_get(refinement.refine(parameters, memory, reading, stop_ids))
-        reading = _taken_over(reading, refined)
+    refine = partial(refinement.refine, parameters, memory, stop_ids=stop_ids)
+    refined = jax.device_get(refine(texts))
+    for _ in range(refinements - 1):
+        texts = _taken_over(texts, refined)
+        refined = jax.device_get(refine(texts))
+    texts = _taken_over(texts, refined)
     clock.lap("compile" if compiles else "decode")
     yield Status("streaming")
-    yield from _outputs(reading, refined, request)
+    yield from _outputs(texts, refined, request)
 
 
-def _written(programs: Programs, request: Request, made: list[np.ndarray]) -> Reading:
+def _written(programs: Programs, request: Request, made: list[np.ndarray]) -> Texts:
     """The texts of the first pass, side by side; as wide as the positions allow."""
     rows = [np.concatenate(parts) for parts in zip(request.prompts, made, strict=True)]
-    width = min(bucket(int(request.limits.max()), SMALLEST), programs.backbone.max_length)
+    width = min(
+        compiled_length(int(request.limits.max()), SMALLEST),
+        programs.backbone.max_length or NO_LIMIT,
+    )
     ids = np.zeros((len(rows), width), np.int32)
     for row, values in enumerate(rows):
         ids[row, : len(values)] = values
     starts = np.array([len(prompt) for prompt in request.prompts], np.int32)
     stops = np.array([len(row) for row in rows], np.int32)
-    return Reading(ids, starts, stops, request.limits.astype(np.int32))
+    return Texts(ids, starts, stops, request.limits.astype(np.int32))
 
 
-def _taken_over(reading: Reading, refined: Refined) -> Reading:
+def _taken_over(texts: Texts, refined: Refined) -> Texts:
     """With what was read again in place of what was written; prompts stay."""
-    prompt = np.arange(reading.ids.shape[1]) < reading.starts[:, None]
-    ids = np.where(prompt, reading.ids, refined.tokens)
-    return reading._replace(ids=ids, stops=reading.limits)
+    prompt = np.arange(texts.ids.shape[1]) < texts.starts[:, None]
+    ids = np.where(prompt, texts.ids, refined.tokens)
+    return texts._replace(ids=ids, stops=texts.limits)
 
 
-def _outputs(reading: Reading, refined: Refined, request: Request) -> Iterator[Output]:
+def _outputs(texts: Texts, refined: Refined, request: Request) -> Iterator[Output]:
     """One output a place, as if the texts came token by token."""
-    rows = np.arange(len(reading.ids))
+    rows = np.arange(len(texts.ids))
     finished = np.zeros(len(rows), bool)
-    for step in range(int((reading.limits - reading.starts).max())):
-        at = np.minimum(reading.starts + step, reading.limits - 1)
-        token = reading.ids[rows, at]
-        finished |= np.isin(token, request.stop_ids) | (at + 1 >= reading.limits)
-        others = (part[rows, at] for part in refined[1:])
-        yield Output(token, *others, finished.copy())
+    for step in range(int((texts.limits - texts.starts).max())):
+        at = np.minimum(texts.starts + step, texts.limits - 1)
+        token = texts.ids[rows, at]
+        finished |= np.isin(token, request.stop_ids) | (at + 1 >= texts.limits)
+        logprob, ids, logprobs = (part[rows, at] for part in refined[1:])
+        yield Output(token, logprob, ids, logprobs, finished.copy())
         if finished.all():
             return

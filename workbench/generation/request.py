@@ -14,6 +14,9 @@ from workbench.generation.lengths import NO_LIMIT, check_length
 from workbench.kinds import NOTHING, integer
 from workbench.samplers import Sampler
 
+Ids = Sequence[int] | np.ndarray
+"""Token ids of one text, (T,)."""
+
 MAX_ALTERNATIVES = 64
 MAX_SEED = 2**32 - 1
 _COUNT = integer(1) | NOTHING
@@ -53,7 +56,7 @@ class Request:
 
 
 def make_request(
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Ids],
     *,
     sampler: Sampler,
     vocabulary_size: int,
@@ -100,7 +103,7 @@ def make_request(
     )
 
 
-def _check_seed(seed: object) -> int:
+def _check_seed(seed: int | None) -> int:
     if seed is None:
         return random.getrandbits(32)
     integer(0, MAX_SEED).check("seed", seed)

@@ -33,9 +33,9 @@ def is_search(request: Request) -> bool:
 def search_ids(programs: Programs, request: Request) -> list[np.ndarray]:
     """The new token ids of each row, int32, up to and with its first stop token."""
     if isinstance(request.sampler, BeamSampler):
-        rows = _beams(programs, request)
+        rows = _beams(programs, request, request.sampler)
     elif isinstance(request.sampler, ContrastiveSampler):
-        rows = _contrastive(programs, request)
+        rows = _contrastive(programs, request, request.sampler)
     else:
         rows = _own_loop(programs, request)
     return [_until_stop(row, request.stop_ids) for row in rows]
@@ -68,8 +68,7 @@ def _reorder(
 
 
 @held()
-def _beams(programs: Programs, request: Request) -> list[np.ndarray]:
-    sampler = request.sampler
+def _beams(programs: Programs, request: Request, sampler: BeamSampler) -> list[np.ndarray]:
     if sampler.return_all_beams:
         raise SettingError(
             "BeamSampler: return_all_beams: generate() returns the best beam of each prompt: "
@@ -116,7 +115,7 @@ class _Trellis:
 
     def best(self) -> list[np.ndarray]:
         """The tokens of each row's best beam."""
-        return self.results
+        return [row for row in self.results if row is not None]
 
     def _read(self, row: int) -> np.ndarray:
         beam, ids = 0, []  # beams come best first
@@ -130,8 +129,10 @@ class _Trellis:
 
 
 @held()
-def _contrastive(programs: Programs, request: Request) -> list[np.ndarray]:
-    sampler, parameters = request.sampler, programs.parameters()
+def _contrastive(
+    programs: Programs, request: Request, sampler: ContrastiveSampler
+) -> list[np.ndarray]:
+    parameters = programs.parameters()
     ids, lengths = padded(request.prompts)
     read, step = programs.others("contrastive", sampler.k, _make_contrastive)
     room = cache_room(programs.backbone, request, ids)

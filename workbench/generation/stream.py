@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
 from workbench.errors import SettingError
-from workbench.generation.events import Alternative, Done, Event, Reason, Stats, Status, Token
-from workbench.generation.loop import Clock, drive
+from workbench.generation.clock import WorkClock
+from workbench.generation.events import Alternative, Done, Events, Reason, Status, Token
+from workbench.generation.loop import drive
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs
 from workbench.generation.request import Request
@@ -51,26 +52,19 @@ class Row:
             row=self.index,
         )
 
-    def done(self, last: int, clock: Clock, reused: int) -> Done:
+    def done(self, last: int, clock: WorkClock, reused: int) -> Done:
         """The event that ends this row, whose last token was `last`."""
         tail = "" if self.stops.found else self.stops.push(self.decoder.flush())
         tail += self.stops.flush()
         stopped = self.stops.found or last in self.request.stop_ids
         reason: Reason = "stop" if stopped else "length"
-        stats = Stats(
-            prompt_tokens=self.request.prompt_tokens(self.index),
-            new_tokens=self.count,
-            prefill_seconds=clock.spent["prefill"],
-            decode_seconds=clock.spent["decode"],
-            compile_seconds=clock.spent["compile"],
-            reused_tokens=reused,
-        )
+        stats = clock.stats(self.request.prompt_tokens(self.index), self.count, reused)
         return Done(reason, "".join(self.parts) + tail, stats, tail, self.index)
 
 
 def stream_events(
     programs: Programs, request: Request, tokenizer: Tokenizer, prefix: Prefix | None = None
-) -> Iterator[Event]:
+) -> Events:
     """Run a request and yield its events; every row ends in exactly one `Done`.
 
     A `prefix` goes with a request of one prompt, which goes on from what it holds.
@@ -89,10 +83,10 @@ def stream_events(
 
 def _events(
     programs: Programs, request: Request, tokenizer: Tokenizer, prefix: Prefix | None
-) -> Iterator[Event]:
+) -> Events:
     if not request.prompts:
         return
-    clock = Clock()
+    clock = WorkClock()
     items = drive(programs, request, clock, prefix)
     yield from events_of(items, request, tokenizer, clock, prefix)
 
@@ -101,9 +95,9 @@ def events_of(
     items: Iterable[Status | Output],
     request: Request,
     tokenizer: Tokenizer,
-    clock: Clock,
+    clock: WorkClock,
     prefix: Prefix | None = None,
-) -> Iterator[Event]:
+) -> Events:
     """The events of what `drive`, or something like it, yields."""
     rows = [Row(index, request, tokenizer) for index in range(len(request.prompts))]
     for item in items:
@@ -143,7 +137,7 @@ def collect_ids(programs: Programs, request: Request) -> list[np.ndarray]:
     """Run a request to its end; the new token ids of each row, its stop token included."""
     if is_search(request):
         return search_ids(programs, request)
-    return ids_of(drive(programs, request, Clock()), request)
+    return ids_of(drive(programs, request, WorkClock()), request)
 
 
 def ids_of(items: Iterable[Status | Output], request: Request) -> list[np.ndarray]:

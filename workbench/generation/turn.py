@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Any
 
-from workbench.generation.events import Event
+from workbench.generation.events import Events
 
 
 class Turn(ABC):
     """What a job can run in place of a prompt: the next reply of a `Chat`."""
 
     @abstractmethod
-    def stream(self, **settings: Any) -> Iterator[Event]:
+    def stream(self, **settings: Any) -> Events:
         """Its events; the settings are those of `CausalLM.stream`."""
 
     @property

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from workbench.generation.events import Event
+from workbench.generation.events import Events
+from workbench.generation.request import Ids
 from workbench.generation.turn import Turn
+
+
+class GoesOn(Protocol):
+    """A language model that goes on from token ids, as a `CausalLM`."""
+
+    def stream_ids(self, ids: Ids, /, **settings: Any) -> Events:
+        """The events of the tokens that follow."""
+        ...
 
 
 class Continuation(Turn):
@@ -19,10 +27,10 @@ class Continuation(Turn):
         ids: token ids (T,).
     """
 
-    def __init__(self, lm: Any, ids: Sequence[int] | np.ndarray) -> None:
+    def __init__(self, lm: GoesOn, ids: Ids) -> None:
         self._lm, self.ids = lm, np.asarray(ids, np.int32)
 
-    def stream(self, **settings: Any) -> Iterator[Event]:
+    def stream(self, **settings: Any) -> Events:
         """The events of the tokens that follow; the settings are those of `CausalLM.stream`.
 
         Raises:

@@ -40,7 +40,7 @@ class Lens:
     entropies: np.ndarray
 
 
-def at_places(found: Measures, pictured: np.ndarray) -> Measures:
+def at_places(found: Measures[np.ndarray], pictured: np.ndarray) -> Measures[np.ndarray]:
     """Host arrays by place, (..., T + 1, ...), of measures by the token read before, (..., T, ...).
 
     Nothing is expected at place 0, and no token stands at place T, nor where the text is
@@ -52,7 +52,7 @@ def at_places(found: Measures, pictured: np.ndarray) -> Measures:
         empty = np.full_like(np.take(part, [0], axis), nothing)
         return np.concatenate([empty, part], axis)
 
-    nothing = Measures(-1, np.nan, np.nan, 0, np.nan)
+    nothing = (-1, np.nan, np.nan, 0, np.nan)
     places = Measures(*map(after, found, nothing))
     tokenless = np.append(pictured, True)
     places.token_logprobs[..., tokenless], places.token_ranks[..., tokenless] = np.nan, 0
@@ -61,14 +61,21 @@ def at_places(found: Measures, pictured: np.ndarray) -> Measures:
 
 def look(subject: Subject, count: int) -> Lens:
     """The lens over one text, with the `count` likeliest tokens of each place."""
-    layers = ("embedding", *(block.path for block in subject.programs.backbone.blocks))
+    layers = ("embedding", *(str(block.path) for block in subject.programs.backbone.blocks))
     numbers = 3 * len(layers) * subject.sizes.width
     found = jax.device_get(subject.run("lens", count, _make, numbers=numbers))
     shaped = (
         part.reshape(len(layers), -1, *part.shape[1:])[:, : len(subject.ids)] for part in found
     )
     places = at_places(Measures(*shaped), subject.pictured)
-    return Lens(layers, *places)
+    return Lens(
+        layers,
+        places.ids,
+        places.logprobs,
+        places.token_logprobs,
+        places.token_ranks,
+        places.entropies,
+    )
 
 
 def _make(programs: Programs, count: int) -> Callable[[Given], Measures]:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from workbench.backbones.decoder import Decoder
+from workbench.generation.programs import AnyArray
 from workbench.samplers.choose import finite
 
 TOGETHER = 16  # rows whose logits are there at the same time: a vocabulary may be large
 
 
-class Measures(NamedTuple):
+class Measures(NamedTuple, Generic[AnyArray]):
     """Of R distributions. `ids` int32 and `logprobs` float32 (R, A) are the likeliest tokens, of
     equals the lowest id first; of the token that came, `token_logprobs` float32 and `token_ranks`
     int32 (R,), where 1 is the likeliest; `entropies` float32 (R,) in nats."""
 
-    ids: jax.Array
-    logprobs: jax.Array
-    token_logprobs: jax.Array
-    token_ranks: jax.Array
-    entropies: jax.Array
+    ids: AnyArray
+    logprobs: AnyArray
+    token_logprobs: AnyArray
+    token_ranks: AnyArray
+    entropies: AnyArray
 
 
 def measure(backbone: Decoder, hidden: jax.Array, tokens: jax.Array, count: int) -> Measures:

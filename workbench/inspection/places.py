@@ -132,6 +132,7 @@ def _make_weights(programs: Programs, _: int) -> Callable[[Given, jax.Array], ja
     def run(given: Given, layer: jax.Array) -> jax.Array:
         """One program for all layers, which holds the weights of one at a time."""
         with given.read(programs, *names) as (_, seen):
-            return sum(jnp.where(layer == i, seen[name][0], 0.0) for i, name in enumerate(names))
+            shares = [jnp.where(layer == i, seen[name][0], 0.0) for i, name in enumerate(names)]
+            return sum(shares[1:], start=shares[0])
 
     return run

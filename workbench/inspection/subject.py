@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from workbench.estimates import peaks
 from workbench.estimates.sizes import Sizes
 from workbench.generation.lengths import check_length
 from workbench.generation.memory import admit_reading
-from workbench.generation.programs import Programs, padded
+from workbench.generation.programs import AnyArray, Programs, Source, padded
 from workbench.generation.request import checked_ids
 from workbench.interrupts import held
 from workbench.memory.door import names_exhaustion
@@ -27,18 +27,21 @@ CHANGED = "The model has been trained or changed since it read this text: read i
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Given:
-    """A text as a program takes it: weights, ids int32 (1, P) padded to their bucket, their number
-    int32 (1,), what else the backbone reads, and whether longrope's long factors are needed."""
+class Given(Generic[AnyArray]):
+    """A text as a program takes it: weights, ids int32 (1, P) padded to a compiled length, how
+    many they are, int32 (1,), what else the backbone reads, and whether longrope's long factors
+    are needed."""
 
     parameters: list[jax.Array]
-    ids: jax.Array
-    lengths: jax.Array
-    source: Mapping[str, jax.Array]
+    ids: AnyArray
+    lengths: AnyArray
+    source: Source
     stretched: bool = field(metadata={"static": True})
 
     @contextmanager
-    def read(self, programs: Programs, *names: str) -> Iterator[tuple[jax.Array, Seen]]:
+    def read(
+        self: Given[jax.Array], programs: Programs, *names: str
+    ) -> Iterator[tuple[jax.Array, Seen]]:
         """The hidden states (1, P, width), and what the layers show under these names. Within the
         block the backbone holds the weights."""
         with programs.holding(self.parameters), observing(*names) as seen:
@@ -69,7 +72,7 @@ class Subject:
     programs: Programs
     tokenizer: Tokenizer | None
     ids: np.ndarray
-    source: Mapping[str, np.ndarray] = field(default_factory=dict)
+    source: Source = field(default_factory=dict)
     most: int | None = None
     parameters: tuple[jax.Array, ...] = field(init=False)
     adapter: str | None = field(init=False)

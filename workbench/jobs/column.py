@@ -4,22 +4,36 @@ prompt."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from workbench import samplers
+from workbench.backbones.adapters import Adapters
 from workbench.errors import SettingError, details_of
 from workbench.generation.arguments import AnySampler
-from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
+from workbench.generation.clock import WorkClock
+from workbench.generation.events import Done, Event, Events, Reason, Stats, Status, Token
+from workbench.generation.language_model import LanguageModel
 from workbench.generation.loop import one_at_a_time
-from workbench.jobs.generation import WorkClock
+from workbench.samplers import Sampler
 
 # By its second token a stream has called all of its programs, and none is traced any more.
 TRACED = 2
+
+
+class ComparedModel(LanguageModel, Protocol):
+    """A language model that has adapters and a sampler, as a `CausalLM` has."""
+
+    name: str
+    preset: str | None
+    sampler: Sampler
+
+    @property
+    def adapters(self) -> Adapters: ...
 
 
 class Active(Enum):
@@ -46,7 +60,7 @@ class Column:
         SettingError: `lm` is no model, or there is no such sampler.
     """
 
-    lm: Any
+    lm: ComparedModel
     title: str | None = None
     adapter: str | Active | None = Active.ADAPTER
     sampler: AnySampler | None = None
@@ -61,10 +75,15 @@ class Column:
             )
         if self.adapter is Active.ADAPTER:
             object.__setattr__(self, "adapter", self.lm.adapters.active)
-        if self.adapter is not None:
-            self.lm.adapters[self.adapter]  # an AdapterError that lists those there are
+        if self.adapter_name is not None:
+            self.lm.adapters[self.adapter_name]  # an AdapterError that lists those there are
         if self.sampler is not None:
             samplers.get(self.sampler)
+
+    @property
+    def adapter_name(self) -> str | None:
+        """The name of the adapter it writes with, None for the model without one."""
+        return None if isinstance(self.adapter, Active) else self.adapter
 
     @property
     def facts(self) -> dict[str, str]:
@@ -73,7 +92,7 @@ class Column:
         given = {"max tokens": self.max_new_tokens, "seed": self.seed}
         return {
             "model": Path(self.lm.preset or self.lm.name).name,
-            "adapter": "no adapter" if self.adapter is None else self.adapter,
+            "adapter": self.adapter_name or "no adapter",
             "sampler": sampler if isinstance(sampler, str) else repr(sampler),
             **{name: "" if value is None else f"{name} {value}" for name, value in given.items()},
         }
@@ -155,7 +174,7 @@ class Writing:
         self._column = column
         self._arguments = arguments
         self._tell = tell
-        self._events: Iterator[Event] | None = None
+        self._events: Events | None = None
         self._clock = WorkClock()
         self._compiling = False
         self._prompt_tokens = 0
@@ -183,13 +202,15 @@ class Writing:
         are traced. Changing adapters takes as long as several tokens."""
         if len(self.result.tokens) >= TRACED:
             return nullcontext()
-        return self._column.lm.adapters.using(self._column.adapter)
+        return self._column.lm.adapters.using(self._column.adapter_name)
 
     def _next(self) -> None:
-        if self._events is None:
+        events = self._events
+        if events is None:
             self._prompt_tokens = self._column.lm.prompt_tokens(self.result.prompt)
-            self._events = self._column.lm.stream(self.result.prompt, **self._arguments)
-        for event in self._events:
+            events = self._column.lm.stream(self.result.prompt, **self._arguments)
+            self._events = events
+        for event in events:
             self._take(event)
             if not isinstance(event, Status):
                 return
@@ -200,9 +221,7 @@ class Writing:
         if isinstance(event, Token):
             self._clock.work = "decode"
             self.result.tokens.append(event)
-            self.result.stats = Stats(
-                self._prompt_tokens, len(self.result.tokens), **self._clock.spent
-            )
+            self.result.stats = self._clock.stats(self._prompt_tokens, len(self.result.tokens))
         elif isinstance(event, Done):
             event = self._timed(event)
             self.result.stats, self.result.tail = event.stats, event.tail
@@ -211,7 +230,9 @@ class Writing:
 
     def _timed(self, done: Done) -> Done:
         """With the times of this column alone: the model's own ran on while others worked."""
-        return replace(done, stats=replace(done.stats, **self._clock.spent))
+        told = done.stats
+        stats = self._clock.stats(told.prompt_tokens, told.new_tokens, told.reused_tokens)
+        return replace(done, stats=stats)
 
     def _fail(self, error: Exception) -> None:
         self.result.error, self.result.traceback = error, details_of(error)

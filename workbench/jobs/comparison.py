@@ -132,7 +132,7 @@ class ComparisonJob(Job):
                 return "cancelled"
         errors = [result.error for results in self.results for result in results]
         if all(errors):
-            self.error, self.traceback = errors[0], self.results[0][0].traceback
+            self._error, self.traceback = errors[0], self.results[0][0].traceback
             return "error"
         return "done"
 

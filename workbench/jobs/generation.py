@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from workbench.errors import PromptError
-from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
+from workbench.generation.clock import WorkClock
+from workbench.generation.events import Done, Event, Events, Reason, Stats, Status, Token
+from workbench.generation.language_model import LanguageModel
 from workbench.generation.turn import Turn
 from workbench.jobs.job import FINAL, POLL_SECONDS, Job, JobState, JobStatus, needs_foreground
 
@@ -23,30 +24,6 @@ __all__ = [
 ]
 
 Observer = Callable[[JobState | Token | Done], None]
-
-
-class WorkClock:
-    """Seconds by kind of work, of what lies between `start` and the laps."""
-
-    def __init__(self) -> None:
-        self.work: Literal["prefill", "decode"] = "prefill"
-        self._seconds = {"compile": 0.0, "prefill": 0.0, "decode": 0.0}
-        self._last = 0.0
-
-    def start(self) -> None:
-        """What came before counts for nothing."""
-        self._last = time.monotonic()
-
-    def lap(self, work: str) -> None:
-        """The time since the last lap went into `work`."""
-        now = time.monotonic()
-        self._seconds[work] += now - self._last
-        self._last = now
-
-    @property
-    def spent(self) -> dict[str, float]:
-        """The seconds by the names that `Stats` has for them."""
-        return {f"{work}_seconds": seconds for work, seconds in self._seconds.items()}
 
 
 class GenerationJob(Job):
@@ -79,10 +56,11 @@ class GenerationJob(Job):
     """
 
     thread_name = "workbench-generation"
+    _lm: LanguageModel
 
     def __init__(
         self,
-        lm: Any,
+        lm: LanguageModel,
         prompt: str | Mapping[str, Any] | Turn,
         *,
         sampler: Any = None,
@@ -128,11 +106,7 @@ class GenerationJob(Job):
         """Counts and times, once there is a token; those of the model when it has finished."""
         if self._stats is not None or not self.tokens:
             return self._stats
-        return Stats(
-            prompt_tokens=self._prompt_tokens(),
-            new_tokens=len(self.tokens),
-            **self._clock.spent,
-        )
+        return self._clock.stats(self._prompt_tokens(), len(self.tokens))
 
     @staticmethod
     def _in_foreground() -> bool:
@@ -153,7 +127,7 @@ class GenerationJob(Job):
                     return "cancelled"
         return "done"
 
-    def _events(self) -> Iterator[Event]:
+    def _events(self) -> Events:
         if isinstance(self.prompt, Turn):
             return self.prompt.stream(**self._arguments)
         return self._lm.stream(self.prompt, **self._arguments)

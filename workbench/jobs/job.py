@@ -14,7 +14,7 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -88,7 +88,7 @@ class _Lines:
 
     _joining = threading.Lock()
 
-    def __init__(self, lines: list[_Line]) -> None:
+    def __init__(self, lines: Sequence[_Line]) -> None:
         self._lines = lines
         self._longest = lines[0]
 
@@ -118,14 +118,18 @@ _lines: weakref.WeakKeyDictionary[Any, _Line] = weakref.WeakKeyDictionary()
 _lines_lock = threading.Lock()
 
 
-def _line_of(lm: Any) -> _Line | _Lines:
+def _line_of(lm: object) -> _Line | _Lines:
     if isinstance(lm, tuple):
-        return _Lines(list(dict.fromkeys(map(_line_of, lm))))
+        return _Lines(list(dict.fromkeys(map(_own_line_of, lm))))
+    return _own_line_of(lm)
+
+
+def _own_line_of(lm: object) -> _Line:
     with _lines_lock:
         return _lines.setdefault(getattr(lm, "backbone", lm), _Line())
 
 
-def _name_of(lm: Any) -> str:
+def _name_of(lm: object) -> str:
     """Its preset's name, or its own; a job takes anything that streams, even if it has neither."""
     name = getattr(lm, "preset", None) or getattr(lm, "name", None) or type(lm).__name__
     return Path(name).name
@@ -138,11 +142,22 @@ class Awaited(ABC):
     """
 
     what = "job"
-    status: Any
-    done: Any
     _finished: threading.Event
 
-    error: BaseException | None
+    @property
+    @abstractmethod
+    def status(self) -> str:
+        """Where it is."""
+
+    @property
+    @abstractmethod
+    def done(self) -> bool:
+        """Whether nothing more will come."""
+
+    @property
+    @abstractmethod
+    def error(self) -> BaseException | None:
+        """What it has failed with."""
 
     @abstractmethod
     def cancel(self) -> None:
@@ -202,8 +217,8 @@ class Job(Awaited):
 
     thread_name = "workbench-job"
 
-    def __init__(self, lm: Any, on_event: Callable[[Any], None] | None) -> None:
-        self.error: BaseException | None = None
+    def __init__(self, lm: object, on_event: Callable[[Any], None] | None) -> None:
+        self._error: BaseException | None = None
         self.traceback = ""
         self._lm = lm
         self._observer = on_event
@@ -244,6 +259,11 @@ class Job(Awaited):
         if self._cancelled.is_set() and self._status not in FINAL:
             return "stopping"
         return self._status
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the work has failed with."""
+        return self._error
 
     @property
     def done(self) -> bool:
@@ -330,7 +350,7 @@ class Job(Awaited):
         self._tell(JobState(status, position))
 
     def _keep(self, error: BaseException) -> None:
-        self.error, self.traceback = error, details_of(error)
+        self._error, self.traceback = error, details_of(error)
 
     def _finish(self, status: JobStatus) -> None:
         self._status = status

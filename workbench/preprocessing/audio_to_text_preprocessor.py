@@ -100,7 +100,7 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
         seconds = samples / self.audio_converter.sampling_rate
         return max(math.ceil(seconds * self.tokens_per_second), _FEWEST_TOKENS)
 
-    def __call__(
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # KerasHub's arguments
         self,
         x: Mapping[str, Any],
         y: Any = None,
@@ -139,13 +139,12 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
             return {k: v[0] for k, v in inputs.items()}, labels[0], weights[0]
         return inputs, labels, weights
 
-    def generate_preprocess(
-        self, x: Mapping[str, Any], sequence_length: int | None = None
-    ) -> Arrays:
+    def generate_preprocess(self, x: Any, sequence_length: int | None = None) -> Arrays:
         """Recordings and the beginnings of their texts as the arrays of the backbone's names.
 
         Args:
-            x: `audio`, and where wanted `text`, how the decoder's text begins.
+            x: a recording, several, or a dict of `audio`, and where wanted `text`, how the
+                decoder's text begins.
             sequence_length: T; by default `decoder_sequence_length`.
 
         Raises:
@@ -188,9 +187,10 @@ def recordings_of(x: Any) -> tuple[list[Recording], bool]:
             f"inputs: expected {AUDIO}, and where wanted {TEXT} and {RATE}, got {sorted(given)}"
         )
     sounds, single = _sounds(given[AUDIO])
-    text = given.get(TEXT) if given.get(TEXT) is not None else ""
-    one_for_all = isinstance(text, str | bytes) or not isinstance(text, Iterable)
-    texts = texts_of([text] * len(sounds) if one_for_all else text)
+    text = given.get(TEXT)
+    text = "" if text is None else text
+    several = isinstance(text, Iterable) and not isinstance(text, str | bytes)
+    texts = texts_of(text if several else [text] * len(sounds))
     if len(texts) != len(sounds):
         raise PromptError(
             f"inputs: expected as many texts as recordings, got {len(texts)} and {len(sounds)}"

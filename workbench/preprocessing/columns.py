@@ -16,7 +16,7 @@ _ONE_AXES = {"images": 3, "image": 3, "audio": 1}
 
 
 @runtime_checkable
-class Column(Protocol):
+class Indexed(Protocol):
     """Values by their number: a list, or the column of a table."""
 
     def __len__(self) -> int: ...
@@ -43,7 +43,7 @@ def is_column(name: str, value: Any) -> bool:
     if isinstance(value, np.ndarray | jax.Array):
         plain = value.dtype.kind in "OUS"
         return value.ndim > (0 if plain else _ONE_AXES.get(name, 0))
-    return isinstance(value, Column)
+    return isinstance(value, Indexed)
 
 
 def count(x: Any) -> int:
@@ -52,7 +52,7 @@ def count(x: Any) -> int:
     Raises:
         PromptError: it is one sample alone, or the columns differ in length.
     """
-    if is_text(x) or not isinstance(x, Column) or (isinstance(x, np.ndarray) and not x.ndim):
+    if is_text(x) or not isinstance(x, Indexed) or (isinstance(x, np.ndarray) and not x.ndim):
         raise PromptError(_ALONE.format(got=shown(x)))
     if isinstance(x, Mapping):
         lengths = {name: len(value) for name, value in x.items() if is_column(name, value)}

@@ -29,7 +29,7 @@ class ImagePrompt(NamedTuple):
     response: str | None = None
 
 
-class Reading(NamedTuple):
+class PromptReading(NamedTuple):
     """What the decoder reads of one prompt: ids and, for each, whether a picture's vector stands
     in its place; and the pictures, float32 (height, width, 3)."""
 
@@ -74,6 +74,17 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         return self.image_converter if name == "image_converter" else None
 
     @abstractmethod
+    def __call__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        sequence_length: int | None = None,
+    ) -> tuple[Arrays, np.ndarray, np.ndarray]:
+        """Training arrays, labels and weights (B, L) for a dict as the class says, or for a list of
+        `ImagePrompt`s."""
+
+    @abstractmethod
     def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
         """The ids of `reading`, without opening the pictures.
 
@@ -82,7 +93,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         """
 
     @abstractmethod
-    def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
+    def reading(self, prompt: ImagePrompt, row: int = 0) -> PromptReading:
         """What the decoder reads of a prompt; `row` names it in errors.
 
         Raises:
@@ -94,7 +105,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         self,
         messages: str | Sequence[Mapping[str, Any]],
         template_arguments: Mapping[str, Any] | None = None,
-    ) -> Reading:
+    ) -> PromptReading:
         """What the decoder reads of a conversation; here, one without pictures.
 
         Raises:
@@ -104,7 +115,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         if pictures:
             raise PromptError("messages: expected no pictures, which this model knows no chat for")
         ids = self.chat_ids(plain, template_arguments)
-        return Reading(ids, [False] * len(ids), [])
+        return PromptReading(ids, [False] * len(ids), [])
 
     def prompts_of(self, x: Any) -> tuple[list[ImagePrompt], bool]:
         """The prompts of a dict of `images`, `prompts` (or `text`) and `responses`, and whether
@@ -134,7 +145,9 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
             PromptError: there are pictures and the model reads none.
             ImageError: a picture cannot be read.
         """
-        if prompt.images and self.image_converter is None:
+        if not prompt.images:
+            return []
+        if self.image_converter is None:
             raise PromptError(f"prompt {row}: expected no picture, which this model cannot read")
         return [self.image_converter(image) for image in prompt.images]
 

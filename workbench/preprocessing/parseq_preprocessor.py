@@ -73,7 +73,7 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         """What pictures ("image_converter") go through."""
         return self.image_converter if name == "image_converter" else None
 
-    def __call__(
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # it reads dicts alone
         self,
         x: Mapping[str, Any],
         y: Any = None,
@@ -123,7 +123,8 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
 
     def prompt_ids(self, text: Any = "") -> list[int]:
         """The ids a text is continued from: the start token, then the text's."""
-        return [self.tokenizer.start_token_id, *self.tokenizer.tokenize(text)]
+        start = self._control("start", self.tokenizer.start_token_id)
+        return [start, *self.tokenizer.tokenize(text)]
 
     def generate_preprocess(self, x: Any, sequence_length: int | None = None) -> Arrays:
         """Pictures as `images`, `token_ids` and `padding_mask` (B, L) that hold the start token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -20,7 +21,7 @@ from workbench.tokenizers import ChatTemplate, Tokenizer
 from workbench.tokenizers.checks import as_text
 
 Arrays = dict[str, np.ndarray]
-Sample = str | tuple[str, str] | Sequence[Mapping[str, Any]]
+Sample = str | tuple[str, str] | list[Mapping[str, Any]]
 """A text, a prompt with its response, or messages."""
 
 TEXT, PROMPTS, RESPONSES, MESSAGES = "text", "prompts", "responses", "messages"
@@ -61,12 +62,30 @@ class Preprocessor:
         """
         return ports.store().load_preprocessor(preset, cls, **kwargs)
 
+    @abstractmethod
+    def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Arrays for training from raw inputs, their labels and weights."""
+
+    @abstractmethod
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, the tokenizer left out."""
+
     @property
     def pad_token_id(self) -> int:
         """What fills a row after its end: the tokenizer's padding, or 0 where the model's table
         has no row for that. The mask tells padding, and not the id."""
         pad = self.tokenizer.pad_token_id
         return pad if self.table_rows is None or pad < self.table_rows else 0
+
+    def _control(self, what: str, token_id: int | None) -> int:
+        """The id of a token that the model's texts cannot do without.
+
+        Raises:
+            SettingError: the tokenizer has none.
+        """
+        if token_id is None:
+            raise SettingError(f"{type(self).__name__}: expected a tokenizer with a {what} token")
+        return token_id
 
     def converter(self, name: str) -> Any:
         """What pictures ("image_converter") or recordings ("audio_converter") go through, None
@@ -237,7 +256,8 @@ class CausalLMPreprocessor(Preprocessor):
             ids = self._training_ids(sample, length)
             return Supervised(ids, [True] * len(ids))
         if isinstance(sample, tuple):
-            ids, loss = of_response(self, *sample)
+            prompt, response = sample
+            ids, loss = of_response(self, prompt, response)
         else:
             ids, loss = of_messages(self, sample)
         return Supervised(ids[:length], loss[:length])
@@ -287,7 +307,9 @@ def texts_of(x: Iterable[Any]) -> list[str]:
     return [str(as_text(item, f"prompt {row}")) for row, item in enumerate(x)]
 
 
-def pack(rows: Sequence[Sequence[int]], length: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
+def pack(
+    rows: Sequence[Sequence[int] | np.ndarray], length: int, pad: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Right-pad rows to ids int32 (B, length) and a mask bool (B, length), true at real tokens.
 
     Raises:

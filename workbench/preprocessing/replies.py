@@ -65,7 +65,9 @@ class Replies:
         """Where the reply stands that is message `number`; None where the text does not have it
         as the model would write it."""
         start = self._start(number)
-        end = None if start is None else self._end(number, start)
+        if start is None:
+            return None
+        end = self._end(number, start)
         return None if end is None else Span(start, end)
 
     def _start(self, number: int) -> int | None:

@@ -80,7 +80,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
             "decoder_sequence_length": self.decoder_sequence_length,
         }
 
-    def __call__(
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # KerasHub's arguments
         self,
         x: Mapping[str, str | Sequence[str]],
         y: Any = None,
@@ -130,7 +130,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
 
     def prompt_ids(self, text: str) -> list[int]:
         """The ids the encoder reads of a text that is to be answered."""
-        return [self.tokenizer.start_token_id, *self.tokenizer.tokenize(text), self._end]
+        return [self._start, *self.tokenizer.tokenize(text), self._end]
 
     def training_source_ids(self, text: str) -> list[int]:
         """The ids the encoder reads of a text in training."""
@@ -148,7 +148,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
     @property
     def decoder_start_ids(self) -> list[int]:
         """What every text of the decoder begins with."""
-        return [self.tokenizer.start_token_id]
+        return [self._start]
 
     def source_ids(self, text: str, row: int = 0) -> list[int]:
         """`prompt_ids`, refused where the encoder cannot read them.
@@ -199,8 +199,12 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         return super().generate_postprocess({"token_ids": ids, "padding_mask": mask})
 
     @property
+    def _start(self) -> int:
+        return self._control("start", self.tokenizer.start_token_id)
+
+    @property
     def _end(self) -> int:
-        return self.tokenizer.end_token_id
+        return self._control("end", self.tokenizer.end_token_id)
 
     def _cut(self, ids: list[int], length: int) -> list[int]:
         """At most `length` ids; an end token stays the last."""

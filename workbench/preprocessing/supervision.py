@@ -23,8 +23,9 @@ class ReadsPrompts(Protocol):
     tokenizer: Tokenizer
     add_end_token: bool
 
-    def prompt_ids(self, prompt: str) -> list[int]:
+    def prompt_ids(self, text: str, /) -> list[int]:
         """The token ids that a prompt is generated from."""
+        ...
 
 
 class Supervised(NamedTuple):

@@ -41,7 +41,7 @@ def estimate(
     info = preset if isinstance(preset, PresetInfo) else find(str(preset))
     if dtype is None and info is not None and info.stored_dtype in ("int8", "int4"):
         dtype = info.stored_dtype
-    sizes = sizes_of_listed(info) if info is not None else _sizes_of_folder(preset)
+    sizes = sizes_of_listed(info) if info is not None else _sizes_of_folder(str(preset))
     return estimate_sizes(sizes, dtype, length, batch, training, lora_rank)
 
 

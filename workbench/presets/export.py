@@ -16,7 +16,7 @@ from workbench.families.registry import family_of, transformers_of
 from workbench.formats.safetensors import INDEX, WHOLE
 from workbench.formats.safetensors_writer import write_safetensors
 from workbench.presets.folders.transformers_tokenizer import token_ids, write_tokenizer
-from workbench.presets.save import head_values, weight_values
+from workbench.presets.save import Values, head_values, weight_values
 from workbench.presets.saved_folder import Weights, saving
 from workbench.storage.files import CONFIG, TRANSFORMERS_PREPROCESSOR
 from workbench.tasks.task import Task
@@ -62,11 +62,11 @@ def export_to_transformers(
     config = {**files.config(backbone.arguments), "dtype": _stored_dtype(backbone)}
     rules = expand(rules_for(files.rules, backbone.arguments), repeats(backbone.arguments))
     values = weight_values(backbone)
-    head = head_values(saved) if isinstance(saved, Task) else {}
+    head: Values = head_values(saved) if isinstance(saved, Task) else {}
     if head:
         config |= files.write_head(saved.head_config(), saved.labels)
         rules |= expand(rules_for(files.head_rules, backbone.arguments), 1)
-        values |= head
+        values = {**values, **head}
     size = sum(np.asarray(variable).nbytes for variable in backbone.weights)
 
     with saving(folder, size + _ROOM, weights=_WEIGHTS) as new:

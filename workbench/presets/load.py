@@ -25,6 +25,7 @@ from workbench.presets.folders.gguf import GgufFile
 from workbench.presets.folders.keras_hub import KerasHubFolder
 from workbench.presets.folders.manifest import Manifest
 from workbench.presets.folders.objects import SavedObject
+from workbench.presets.folders.saved_head import SavedHead
 from workbench.presets.folders.transformers import TransformersFolder
 from workbench.presets.handles import resolve
 from workbench.presets.loading import WeightLoader
@@ -44,13 +45,16 @@ class PresetFolder(Protocol):
     folder: Path
     family: Family
     weight_rules: Rules
-    ignored_weights: Sequence[str]
-    quantization: str | None
     manifest: Manifest
 
+    @property
+    def ignored_weights(self) -> Sequence[str]: ...
+    @property
+    def quantization(self) -> str | None: ...
     def backbone_arguments(self) -> dict[str, Any]: ...
     def open_weights(self) -> TensorSource: ...
     def task(self) -> SavedObject | None: ...
+    def head(self) -> SavedHead | None: ...
     def has_tokenizer(self) -> bool: ...
     def preprocessor_arguments(self) -> dict[str, Any]: ...
     def tokenizer(self) -> Tokenizer: ...
@@ -294,9 +298,10 @@ def _build_with_head(
         if arguments["num_classes"] != head.arguments["num_classes"]:
             return cls(**arguments)
     with closing(head.open_weights()) as source, preset.manifest.checked():
-        needed = {name for rule in head.rules for name in rule.names}
+        rules = rules_for(head.rules, arguments)
+        needed = {name for rule in rules for name in rule.names}
         others = [name for name in source.names() if name not in needed]
-        loader = WeightLoader(source, head.rules, 1, others)
+        loader = WeightLoader(source, rules, 1, others)
         with _named_errors(CONFIG), loading(loader), held(), put_back():
             task = cls(**arguments)
         loader.finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -199,7 +199,7 @@ class WeightLoader:
             self._meter.report()
             values = self.source.read(theirs)
             self._meter.add(values.nbytes, self.source.file)
-        if rule.part is not None and not covers(self._used[theirs]):
+        if rule.part is not None and not covers(_cuts(self._used[theirs])):
             self._shared[theirs] = values
         return values
 
@@ -231,12 +231,18 @@ class WeightLoader:
         return bool(present) and _same_tensor(self.source, name, present[0])
 
     def _half_used(self) -> list[str]:
+        cuts = {name: _cuts(parts) for name, parts in self._used.items() if None not in parts}
         return [
             f"{shown(name)}: {sum(p.stop - p.start for p in parts)} of its "
             f"{next(iter(parts)).of} parts used"
-            for name, parts in self._used.items()
-            if None not in parts and not covers(parts)
+            for name, parts in cuts.items()
+            if not covers(parts)
         ]
+
+
+def _cuts(parts: Iterable[Part | None]) -> set[Part]:
+    """The parts of a tensor that were read by themselves."""
+    return {part for part in parts if part is not None}
 
 
 def assign(model: keras.Model, loader: WeightLoader) -> None:

@@ -38,7 +38,7 @@ class Weights(NamedTuple):
     """The names under which a layout keeps a model's weights: one file, or an index of several."""
 
     whole: str
-    index: str
+    listing: str
     suffix: str
 
 
@@ -108,11 +108,11 @@ def _old_weights(folder: Path, weights: Weights | None) -> set[str]:
     """A model's weights as one file, and as the files that their index lists."""
     if weights is None:
         return set()
-    return {weights.whole, weights.index, *_listed(folder, weights)}
+    return {weights.whole, weights.listing, *_listed(folder, weights)}
 
 
 def _listed(folder: Path, weights: Weights) -> Iterator[str]:
-    where = _json(folder, weights.index).get("weight_map")
+    where = _json(folder, weights.listing).get("weight_map")
     for names in where.values() if isinstance(where, dict) else ():
         for name in names if isinstance(names, list) else [names]:
             if isinstance(name, str) and name.endswith(weights.suffix):

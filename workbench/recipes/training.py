@@ -103,7 +103,7 @@ class Training(ABC):
 
     def save(self) -> None:
         """Write the checkpoint beside the old one and then take its place."""
-        kept = {f"variable_{i}": v for i, v in enumerate(self.variables)}
+        kept: dict[str, Any] = {f"variable_{i}": v for i, v in enumerate(self.variables)}
         kept |= {f"first_{i}": v for i, v in enumerate(self.state.first)}
         kept |= {f"second_{i}": v for i, v in enumerate(self.state.second)}
         kept |= {name: getattr(self, name) for name in self.numbers}
@@ -141,9 +141,9 @@ def load_tokenizer(
     return sentencepiece.SentencePieceProcessor(model_file=str(path))
 
 
-def main(training: Callable[[Path], Training], about: str, minutes: float) -> None:
+def main(training: Callable[[Path], Training], about: str | None, minutes: float) -> None:
     """Read the command line, FOLDER and --minutes, and train; `about` begins the help."""
-    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=minutes)
     arguments = parser.parse_args()

@@ -106,7 +106,8 @@ class Meter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.total = total
-        self._stage, self._file, self._clock = stage, file, clock
+        self._stage: Stage = stage
+        self._file, self._clock = file, clock
         self._done = 0
         self._told = 0
         self._reported = -INTERVAL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from workbench.backbones.encoder_decoder import TARGET_INPUTS
 from workbench.backbones.source import AUDIO_INPUTS
 from workbench.errors import PromptError
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
-from workbench.generation.events import Done, Event
+from workbench.generation.events import Done, Events
 from workbench.generation.request import Request
 from workbench.generation.stream import stream_events
 from workbench.preprocessing.audio_to_text_preprocessor import (
@@ -25,7 +25,7 @@ from workbench.preprocessing.audio_to_text_preprocessor import (
     recordings_of,
 )
 from workbench.preprocessing.preprocessor import Arrays
-from workbench.tasks.causal_lm import check_arrays
+from workbench.tasks.arrays import check_arrays
 from workbench.tasks.seq2seq_lm import Seq2SeqLM
 from workbench.tasks.transcription import Transcription
 
@@ -56,8 +56,11 @@ class AudioToText(Seq2SeqLM):
         >>> lm.transcribe("speech.wav")
     """
 
-    preprocessor_cls: type[AudioToTextPreprocessor] = AudioToTextPreprocessor
+    preprocessor_cls = AudioToTextPreprocessor
     default_sampler = "greedy"
+
+    def _reader(self) -> AudioToTextPreprocessor:
+        return self._needed(AudioToTextPreprocessor)
 
     def generate(self, inputs: Any, *args: Any, **settings: Any) -> Any:
         """The text of recordings: `CausalLM.generate`, which says what the arguments are.
@@ -113,7 +116,7 @@ class AudioToText(Seq2SeqLM):
         sampler: AnySampler | None = None,
         seed: int | None = None,
         alternatives: int,
-    ) -> Iterator[Event]:
+    ) -> Events:
         """The events for a piece of a recording, with the programs for one of `room` samples."""
         reader = self._reader()
         if max_length is None and max_new_tokens is None:
@@ -139,10 +142,10 @@ class AudioToText(Seq2SeqLM):
 
     def _text_request(
         self,
-        texts: Sequence[Recording],
+        texts: Sequence[Any],
         *,
-        max_length: int | None,
-        max_new_tokens: int | None,
+        max_length: int | None = None,
+        max_new_tokens: int | None = None,
         **settings: Any,
     ) -> Request:
         reader = self._reader()
@@ -192,12 +195,12 @@ class AudioToText(Seq2SeqLM):
         if not len(recordings):
             return {}
         longest = max(room, *(len(samples) for samples in recordings))
-        values, mask = self._reader().audio_converter.batch(recordings, bucket(longest))
+        values, mask = self._reader().audio_converter.batch(recordings, compiled_samples(longest))
         return dict(zip(AUDIO_INPUTS, (values, mask.astype(np.int8)), strict=True))
 
 
-def bucket(samples: int) -> int:
-    """The length compiled for: powers of two, at 16 kHz from a second on."""
+def compiled_samples(samples: int) -> int:
+    """The samples that programs are compiled for: powers of two, at 16 kHz from a second on."""
     return max(_FEWEST_SAMPLES, 1 << (samples - 1).bit_length())
 
 
@@ -229,6 +232,6 @@ def _check_samples(inputs: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def _padded(values: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
     """The same with the length that is compiled for."""
-    more = bucket(mask.shape[1]) - mask.shape[1]
+    more = compiled_samples(mask.shape[1]) - mask.shape[1]
     padded = (np.pad(values, ((0, 0), (0, more), (0, 0))), np.pad(mask, ((0, 0), (0, more))))
     return dict(zip(AUDIO_INPUTS, padded, strict=True))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -12,15 +12,16 @@ from workbench import samplers
 from workbench.backbones.decoder import Decoder
 from workbench.errors import PromptError, SettingError, shown
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
-from workbench.generation.events import Event
+from workbench.generation.events import Events
 from workbench.generation.lengths import NO_LIMIT
 from workbench.generation.memory import admit_request
 from workbench.generation.programs import Programs
-from workbench.generation.request import Request, make_request
+from workbench.generation.request import Ids, Request, make_request
 from workbench.generation.stream import collect_ids, stream_events
 from workbench.inspection.subject import Subject
 from workbench.kinds import FLAG
 from workbench.preprocessing.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
+from workbench.tasks.arrays import check_arrays
 from workbench.tasks.conversing import Converses
 from workbench.tasks.inspecting import Inspects
 from workbench.tasks.task import Task
@@ -43,8 +44,11 @@ class CausalLM(Converses, Inspects, Task):
         >>> lm.generate("Once upon a time", max_new_tokens=40, seed=1)
     """
 
-    preprocessor_cls: type[CausalLMPreprocessor] = CausalLMPreprocessor
+    preprocessor_cls = CausalLMPreprocessor
     default_sampler: str = "top_k"
+    left_to_right: bool = True
+    """Whether each token is predicted from those before it, in one pass, as `tune` trains it; else
+    only `fit` trains the model."""
 
     def __init__(
         self,
@@ -185,7 +189,7 @@ class CausalLM(Converses, Inspects, Task):
         sampler: AnySampler | None = None,
         seed: int | None = None,
         alternatives: int = DEFAULT_ALTERNATIVES,
-    ) -> Iterator[Event]:
+    ) -> Events:
         """Complete prompts and yield what happens as it happens.
 
         The arguments are `generate`'s; the joined text of the `Token` and `Done` events of a row
@@ -210,11 +214,9 @@ class CausalLM(Converses, Inspects, Task):
             seed=seed,
             alternatives=alternatives,
         )
-        return stream_events(self.programs, request, self.preprocessor.tokenizer)
+        return stream_events(self.programs, request, self._reader().tokenizer)
 
-    def stream_ids(
-        self, ids: Sequence[int] | np.ndarray, max_length: int | None = None, **settings: Any
-    ) -> Iterator[Event]:
+    def stream_ids(self, ids: Ids, max_length: int | None = None, **settings: Any) -> Events:
         """Go on from token ids (T,) and yield what happens: `stream` without cutting text into
         tokens. The other arguments are those of `stream`.
 
@@ -229,7 +231,7 @@ class CausalLM(Converses, Inspects, Task):
 
     def _subject(self, inputs: Any) -> Subject:
         tokenizer = None if self.preprocessor is None else self.preprocessor.tokenizer
-        ids = self._reader().prompt_ids(inputs) if _is_text(inputs) else inputs
+        ids = np.array(self._reader().prompt_ids(inputs)) if _is_text(inputs) else inputs
         return Subject(self.programs, tokenizer, ids, most=self._longest())
 
     def _longest(self) -> int:
@@ -248,14 +250,10 @@ class CausalLM(Converses, Inspects, Task):
         return len(self._reader().prompt_ids(inputs))
 
     def _reader(self) -> CausalLMPreprocessor:
-        if self.preprocessor is None:
-            raise SettingError(
-                "This model has no preprocessor, so it cannot read strings: expected a dict of "
-                "token_ids and padding_mask for generate(), got text"
-            )
-        return self.preprocessor
+        return self._needed(CausalLMPreprocessor)
 
-    def _text_request(self, texts: list[str], **settings: Any) -> Request:
+    def _text_request(self, texts: Sequence[Any], **settings: Any) -> Request:
+        """The request for prompts as `_texts` gives them."""
         prompts = [self._reader().prompt_ids(text) for text in texts]
         return self._prompt_request(prompts, **settings)
 
@@ -265,7 +263,7 @@ class CausalLM(Converses, Inspects, Task):
 
     def _request(
         self,
-        prompts: Sequence[Sequence[int]],
+        prompts: Sequence[Ids],
         *,
         max_length: int | None,
         stop_token_ids: StopIds,
@@ -279,7 +277,7 @@ class CausalLM(Converses, Inspects, Task):
             context=self.backbone.max_length,
             max_length=self.max_length if max_length is None else max_length,
             stop_ids=self._stop_ids(stop_token_ids),
-            name=self._token_name,
+            name=self.token_name,
             **settings,
         )
         admit_request(self.backbone, request)
@@ -303,17 +301,20 @@ class CausalLM(Converses, Inspects, Task):
             raise SettingError(
                 f"stop_token_ids: expected 'auto', None or token ids, got {shown(stop_token_ids)}"
             )
-        return tuple(stop_token_ids)
+        return tuple(cast(Iterable[int], stop_token_ids))  # `make_request` checks each
 
     def _writable(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
         """Those that the model may write: it has a row for them."""
         return tuple(i for i in stop_ids if i < self.backbone.config.vocabulary_size)
 
-    def _generate_texts(self, texts: list[str], strip_prompt: bool, **settings: Any) -> list[str]:
+    def _generate_texts(
+        self, texts: Sequence[Any], strip_prompt: bool, **settings: Any
+    ) -> list[str]:
+        """The texts for prompts as `_texts` gives them."""
         if not texts:
             return []
         request = self._text_request(texts, alternatives=DEFAULT_ALTERNATIVES, **settings)
-        text = self.preprocessor.text
+        text = self._reader().text
         made = zip(request.prompts, collect_ids(self.programs, request), strict=True)
         if strip_prompt:
             return [text(new, after=prompt) for prompt, new in made]
@@ -340,7 +341,7 @@ class CausalLM(Converses, Inspects, Task):
 
     def _generate_arrays(
         self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
-    ) -> Arrays:
+    ) -> Arrays | str | list[str]:
         """Ids in, ids out: prompts are continued in place, to the width of the arrays."""
         ids, mask = check_arrays(inputs)
         settings |= {"max_length": ids.shape[-1], "alternatives": DEFAULT_ALTERNATIVES}
@@ -389,26 +390,3 @@ class CausalLM(Converses, Inspects, Task):
 
 def _is_text(item: Any) -> bool:
     return isinstance(item, str | bytes)
-
-
-def check_arrays(inputs: dict[str, Any], prefix: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """`token_ids` and `padding_mask` (bool) of a dict, both (L,) or (B, L).
-
-    Raises:
-        PromptError: one is missing, their shapes differ, or padding is not at the right.
-    """
-    names = f"{prefix}token_ids", f"{prefix}padding_mask"
-    if not set(names) <= set(inputs):
-        raise PromptError(f"generate: inputs: expected {' and '.join(names)}, got {sorted(inputs)}")
-    ids = np.asarray(inputs[names[0]])
-    mask = np.asarray(inputs[names[1]]).astype(bool)
-    if ids.shape != mask.shape or ids.ndim not in (1, 2):
-        raise PromptError(
-            f"generate: inputs: expected {' and '.join(names)} of one shape, (L,) or (B, L), "
-            f"got {ids.shape} and {mask.shape}"
-        )
-    if np.any(mask[..., 1:] & ~mask[..., :-1]):
-        raise PromptError(
-            f"generate: inputs: {names[1]}: expected prompts at the left and padding at the right"
-        )
-    return ids, mask

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.errors import PromptError, WorkbenchError, shown
-from workbench.generation.events import Done, Event, Token
+from workbench.generation.events import Done, Event, Events, Token
 from workbench.generation.prefix import Prefix
 from workbench.generation.turn import Turn
 from workbench.kinds import INTEGER, NOTHING
@@ -169,10 +169,10 @@ class ChatTurn(Turn):
 
     def run(self, **settings: Any) -> str:
         """Write the reply and return it; `settings` are those of `lm.stream_chat`."""
-        *_, done = self.stream(**settings)
-        return done.text.strip()
+        ends = [event for event in self.stream(**settings) if isinstance(event, Done)]
+        return ends[-1].text.strip()
 
-    def stream(self, **settings: Any) -> Iterator[Event]:
+    def stream(self, **settings: Any) -> Events:
         """Write the reply and yield its events; `settings` are those of `lm.stream_chat`.
 
         Raises:
@@ -201,8 +201,7 @@ class ChatTurn(Turn):
     def prompt_tokens(self) -> int:
         """How many tokens the model is given, the whole conversation; 0 before the turn runs."""
         if self._tokens is None and self._prompt:
-            preprocessor = self._chat.lm.preprocessor
-            self._tokens = len(preprocessor.chat_ids(self._prompt, self._arguments))
+            self._tokens = self._chat.lm.chat_tokens(self._prompt, self._arguments)
         return self._tokens or 0
 
 

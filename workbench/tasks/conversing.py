@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
-from workbench.generation.events import Event
+from workbench.generation.events import Events
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Programs
 from workbench.generation.request import Request
@@ -23,7 +23,6 @@ class Converses:
     """What a language model does with messages. `lm.chat`, `lm.stream_chat`."""
 
     programs: Programs
-    preprocessor: CausalLMPreprocessor | None
 
     @abstractmethod
     def _reader(self) -> CausalLMPreprocessor:
@@ -91,7 +90,7 @@ class Converses:
             seed=seed,
             alternatives=DEFAULT_ALTERNATIVES,
         )
-        (reply,) = collect_texts(self.programs, request, self.preprocessor.tokenizer)
+        (reply,) = collect_texts(self.programs, request, self._reader().tokenizer)
         return reply.strip()
 
     def stream_chat(
@@ -106,7 +105,7 @@ class Converses:
         alternatives: int = DEFAULT_ALTERNATIVES,
         template_arguments: Mapping[str, Any] | None = None,
         prefix: Prefix | None = None,
-    ) -> Iterator[Event]:
+    ) -> Events:
         """Reply to messages and yield what happens as it happens: the events of `stream`.
 
         Args:
@@ -129,7 +128,7 @@ class Converses:
             seed=seed,
             alternatives=alternatives,
         )
-        return stream_events(self.programs, request, self.preprocessor.tokenizer, prefix)
+        return stream_events(self.programs, request, self._reader().tokenizer, prefix)
 
     def chat_template(self) -> ChatTemplate:
         """How conversations with this model are written.
@@ -138,6 +137,18 @@ class Converses:
             ChatTemplateError: it has no chat template.
         """
         return ChatTemplate.of(self._reader().tokenizer)
+
+    def chat_tokens(
+        self,
+        messages: str | Sequence[Mapping[str, Any]],
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> int:
+        """How many tokens the model is given of a conversation.
+
+        Raises:
+            ChatTemplateError, PromptError: as `chat`.
+        """
+        return len(self._reader().chat_ids(messages, template_arguments))
 
     def _chat_request(
         self,

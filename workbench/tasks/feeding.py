@@ -6,20 +6,15 @@ Nothing is preprocessed before its batch is needed, and nothing is kept after.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from types import GeneratorType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import keras
 import numpy as np
-from keras.src.trainers.data_adapters import (
-    is_grain_dataset,
-    is_tf_dataset,
-    is_torch_dataloader,
-)
-from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 from workbench.errors import SettingError, WorkbenchError, shown
+from workbench.keras_internals import DataAdapter, reads_as_it_is
 from workbench.preprocessing.columns import count, take
 from workbench.tasks.learnt import Tally, is_learnt
 
@@ -56,7 +51,8 @@ def parts_of(data: Any) -> Parts:
         raise SettingError(
             f"data: expected (inputs, labels, sample weights) at most, got a tuple of {len(data)}"
         )
-    return (*data, None, None)[:3]
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight
 
 
 def is_dataset(x: Any) -> bool:
@@ -70,7 +66,7 @@ def keras_reads(x: Any) -> bool:
     """Whether Keras knows what to do with a dataset as it is."""
     if isinstance(x, keras.utils.PyDataset | GeneratorType):
         return True
-    return is_tf_dataset(x) or is_torch_dataloader(x) or is_grain_dataset(x)
+    return reads_as_it_is(x)
 
 
 class Samples(keras.utils.PyDataset):
@@ -155,7 +151,7 @@ class Samples(keras.utils.PyDataset):
         order = np.arange(self.size)
         others = (self._batch(order, index)[2] for index in range(self.num_batches))
         if not any(map(is_learnt, others)):
-            raise self._tally.nothing(self.size)
+            raise (self._tally or Tally("fit")).nothing(self.size)
         self._learnt = True
 
     def split(self, share: float) -> tuple[Parts, Parts]:
@@ -185,8 +181,8 @@ class PreparedDataset(keras.utils.PyDataset):
         self.dataset, self.prepare = dataset, prepare
 
     @property
-    def num_batches(self) -> int | None:
-        """As the dataset says."""
+    def num_batches(self) -> int | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """As the dataset says. (Keras's own may be None too, which its code does not annotate.)"""
         return self.dataset.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
@@ -218,7 +214,9 @@ class Elements(DataAdapter):
     def num_batches(self) -> int | None:
         """How many there are, None where they do not say."""
         try:
-            return len(self.batches)  # a tf.data.Dataset has a length that may be unknown
+            return len(
+                cast(Sized, self.batches)
+            )  # a tf.data.Dataset has a length that may be unknown
         except TypeError:
             return None
 

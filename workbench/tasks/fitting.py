@@ -5,16 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import keras
 
-from workbench.backbones.tables import admit_batch
+from workbench.backbones.tables import Name, admit_batch
 from workbench.backbones.training_claims import trains_alone
 from workbench.data.examples import Examples
-from workbench.data.reading import Frame, TableOfColumns, read_examples
+from workbench.data.sources import Frame, TableOfColumns, read_examples
 from workbench.errors import SettingError
 from workbench.interrupts import held
+from workbench.keras_internals import CACHED_EVALUATION, trained_by
 from workbench.kinds import NOTHING, RATE, integer
 from workbench.preprocessing.columns import columns_of, count
 from workbench.preprocessing.preprocessor import Preprocessor
@@ -35,6 +36,8 @@ from workbench.tasks.learnt import Tally, TellsUnlearnt
 from workbench.tasks.step_memory import admit_optimizer, admit_step
 from workbench.tasks.trainable import check_trainable
 from workbench.tasks.whole_steps import WholeSteps
+
+Kind = TypeVar("Kind", bound=Preprocessor)
 
 
 class FitsRawData(WholeSteps):
@@ -59,7 +62,35 @@ class FitsRawData(WholeSteps):
     same backbone it is refused at once, with a `ModelInTrainingError`.
     """
 
-    preprocessor: Preprocessor | None
+    @property
+    def preprocessor(self) -> Preprocessor | None:
+        """What turns raw inputs into arrays; None for a model that is fed arrays."""
+        return self._preprocessor
+
+    @preprocessor.setter
+    def preprocessor(self, value: Preprocessor | None) -> None:
+        self._preprocessor = value
+        if isinstance(value, Preprocessor):
+            tables = self.backbone.tables.items()
+            value.table_rows = min(t.rows for name, t in tables if name.endswith("token_ids"))
+
+    @property
+    def token_name(self) -> Name | None:
+        """What the tokenizer calls an id, for messages."""
+        return None if self.preprocessor is None else self.preprocessor.tokenizer.token_text
+
+    def _needed(self, kind: type[Kind]) -> Kind:
+        """The preprocessor, which reads as those of this kind.
+
+        Raises:
+            SettingError: there is none.
+        """
+        if self.preprocessor is None:
+            raise SettingError(
+                "This model has no preprocessor, so it cannot read strings: expected a dict of "
+                "token_ids and padding_mask for generate(), got text"
+            )
+        return cast(Kind, self.preprocessor)
 
     def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> Parts:
         """Arrays for training from a batch as the preprocessor reads it; arrays pass through
@@ -132,7 +163,7 @@ class FitsRawData(WholeSteps):
         **kwargs: Any,
     ) -> Any:
         """`keras.Model.evaluate`, on what `fit` takes."""
-        if kwargs.get("_use_cached_eval_dataset"):  # fit's own call: it has prepared the data
+        if kwargs.get(CACHED_EVALUATION):  # fit's own call: it has prepared the data
             return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
         tested = Tally("evaluate")
         fed = self._unshuffled((x, y, sample_weight), batch_size, tested)
@@ -190,7 +221,7 @@ class FitsRawData(WholeSteps):
         variables than those trained now, as after adapters came or went."""
         if self.optimizer is None or not self.optimizer.built:
             return
-        known = {id(variable) for variable in self.optimizer._trainable_variables}
+        known = {id(variable) for variable in trained_by(self.optimizer)}
         if known != {id(variable) for variable in self.trainable_variables}:
             with warnings.catch_warnings():  # of NumPy about how Keras reads the learning rate
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -293,7 +324,7 @@ class FitsRawData(WholeSteps):
 
     def _shortened(self, examples: Examples, tally: Tally | None = None) -> Examples:
         """Examples as long as the preprocessor makes them."""
-        usual = self.preprocessor.sequence_length
+        usual = self._needed(Preprocessor).sequence_length
         short = examples.at_length(min(usual, examples.limit or usual))
         if tally is not None:
             short.tell_dropped(tally.call)
@@ -303,7 +334,8 @@ class FitsRawData(WholeSteps):
         """Rows as columns, files and tables as examples."""
         if isinstance(x, Path | TableOfColumns | Frame):
             return read_examples(x, self)
-        return columns_of(x, self.preprocessor.pair_names, self.preprocessor.other_names)
+        reader = self._needed(Preprocessor)
+        return columns_of(x, reader.pair_names, reader.other_names)
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any) -> Parts:
         """Arrays of a batch, of which every id has a row in the model's tables."""
@@ -312,7 +344,7 @@ class FitsRawData(WholeSteps):
     def _with_rows(self, x: Any, y: Any, sample_weight: Any) -> Parts:
         if not isinstance(x, Mapping):
             return x, y, sample_weight
-        return admit_batch(self.backbone.tables, x, y, sample_weight, self._token_name)
+        return admit_batch(self.backbone.tables, x, y, sample_weight, self.token_name)
 
     def _arrays(self, x: Any, y: Any, sample_weight: Any) -> Parts:
         if self.preprocessor is None or is_arrays(x):
@@ -338,7 +370,7 @@ class FitsRawData(WholeSteps):
 def _with(callbacks: Any, own: keras.callbacks.Callback) -> Any:
     """The callbacks that a user gave in one of Keras's forms, and one of ours."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(own)
+        callbacks.callbacks.append(own)
         return callbacks
     return [*keras.tree.flatten(callbacks or []), own]
 

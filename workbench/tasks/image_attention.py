@@ -14,7 +14,7 @@ from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
 from workbench.interrupts import held
 from workbench.memory.door import names_exhaustion
-from workbench.preprocessing.image_text_preprocessor import Reading
+from workbench.preprocessing.image_text_preprocessor import PromptReading
 
 WEIGHTS = "decoder_block_*/attention/weights"
 
@@ -22,7 +22,7 @@ WEIGHTS = "decoder_block_*/attention/weights"
 @names_exhaustion("looking into a text")
 def attention_over_picture(
     programs: Programs,
-    reading: Reading,
+    reading: PromptReading,
     source: dict[str, np.ndarray],
     completion: list[int],
     picture: int,

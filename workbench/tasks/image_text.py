@@ -21,10 +21,11 @@ from workbench.preprocessing.image_text_preprocessor import (
     IMAGES,
     ImagePrompt,
     ImageTextPreprocessor,
-    Reading,
+    PromptReading,
 )
 from workbench.preprocessing.preprocessor import Arrays
-from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.arrays import check_arrays
+from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.image_attention import attention_over_picture
 
 PLACE = 0  # the id that stands where a picture's vector goes; which one does not matter
@@ -49,8 +50,12 @@ class ImageTextLM(CausalLM):
     """
 
     backbone_cls = ImageTextDecoder
-    preprocessor_cls: type[ImageTextPreprocessor] = ImageTextPreprocessor
+    backbone: ImageTextDecoder
+    preprocessor_cls = ImageTextPreprocessor
     default_sampler = "greedy"
+
+    def _reader(self) -> ImageTextPreprocessor:
+        return self._needed(ImageTextPreprocessor)
 
     def image_attention(
         self, inputs: Any, completion: str | Sequence[int], picture: int = 0
@@ -78,7 +83,7 @@ class ImageTextLM(CausalLM):
         text = isinstance(completion, str)
         given = reader.tokenizer.tokenize(completion) if text else completion
         size, what = self.backbone.config.vocabulary_size, "image_attention: completion"
-        ids = checked_ids(given, what, size, name=self._token_name).tolist()
+        ids = checked_ids(given, what, size, name=self.token_name).tolist()
         if not integer(0, len(reading.images) - 1).fits(picture):
             raise PromptError(
                 f"image_attention: picture: expected one of {len(reading.images)}, "
@@ -121,7 +126,7 @@ class ImageTextLM(CausalLM):
 
         def request(rows: list[int], prompts: list[np.ndarray]) -> Request:
             readings = [
-                Reading(prompt.tolist(), places[row, : len(prompt)].tolist(), pictures[row])
+                PromptReading(prompt.tolist(), places[row, : len(prompt)].tolist(), pictures[row])
                 for row, prompt in zip(rows, prompts, strict=True)
             ]
             return self._readings_request(
@@ -153,7 +158,7 @@ class ImageTextLM(CausalLM):
         return [[image] for image in array]
 
     def _generate_texts(
-        self, texts: list[ImagePrompt], strip_prompt: bool, **settings: Any
+        self, texts: Sequence[ImagePrompt], strip_prompt: bool, **settings: Any
     ) -> list[str]:
         prompts = self._texts(texts)
         if not prompts:
@@ -168,7 +173,7 @@ class ImageTextLM(CausalLM):
     def _text_request(self, texts: Sequence[ImagePrompt], **settings: Any) -> Request:
         return self._readings_request(self._readings(texts), **settings)
 
-    def _readings(self, prompts: Sequence[ImagePrompt]) -> list[Reading]:
+    def _readings(self, prompts: Sequence[ImagePrompt]) -> list[PromptReading]:
         """What the decoder reads of prompts that are to be answered."""
         if any(prompt.response is not None for prompt in prompts):
             raise PromptError("inputs: responses: expected none, which only training takes")
@@ -185,7 +190,7 @@ class ImageTextLM(CausalLM):
         return self._readings_request([reading], **settings)
 
     def _readings_request(
-        self, readings: Sequence[Reading], *, max_length: int | None, **settings: Any
+        self, readings: Sequence[PromptReading], *, max_length: int | None, **settings: Any
     ) -> Request:
         """The request for what the decoder reads. Pictures before the text are not counted in
         `max_length`."""
@@ -196,13 +201,13 @@ class ImageTextLM(CausalLM):
         ids = [reading.ids for reading in placed]
         return self._request(ids, source=self._source(placed), max_length=max_length, **settings)
 
-    def _placed(self, reading: Reading) -> Reading:
+    def _placed(self, reading: PromptReading) -> PromptReading:
         """With the places of a picture that stands before the text."""
         ahead = _leading(self.backbone)
         ids, mask = [PLACE] * ahead + reading.ids, [True] * ahead + reading.image_mask
-        return Reading(ids, mask, reading.images)
+        return PromptReading(ids, mask, reading.images)
 
-    def _source(self, readings: Sequence[Reading]) -> dict[str, np.ndarray]:
+    def _source(self, readings: Sequence[PromptReading]) -> dict[str, np.ndarray]:
         """Pictures float32 (B, most of any row, height, width, 3), blank where a row has fewer, and
         their places bool (B, P); nothing where no row has a picture."""
         most = max((len(reading.images) for reading in readings), default=0)
@@ -220,7 +225,7 @@ class ImageTextLM(CausalLM):
         mask, _ = padded(tuple(np.asarray(reading.image_mask) for reading in readings))
         return {"images": images, "image_mask": mask.astype(bool)}
 
-    def _check_images(self, row: int, reading: Reading, size: tuple[int, ...]) -> None:
+    def _check_images(self, row: int, reading: PromptReading, size: tuple[int, ...]) -> None:
         expected = len(reading.images) * self.backbone.images.tokens
         if sum(reading.image_mask) != expected:
             raise PromptError(

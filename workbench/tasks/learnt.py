@@ -80,7 +80,8 @@ class TellsUnlearnt(keras.callbacks.Callback):
 
     def __init__(self, trained: Tally | None, tested: Tally) -> None:
         super().__init__()
-        self._trained, self._tested = trained, tested
+        self._trained = tested if trained is None else trained
+        self._tested = tested
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin to count."""

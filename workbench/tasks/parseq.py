@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,13 @@ import numpy as np
 from PIL import Image
 
 from workbench import samplers
+from workbench.backbones.parseq_config import PARSeqConfig
+from workbench.backbones.parseq_decoder import PARSeqDecoder
 from workbench.backbones.parseq_orders import check_orders, order_masks, training_orders
 from workbench.errors import ImageError, PromptError, SettingError
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
-from workbench.generation.events import Event
-from workbench.generation.loop import Clock
+from workbench.generation.clock import WorkClock
+from workbench.generation.events import Events
 from workbench.generation.refinement import read_again
 from workbench.generation.request import Request
 from workbench.generation.search import is_search
@@ -27,10 +29,26 @@ from workbench.kinds import FLAG, NOTHING, checks_types, integer
 from workbench.preprocessing.parseq_preprocessor import IMAGES, PARSeqPreprocessor, pictures_of
 from workbench.preprocessing.preprocessor import Arrays, pack
 from workbench.samplers import GreedySampler
-from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.arrays import check_arrays
+from workbench.tasks.causal_lm import CausalLM
 
 MAX_REFINEMENTS = 32
 _ONE = str | bytes | Sequence | Mapping | np.ndarray | jax.Array | io.IOBase | Image.Image
+
+
+class ReadsWords(Protocol):
+    """What a `TextReader` asks of its backbone."""
+
+    config: PARSeqConfig
+    decoder: PARSeqDecoder
+
+    def encode(self, images: jax.Array) -> jax.Array:
+        """Vectors (B, P, D) of the patches of pictures (B, height, width, 3)."""
+        ...
+
+    def head(self, hidden: jax.Array) -> jax.Array:
+        """Logits (B, T, predicted) of what the decoder made."""
+        ...
 
 
 class TextReader(CausalLM):
@@ -60,8 +78,10 @@ class TextReader(CausalLM):
         >>> lm.generate("sign.png")
     """
 
-    preprocessor_cls: type[PARSeqPreprocessor] = PARSeqPreprocessor
+    backbone: ReadsWords
+    preprocessor_cls = PARSeqPreprocessor
     default_sampler = "greedy"
+    left_to_right = False
     setting_arguments = (
         "num_perms",
         "add_forward_perms",
@@ -88,6 +108,9 @@ class TextReader(CausalLM):
         self.add_forward_perms, self.add_mirrored_perms = add_forward_perms, add_mirrored_perms
         self.seed, self.end_token_id = seed, end_token_id
         self._orders_seed = keras.random.SeedGenerator(seed)
+
+    def _reader(self) -> PARSeqPreprocessor:
+        return self._needed(PARSeqPreprocessor)
 
     def head_config(self) -> dict[str, Any]:
         """The settings of training."""
@@ -154,7 +177,7 @@ class TextReader(CausalLM):
         seed: int | None = None,
         alternatives: int = DEFAULT_ALTERNATIVES,
         refinements: int | None = None,
-    ) -> Iterator[Event]:
+    ) -> Events:
         """Read pictures and yield what happens as it happens; as `CausalLM.stream`.
 
         With refinements the tokens come once they are final: those of the first pass are not
@@ -170,10 +193,10 @@ class TextReader(CausalLM):
             seed=seed,
             alternatives=alternatives,
         )
-        tokenizer = self.preprocessor.tokenizer
+        tokenizer = self._reader().tokenizer
         if passes == 0 or is_search(request):
             return stream_events(self.programs, request, tokenizer)
-        clock = Clock()
+        clock = WorkClock()
         items = read_again(self.programs, request, passes, clock)
         return events_of(items, request, tokenizer, clock)
 
@@ -198,13 +221,13 @@ class TextReader(CausalLM):
         if not training:
             return super().compute_loss(x, labels, y_pred, weight, training=False)
         memory = self.backbone.encode(x[IMAGES])
-        losses = []
+        losses: list[jax.Array] = []
         for number, order in enumerate(self._orders(y.shape[1] - 1)):
             made = self._logits_in(order, x, memory)
             losses.append(super().compute_loss(x, labels, made, weight, training=True))
             if number == 1:
                 weight = weight * (labels != self.end_token_id)
-        return sum(losses) / len(losses)
+        return sum(losses[1:], start=losses[0]) / len(losses)
 
     def _orders(self, characters: int) -> jax.Array:
         key = self._orders_seed.next()
@@ -236,12 +259,12 @@ class TextReader(CausalLM):
         return pictures
 
     def _text_request(
-        self, texts: list[Any], *, max_length: int | None, **settings: Any
+        self, texts: Sequence[Any], *, max_length: int | None = None, **settings: Any
     ) -> Request:
         reader = self._reader()
         return self._request(
             [reader.prompt_ids() for _ in texts],
-            source={IMAGES: self._checked(reader.convert(texts), len(texts), ImageError)},
+            source={IMAGES: self._checked(reader.convert(list(texts)), len(texts), ImageError)},
             max_length=max_length,
             **settings,
         )
@@ -256,12 +279,13 @@ class TextReader(CausalLM):
         if not pictures:
             return []
         request = self._text_request(pictures, alternatives=DEFAULT_ALTERNATIVES, **settings)
-        return [self.preprocessor.text(ids) for ids in self._ids(request, passes)]
+        text = self._reader().text
+        return [text(ids) for ids in self._ids(request, passes)]
 
     def _ids(self, request: Request, passes: int) -> list[np.ndarray]:
         if passes == 0:
             return collect_ids(self.programs, request)
-        return ids_of(read_again(self.programs, request, passes, Clock()), request)
+        return ids_of(read_again(self.programs, request, passes, WorkClock()), request)
 
     def _fill_arrays(
         self, inputs: Mapping[str, Any], strip_prompt: bool, passes: int, **settings: Any

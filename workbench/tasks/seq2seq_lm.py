@@ -13,7 +13,7 @@ from workbench.backbones.source import SOURCE_INPUTS
 from workbench.errors import PromptError
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES
 from workbench.generation.programs import padded
-from workbench.generation.request import Request, checked_ids
+from workbench.generation.request import Ids, Request, checked_ids
 from workbench.inspection.subject import Subject
 from workbench.preprocessing.preprocessor import Arrays
 from workbench.preprocessing.seq2seq_preprocessor import (
@@ -22,7 +22,8 @@ from workbench.preprocessing.seq2seq_preprocessor import (
     Seq2SeqLMPreprocessor,
     pairs_of,
 )
-from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.arrays import check_arrays
+from workbench.tasks.causal_lm import CausalLM
 
 
 @keras.saving.register_keras_serializable("workbench")
@@ -47,7 +48,11 @@ class Seq2SeqLM(CausalLM):
         >>> lm.generate("A long article ...", max_new_tokens=60)
     """
 
-    preprocessor_cls: type[Seq2SeqLMPreprocessor] = Seq2SeqLMPreprocessor
+    backbone: EncoderDecoder
+    preprocessor_cls = Seq2SeqLMPreprocessor
+
+    def _reader(self) -> Seq2SeqLMPreprocessor:
+        return self._needed(Seq2SeqLMPreprocessor)
 
     def prompt_tokens(self, inputs: Any) -> int:
         """How many tokens the encoder reads of one prompt."""
@@ -66,7 +71,7 @@ class Seq2SeqLM(CausalLM):
     def _texts(self, inputs: Any) -> list[Any]:
         return pairs_of(inputs)[0]
 
-    def _text_request(self, texts: Sequence[str | Pair], **settings: Any) -> Request:
+    def _text_request(self, texts: Sequence[Any], **settings: Any) -> Request:
         reader = self._reader()
         pairs = [text if isinstance(text, Pair) else Pair(text) for text in texts]
         sources = [reader.source_ids(pair.source, row) for row, pair in enumerate(pairs)]
@@ -108,7 +113,7 @@ class Seq2SeqLM(CausalLM):
         made = self._continued(ids, mask, strip_prompt, request)
         return dict(zip(TARGET_INPUTS, made, strict=True))
 
-    def _source(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+    def _source(self, rows: Sequence[Ids]) -> dict[str, np.ndarray]:
         """What the encoder reads, padded: ids int32 (B, S) and mask bool (B, S)."""
         config = self.backbone.config
         most, size = config.max_source_length, config.encoder.vocabulary_size
@@ -119,7 +124,7 @@ class Seq2SeqLM(CausalLM):
                     f"prompt {row} has {len(ids)} tokens: expected 1 to {most or 'any number'}, "
                     "which is what the encoder can read"
                 )
-            checked_ids(ids, f"prompt {row}", size, name=self._token_name)
+            checked_ids(ids, f"prompt {row}", size, name=self.token_name)
         if not arrays:
             return {}
         ids, lengths = padded(arrays)

@@ -12,7 +12,6 @@ from workbench.backbones.adapters import Adapters
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.keras_files import KerasFiles
 from workbench.backbones.quantization import OwnQuantize
-from workbench.backbones.tables import Name
 from workbench.backbones.whole_changes import WholeChanges
 from workbench.ports import NamedPresets, SavesPresets, ShowsTree
 from workbench.preprocessing.preprocessor import Preprocessor
@@ -31,6 +30,7 @@ class Task(
     """
 
     backbone_cls: type[Backbone] = Backbone
+    preprocessor_cls: type[Preprocessor] = Preprocessor
     presets = NamedPresets()
     preset: str | None = None
     context_length: int | None = None
@@ -40,23 +40,6 @@ class Task(
     """Arguments of the constructor that describe weights of the task's own."""
     setting_arguments: tuple[str, ...] = ()
     """Other arguments of the constructor that a preset keeps."""
-
-    @property
-    def preprocessor(self) -> Preprocessor | None:
-        """What turns raw inputs into arrays; None for a model that is fed arrays."""
-        return self._preprocessor
-
-    @preprocessor.setter
-    def preprocessor(self, value: Preprocessor | None) -> None:
-        self._preprocessor = value
-        if isinstance(value, Preprocessor):
-            tables = self.backbone.tables.items()
-            value.table_rows = min(t.rows for name, t in tables if name.endswith("token_ids"))
-
-    @property
-    def _token_name(self) -> Name | None:
-        """What the tokenizer calls an id, for messages."""
-        return None if self.preprocessor is None else self.preprocessor.tokenizer.token_text
 
     @classmethod
     def from_preset(
@@ -96,11 +79,14 @@ class Task(
         return {"backbone": backbone, "name": self.name, **own, **self.head_config()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Rebuild a task from `get_config()`: its weights begin anew, without a preprocessor."""
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Rebuild a task from `get_config()`: its weights begin anew, without a preprocessor.
+        `custom_objects` name classes of the backbone that Keras does not know."""
         config = dict(config)
         own = {name: config.pop(name, None) for name in _REMEMBERED}
-        task = cls(keras.saving.deserialize_keras_object(config.pop("backbone")), **config)
+        backbone = config.pop("backbone")
+        built = keras.saving.deserialize_keras_object(backbone, custom_objects=custom_objects)
+        task = cls(built, **config)
         for name, value in own.items():
             setattr(task, name, value)
         task.backbone.preset = task.preset
@@ -139,7 +125,9 @@ class Task(
         with self._compiling():
             super().compile(*args, **kwargs)
 
-    def quantize(self, mode: str) -> None:
+    def quantize(  # pyright: ignore[reportIncompatibleMethodOverride]  # Keras's modes are others
+        self, mode: str
+    ) -> None:
         """`backbone.quantize(mode)`. A task that has been trained is compiled with defaults again:
         its optimizer's state is of weights that are integers now.
 

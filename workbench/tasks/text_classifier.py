@@ -44,7 +44,7 @@ class TextClassifier(Task):
         >>> classifier.predict(["Never again."])
     """
 
-    preprocessor_cls: type[TextClassifierPreprocessor] = TextClassifierPreprocessor
+    preprocessor_cls = TextClassifierPreprocessor
     head_arguments = ("num_classes", "activation", "dropout")
     labels: tuple[str, ...] = ()
     """What the classes are called, where a Transformers folder says so."""
@@ -100,7 +100,7 @@ class TextClassifier(Task):
         y, sample_weight = (v if v is None else np.asarray(v) for v in (y, sample_weight))
         if self.preprocessor is None or isinstance(x, dict):
             return x, y, sample_weight
-        return self.preprocessor.batch(x), y, sample_weight
+        return self._needed(TextClassifierPreprocessor).batch(x), y, sample_weight
 
     def head_config(self) -> dict[str, Any]:
         """The constructor's arguments that are the head's."""

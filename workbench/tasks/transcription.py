@@ -11,8 +11,8 @@ import numpy as np
 
 from workbench.audio import Piece, cut_at_pauses
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
-from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
-from workbench.generation.loop import Clock
+from workbench.generation.clock import Work, WorkClock
+from workbench.generation.events import Done, Event, Events, Reason, Stage, Status, Token
 from workbench.generation.turn import Turn
 from workbench.preprocessing.audio_to_text_preprocessor import AudioToTextPreprocessor
 
@@ -43,7 +43,7 @@ class Transcription(Turn):
         self,
         samples: np.ndarray,
         reader: AudioToTextPreprocessor,
-        listen: Callable[..., Iterator[Event]],
+        listen: Callable[..., Events],
     ) -> None:
         self._samples, self._reader, self._listen = samples, reader, listen
         self._rate = reader.audio_converter.sampling_rate
@@ -60,7 +60,7 @@ class Transcription(Turn):
         """What the decoder is given before each piece's text, over all pieces."""
         return len(self._reader.target_ids()) * len(self.pieces)
 
-    def stream(
+    def stream(  # pyright: ignore[reportIncompatibleMethodOverride]  # the settings by name
         self,
         *,
         max_length: int | None = None,
@@ -69,7 +69,7 @@ class Transcription(Turn):
         sampler: AnySampler | None = None,
         seed: int | None = None,
         alternatives: int = DEFAULT_ALTERNATIVES,
-    ) -> Iterator[Event]:
+    ) -> Events:
         """The events over all pieces and one `Done`. Closing the iterator cancels after the step
         under way.
 
@@ -121,7 +121,7 @@ class Transcription(Turn):
                     return
                 yield text.take(event)
                 made += isinstance(event, Token)
-                if made == most and most < self._reader.most_tokens(room):
+                if most is not None and made == most < self._reader.most_tokens(room):
                     text.end("length")
                     return
 
@@ -135,21 +135,21 @@ class _Text:
         self._parts: list[str] = []
         self._tail = ""  # what no token has carried yet
         self._gap = ""  # between the pieces
-        self._clock, self._work = Clock(), "prefill"
+        self._clock = WorkClock()
 
     def begin(self) -> None:
         """Another piece: a space comes before its first word."""
-        self._work = "prefill"
+        self._clock.work = "prefill"
         so_far = "".join(self._parts) + self._tail
         self._gap = " " if so_far and not so_far[-1].isspace() else ""
 
-    def take(self, event: Event) -> Event:
+    def take(self, event: Status | Token) -> Event:
         """The event as it is told."""
-        self._clock.lap(self._work)
+        self._clock.lap(self._clock.work)
         if isinstance(event, Status):
-            self._work = _WORK[event.stage]
+            self._clock.work = _WORK[event.stage]
             return event
-        self._work = "decode"
+        self._clock.work = "decode"
         self.count += 1
         said = event.text
         if said:
@@ -166,10 +166,9 @@ class _Text:
 
     def done(self, prompt_tokens: int) -> Done:
         """The end of all."""
-        spent = {f"{work}_seconds": seconds for work, seconds in self._clock.spent.items()}
-        stats = Stats(prompt_tokens=prompt_tokens, new_tokens=self.count, **spent)
+        stats = self._clock.stats(prompt_tokens, self.count)
         return Done(self.reason, "".join(self._parts) + self._tail, stats, self._tail)
 
 
 # What the time after a status goes to.
-_WORK = {"compiling": "compile", "prefill": "prefill", "streaming": "decode"}
+_WORK: dict[Stage, Work] = {"compiling": "compile", "prefill": "prefill", "streaming": "decode"}

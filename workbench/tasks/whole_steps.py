@@ -14,19 +14,11 @@ from typing import Any
 
 from workbench.backbones.all_or_nothing import put_back
 from workbench.interrupts import held
+from workbench.keras_internals import TrainerHooks, compiled_parts, forget_state, know_state
 from workbench.memory.door import names_exhaustion
 
-_TRAINED, _OTHERS = "trainable_variables", "non_trainable_variables"
-_OPTIMIZER, _METRICS = "optimizer_variables", "metrics_variables"
-# What Keras's states hold, by their length: of predicting, testing and training.
-_STATES = {
-    2: (_TRAINED, _OTHERS),
-    3: (_TRAINED, _OTHERS, _METRICS),
-    4: (_TRAINED, _OTHERS, _OPTIMIZER, _METRICS),
-}
 
-
-class WholeSteps:
+class WholeSteps(TrainerHooks):
     """Mix-in before `keras.Model`: when one of these calls fails or is interrupted, the model has
     the values of the last finished step, or those from before where there was none. Memory that
     runs out in a step is named."""
@@ -67,21 +59,20 @@ class WholeSteps:
                 yield
         except BaseException:
             self.jax_state_sync()
-            self._jax_state = None
+            forget_state(self)
             raise
 
     # -- Keras calls these ------------------------------------------------------------------
 
-    def _get_jax_state(self, **which: bool) -> tuple[Any, ...]:
+    def take_state(self, take: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
         with held():
-            state = super()._get_jax_state(**which)
-            self._know(state)
+            state = take()
+            know_state(self, state)
         return state
 
-    def _symbolic_build(self, *args: Any, **kwargs: Any) -> None:
-        made = self.optimizer, self._compile_metrics, self._compile_loss
-        with put_back(*(part for part in made if part is not None)):
-            super()._symbolic_build(*args, **kwargs)
+    def build_once(self, build: Callable[[], None]) -> None:
+        with put_back(*compiled_parts(self)):
+            build()
 
     def make_train_function(self, force: bool = False) -> None:
         self._make("train_function", super().make_train_function, force)
@@ -107,13 +98,7 @@ class WholeSteps:
             read = list(itertools.islice(batches, self.steps_per_execution))
             with held():
                 made, state = function(state, iter(read))
-                self._know(state)
+                know_state(self, state)
             return made, state
 
         return step
-
-    def _know(self, state: tuple[Any, ...]) -> None:
-        """From here on `jax_state_sync` takes the values from this state."""
-        known = dict(zip(_STATES[len(state)], state, strict=True))
-        object.__setattr__(self, "_jax_state", known)  # Keras would track all the arrays
-        self._jax_state_synced = False

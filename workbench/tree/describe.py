@@ -194,7 +194,7 @@ def order(layer: keras.layers.Layer) -> Order:
 
 @order.register
 def _(layer: EncoderDecoder) -> Order:
-    after = [layer.head] * (not layer.config.shared)
+    after: list[Any] = [] if layer.config.shared else [layer.head]
     after += [*layer._prepare, *layer.blocks, *layer._finish]
     return (..., *(part.name for part in after))
 

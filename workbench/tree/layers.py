@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import keras
 
+from workbench.keras_internals import layers_within
 from workbench.tree.describe import describe, order
 from workbench.tree.node import Node, folded
 
@@ -37,7 +38,7 @@ class Walk:
 
     def parts(self, layer: keras.layers.Layer) -> tuple[Node, ...]:
         """The layers within a layer, equal ones as one."""
-        within = layer._flatten_layers(include_self=False, recursive=False)
+        within = layers_within(layer, recursive=False)
         real = [one for one in within if not isinstance(one, keras.layers.InputLayer)]
         places = {name: place for place, name in enumerate(order(layer))}
         if len(places) > 1:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from workbench.backbones.adapter import Adapter
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import StackConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
+from workbench.backbones.kept_adapter import KeptAdapter
 from workbench.backbones.parseq_config import PARSeqConfig
 from workbench.preprocessing.preprocessor import Preprocessor
 from workbench.tasks.causal_lm import CausalLM
@@ -153,7 +153,7 @@ def _adapters(model: Backbone | Task) -> Iterator[Node]:
     yield Node("adapters", children=tuple(parts))
 
 
-def _adapter(adapter: Adapter) -> str:
+def _adapter(adapter: KeptAdapter) -> str:
     config = adapter.config
     alpha = "" if config.alpha is None else f", alpha {brief(config.alpha)}"
     targets = ", ".join(config.targets)

@@ -92,9 +92,10 @@ def _together(kind: Node, names: list[str]) -> Node:
 def _name(names: list[str]) -> str:
     """One name for parts that differ in the numbers at the end of theirs."""
     numbered = [_NUMBERED.fullmatch(name) for name in names]
-    if len(names) == 1 or None in numbered:
+    found = [one for one in numbered if one is not None]
+    if len(names) == 1 or len(found) < len(names):
         return names[0]
-    return f"{numbered[0][1].replace('_', ' ')}s {ranges(int(one[2]) for one in numbered)}"
+    return f"{found[0][1].replace('_', ' ')}s {ranges(int(one[2]) for one in found)}"
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -25,7 +25,7 @@ _NAMES = {
     "TrainingJob": "workbench.tuning.job",
     "TuneSettings": "workbench.tuning.settings",
     "Validation": "workbench.tuning.events",
-    "read_examples": "workbench.data.reading",
+    "read_examples": "workbench.data.sources",
 }
 
 __all__ = sorted(_NAMES)

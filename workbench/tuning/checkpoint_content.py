@@ -125,8 +125,9 @@ def _state(state: Arrays, step: int) -> Arrays:
     for name, part in state.items():
         if part.dtype.kind == "f" and not np.isfinite(part).all():
             _refuse(f"state: {shown(name)}", "finite numbers", "others")
-    if not np.array_equal(state.get("step"), step):
-        _refuse("state: step", step, state.get("step"))
+    number = state.get("step")
+    if number is None or not np.array_equal(number, step):
+        _refuse("state: step", step, number)
     return state
 
 
@@ -150,8 +151,9 @@ def _events(kind: type, group: Arrays) -> list[Any]:
 
 
 def _column(name: str, values: np.ndarray) -> list[Any]:
-    missing = np.isnan(values) if values.dtype == np.float64 and values.ndim == 1 else None
-    if missing is None or np.isinf(values).any() or (missing.any() and name not in _OPTIONAL):
+    numbers = values.dtype == np.float64 and values.ndim == 1
+    missing = np.isnan(values) if numbers else np.zeros(0, bool)
+    if not numbers or np.isinf(values).any() or (missing.any() and name not in _OPTIONAL):
         _refuse(name, "finite numbers", f"{values.dtype} {values.shape}")
     made = _WHOLE.get(name, float)
     if name in _WHOLE and (values % 1).any():

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from workbench.data.batches import Batch, Batches
 from workbench.data.examples import Examples
 from workbench.errors import DataError
 from workbench.tuning.settings import TuneSettings
+
+if TYPE_CHECKING:
+    from workbench.tasks.causal_lm import CausalLM
 
 Facts = dict[str, str | int]
 """Plain values that tell whether something is the same again."""
@@ -26,9 +29,11 @@ class TrainingBatches(Protocol):
     @property
     def per_epoch(self) -> int:
         """Batches that show every example once."""
+        ...
 
     def batch(self, step: int) -> Batch:
         """The batch of a number from 0: the same one whenever it is asked for."""
+        ...
 
 
 class HeldOut(Protocol):
@@ -36,6 +41,7 @@ class HeldOut(Protocol):
 
     def validation(self) -> Iterator[Batch]:
         """Every example once, always in the same order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Feed:
         return f"{index} ({said})" if said else str(index)
 
 
-def read_feed(lm: Any, data: Any, validation: Any, settings: TuneSettings) -> Feed:
+def read_feed(lm: CausalLM, data: Any, validation: Any, settings: TuneSettings) -> Feed:
     """Training batches and held-out batches of what a user gave.
 
     Args:
@@ -87,8 +93,10 @@ def read_feed(lm: Any, data: Any, validation: Any, settings: TuneSettings) -> Fe
     elif validation is not None:
         held_out = _examples(lm, validation, settings)
     train = Batches(examples, settings.batch_size, settings.length, settings.packing, settings.seed)
-    test = held_out and Batches(held_out, settings.batch_size, settings.length)
-    parts = {"data": train, "validation": test}
+    test = None
+    if held_out is not None:
+        test = Batches(held_out, settings.batch_size, settings.length)
+    parts: dict[str, Batches | None] = {"data": train, "validation": test}
     for name, part in parts.items():
         if part is not None:
             _check_ids(lm, part.examples)
@@ -132,21 +140,21 @@ def differences(here: dict[str, Facts], there: dict[str, Facts]) -> list[str]:
     return found
 
 
-def _examples(lm: Any, data: Any, settings: TuneSettings) -> Examples:
+def _examples(lm: CausalLM, data: Any, settings: TuneSettings) -> Examples:
     if isinstance(data, Examples):
         return data
-    from workbench.data.reading import read_examples
+    from workbench.data.sources import read_examples
 
     return read_examples(data, lm, length=settings.length)
 
 
-def _check_ids(lm: Any, examples: Examples) -> None:
+def _check_ids(lm: CausalLM, examples: Examples) -> None:
     tables = lm.backbone.tables
     rows = tables[target_input(tables)].rows
     for example in examples:
         beyond = example.ids[example.ids >= rows]
         if len(beyond):
-            raise no_row(f"training data: {example.where}", beyond[0], rows, lm._token_name)
+            raise no_row(f"training data: {example.where}", beyond[0], rows, lm.token_name)
 
 
 def _longest(batches: Batches) -> int:

@@ -53,7 +53,10 @@ def loss_in_pieces(
         return jax.value_and_grad(lambda h: summed_loss(logits, h, *part[1:]))(part[0])
 
     parts = pieces(hidden, hidden.shape[-1]), pieces(labels), pieces(weights)
-    losses, back = jax.lax.map(one, parts) if count > 1 else one([part[0] for part in parts])
+    if count > 1:
+        losses, back = jax.lax.map(one, parts)
+    else:
+        losses, back = one((parts[0][0], parts[1][0], parts[2][0]))
     if back is not None:
         back = back.reshape(count * piece, -1)[:rows].reshape(hidden.shape)
     return jnp.sum(losses), back

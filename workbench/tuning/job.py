@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from workbench.backbones.training_claims import TrainingClaim, claim, release
 from workbench.backbones.views import NO_VIEW, seeing
@@ -28,6 +28,9 @@ from workbench.tuning.model_facts import model_facts
 from workbench.tuning.resuming import changed, check_same
 from workbench.tuning.run import Run
 from workbench.tuning.settings import TuneSettings, settings_for
+
+if TYPE_CHECKING:
+    from workbench.tasks.causal_lm import CausalLM
 
 AS_BEFORE = object()
 Observer = Callable[[Event | JobState], None]
@@ -73,10 +76,11 @@ class TrainingJob(Job):
     """
 
     thread_name = "workbench-training"
+    _lm: CausalLM
 
     def __init__(
         self,
-        lm: Any,
+        lm: CausalLM,
         data: Any,
         validation: Any = 0.1,
         *,
@@ -94,7 +98,7 @@ class TrainingJob(Job):
 
     def _set_up(
         self,
-        lm: Any,
+        lm: CausalLM,
         feed: Feed,
         name: str,
         checkpoints: Checkpoints | None,
@@ -117,7 +121,7 @@ class TrainingJob(Job):
     def resume_from(
         cls,
         folder: str | Path,
-        lm: Any,
+        lm: CausalLM,
         data: Any,
         validation: Any = AS_BEFORE,
         *,

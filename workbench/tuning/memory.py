@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -17,7 +17,7 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.image_text import ImageTextDecoder
-from workbench.data.batches import bucket
+from workbench.data.batches import row_length
 from workbench.errors import MemoryTooSmallError, SettingError
 from workbench.estimates.estimate import Estimate
 from workbench.estimates.peaks import PROCESS, scores_kept, seeing
@@ -26,6 +26,9 @@ from workbench.memory.door import gigabytes
 from workbench.memory.free_memory import free_memory, limit, on_cpu, resident
 from workbench.tuning.head import PIECE_NUMBERS
 from workbench.tuning.settings import TuneSettings
+
+if TYPE_CHECKING:
+    from workbench.tasks.causal_lm import CausalLM
 
 # Numbers that are there at once, for each of a layer's own: scores of the attention; queries, keys
 # and values; the feed-forward network's inner vectors; the vectors between the layers.
@@ -45,7 +48,7 @@ def memory_in_use() -> int:
     return stats["bytes_in_use"] if stats else resident()
 
 
-def estimate_training(lm: Any, settings: TuneSettings, longest: int) -> Estimate:
+def estimate_training(lm: CausalLM, settings: TuneSettings, longest: int) -> Estimate:
     """What the process holds at the peak of a run.
 
     Args:
@@ -58,7 +61,7 @@ def estimate_training(lm: Any, settings: TuneSettings, longest: int) -> Estimate
     """
     backbone = lm.backbone
     trained = settings.rank * sum(map(sum, lm.adapters.shapes_of(settings.targets).values()))
-    length = bucket(longest, backbone.max_length or longest)
+    length = row_length(longest, backbone.max_length or longest)
     return Estimate(
         weights=sum(variable.value.nbytes for variable in backbone.variables),
         cache=0,
@@ -68,7 +71,9 @@ def estimate_training(lm: Any, settings: TuneSettings, longest: int) -> Estimate
     )
 
 
-def check_training(lm: Any, settings: TuneSettings, longest: int, free: int | None = None) -> None:
+def check_training(
+    lm: CausalLM, settings: TuneSettings, longest: int, free: int | None = None
+) -> None:
     """Refuse a run that would take more than 90 % of the free memory.
 
     Args:
@@ -96,7 +101,7 @@ def check_training(lm: Any, settings: TuneSettings, longest: int, free: int | No
     )
 
 
-def _smaller(lm: Any, settings: TuneSettings, longest: int) -> Iterator[tuple[str, Estimate]]:
+def _smaller(lm: CausalLM, settings: TuneSettings, longest: int) -> Iterator[tuple[str, Estimate]]:
     """What could be tried, the mildest first, and what it takes."""
     batch, length = settings.batch_size, longest
     if not settings.remat:
@@ -112,7 +117,7 @@ def _smaller(lm: Any, settings: TuneSettings, longest: int) -> Iterator[tuple[st
         yield f"batch_size=1 with length={length}", estimate_training(lm, one, length)
 
 
-def _activations(lm: Any, settings: TuneSettings, length: int) -> float:
+def _activations(lm: CausalLM, settings: TuneSettings, length: int) -> float:
     """Everything that comes and goes in a step."""
     sizes, narrow = _sizes(lm.backbone), lm.backbone.compute_dtype != "float32"
     computed = 2 if narrow and not on_cpu() else 4
@@ -140,7 +145,7 @@ def _layer(sizes: Sizes) -> float:
     return attention + NETWORK * sizes.inner + STREAM * sizes.width
 
 
-def _beside_projections(lm: Any, settings: TuneSettings) -> float:
+def _beside_projections(lm: CausalLM, settings: TuneSettings) -> float:
     """What the updates of projections add, in numbers for each position, over all layers."""
     shapes = lm.adapters.shapes_of(settings.targets)
     usual = ("query", "value")

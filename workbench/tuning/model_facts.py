@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.tuning.feed import Facts
 
+if TYPE_CHECKING:
+    from workbench.tasks.causal_lm import CausalLM
+
 ADAPTED = ("lora_a", "lora_b", "lora_scale")
 
 
-def model_facts(lm: Any) -> Facts:
+def model_facts(lm: CausalLM) -> Facts:
     """The class of a model's backbone, its dtype and size, and a digest (SHA-256) of the first
     row of each of its weights; adapters and random states do not count."""
     backbone = lm.backbone

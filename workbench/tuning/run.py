@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from workbench.backbones.adapter import Adapter, AdapterConfig
 from workbench.backbones.all_or_nothing import all_or_nothing
 from workbench.backbones.training_claims import own_changes
 from workbench.data.batches import Batch
-from workbench.errors import CheckpointError, PresetError, SettingError, WorkbenchError
+from workbench.errors import CheckpointError, PresetError, SettingError, WorkbenchError, present
 from workbench.tuning.checkpoint import Checkpoints
 from workbench.tuning.checkpoint_content import Checkpoint
 from workbench.tuning.divergence import LARGEST_NUMBER, diverged, is_sound, largest_number
@@ -31,6 +31,11 @@ from workbench.tuning.pace import Pace
 from workbench.tuning.samples import completion, words_of
 from workbench.tuning.settings import SHAPING, TuneSettings, settings_for
 
+if TYPE_CHECKING:
+    from workbench.tasks.causal_lm import CausalLM
+    from workbench.tuning.trainer import Measured, Trainer
+
+Told = TypeVar("Told", bound=Event)
 _logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_SAVES = 30.0
 
@@ -56,7 +61,7 @@ class Run:
 
     def __init__(
         self,
-        lm: Any,
+        lm: CausalLM,
         name: str,
         feed: Feed,
         settings: TuneSettings,
@@ -66,7 +71,8 @@ class Run:
         resumed: Checkpoint | None = None,
     ) -> None:
         self.name, self.settings = name, settings.planned(feed.train.per_epoch)
-        self.step, self.history, self.best = 0, History(), None
+        self.step, self.history = 0, History()
+        self.best: Best | None = None
         self._lm, self._feed, self._checkpoints = lm, feed, checkpoints
         self._facts, self._share = dict(facts or {}), validation
         self._trainer: Any = None
@@ -86,11 +92,11 @@ class Run:
     @property
     def remaining_seconds(self) -> float | None:
         """Until the end, as far as can be told; None before a step was measured."""
-        left = self.settings.steps - self.step
+        left = self.settings.total_steps - self.step
         others = {kind: self._times_due(every) for kind, every in self._occasions().items()}
         return self._pace.remaining(left, others)
 
-    def events(self) -> Iterator[Event | Moment]:
+    def events(self) -> Generator[Event | Moment, None, None]:
         """What happens from here to the last step.
 
         Raises:
@@ -108,7 +114,7 @@ class Run:
             yield from self._show_samples()
             if self._is_time_to_save():
                 yield self.save()
-            if self.step >= self.settings.steps:
+            if self.step >= self.settings.total_steps:
                 return
             yield Moment()
             yield from self._train()
@@ -134,7 +140,8 @@ class Run:
     def save(self) -> Event:
         """Write a checkpoint: `Saved`, or the `Problem` there was."""
         try:
-            path = self._checkpoints.save(self.checkpoint())
+            folder = present(self._checkpoints, "a folder for checkpoints")
+            path = folder.save(self.checkpoint())
         except (PresetError, OSError) as error:
             said = f"the checkpoint of step {self.step} was not written, and the run goes on"
             return self._told(Problem(self.step, f"{said}: {error}"))
@@ -152,7 +159,7 @@ class Run:
         """The run as it is between two steps, once it has begun."""
         return Checkpoint(
             name=self.name,
-            adapter=self._config,
+            adapter=present(self._config, "a run that has begun"),
             settings=self.settings,
             step=self.step,
             state=self._trainer.state(),
@@ -215,7 +222,7 @@ class Run:
         compiles = self._is_first("step", batches)
         if compiles:
             yield Moment(compiling=True)
-        before, began = self._now, time.monotonic()
+        before, began = self._adapter, time.monotonic()
         try:
             measured = self._trainer.step(batches)
             self._now = self._trainer.adapter
@@ -231,12 +238,17 @@ class Run:
         if compiles:
             yield Moment()
 
+    @property
+    def _adapter(self) -> Adapter:
+        """The adapter as the last finished step has left it."""
+        return present(self._now, "a run that has begun")
+
     def _batches(self, step: int) -> list[Batch]:
         """The batches whose gradients make a step, counted from 0."""
         count = self.settings.accumulate
         return [self._feed.train.batch(step * count + each) for each in range(count)]
 
-    def _step(self, measured: Any) -> Step:
+    def _step(self, measured: Measured) -> Step:
         return Step(
             step=self.step,
             loss=measured.loss,
@@ -248,10 +260,10 @@ class Run:
             remaining_seconds=self.remaining_seconds,
         )
 
-    def _check(self, measured: Any, batches: list[Batch], before: Adapter) -> None:
+    def _check(self, measured: Measured, batches: list[Batch], before: Adapter) -> None:
         """Stop a run that went wrong, with the last good adapter in place."""
         loss, norm = measured.loss, measured.gradient_norm
-        largest = largest_number(self._now)
+        largest = largest_number(self._adapter)
         sound = is_sound(loss, norm, self._first(loss))
         if sound and largest <= LARGEST_NUMBER:
             return
@@ -296,8 +308,8 @@ class Run:
         """Steps between two validations and two rounds of samples, 0 for none."""
         settings = self.settings
         return {
-            "validation": settings.validation_every if self._feed.held_out is not None else 0,
-            "samples": settings.sample_every if settings.sample_prompts else 0,
+            "validation": settings.validation_steps if self._feed.held_out is not None else 0,
+            "samples": settings.sample_steps if settings.sample_prompts else 0,
         }
 
     def _is_due(self, every: int, step: int) -> bool:
@@ -305,7 +317,7 @@ class Run:
 
     def _times_due(self, every: int) -> int:
         """How often something is due after this step."""
-        steps = self.settings.steps
+        steps = self.settings.total_steps
         if every == 0 or self.step == steps:
             return 0
         return steps // every - self.step // every + (steps % every > 0)
@@ -313,11 +325,12 @@ class Run:
     def _validate(self) -> Iterator[Event | Moment]:
         told = self.history.validations
         known = bool(told) and told[-1].step == self.step
-        if known or not self._is_due(self._occasions()["validation"], self.step):
+        held_out, every = self._feed.held_out, self._occasions()["validation"]
+        if held_out is None or known or not self._is_due(every, self.step):
             return
         total = weight = 0.0
         compiled, began = False, time.monotonic()
-        for batch in self._feed.held_out.validation():
+        for batch in held_out.validation():
             compiles = self._is_first("loss", [batch])
             compiled = compiled or compiles
             yield Moment(compiling=compiles)
@@ -331,7 +344,7 @@ class Run:
     def _validation(self, loss: float) -> Validation:
         better = self.best is None or loss < self.best.loss
         if better:
-            self.best = Best(self.step, loss, self._now)
+            self.best = Best(self.step, loss, self._adapter)
         return Validation(self.step, loss, better)
 
     def _check_held_out(self, loss: float, batch: Batch) -> None:
@@ -387,12 +400,12 @@ class Run:
         self._shapes.add(key)
         return first
 
-    def _told(self, event: Event) -> Event:
+    def _told(self, event: Told) -> Told:
         self.history.add(event)
         return event
 
 
-def new_trainer(lm: Any, settings: TuneSettings) -> Any:
+def new_trainer(lm: CausalLM, settings: TuneSettings) -> Trainer:
     """The trainer of the active adapter."""
     from workbench.tuning.trainer import Trainer
 

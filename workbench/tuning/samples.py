@@ -7,11 +7,12 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from workbench.generation.events import Done, Status
+from workbench.generation.language_model import LanguageModel
 from workbench.tuning.events import Moment
 
 
 def completion(
-    lm: Any, prompt: str | Mapping[str, Any], tokens: int, seed: int
+    lm: LanguageModel, prompt: str | Mapping[str, Any], tokens: int, seed: int
 ) -> Generator[Moment, None, str]:
     """Complete a prompt with the likeliest tokens; it can be left after each of them.
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, Self
 from workbench.backbones.adapter import AdapterConfig
 from workbench.backbones.adapter_targets import EVERY
 from workbench.backbones.adapters import Adapters
-from workbench.errors import SettingError, shown
+from workbench.errors import SettingError, present, shown
 
 Schedule = Literal["cosine", "linear", "constant"]
 SCHEDULES = ("cosine", "linear", "constant")
@@ -25,6 +25,7 @@ LARGEST = 3.4e38  # numbers travel as float32
 MOST = 2**31 - 1
 WARMUP_SHARE = 0.05
 TIMES_A_RUN = 10
+_PLANNED = "planned settings: call planned() first"
 SHAPING = ("rank", "alpha", "dropout", "targets")  # what an adapter is made with
 
 
@@ -134,6 +135,21 @@ class TuneSettings:
             sample_every=(every or often) if self.sample_every is None else self.sample_every,
         )
 
+    @property
+    def total_steps(self) -> int:
+        """The steps of the run; the settings are `planned`."""
+        return present(self.steps, _PLANNED)
+
+    @property
+    def validation_steps(self) -> int:
+        """The steps between two validations, 0 for none; the settings are `planned`."""
+        return present(self.validation_every, _PLANNED)
+
+    @property
+    def sample_steps(self) -> int:
+        """The steps between two rounds of samples, 0 for none; the settings are `planned`."""
+        return present(self.sample_every, _PLANNED)
+
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0; the settings are `planned`.
 
@@ -210,9 +226,10 @@ def _whole(least: int, optional: bool = False) -> _Rule:
     def made(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise TypeError
-        if not least <= value <= MOST:
+        number = int(value)
+        if not least <= number <= MOST:
             raise ValueError
-        return int(value)
+        return number
 
     return _Rule(f"an integer from {least} to {MOST}", made, optional)
 

@@ -58,14 +58,15 @@ class Trainer:
     """
 
     def __init__(self, lm: CausalLM, settings: TuneSettings) -> None:
-        if not lm.adapters.live:
+        name = lm.adapters.active
+        if name is None or not lm.adapters.live:
             raise AdapterError("training: expected an active adapter that is not merged, got none")
-        if type(lm)._predictions.__func__ is not CausalLM._predictions.__func__:
+        if not lm.left_to_right:
             raise SettingError(f"training: {type(lm).__name__} is trained with fit() alone")
         keep_compiled_programs()
         self.settings = settings
         self.step_number = 0
-        self._lm, self._backbone, self._name = lm, lm.backbone, lm.adapters.active
+        self._lm, self._backbone, self._name = lm, lm.backbone, name
         self._trained = self._backbone.trainable_variables
         if not self._trained:
             raise SettingError(
@@ -106,10 +107,11 @@ class Trainer:
         if not tokens:
             raise SettingError("training: expected tokens to learn in the batches, got none")
         trained, seeds = _values(self._trained), _values(self._seeds)
-        frozen, total = _values(self._frozen), None
-        for batch in batches:
+        frozen, (first, *others) = _values(self._frozen), batches
+        total, seeds = self._gradients(trained, frozen, seeds, self._arrays(first), tokens)
+        for batch in others:
             made, seeds = self._gradients(trained, frozen, seeds, self._arrays(batch), tokens)
-            total = made if total is None else jax.tree.map(jnp.add, total, made)
+            total = jax.tree.map(jnp.add, total, made)
         loss, gradients = total
         rate = self.settings.learning_rate_at(self.step_number)
         number = np.float32(self.step_number + 1)
@@ -168,7 +170,7 @@ class Trainer:
     def _arrays(self, batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:
         """What a program reads of a batch, whose ids all have a row in the model's tables."""
         parts = batch.inputs, batch.labels, batch.weights
-        inputs, *others = admit_batch(self._backbone.tables, *parts, self._lm._token_name)
+        inputs, *others = admit_batch(self._backbone.tables, *parts, self._lm.token_name)
         return dict(inputs), *others
 
     def _check_left(self) -> None:
@@ -209,7 +211,8 @@ class Trainer:
         def forward(trained: Arrays) -> tuple[tuple[jax.Array, jax.Array], Arrays]:
             with self._holding(trained, frozen, seeds) as scope, self._remat():
                 hidden = self._hidden(inputs, training=True)
-            return (hidden, _sum(scope.losses)), [scope.get_current_value(v) for v in self._seeds]
+            after = [_current(scope, variable) for variable in self._seeds]
+            return (hidden, _sum(scope.losses)), after
 
         (hidden, other), back, seeds = jax.vjp(forward, trained, has_aux=True)
         with self._holding(trained, frozen, seeds):
@@ -256,6 +259,12 @@ class Trainer:
 
 def _values(variables: Sequence[keras.Variable]) -> Arrays:
     return [variable.value for variable in variables]
+
+
+def _current(scope: keras.StatelessScope, variable: keras.Variable) -> jax.Array:
+    """The value of a variable at the end of a scope, which may have left it as it was."""
+    value = scope.get_current_value(variable)
+    return variable.value if value is None else value
 
 
 def _known(variables: Sequence[keras.Variable]) -> list[weakref.ref[jax.Array]]:

@@ -15,7 +15,8 @@ from figures import (
 )
 
 import workbench as wb
-from workbench.generation.loop import Clock, drive
+from workbench.generation.clock import WorkClock
+from workbench.generation.loop import drive
 from workbench.generation.programs import Output
 from workbench.generation.request import make_request
 
@@ -38,7 +39,7 @@ def outputs(prompt, max_length):
         seed=0,
         alternatives=5,
     )
-    clock = Clock()
+    clock = WorkClock()
     for item in drive(lm.programs, request, clock):
         if isinstance(item, Output):
             yield item

@@ -18,6 +18,7 @@ import numpy as np
 from workbench.backbones.adapter import LowRank
 from workbench.backbones.all_or_nothing import Content
 from workbench.errors import AdapterError
+from workbench.keras_internals import disown, unlocked
 
 
 @dataclass(eq=False)
@@ -102,14 +103,13 @@ class Adaptable:
 
     def make_update(self, update: LowRank, dropout: float = 0.0) -> Update:
         """Variables with these numbers. They belong to an adapter, so this layer keeps none."""
-        self._tracker.unlock()
-        made = [
-            self.add_weight(jax.numpy.shape(value), "zeros", dtype="float32", name=name)
-            for name, value in zip(_VARIABLES, update, strict=True)
-        ]
-        self._tracker.lock()
+        with unlocked(self):
+            made = [
+                self.add_weight(jax.numpy.shape(value), "zeros", dtype="float32", name=name)
+                for name, value in zip(_VARIABLES, update, strict=True)
+            ]
         for variable in made:
-            self._untrack_variable(variable)
+            disown(self, variable)
             variable.trainable = _VARIABLES[variable.name]  # the layer itself is frozen
         filled = Update(*made)
         filled.assign(update, dropout)

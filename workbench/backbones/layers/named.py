@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from keras.src.backend.common.name_scope import current_path
 
 from workbench.backbones.layers.integers import Shape
 from workbench.backbones.layers.low_rank import Adaptable, merged
@@ -24,6 +23,13 @@ from workbench.backbones.saved_variables import (
 )
 from workbench.backbones.weights import initializer as named_initializer
 from workbench.errors import SettingError
+from workbench.keras_internals import (
+    KERNEL,
+    TABLE,
+    current_path,
+    delete_variable,
+    mark_quantized,
+)
 
 
 class Named:
@@ -121,16 +127,16 @@ class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
         """The kernel's axes that are outputs, and those that are inputs."""
         outputs = len(self.partial_output_shape) - 1
         held = self.quantization_mode is not None
-        shape = tuple(self._integers.matrix.shape if held else self._kernel.shape)
+        shape = tuple(self._integers.matrix.shape if held else getattr(self, KERNEL).shape)
         return shape[:outputs], shape[outputs:]
 
     def quantized_build(self, kernel_shape: Sequence[int], mode: str, config: Any = None) -> None:
         self._hold(mode, self._matrix(tuple(kernel_shape)))
-        self._is_quantized = True
+        mark_quantized(self)
 
     def _release(self) -> Iterator[tuple[Matrix, np.ndarray]]:
-        values = np.asarray(self._kernel)
-        self._let_go("_kernel")
+        values = np.asarray(getattr(self, KERNEL))
+        delete_variable(self, KERNEL)
         yield self._matrix(values.shape), values
 
     def _matrix(self, shape: Shape) -> Matrix:
@@ -168,15 +174,15 @@ class TokenEmbedding(Quantizable, Named, keras.layers.ReversibleEmbedding):
     def quantized_build(self, shape: Sequence[int], mode: str, config: Any = None) -> None:
         for name in self.matrix_names:
             self._hold(mode, self._matrix(name))
-        self._is_quantized = True
+        mark_quantized(self)
 
     def _release(self) -> Iterator[tuple[Matrix, np.ndarray]]:
-        values = np.asarray(self._embeddings)
-        self._let_go("_embeddings")
+        values = np.asarray(getattr(self, TABLE))
+        delete_variable(self, TABLE)
         yield self._matrix("embeddings"), values
         if not self.tie_weights:
             values = np.asarray(self.reverse_embeddings).T
-            self._let_go("reverse_embeddings")
+            delete_variable(self, "reverse_embeddings")
             yield self._matrix("reverse_embeddings"), values
 
     @property

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import jax
 import keras
 import numpy as np
-from keras.src.backend.common.name_scope import current_path
 
 from workbench.backbones import weights
 from workbench.backbones.layers.integers import KINDS, Int4, Int8, Shape
 from workbench.backbones.precision import quantized_policy
+from workbench.keras_internals import current_path, mark_quantized
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,12 @@ class Quantizable:
         with weights.loading(None):  # a file that is being loaded has floats
             for matrix, values in self._release():
                 self._hold(mode, matrix, KINDS[mode].of(matrix.two_axes(values)))
-        self._is_quantized = True
+        mark_quantized(self)
         self.dtype_policy = policy
 
     def _release(self) -> Iterator[tuple[Matrix, np.ndarray]]:
         """Each matrix and its floats, which the layer no longer has."""
         raise NotImplementedError
-
-    def _let_go(self, name: str) -> None:
-        """Delete a variable. Keras's way to do it collects all garbage of the process each time,
-        which takes longer than quantising the matrix."""
-        self._untrack_variable(getattr(self, name))
-        object.__delattr__(self, name)
 
     def _hold(self, mode: str, matrix: Matrix, values: Int8 | Int4 | None = None) -> None:
         """Make the variables for a matrix: with these values, or from a file, or zeros."""

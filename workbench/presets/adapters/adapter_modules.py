@@ -18,6 +18,7 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.weights import Part, Rule, Rules, Shape, expand, repeats, rules_for
 from workbench.errors import AdapterError
+from workbench.keras_internals import layers_within
 from workbench.storage.json_files import first
 
 KERNEL = "/kernel"
@@ -88,9 +89,9 @@ class Place:
         return self._turned(a, ins, self._their_order(ins)), turned.T
 
     @property
-    def part(self) -> Part | None:
-        """Which rows of their B are this projection's; None for all."""
-        return None if self.rule.part is None else replace(self.rule.part, axis=0)
+    def part(self) -> Part:
+        """Which rows of their B are this projection's."""
+        return Part(0, 1, 1) if self.rule.part is None else replace(self.rule.part, axis=0)
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,13 @@ class Module:
             None if update is None else place.store(update.a, _scaled(update, scale))
             for place, update in zip(self.places, own, strict=True)
         ]
+        there = [pair for pair in stored if pair is not None]
+        first_a, first_b = there[0]
         if len(self.places) == 1:
-            return LowRank(*stored[0], scale)
-        if None not in stored and all(np.array_equal(a, stored[0][0]) for a, _ in stored):
-            return LowRank(stored[0][0], self._rows([b for _, b in stored]), scale)
-        a = np.concatenate([pair[0] for pair in stored if pair is not None])
+            return LowRank(first_a, first_b, scale)
+        if len(there) == len(stored) and all(np.array_equal(a, first_a) for a, _ in there):
+            return LowRank(first_a, self._rows([b for _, b in there]), scale)
+        a = np.concatenate([a for a, _ in there])
         return LowRank(a, self._rows(self._blocks(stored, len(a))), scale)
 
     def _blocks(self, stored: Sequence[tuple | None], rank: int) -> list[np.ndarray]:
@@ -185,8 +188,8 @@ def _scaled(update: LowRank, scale: float) -> np.ndarray:
 
 def kernels(backbone: Backbone) -> dict[str, tuple[Shape, Shape]]:
     """The axes of outputs and of inputs of every projection's kernel, by path."""
-    layers = backbone._flatten_layers(include_self=False)
-    return {layer.path: layer.kernel_axes for layer in layers if isinstance(layer, Projection)}
+    layers = layers_within(backbone)
+    return {str(layer.path): layer.kernel_axes for layer in layers if isinstance(layer, Projection)}
 
 
 def modules(
@@ -200,7 +203,7 @@ def modules(
     for path, (outputs, inputs) in kernels(backbone).items():
         rule = table.get(path + KERNEL)
         called = None if rule is None else name(rule)
-        if called is not None:
+        if rule is not None and called is not None:
             found.setdefault(called, []).append(Place(path, outputs, inputs, rule))
     return {
         called: Module(called, tuple(sorted(places, key=_start)))

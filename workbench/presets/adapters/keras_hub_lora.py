@@ -139,19 +139,20 @@ class _Reader:
         if not 1 <= self._rank <= _MAX_RANK:
             self._tensors.problem(_RANK, f"1 to {_MAX_RANK}", self._rank)
             self._tensors.finish()
-        pairs = {index: self._pair(index) for index in self._numbers()}
+        modules = self._modules()
+        pairs = {index: self._pair(index, module) for index, module in modules.items()}
         self._tensors.finish()
         moving = {i: pair for i, pair in pairs.items() if any(part.any() for part in pair)}
         updates = {
             path: update
             for index, pair in (moving or pairs).items()
-            for path, update in _ours(self._slots[index].module, *_filled(*pair)).items()
+            for path, update in _ours(modules[index], *_filled(*pair)).items()
         }
         targets = tuple(dict.fromkeys(path.rpartition("/")[2] for path in updates))
         return Adapter(AdapterConfig(self._rank, targets=targets), updates)
 
-    def _numbers(self) -> list[int]:
-        """The layers that have tensors and can; other tensors are noted."""
+    def _modules(self) -> dict[int, Module]:
+        """The layers that have tensors and can, by number; other tensors are noted."""
         numbers = set()
         for name in self._tensors.names():
             found = _TENSOR.fullmatch(name)
@@ -164,27 +165,29 @@ class _Reader:
                 numbers.add(found[1])
         if not numbers:
             self._tensors.problem("lora", "tensors of layers", "none")
-        return sorted(int(number) for number in numbers if self._is_projection(number))
+        found = [(int(number), self._projection(number)) for number in numbers]
+        held = [(index, module) for index, module in found if module is not None]
+        return dict(sorted(held, key=lambda pair: pair[0]))
 
-    def _is_projection(self, number: str) -> bool:
+    def _projection(self, number: str) -> Module | None:
         index, name = int(number), f"lora/{number}"
         if str(index) != number or index >= len(self._slots):
             self._tensors.problem(name, f"a layer from 0 to {len(self._slots) - 1}", number)
-        elif self._slots[index].module is None:
-            got = f"{self._slots[index].layer.path}, which takes no update"
+            return None
+        slot = self._slots[index]
+        if slot.module is None:
+            got = f"{slot.layer.path}, which takes no update"
             self._tensors.problem(name, "a projection", got)
-        else:
-            return True
-        return False
+        return slot.module
 
-    def _pair(self, index: int) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
+    def _pair(self, index: int, module: Module) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
         """A layer's two tensors; nothing where they do not fit."""
-        shapes = _shapes(self._slots[index].module, self._rank)
-        pair = [
+        shapes = _shapes(module, self._rank)
+        a, b = (
             self._tensors.take(name.format(index), shape)
             for name, shape in zip((_A, _B), shapes, strict=True)
-        ]
-        return () if any(part is None for part in pair) else tuple(pair)
+        )
+        return () if a is None or b is None else (a, b)
 
 
 def _filled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -282,7 +285,8 @@ def _targets(
     found: Mapping[int, object], slots: list[_Slot], backbone: Backbone
 ) -> tuple[str, ...]:
     """KerasHub's names of layers to enable: its defaults where they are all that is needed."""
-    needed = tuple(dict.fromkeys(slots[index].layer.name for index in sorted(found)))
+    called = [slots[index].layer.name for index in sorted(found)]
+    needed = tuple(dict.fromkeys(name for name in called if name is not None))
     usual = default_targets(backbone)
     names = usual if set(needed) <= set(usual) else needed
     other = [s.layer.path for s in slots if s.layer.name in names and s.module is None]
@@ -301,9 +305,9 @@ def _tensors(
     rank: int,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """What the file holds: zeros where a layer that KerasHub reads has no update."""
-    yield _RANK, np.int64(rank)
+    yield _RANK, np.array(rank, np.int64)
     for index, slot in enumerate(slots):
-        if slot.layer.name in names:
+        if slot.layer.name in names and slot.module is not None:
             whole = [np.zeros(shape, np.float32) for shape in _shapes(slot.module, rank)]
             for values, part in zip(whole, found.get(index, ()), strict=False):
                 values[tuple(map(slice, part.shape))] = part

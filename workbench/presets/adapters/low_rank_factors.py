@@ -116,5 +116,5 @@ def _rank(singular: np.ndarray) -> int:
     return int((singular > _ROUNDING * singular[:1]).sum())
 
 
-def _single(*parts: np.ndarray) -> tuple[np.ndarray, ...]:
-    return tuple(np.ascontiguousarray(part, np.float32) for part in parts)
+def _single(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32)

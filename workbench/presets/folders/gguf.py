@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.errors import PresetError
 from workbench.families.registry import Family, families
+from workbench.formats.gguf_family import Gguf
 from workbench.formats.gguf_file import Entry, GgufHeader, read_header
 from workbench.formats.gguf_settings import GgufSettings
 from workbench.formats.gguf_tensors import GgufTensors
@@ -48,19 +49,19 @@ class GgufFile:
         self._headers = [read_header(part) for part in self._paths]
         self._metadata = self._headers[0].metadata
         self._tensors = _joined(self._headers)
-        self.family = _match(self._settings(), cls)
-        self.weight_rules = self.family.gguf.rules
+        self.family, self._files = _match(self._settings(), cls)
+        self.weight_rules = self._files.rules
         self.manifest = Manifest(path)
 
     @property
     def ignored_weights(self) -> tuple[str, ...]:
         """Tensors that are not weights, and a tied head that only repeats the token table."""
-        names = self.family.gguf.ignored
-        return (*names, HEAD) if self.family.gguf.tied and self._head_is_rounded() else names
+        names = self._files.ignored
+        return (*names, HEAD) if self._files.tied and self._head_is_rounded() else names
 
     def backbone_arguments(self) -> dict[str, Any]:
         """The backbone's constructor arguments, without the dtype."""
-        return self.family.gguf.arguments(self._settings())
+        return self._files.arguments(self._settings())
 
     def open_weights(self) -> TensorSource:
         """The backbone's weights."""
@@ -125,15 +126,16 @@ class GgufFile:
             source.close()
 
 
-def _match(settings: GgufSettings, cls: type) -> Family:
+def _match(settings: GgufSettings, cls: type) -> tuple[Family, Gguf]:
     """The family of a file: one that has a class `cls` first, then `Gguf.match` decides."""
     wanted = settings.architecture
-    sharing = [f for f in families() if f.gguf and f.gguf.architecture == wanted]
-    asked_for = [family for family in sharing if any(issubclass(c, cls) for c in family.classes)]
-    for family in (*asked_for, *sharing):
-        if family.gguf.match(settings):
-            return family
-    known = sorted({family.gguf.architecture for family in families() if family.gguf})
+    having = [(family, family.gguf) for family in families() if family.gguf is not None]
+    sharing = [pair for pair in having if pair[1].architecture == wanted]
+    asked_for = [pair for pair in sharing if any(issubclass(c, cls) for c in pair[0].classes)]
+    for family, files in (*asked_for, *sharing):
+        if files.match(settings):
+            return family, files
+    known = sorted({files.architecture for _, files in having})
     raise PresetError.at(
         settings.file, "general.architecture", f"one of {', '.join(known)}", shown(wanted)
     )

@@ -105,7 +105,8 @@ class KerasHubFolder:
     def _check_same_backbone(self, nested: SavedObject | None) -> None:
         if nested is None or nested.cls is not self.family.backbone:
             raise PresetError.at(TASK, "backbone", self.family.backbone.__name__, "another class")
-        ours, theirs = _values(self._backbone), _values(nested)
+        ours = {} if self._backbone is None else _values(self._backbone)
+        theirs = _values(nested)
         differing = sorted(key for key in ours.keys() & theirs if ours[key] != theirs[key])
         if differing:
             expected = f"the values of {CONFIG}"

@@ -15,8 +15,9 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from workbench.errors import PresetError
 from workbench.kinds import TEXT, integer, list_of
@@ -110,7 +111,7 @@ def _sha256(path: Path, stop: Stop | None = None) -> str:
 class _Stoppable:
     """A file that checks, before each chunk is read, whether to go on."""
 
-    def __init__(self, file: BinaryIO, stop: Stop) -> None:
+    def __init__(self, file: BufferedReader, stop: Stop) -> None:
         self._file, self._stop = file, stop
 
     def readable(self) -> bool:

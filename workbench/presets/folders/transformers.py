@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import PresetError
-from workbench.families.registry import Family, match_transformers
+from workbench.families.registry import match_transformers
+from workbench.formats.config_reader import ConfigReader
 from workbench.formats.safetensors import open_safetensors
-from workbench.formats.settings import Settings
 from workbench.formats.tensors import TensorSource
 from workbench.kinds import OBJECT
 from workbench.presets.folders.manifest import Manifest
@@ -49,14 +49,14 @@ class TransformersFolder:
         if family is None:
             model_type = shown(config.get("model_type"))
             raise PresetError(f"{CONFIG}: model_type {model_type} is not a family known here")
-        self.family: Family = family
-        self.weight_rules = family.transformers.rules
-        self.ignored_weights = family.transformers.ignored
+        self.family, self._files = family
+        self.weight_rules = self._files.rules
+        self.ignored_weights = self._files.ignored
         self.manifest = Manifest(folder)
 
     def backbone_arguments(self) -> dict[str, Any]:
         """The backbone's constructor arguments, without the dtype."""
-        return self.family.transformers.arguments(self._config)
+        return self._files.arguments(self._config)
 
     def open_weights(self) -> TensorSource:
         """The backbone's weights."""
@@ -68,11 +68,11 @@ class TransformersFolder:
 
     def head(self) -> SavedHead | None:
         """The trained classifier, None where the folder has none."""
-        arguments = self.family.transformers.read_head(self._config)
+        arguments = self._files.read_head(self._config)
         if not arguments:
             return None
         labels = label_names(self._config.get("id2label"), arguments["num_classes"])
-        rules = self.family.transformers.head_rules
+        rules = self._files.head_rules
         return SavedHead(arguments, rules, self.open_weights, labels)
 
     def has_tokenizer(self) -> bool:
@@ -89,12 +89,12 @@ class TransformersFolder:
         return {
             "tokenizer": tokenizer,
             **settings(tokenizer.prepends_start_token, short),
-            **self.family.transformers.read_preprocessor(self._preprocessor_config()),
+            **self._files.read_preprocessor(self._preprocessor_config()),
         }
 
     def context_length(self) -> int | None:
         """Tokens of the longest text the model was made for."""
-        return Settings(self._config).take("max_position_embeddings", None)
+        return ConfigReader(self._config).take("max_position_embeddings", None)
 
     def _preprocessor_config(self) -> dict[str, Any]:
         """What the folder says of its pictures or recordings. Files of version 5 nest it."""

@@ -44,8 +44,9 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
         for theirs, ours in _NAMED.items()
         if getattr(tokenizer, ours) is not None
     }
-    if isinstance(tokenizer, SentencePieceTokenizer):  # kept besides, as its own classes read it
-        (folder / SENTENCE_PIECE).write_bytes(tokenizer.proto)
+    proto = tokenizer.proto if isinstance(tokenizer, SentencePieceTokenizer) else None
+    if proto is not None:  # kept besides, as its own classes read it
+        (folder / SENTENCE_PIECE).write_bytes(proto)
     whole = _library_file(tokenizer, before, after)
     if whole is None:
         config |= {"tokenizer_class": sentence_piece_class, "legacy": False}

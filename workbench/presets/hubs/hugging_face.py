@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import tqdm
 from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download
@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    HTTPError,
+    HTTPError,  # pyright: ignore[reportPrivateImportUsage]  # httpx's or requests', by version
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -183,7 +183,7 @@ def _fetch_large(
             if partial.size < file.size:
                 http_get(
                     hf_hub_url(repository.name, file.name, revision=commit),
-                    partial,
+                    cast(BinaryIO, partial),  # it is written to, and told where to begin
                     resume_size=partial.size,
                     headers=build_hf_headers(),
                     displayed_filename=file.name,

@@ -115,7 +115,9 @@ class PartialFile:
 
     def _new_hash(self) -> hashlib._Hash | None:
         # A checksum against damage on the way, not a proof of origin: Kaggle states MD5.
-        return self._algorithm and hashlib.new(self._algorithm, usedforsecurity=False)
+        if not self._algorithm:
+            return None
+        return hashlib.new(self._algorithm, usedforsecurity=False)
 
     def _take_in_what_is_there(self) -> None:
         self._file.seek(0)

@@ -58,7 +58,7 @@ def exact(lm: AudioToText, spoken: list[Recording]) -> dict[str, float]:
 
 def main() -> None:
     """Print all figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("preset", nargs="?", type=Path, default=PRESET)
     parser.add_argument("--count", type=int, default=COUNT, help="recordings of each condition")
     arguments = parser.parse_args()

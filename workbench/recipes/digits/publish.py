@@ -48,7 +48,7 @@ def build(work: Path) -> MoonshineAudioToText:
 
 def main() -> None:
     """Read the command line and publish."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("preset", type=Path)
     arguments = parser.parse_args()

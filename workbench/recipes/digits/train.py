@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from workbench.generation.programs import Array
 from workbench.models import MoonshineBackbone
 from workbench.recipes import training
 from workbench.recipes.digits.batches import (
@@ -62,7 +63,8 @@ def build_backbone(dtype: str = "float32") -> MoonshineBackbone:
 def filters(width: int = 127) -> np.ndarray:
     """What the first convolution starts as, float32 (width, 1, WIDTH): pairs of waves under a
     bell, spaced as an ear hears them from 80 to 7600 hertz, the high ones louder."""
-    mel = np.linspace(*(2595 * np.log10(1 + np.array([80, 7600]) / 700)), WIDTH // 2)
+    low, high = 2595 * np.log10(1 + np.array([80, 7600]) / 700)
+    mel = np.linspace(low, high, WIDTH // 2)
     hertz = 700 * (10 ** (mel / 2595) - 1)
     angle = 2 * np.pi * hertz * (np.arange(width)[:, None] - width // 2) / RATE
     waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) * np.hanning(width)[:, None]
@@ -119,7 +121,7 @@ def losses(parts: Parts, variables: Arrays, batch: Batch) -> tuple[jax.Array, ja
     return of_text, of_frames + _mean_nats(heard @ variables[-1], batch.places, real)
 
 
-def _mean_nats(logits: jax.Array, targets: jax.Array, counted: jax.Array) -> jax.Array:
+def _mean_nats(logits: jax.Array, targets: Array, counted: Array) -> jax.Array:
     chosen = jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
     nats = jax.nn.logsumexp(logits, -1) - chosen
     return jnp.where(counted, nats, 0).sum() / counted.sum()
@@ -150,8 +152,9 @@ class Training(training.Training):
         rate = rate_at(step, time_used, WARMUP, DECAY)
         return self.descend(self._step, rate, next(self.source))
 
-    def progress(self, step: int, text: float, frames: float) -> str:
+    def progress(self, step: int, *losses: float) -> str:
         """Recordings heard and both losses."""
+        text, frames = losses
         return f"recordings {step * ROWS} text {text:.4f} frames {frames:.4f}"
 
 

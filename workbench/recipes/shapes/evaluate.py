@@ -65,10 +65,12 @@ def exact(texts: Sequence[str], turns: Sequence[Turn]) -> list[bool]:
 
 def boxes(text: str) -> list[tuple[Box, str]]:
     """The boxes (y0, x0, y1, x1 as shares of the sides) and labels a detection names."""
-    return [
-        (tuple(int(code) / CODES for code in re.findall(r"\d{4}", codes)), label.strip())
-        for codes, label in _BOX.findall(text)
-    ]
+    return [(_box(codes), label.strip()) for codes, label in _BOX.findall(text)]
+
+
+def _box(codes: str) -> Box:
+    top, left, bottom, right = (int(code) / CODES for code in re.findall(r"\d{4}", codes))
+    return top, left, bottom, right
 
 
 def overlap(a: Box, b: Box) -> float:
@@ -98,15 +100,15 @@ def caption_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) ->
     turns = [language.caption_turn(scene) for scene in shown]
     right = np.array(exact(answers(lm, pictures, turns), turns))
     counts = np.array([len(scene.things) for scene in shown])
-    by_count = {f"of_{n}": right[counts == n].mean() for n in range(1, counts.max() + 1)}
-    return {"exact": right.mean(), **by_count}
+    by_count = {f"of_{n}": float(right[counts == n].mean()) for n in range(1, counts.max() + 1)}
+    return {"exact": float(right.mean()), **by_count}
 
 
 def question_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) -> Figures:
     """Share of right answers: in the training's mixture of questions, and by their kind."""
     rng = Random(HELD_OUT_SEED)
     turns = [language.question_turn(scene, rng) for scene in shown]
-    mixture = np.mean(exact(answers(lm, pictures, turns), turns))
+    mixture = float(np.mean(exact(answers(lm, pictures, turns), turns)))
     kinds = {kind: _kind_figure(lm, shown, pictures, kind) for kind in QUESTIONS}
     return {"right": mixture, **kinds}
 
@@ -116,7 +118,7 @@ def _kind_figure(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures, kind:
     pairs = ((language.ask(kind, s, rng), p) for s, p in zip(shown, pictures, strict=True))
     able = [(turn, picture) for turn, picture in pairs if turn is not None][:PER_KIND]
     turns, about = zip(*able, strict=True)
-    return np.mean(exact(answers(lm, about, turns), turns))
+    return float(np.mean(exact(answers(lm, about, turns), turns)))
 
 
 def detection_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) -> Figures:
@@ -129,11 +131,11 @@ def detection_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) 
     given = sum(len(boxes(text)) for text in texts)
     absent = [text == "none" for text, turn in pairs if turn.response == "none"]
     return {
-        "found_at_half": (found >= 0.5).mean(),
-        "found_at_three_quarters": (found >= 0.75).mean(),
-        "mean_overlap": found.mean(),
-        "given_that_are_right": (found >= 0.5).sum() / given,
-        "none_where_there_is_none": np.mean(absent),
+        "found_at_half": float((found >= 0.5).mean()),
+        "found_at_three_quarters": float((found >= 0.75).mean()),
+        "mean_overlap": float(found.mean()),
+        "given_that_are_right": float((found >= 0.5).sum() / given),
+        "none_where_there_is_none": float(np.mean(absent)),
     }
 
 
@@ -159,7 +161,7 @@ def _rounded(figures: Any) -> Any:
 
 def main() -> None:
     """Measure, print the figures as JSON, and write them where they belong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pictures", type=int, default=HELD_OUT)
     arguments = parser.parse_args()
     lm = CausalLM.from_preset(PRESET)

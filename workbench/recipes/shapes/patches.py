@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw
 
+from workbench.generation.programs import Array
 from workbench.toy_data.shapes.scene import (
     COLOURS,
     MOST_THINGS,
@@ -79,6 +80,6 @@ def lesson_loss(outputs: jax.Array, patches: Patches) -> jax.Array:
     return words + _EDGE_WEIGHT * (wrong * there).sum() / there.sum()
 
 
-def _nats(logits: jax.Array, target: jax.Array) -> jax.Array:
+def _nats(logits: jax.Array, target: Array) -> jax.Array:
     chosen = jnp.take_along_axis(logits, target[..., None], -1)[..., 0]
     return jax.nn.logsumexp(logits, -1) - chosen

@@ -90,7 +90,7 @@ def _mean_loss(backbone: PaliGemmaBackbone, vectors: jax.Array, rows: Rows) -> j
     times = len(rows.ids) // len(vectors)
     x = jnp.tile(vectors, (times, 1, 1))
     count = x.shape[1]
-    text = backbone.embed(rows.ids) * SHAPE["hidden_dim"] ** 0.5
+    text = backbone.embed(jnp.asarray(rows.ids)) * SHAPE["hidden_dim"] ** 0.5
     x = jnp.concatenate([x, text], axis=1)
     # Pictures and prompts see themselves in both directions; nothing sees the padding after it.
     prompt = (rows.ids != tokens.PAD) & (rows.response == 0)
@@ -153,8 +153,9 @@ class Training(training.Training):
             return self.descend(self._look, rate, *next(picture_batches(seed, LOOKS)))
         return self.descend(self._step, rate, next(batches(self.tokenizer, seed, PICTURES)))
 
-    def progress(self, step: int, loss: float) -> str:
+    def progress(self, step: int, *losses: float) -> str:
         """The loss of what is learned at this time."""
+        (loss,) = losses
         return f"loss {loss:.4f}"
 
 

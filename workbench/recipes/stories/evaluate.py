@@ -100,7 +100,7 @@ def mechanics(samples: list[tuple[str, str]]) -> dict[str, float]:
 
 def main() -> None:
     """Print all figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("preset")
     parser.add_argument("--steps", type=int, default=2000, help="steps it was trained for")
     arguments = parser.parse_args()

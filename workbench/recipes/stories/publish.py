@@ -39,7 +39,7 @@ def publish(work: Path, preset: Path) -> None:
 
 def main() -> None:
     """Read the command line and publish."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("preset", type=Path)
     arguments = parser.parse_args()

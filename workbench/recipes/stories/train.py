@@ -78,8 +78,9 @@ class Training(training.Training):
         rate = rate_at(step, time_used, WARMUP, DECAY)
         return self.descend(self._step, rate, next(source))
 
-    def progress(self, step: int, loss: float) -> str:
+    def progress(self, step: int, *losses: float) -> str:
         """Tokens seen and nats per token."""
+        (loss,) = losses
         return f"tokens {step * ROWS * LENGTH} loss {loss:.4f}"
 
 

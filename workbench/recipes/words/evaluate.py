@@ -61,7 +61,7 @@ def figures(lm: CausalLM, count: int = PICTURES) -> dict[str, float]:
 
 def main() -> None:
     """Read the command line and print all figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("preset", nargs="?", default="words_tiny")
     arguments = parser.parse_args()
     print(json.dumps(figures(CausalLM.from_preset(arguments.preset)), indent=2))

@@ -20,6 +20,7 @@ import numpy as np
 
 from workbench.backbones.parseq_orders import order_masks, training_orders
 from workbench.families.parseq import PARSeqBackbone, ViTBackbone
+from workbench.generation.programs import Array
 from workbench.recipes import training
 from workbench.recipes.muon import Arrays, Muon, rows_by_name
 from workbench.recipes.training import main, rate_at
@@ -108,7 +109,7 @@ def mean_loss(backbone: PARSeqBackbone, variables: Variables, data: Batch, key: 
     query, content = (jnp.repeat(m, ROWS, axis=0) for m in jax.vmap(order_masks)(orders))
     many = lambda part: jnp.tile(part, (len(orders), *[1] * (part.ndim - 1)))  # noqa: E731
     with keras.StatelessScope(list(zip(backbone.variables, variables.network, strict=True))):
-        vectors = backbone.encode(data.images / 127.5 - 1.0)
+        vectors = backbone.encode(jnp.asarray(data.images / 127.5 - 1.0))
         memory = jax.tree.map(many, backbone.decoder.remember(vectors))
         padding = many(inputs != PADDING)
         logits = backbone.head(backbone.decoder.run(many(inputs), memory, query, content, padding))
@@ -116,11 +117,11 @@ def mean_loss(backbone: PARSeqBackbone, variables: Variables, data: Batch, key: 
     real = many(targets != PADDING)
     loss = (read * real).sum() / real.sum()
     strips = jnp.split(vectors @ variables.strips, [START], axis=-1)
-    missed = sum(map(_nats, strips, (data.characters, data.places)))
-    return loss + STRIP_WEIGHT * missed.mean(), loss
+    characters, places = map(_nats, strips, (data.characters, data.places))
+    return loss + STRIP_WEIGHT * (characters + places).mean(), loss
 
 
-def _nats(logits: jax.Array, targets: jax.Array) -> jax.Array:
+def _nats(logits: jax.Array, targets: Array) -> jax.Array:
     chosen = jnp.take_along_axis(logits, targets[..., None], -1)[..., 0]
     return jax.nn.logsumexp(logits, -1) - chosen
 
@@ -162,8 +163,9 @@ class Training(training.Training):
         self.strength = min(1.0, self.strength + HARDER * (self.loss < GOOD_LOSS))
         return (loss,)
 
-    def progress(self, step: int, loss: float) -> str:
+    def progress(self, step: int, *losses: float) -> str:
         """Pictures seen, how hard they are, and nats a character."""
+        (loss,) = losses
         return f"pictures {step * ROWS} strength {self.strength:.3f} loss {loss:.4f}"
 
 

@@ -87,7 +87,7 @@ def write_wav(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
 
 def main() -> None:
     """Read the command line and write a file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("text")
     parser.add_argument("file", type=Path)
     parser.add_argument("--voice", type=int, default=0)

@@ -34,20 +34,20 @@ def _in_a_room(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
     echo = rng.standard_normal(count) * np.exp(-6.9 * np.arange(count) / count)
     echo *= rng.uniform(0.2, 0.6) / np.sqrt(np.sum(echo**2))
     echo[0] += 1
-    return fftconvolve(samples, echo)[: len(samples)]
+    return np.asarray(fftconvolve(samples, echo))[: len(samples)]
 
 
 def _microphone(rng: np.random.Generator, samples: np.ndarray, strength: float) -> np.ndarray:
     """Bass and treble a little more or less than they were."""
     bass, treble = rng.uniform(-0.5, 0.5, 2) * strength
-    samples = lfilter([1, -max(bass, 0)], [1, min(bass, 0) * 0.6], samples)
-    return lfilter([1, max(treble, 0)], [1, -min(treble, 0) * 0.6], samples)
+    samples = np.asarray(lfilter([1, -max(bass, 0)], [1, min(bass, 0) * 0.6], samples))
+    return np.asarray(lfilter([1, max(treble, 0)], [1, -min(treble, 0) * 0.6], samples))
 
 
 def _noise(rng: np.random.Generator, count: int) -> np.ndarray:
     """Steady noise of level one: white to brown, now and then with a hum."""
     keep = rng.uniform(0, 0.97)
-    noise = lfilter([1], [1, -keep], rng.standard_normal(count))
+    noise = np.asarray(lfilter([1], [1, -keep], rng.standard_normal(count)))
     noise /= np.sqrt(np.mean(noise**2)) + 1e-9
     if rng.uniform() < 0.25:
         times = np.arange(count) / RATE

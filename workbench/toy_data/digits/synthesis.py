@@ -38,7 +38,7 @@ def synthesise(rng: np.random.Generator, speaker: Voice, tracks: Tracks) -> np.n
     through = tone + _BREATH * flow * noise * (0.5 + 0.5 * is_open)
     beside = _HISS * hiss * noise * np.where(voice > 0.2, 0.35 + 0.65 * is_open, 1.0)
     spectrum = _spectra(through) * _tract(tracks, speaker) + _spectra(beside) * _teeth(tracks)
-    return _overlapped(fft.irfft(spectrum, _BINS))[: len(pulses)].astype(np.float32)
+    return _overlapped(np.asarray(fft.irfft(spectrum, _BINS)))[: len(pulses)].astype(np.float32)
 
 
 def _by_sample(track: np.ndarray) -> np.ndarray:
@@ -65,10 +65,10 @@ def _pulses(rng: np.random.Generator, pitch: np.ndarray) -> tuple[np.ndarray, np
 def _glottis(pulses: np.ndarray, speaker: Voice) -> np.ndarray:
     """Pulses as the air carries them: no steady flow, 6 dB less an octave, and more above the
     voice's tilt."""
-    pulses = lfilter([1, -1], [1, -_STEADY], pulses)
+    pulses = np.asarray(lfilter([1, -1], [1, -_STEADY], pulses))
     for corner in (250.0, speaker.tilt):
         keep = np.exp(-2 * np.pi * corner / RATE)
-        pulses = lfilter([1 - keep], [1, -keep], pulses)
+        pulses = np.asarray(lfilter([1 - keep], [1, -keep], pulses))
     return pulses
 
 
@@ -76,7 +76,7 @@ def _spectra(source: np.ndarray) -> np.ndarray:
     """Spectra (frames + 1, bins) of the source in windows that add up to one."""
     padded = np.pad(source.astype(np.float32), (HOP, HOP))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::HOP]
-    return fft.rfft(windows * _HANN, _BINS)
+    return np.asarray(fft.rfft(windows * _HANN, _BINS))
 
 
 def _overlapped(answers: np.ndarray) -> np.ndarray:

@@ -36,6 +36,11 @@ class Voice:
     clarity: float
 
 
+def _accent(rng: np.random.Generator) -> tuple[float, float, float]:
+    first, second, third = rng.normal(1, (0.04, 0.035, 0.025))
+    return float(first), float(second), float(third)
+
+
 def voice(number: int) -> Voice:
     """The voice of this number, always the same one. Pitch and tract go together, loosely."""
     rng = np.random.default_rng([number, 7])
@@ -48,6 +53,6 @@ def voice(number: int) -> Voice:
         tilt=float(rng.uniform(1500, 5000)),
         bandwidth=float(rng.uniform(0.85, 1.5)),
         liveliness=float(rng.uniform(0.04, 0.16)),
-        accent=tuple(float(share) for share in rng.normal(1, (0.04, 0.035, 0.025))),
+        accent=_accent(rng),
         clarity=float(rng.uniform(45, 85)),
     )

@@ -17,7 +17,7 @@ from workbench.toy_data.shapes.scene import scenes
 
 def main() -> None:
     """Write pictures as PNG files into a folder and print turns about each."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -118,7 +118,7 @@ class Casting:
         noun = self._fresh(words.WISE_ANIMALS)
         return Character(noun, self.rng.choice(("she", "he")), "", self.rng.choice(words.AGED))
 
-    def _fresh(self, options: list[str]) -> str:
+    def _fresh(self, options: Sequence[str]) -> str:
         free = [o for o in options if o not in self.taken]
         pick = self.rng.choice(free)
         self.taken.add(pick)
@@ -141,7 +141,7 @@ class Casting:
             return self.rng.choice(("she", "he"))
         return "it"
 
-    def _adjective(self, share: float, *pools: list[str]) -> str:
+    def _adjective(self, share: float, *pools: Sequence[str]) -> str:
         return self.rng.choice(self.rng.choice(pools)) if self.rng.random() < share else ""
 
     def _home(self, homes: str) -> str:

@@ -33,7 +33,10 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114])
 def font(name: str, size: int) -> ImageFont.FreeTypeFont:
     """A font by name, at a size in pixels."""
     if name == "Aileron":
-        return ImageFont.load_default(size)
+        aileron = ImageFont.load_default(size)
+        if not isinstance(aileron, ImageFont.FreeTypeFont):
+            raise RuntimeError("drawing words: expected Pillow with FreeType, got one without")
+        return aileron
     return ImageFont.truetype(
         str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")), size
     )

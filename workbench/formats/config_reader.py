@@ -50,14 +50,14 @@ _ROPE_PARAMETERS = {
 _REQUIRED = object()
 
 
-class Settings:
+class ConfigReader:
     """A config being read. Take what the family uses, then call `finish`.
 
     Each value is checked to be of the kind that `KINDS` gives its key; null means what a missing
     key means.
 
     Example:
-        >>> settings = Settings(config)
+        >>> settings = ConfigReader(config)
         >>> width, heads = settings.take("hidden_size"), settings.take("num_attention_heads")
         >>> tied = settings.take("tie_word_embeddings", False)
         >>> settings.expect("hidden_act", "silu")

@@ -41,6 +41,7 @@ class Frame(Protocol):
 
     def to_dict(self, orient: str) -> list[dict[str, Any]]:
         """The rows, for `orient="records"`."""
+        ...
 
 
 class HasPreprocessor(Protocol):
