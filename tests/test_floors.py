@@ -121,4 +121,4 @@ def test_the_reader_of_imports_sees_them_all(tmp_path):
     path.write_text(source + "    from .shared import runs\n    from ..kinds import Kind\n")
     found = set(imports("workbench.widgets.new", path))
     assert {"workbench.errors", "workbench.samplers", "workbench.kinds"} <= found
-    assert "workbench.widgets.shared" in found
+    assert "workbench.widgets.shared.runs" in found

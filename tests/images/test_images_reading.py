@@ -337,8 +337,8 @@ def test_other_formats_are_refused_by_name(file_format):
         (b"SIMPLE  =                    T" + bytes(2880), "FITS"),
         (b"\0\0\0\x1cftypheic" + bytes(100), "HEIC"),
         (b"\0\0\0\x1cftypavif" + bytes(100), "AVIF"),
-        (b"hello", "no picture"),
-        (bytes(1000), "no picture"),
+        (b"hello", "no image"),
+        (bytes(1000), "no image"),
     ],
 )
 def test_other_files_are_refused_by_name(data, name):

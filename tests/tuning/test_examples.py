@@ -155,7 +155,7 @@ def test_conversations_that_teach_nothing_are_named(bytewise):
     with pytest.raises(PromptError, match="record 0: messages: expected at least one of the ass"):
         read_examples([said("hi")], bytewise)
     plain = CausalLMPreprocessor(byte_tokenizer())
-    with pytest.raises(ChatTemplateError, match="record 0: chat: this model has no chat template"):
+    with pytest.raises(ChatTemplateError, match="record 0: chat: this is a base model"):
         read_examples([said("hi", "yo")], plain)
 
 

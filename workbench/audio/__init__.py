@@ -1,4 +1,7 @@
-"""Sound: recordings read from files and arrays, and cut into pieces a model can hear."""
+"""Audio: read recordings from files and arrays, and cut them into pieces for a model.
+
+May import `errors` and `kinds`.
+"""
 
 from __future__ import annotations
 

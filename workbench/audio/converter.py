@@ -1,4 +1,4 @@
-"""The audio converter of a preset: recordings as the arrays an encoder reads."""
+"""The audio converter of a preset: turns recordings into an encoder's input."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ LONGEST_SECONDS = 64.0
 
 
 class AudioConverter:
-    """Recordings of one channel at `sampling_rate`, padded to one length.
+    """Converts recordings to one channel at `sampling_rate`, padded to one length.
 
-    Arguments as KerasHub's `MoonshineAudioConverter`. Another rate is converted, which KerasHub
-    refuses, and padding is told apart by length and not by value.
+    The arguments are those of KerasHub's `MoonshineAudioConverter`. Other sampling rates, which
+    KerasHub refuses, are resampled, and the mask of padding comes from lengths, not values.
 
     Args:
-        sampling_rate: samples a second that the model hears.
-        padding_value: what stands after the shorter recordings of a batch.
-        do_normalize: less the mean, over the deviation, of each recording.
+        sampling_rate: of the model's input, in Hz.
+        padding_value: fills up the shorter recordings of a batch.
+        do_normalize: whether to scale each recording to mean 0 and deviation 1.
 
     Raises:
-        SettingError: an impossible value.
+        SettingError: a value is out of range.
 
     Example, half a second of silence:
 
@@ -52,22 +52,27 @@ class AudioConverter:
         self.do_normalize = do_normalize
 
     def __call__(self, audio: AudioSource, rate: int | None = None) -> np.ndarray:
-        """One recording as float32 (samples,); what it can be says `open_audio`.
+        """Convert one recording to float32 (samples,); see `open_audio` for what it can be.
+
+        Args:
+            audio: the recording.
+            rate: the sampling rate of an array, in Hz.
 
         Raises:
             AudioError: it cannot be read, or is not from 0.1 to 64 seconds long.
+            SettingError: the rate is out of range.
         """
         samples = open_audio(audio, rate, self.sampling_rate)
         seconds = len(samples) / self.sampling_rate
         if seconds > LONGEST_SECONDS:
             raise AudioError(
                 f"audio: expected {SHORTEST_SECONDS} to {LONGEST_SECONDS:.0f} seconds, got "
-                f"{seconds:.1f} seconds: transcribe() takes longer recordings, in pieces"
+                f"{seconds:.1f} seconds: transcribe() cuts longer recordings into pieces"
             )
         return self.normalized(samples)
 
     def normalized(self, samples: np.ndarray) -> np.ndarray:
-        """Samples (samples,) as the model hears them."""
+        """Normalise samples (samples,), if `do_normalize`."""
         if not self.do_normalize:
             return samples
         return (samples - samples.mean()) / np.sqrt(samples.var() + np.float32(1e-7))
@@ -75,8 +80,8 @@ class AudioConverter:
     def batch(
         self, recordings: Sequence[np.ndarray], length: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Recordings (samples,) as float32 (B, length, 1) and a mask bool (B, length), true at
-        their samples; `length` is by default that of the longest."""
+        """Pad recordings (samples,) to float32 (B, length, 1), and return a mask bool (B, length)
+        that is true at their samples; `length` is by default that of the longest."""
         sizes = np.array([len(samples) for samples in recordings])
         length = int(sizes.max()) if length is None else length
         values = np.full((len(recordings), length, 1), self.padding_value, np.float32)
@@ -85,7 +90,7 @@ class AudioConverter:
         return values, np.arange(length) < sizes[:, None]
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as KerasHub writes them to `audio_converter.json`."""
+        """Return the constructor's arguments, as KerasHub writes them to `audio_converter.json`."""
         return {
             "sampling_rate": self.sampling_rate,
             "padding_value": self.padding_value,

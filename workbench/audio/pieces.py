@@ -1,4 +1,4 @@
-"""Long recordings in pieces that a model can hear, cut where it is quiet."""
+"""Cut long recordings at quiet places into pieces short enough for a model."""
 
 from __future__ import annotations
 
@@ -29,16 +29,19 @@ def cut_at_pauses(
     longest: float = LONGEST_SECONDS,
     earliest: float = EARLIEST_SECONDS,
 ) -> list[Piece]:
-    """Pieces of at most `longest` seconds that together are the whole recording.
+    """Cut a recording into pieces of at most `longest` seconds.
 
-    Each but the last ends in the middle of the quietest fifth of a second between `earliest` and
-    `longest` seconds after its start, the last such where several are alike, and a second or more
-    before the end of the recording. A rest of at most `longest` seconds stays whole.
+    Each piece but the last ends in the middle of the quietest 0.2 s between `earliest` and
+    `longest` seconds after its start (the last of equally quiet ones), and at least 1 s before the
+    end of the recording. A rest of at most `longest` seconds is not cut.
 
     Args:
         samples: float32 (samples,).
         rate: samples a second.
         longest, earliest: seconds.
+
+    Returns:
+        The pieces, which together are the whole recording.
     """
     pieces, start = [], 0
     while (left := len(samples) - start) > longest * rate:
@@ -50,7 +53,7 @@ def cut_at_pauses(
 
 
 def _quietest(samples: np.ndarray, first: int, last: int, rate: int) -> int:
-    """The place from `first` to `last` around which there is the least energy."""
+    """Return the sample from `first` to `last` around which there is the least energy."""
     half, step = int(_WINDOW_SECONDS * rate / 2), max(int(_STEP_SECONDS * rate), 1)
     near = samples[first - half : last + half].astype(np.float64)
     energy = np.concatenate([[0.0], np.cumsum(near**2)])

@@ -1,7 +1,7 @@
-"""Recordings as arrays of samples, from files, bytes and arrays that may be anything at all.
+"""Read recordings from untrusted files, bytes and arrays.
 
-Files are decoded by libsndfile (WAV, FLAC, OGG, MP3 and what else it knows), block by block, and
-what a header says is checked before the first block.
+libsndfile decodes files (WAV, FLAC, OGG, MP3 and its other formats) block by block, after their
+header has been checked.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ AudioSource = str | Path | bytes | BinaryIO | np.ndarray | list
 USUAL_RATE = 16_000
 SHORTEST_SECONDS = 0.1
 LONGEST_SECONDS = 3600.0
-LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000  # samples a second
+LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000  # Hz
 SAMPLING_RATE = integer(LOWEST_RATE, HIGHEST_RATE)
 MOST_CHANNELS = 64
-MOST_SAMPLES = 2**28  # of a channel: an hour at 72 kHz
+MOST_SAMPLES = 2**28  # per channel: an hour at 72 kHz
 MOST_BYTES = 2**31
 _BLOCK = 2**16
 
@@ -35,17 +35,17 @@ _BLOCK = 2**16
 def open_audio(
     source: AudioSource, rate: int | None = None, sampling_rate: int = USUAL_RATE
 ) -> np.ndarray:
-    """A recording as one channel of samples at `sampling_rate`.
+    """Read a recording as one channel at `sampling_rate`.
 
-    Channels are averaged; integers are divided by their largest value; another rate is converted
-    by a polyphase filter (scipy's), which takes away what is too high for the new one.
+    Channels are averaged, and integers divided by their largest value. Another rate is resampled
+    with SciPy's polyphase filter, which removes frequencies too high for the new rate.
 
     Args:
         source: the path of a file, its bytes or an open binary file; or samples (samples,),
             (samples, channels) or (channels, samples), the longer axis being time: floats,
             usually from -1 to 1, or integers.
-        rate: samples a second of an array; `sampling_rate` where it is not given. Files say theirs.
-        sampling_rate: samples a second of what is returned.
+        rate: the sampling rate of an array, in Hz, by default `sampling_rate`; files state theirs.
+        sampling_rate: of the result, in Hz.
 
     Returns:
         float32 (samples,).
@@ -53,7 +53,7 @@ def open_audio(
     Raises:
         AudioError: the file is missing, no recording or damaged; the recording is empty, shorter
             than 0.1 seconds, longer than an hour, or holds NaN or infinite samples.
-        SettingError: a rate is impossible.
+        SettingError: a rate is out of range.
     """
     SAMPLING_RATE.check("sampling_rate: samples a second", sampling_rate)
     if rate is not None:
@@ -69,7 +69,11 @@ def open_audio(
 
 
 def check_seconds(seconds: float, what: str = "audio") -> None:
-    """Refuse a recording that is empty, or shorter or longer than anything can be made of."""
+    """Refuse a recording that is too short or too long.
+
+    Raises:
+        AudioError: it is not from 0.1 to 3,600 seconds long.
+    """
     if seconds < SHORTEST_SECONDS:
         raise AudioError(
             f"{what}: expected at least {SHORTEST_SECONDS} seconds, got {seconds:.4f} seconds"
@@ -81,7 +85,7 @@ def check_seconds(seconds: float, what: str = "audio") -> None:
 
 
 def _from_file(source: Any, rate: int | None) -> tuple[np.ndarray, int]:
-    """Samples of a file (samples,), float32, and its rate."""
+    """Read a file: samples float32 (samples,), and its sampling rate."""
     what = ascii(str(source))[:200] if isinstance(source, str | Path) else "audio"
     if isinstance(source, bytes | bytearray | memoryview):
         source = io.BytesIO(bytes(source))
@@ -107,7 +111,7 @@ def _from_file(source: Any, rate: int | None) -> tuple[np.ndarray, int]:
 def _checked_path(path: Path, what: str) -> Path:
     try:
         found = path.is_file()
-    except OSError:  # a name that is too long
+    except OSError:  # the name is too long
         found = False
     if not found:
         raise AudioError(f"{what}: expected a file, found none")
@@ -131,8 +135,7 @@ def _check_header(file: soundfile.SoundFile, what: str) -> None:
 
 
 def _decoded(file: soundfile.SoundFile, what: str) -> np.ndarray:
-    """All samples, the channels averaged: as many as there are, and no more than the header
-    says."""
+    """Read all samples, at most as many as the header states, and average the channels."""
     mono, count = np.empty(file.frames, np.float32), 0
     while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
         part = block.mean(axis=1, dtype=np.float32)[: len(mono) - count]
@@ -143,7 +146,7 @@ def _decoded(file: soundfile.SoundFile, what: str) -> np.ndarray:
 
 
 def _from_array(source: Any, rate: int) -> np.ndarray:
-    """Samples of an array (samples,), float32."""
+    """Convert an array to samples float32 (samples,)."""
     try:
         array = np.asarray(source)
     except (ValueError, TypeError) as error:
@@ -166,9 +169,9 @@ def _from_array(source: Any, rate: int) -> np.ndarray:
 
 
 def _scaled(samples: np.ndarray) -> np.ndarray:
-    """Integers as numbers from -1 to 1; 8 bits without a sign have their silence at 128."""
+    """Scale integers to -1..1; unsigned 8-bit samples are silent at 128."""
     if samples.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what overflows is reported as infinite
+        with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused
             return samples.astype(np.float32)
     half = 2.0 ** (8 * samples.dtype.itemsize - 1)
     silence = half if samples.dtype.kind == "u" else 0.0
@@ -176,11 +179,11 @@ def _scaled(samples: np.ndarray) -> np.ndarray:
 
 
 def _resampled(mono: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """The same sound with `wanted` samples a second."""
+    """Resample to `wanted` Hz."""
     if rate == wanted:
         return np.ascontiguousarray(mono, np.float32)
     common = math.gcd(int(rate), int(wanted))
     made = resample_poly(mono, wanted // common, rate // common)
-    # The filter's edge may reach past the end by a sample.
+    # The filter may add a sample at the end.
     length = math.ceil(len(mono) * wanted / rate)
     return np.ascontiguousarray(made[:length], np.float32)

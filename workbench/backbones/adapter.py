@@ -1,7 +1,7 @@
-"""An adapter as a value: low-rank updates of projections, by the projections' names.
+"""An adapter as a value: low-rank updates of projections, by the projections' paths.
 
-Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685): a frozen matrix W of a model is read as
-W + scale * B A, and only the small matrices A and B are trained.
+Low-rank adaptation (Hu et al. 2021, arXiv:2106.09685) replaces a frozen matrix W by W + scale * B A
+and trains only the small matrices A and B.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _KINDS = {"rank": integer(1), "alpha": NUMBER | NOTHING, "dropout": RATE}
 
 
 class LowRank(NamedTuple):
-    """The update of one projection, float32: a (rank, inputs), b (outputs, rank). The axes of the
-    projection's kernel, outputs first, are merged in their order."""
+    """The update of one projection, float32: a (rank, inputs), b (outputs, rank). The kernel's
+    output axes are merged, and so are its input axes."""
 
     a: np.ndarray
     b: np.ndarray
@@ -33,7 +33,7 @@ class LowRank(NamedTuple):
     def fresh(
         cls, shape: tuple[int, int], config: AdapterConfig, random: np.random.Generator
     ) -> LowRank:
-        """One that changes nothing yet, for a matrix of this shape, (outputs, inputs)."""
+        """Make an update that changes nothing yet, for a matrix of shape (outputs, inputs)."""
         outputs, inputs = shape
         bound = 1 / math.sqrt(inputs)
         a = random.uniform(-bound, bound, (config.rank, inputs)).astype(np.float32)
@@ -41,24 +41,24 @@ class LowRank(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """How many rows `a` has."""
+        """The number of rows of `a`."""
         return self.a.shape[0]
 
     @property
     def delta(self) -> np.ndarray:
-        """What is added to the matrix, float32 (outputs, inputs)."""
+        """The sum term for the matrix: scale * B A, float32 (outputs, inputs)."""
         return np.float32(self.scale) * (self.b @ self.a)
 
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """How an adapter is made.
+    """The settings of a new adapter.
 
     Attributes:
         rank: rows of A, at least 1.
-        alpha: the update is scaled by alpha / rank; None takes the rank, and scales by 1.
-        dropout: the share of a projection's inputs that its update does not see in training.
-        targets: names of the projections that get an update, in every layer that has them.
+        alpha: the update is scaled by alpha / rank; None scales by 1.
+        dropout: dropout rate on the update's inputs in training, in [0, 1).
+        targets: names of the projections to update, in every layer that has them.
 
     Raises:
         SettingError: a value is of the wrong kind or out of range.
@@ -72,7 +72,7 @@ class AdapterConfig:
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():
             kind.check(name, getattr(self, name))
-            object.__setattr__(self, name, plain(getattr(self, name)))  # a file is to hold it
+            object.__setattr__(self, name, plain(getattr(self, name)))  # JSON cannot hold NumPy's
         if isinstance(self.targets, str) or not self.targets:
             raise SettingError(f"targets: expected names of projections, got {shown(self.targets)}")
         object.__setattr__(self, "targets", tuple(self.targets))
@@ -88,10 +88,10 @@ class Adapter:
     """Low-rank updates for some projections of a backbone.
 
     Attributes:
-        config: how it was made.
+        config: its settings.
         updates: by the path of the projection in the backbone, such as
-            `decoder_block_0/attention/query`, whose kernel is the variable `<path>/kernel`.
-        base: the handle of the preset that it was trained on, where known.
+            `decoder_block_0/attention/query`; its kernel is the variable `<path>/kernel`.
+        base: the handle of the preset that it was trained on, if known.
     """
 
     config: AdapterConfig
@@ -100,21 +100,21 @@ class Adapter:
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trainable parameters."""
         return sum(math.prod(u.a.shape) + math.prod(u.b.shape) for u in self.updates.values())
 
 
 def admit_adapter(rank: int, shapes: Mapping[str, tuple[int, int]]) -> None:
-    """Refuse a new adapter that would not fit into the memory: the active one is on the device as
-    well, and the random numbers of an update are float64 first.
+    """Refuse a new adapter that does not fit into the free memory.
 
     Args:
         rank: of the adapter.
         shapes: (outputs, inputs) of the projections it updates, by their paths.
 
     Raises:
-        MemoryTooSmallError: it would not.
+        MemoryTooSmallError: it does not fit.
     """
     ends = [sum(shape) for shape in shapes.values()]
+    # The active adapter is on the device too, and an update is drawn as float64 first.
     needed = rank * (2 * 4 * sum(ends) + 8 * max(ends))
-    admit(f"an adapter of rank {rank}", needed, "Take a lower rank, or fewer targets.")
+    admit(f"an adapter of rank {rank}", needed, "Take a lower rank or fewer targets.")

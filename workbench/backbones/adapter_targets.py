@@ -1,4 +1,4 @@
-"""The projections of a model that adapters update: found by name, and whether an adapter fits."""
+"""Find the projections that an adapter updates, and check that an adapter fits them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.errors import AdapterError, SettingError, shown
 from workbench.keras_internals import layers_within
 
 EVERY = "all"
-# Other libraries' names of the projections.
+# Other libraries' names for the projections.
 _ALIASES = {
     "q_proj": "query",
     "k_proj": "key",
@@ -34,13 +34,13 @@ _ALIASES = {
 
 
 def projections(backbone: Any) -> dict[str, Projection]:
-    """All projections of a backbone, by their paths."""
+    """Return all projections of a backbone, by their paths."""
     layers = layers_within(backbone)
-    return {layer.path: layer for layer in layers if isinstance(layer, Projection)}
+    return {str(layer.path): layer for layer in layers if isinstance(layer, Projection)}
 
 
 def target_names(backbone: Any, targets: tuple[str, ...] | list[str] | str) -> tuple[str, ...]:
-    """The names that a backbone's own projections have for these targets, once each.
+    """Return the names of these targets in a backbone, each once.
 
     Raises:
         SettingError: no projection has one of the names.
@@ -65,7 +65,7 @@ def check_fits(adapter: Adapter, backbone: Any) -> None:
     """Refuse an adapter that does not fit a backbone.
 
     Raises:
-        AdapterError: it does not; the message names the mismatches.
+        AdapterError: it does not fit; the message lists the mismatches.
     """
     wrong = list(_mismatches(adapter, projections(backbone)))
     if wrong or not adapter.updates:
@@ -74,10 +74,10 @@ def check_fits(adapter: Adapter, backbone: Any) -> None:
 
 
 def check_replaced(kernels: Mapping[str, np.ndarray], backbone: Any) -> None:
-    """Refuse kernels that are not of these projections.
+    """Refuse kernels, by the paths of their projections, that do not fit a backbone.
 
     Raises:
-        AdapterError: they are not; the message names one.
+        AdapterError: a kernel has no projection or another shape; the message names the first.
     """
     layers = projections(backbone)
     for path, kernel in kernels.items():

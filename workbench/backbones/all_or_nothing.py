@@ -1,8 +1,8 @@
-"""A model changes as a whole or not at all.
+"""Atomic changes of a model: a change completes, or leaves the model as it was.
 
-Whatever stops a change on its way, an error as well as an interrupt, leaves the model as it was,
-bit by bit: its variables, their values, the layers that hold them. An array never changes in
-place, so keeping what a model was takes references to its arrays and no copies of them.
+An error or interrupt during a change restores the model bit by bit: its variables, their values,
+the layers that hold them. Arrays never change in place, so the backup holds references to the
+arrays, not copies.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from workbench.interrupts import held
 from workbench.keras_internals import SAVED_PARTS, thread_state
 
 
-class Content:
-    """Mix-in of what belongs to a model without being Keras's: it is put back with the model."""
+class Restorable:
+    """Mix-in for parts of a model that are no Keras objects: they are restored with the model."""
 
 
 _CONTAINERS = (list, set, dict)
-_FOLLOWED = (*_CONTAINERS, *SAVED_PARTS, keras.Variable, Content)
+_FOLLOWED = (*_CONTAINERS, *SAVED_PARTS, keras.Variable, Restorable)
 
 _locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
 _locks_lock = threading.Lock()
@@ -33,19 +33,18 @@ _locks_lock = threading.Lock()
 
 @contextmanager
 def all_or_nothing(backbone: keras.Model, *others: Any) -> Iterator[None]:
-    """While the block runs, the model is changed: when it fails, everything is put back.
+    """Change a model within the block; if the block fails, restore everything.
 
     An interrupt waits for the end of the block, or for `interrupts.let_through` inside it. Other
-    threads that read the model's arrays, or trace a program of it, wait for the end, see
-    `unchanging`. The arrays that are replaced stay in memory until the end.
+    threads that read the model's arrays or trace its programs wait, see `unchanging`. Replaced
+    arrays stay in memory until the end of the block.
 
     Args:
-        backbone: the model that is changed.
-        others: objects that are changed with it, such as a task or an optimizer; what they hold
-            belongs to it.
+        backbone: the model to change.
+        others: objects that change with it, such as a task or an optimizer, and all they hold.
 
     Raises:
-        ModelInTrainingError: somebody trains the model; at once.
+        ModelInTrainingError: the model is being trained. It is raised at once, without waiting.
     """
     check_unclaimed(backbone)
     with as_a_whole(backbone, *others):
@@ -54,22 +53,26 @@ def all_or_nothing(backbone: keras.Model, *others: Any) -> Iterator[None]:
 
 @contextmanager
 def as_a_whole(backbone: keras.Model, *others: Any) -> Iterator[None]:
-    """`all_or_nothing` for what leaves the backbone as it is, such as how a task is compiled: that
-    may be beside a training."""
+    """`all_or_nothing` for changes that do not touch the backbone, such as compiling a task: they
+    are allowed during training."""
     with unchanging(backbone), held(), put_back(backbone, *others):
         yield
 
 
 def unchanging(backbone: keras.Model) -> threading.RLock:
-    """The lock to hold while a model must be one thing: nobody changes it then."""
+    """Return the lock that keeps a model from being changed while it is held."""
     with _locks_lock:
         return _locks.setdefault(backbone, threading.RLock())
 
 
+def backbone_of(model: Any) -> Any:
+    """Return a task's backbone; a backbone itself."""
+    return getattr(model, "backbone", model)
+
+
 @contextmanager
 def put_back(*parts: Any) -> Iterator[None]:
-    """When the block fails, its parts and all they hold are put back, and the scopes that Keras
-    has open in this thread."""
+    """If the block fails, restore the parts, all they hold, and this thread's open Keras scopes."""
     before = _Before(parts)
     try:
         yield
@@ -79,7 +82,7 @@ def put_back(*parts: Any) -> Iterator[None]:
 
 
 class _Before:
-    """What objects, and the parts they hold, were at a moment."""
+    """A backup of objects and the parts they hold."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
         self._kept: dict[int, tuple[Any, Any]] = {}
@@ -93,27 +96,29 @@ class _Before:
 
     def put_back(self) -> None:
         for content, copy in self._kept.values():
+            # Methods of the plain types: those of Keras's tracked containers would refuse.
             if isinstance(content, list):
                 list.__setitem__(content, slice(None), copy)
+            elif isinstance(content, set):
+                set.clear(content)
+                set.update(content, copy)
             else:
-                kind = set if isinstance(content, set) else dict
-                kind.clear(content)
-                kind.update(content, copy)
+                dict.clear(content)
+                dict.update(content, copy)
 
     def _keep_scopes(self) -> None:
-        """Of what Keras keeps by thread, the values and the stacks; its counters of names go on."""
+        """Keep Keras's values and stacks of this thread, but not its counters of names."""
         for value in self._keep(thread_state()):
             if isinstance(value, list):
                 self._keep(value)
 
     def _keep(self, content: Any) -> Collection[Any]:
-        """Copies a container, whose values it returns."""
-        mapping = isinstance(content, dict)
-        copy = dict(content) if mapping else [*content]
+        """Copy a container, and return its values."""
+        copy = dict(content) if isinstance(content, dict) else [*content]
         self._kept[id(content)] = content, copy
-        return copy.values() if mapping else copy
+        return copy.values() if isinstance(copy, dict) else copy
 
 
 def _content(value: Any) -> Any:
-    """A container, or the attributes of a part."""
+    """Return a container itself, or the attributes of a part."""
     return value if isinstance(value, _CONTAINERS) else vars(value)

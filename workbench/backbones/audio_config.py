@@ -1,4 +1,4 @@
-"""What an encoder of recordings is made of."""
+"""The configuration of an audio encoder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from workbench.backbones.config import StackConfig
 
 @dataclass(frozen=True)
 class Convolution:
-    """One along time, without padding: `width` inputs make an output, `stride` inputs further
-    the next."""
+    """A convolution over time without padding; `width` is the kernel's, in samples or frames."""
 
     width: int
     stride: int
@@ -19,18 +18,18 @@ class Convolution:
 
     @property
     def parameters(self) -> int:
-        """Numbers in its kernel."""
+        """The number of parameters in its kernel."""
         return self.width * self.channels_in * self.channels_out
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AudioConfig(StackConfig):
-    """A stack that reads recordings, samples that three convolutions turn into frames
-    (Jeffries et al. 2024)."""
+    """An encoder of audio: three convolutions turn samples into frames, which the stack reads
+    (Moonshine; Jeffries et al. 2024)."""
 
     @property
     def convolutions(self) -> tuple[Convolution, Convolution, Convolution]:
-        """From samples to frames, 384 samples each."""
+        """The convolutions from samples to frames of 384 samples."""
         wide = 2 * self.width
         return (
             Convolution(127, 64, 1, self.width),

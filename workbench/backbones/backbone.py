@@ -1,4 +1,4 @@
-"""What every backbone offers: presets, LoRA, a layout for many devices, its own configuration."""
+"""The base of all backbones: presets, adapters, quantisation, configuration, device layouts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from workbench.backbones.adapters import Adapters
 from workbench.backbones.all_or_nothing import put_back
 from workbench.backbones.consistency import check_consistent
 from workbench.backbones.keras_files import KerasFiles
-from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
 from workbench.backbones.quantization import OwnQuantize, quantize_layers
 from workbench.backbones.saved_variables import Store, notes_problems
+from workbench.backbones.sharding import FittingLayoutMap
 from workbench.backbones.tables import Table
 from workbench.backbones.training_claims import check_unclaimed
 from workbench.backbones.whole_changes import WholeChanges
@@ -31,10 +31,10 @@ from workbench.ports import NamedPresets, SavesPresets, ShowsTree
 
 
 def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
-    """Decorates a backbone's `__init__`: its arguments become the backbone's configuration.
+    """Decorate a backbone's `__init__`: check its arguments, and keep them as the configuration.
 
-    Every named argument is kept, so none can be forgotten when a preset is saved, and each is
-    refused where it is not of the type that it is annotated with.
+    Every named argument is kept, so saving a preset cannot forget one. An argument that does not
+    match its annotation raises SettingError.
     """
     signature = inspect.signature(init)
 
@@ -54,55 +54,58 @@ def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
         if asked.mode is not None:
             self.quantize(asked.mode)
 
-    keep.__signature__ = signature  # Keras asks the wrapper, not what it wraps
+    # Keras inspects the wrapper itself.
+    vars(keep)["__signature__"] = signature
     return keep
 
 
-class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, keras.Model):
+class Backbone(  # pyright: ignore[reportIncompatibleVariableOverride]  # a property is read
+    ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, keras.Model
+):
     """Base of all backbones: a functional Keras model without a task head.
 
     `token_embedding` is the layer that embeds token ids and projects hidden states to logits.
-    `presets` maps the names of the built-in presets of the class to their metadata; `preset` is
-    the handle that the backbone was loaded from, None for one built from arguments.
+    `presets` maps the names of the class's built-in presets to their metadata. `preset` is the
+    handle that the backbone was loaded from, None if it was built from arguments.
     """
 
     presets = NamedPresets()
     preset: str | None = None
     _adapters: Adapters | None = None
-    # Arguments that KerasHub's class lacks, with their defaults.
+    # Arguments that KerasHub's class does not have, with their defaults.
     own_arguments: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     def from_preset(
         cls, preset: str, load_weights: bool = True, dtype: Any = None, **kwargs: Any
     ) -> Self:
-        """Build the backbone a preset describes.
+        """Load the backbone of a preset.
 
         Args:
             preset: a built-in name, `hf://owner/repository[@revision]`,
                 `kaggle://owner/model/framework/variation[/version]`, or the path of a folder
-                (KerasHub's or Transformers' layout) or of a `.gguf` file. What a hub holds is
-                downloaded once and kept in its library's cache; `presets.handles.resolve` says
-                more.
+                (KerasHub's or Transformers' layout) or of a `.gguf` file. Hub files are
+                downloaded once to the cache of the hub's library; see `presets.handles.resolve`.
             load_weights: False builds the architecture with random weights and downloads none.
             dtype: a Keras dtype policy; None takes float32 on CPU and bfloat16 on accelerators.
                 "int8" and "int4" quantise each matrix as it is read, and compute in that dtype;
-                `"int8_from_bfloat16"` names another. Integers in the preset stay as they are.
+                `"int8_from_bfloat16"` names another. Integers in the preset stay integers.
             kwargs: constructor arguments that override the preset's.
 
         Raises:
-            PresetError: the preset is missing, malformed, of another class, or out of reach; the
-                message says what to do.
-            LoadCancelled: who listened to the progress stopped the load.
+            PresetError: the preset is missing, malformed, of another class, or cannot be
+                downloaded; the message says what to do.
+            MemoryTooSmallError: the model does not fit into the free memory.
+            LoadCancelled: a progress listener stopped the load.
         """
         return ports.store().load_backbone(preset, cls, load_weights, dtype, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, with name, trainable and dtype, and where there are any the
-        adapters, without their numbers.
+        """Return the constructor's arguments, name, trainable, dtype, and the settings of the
+        adapters if there are any.
 
-        Arguments that KerasHub lacks are left out where they have their default, so that it can
-        read what is saved.
+        Arguments that KerasHub does not have are left out at their defaults, so that it can read
+        the configuration.
         """
         mode = self.quantization
         policy = self.dtype_policy if mode is None else quantized_policy(mode, self.dtype_policy)
@@ -117,8 +120,8 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
         return {**own, **kept, **adapters}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Rebuild a backbone from `get_config()`: its weights and adapters begin anew."""
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Build a backbone from `get_config()`, with new weights and new adapters."""
         config = dict(config)
         adapters = config.pop("adapters", None)
         backbone = cls(**{name: _deserialized(value) for name, value in config.items()})
@@ -127,64 +130,68 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
         return backbone
 
     def save_own_variables(self, store: Store) -> None:
-        """Keras calls it, to write what the layers do not hold.
+        """Write what the layers do not hold; called by Keras.
 
         Raises:
-            PresetError: a change of the model was broken off.
+            PresetError: a change to the model was interrupted.
         """
         check_consistent(self)
         saved_adapters.write(self, store)
 
     @notes_problems
     def load_own_variables(self, store: Store) -> None:
-        """Keras calls it before it reads the layers.
+        """Read what the layers do not hold; called by Keras before it reads the layers.
 
         Raises:
             AdapterError, PresetError: the file's adapters, or the file, do not fit.
-            ModelInTrainingError: somebody trains the model.
+            ModelInTrainingError: the model is being trained.
         """
         check_unclaimed(self)
         saved_adapters.read(self, store)
 
     @property
     def tables(self) -> dict[str, Table]:
-        """What the inputs that hold ids may hold, by their names."""
+        """The ranges of the model's inputs that hold ids, by their names."""
         return {"token_ids": Table(self.config.vocabulary_size, self.max_length)}
 
-    def quantize(self, mode: str) -> None:
-        """Hold the matrices as integers.
+    def quantize(  # pyright: ignore[reportIncompatibleMethodOverride]  # has none of Keras's settings
+        self, mode: str
+    ) -> None:
+        """Quantise all matrices to integers, or none if the call fails or is interrupted.
 
-        All become integers or, where the call fails or is interrupted, none. The floats are freed
-        at the end, so both are in memory before it. `from_preset(..., dtype="int8")` never has
-        more than one matrix as both.
+        The floats are freed at the end, so memory must hold both. `from_preset(..., dtype="int8")`
+        holds only one matrix at a time in both forms.
 
-        "int8" has a scale for each output and rounds what a matrix is multiplied with to 8 bits
-        too, as Keras does. "int4" has a scale and a zero for each 128 inputs of an output and
-        rounds nothing else. Norms, biases, learned positions, the routers and experts of mixtures
+        "int8" has one scale for each output and rounds the matrix's inputs to 8 bits too, as Keras
+        does. "int4" has a scale and a zero point for each 128 inputs of an output, and does not
+        round its inputs. Norms, biases, learned positions, and the routers and experts of mixtures
         stay floats.
 
         Args:
             mode: "int8" or "int4".
 
         Raises:
-            SettingError: no such mode; the model is quantized already, or computes in float16,
-                which int8 does not.
-            AdapterError: an adapter is merged, which could not be taken out again.
+            SettingError: the mode is unknown, the model is quantised already, or it computes in
+                float16, which int8 does not support.
+            AdapterError: an adapter is merged: it could not be unmerged from integers.
+            MemoryTooSmallError: memory does not hold the integers beside the floats.
+            ModelInTrainingError: the model is being trained.
         """
         if self.adapters.merged:
             raise AdapterError(
-                f"quantize: the adapter {self.adapters.active!r} is merged: call "
-                "adapters.unmerge() first and use it beside the integers, or save the merged model "
-                "and load it as integers"
+                f"quantize: the adapter {self.adapters.active!r} is merged. Call "
+                "adapters.unmerge() first, or save the merged model and load it as integers"
             )
         quantize_layers(self, mode)
 
     @property
     def adapters(self) -> Adapters:
         """The low-rank adapters of this backbone, by name."""
-        if self._adapters is None:
-            object.__setattr__(self, "_adapters", Adapters(self))  # Keras would track its parts
-        return self._adapters
+        if self._adapters is not None:
+            return self._adapters
+        adapters = Adapters(self)
+        object.__setattr__(self, "_adapters", adapters)  # Keras would track its parts
+        return adapters
 
     def enable_lora(
         self,
@@ -195,24 +202,24 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
         dropout: float = 0.0,
         name: str = "default",
     ) -> None:
-        """Freeze every weight and train low-rank updates (Hu et al. 2021): `adapters.add`.
+        """Freeze the weights and train low-rank updates (Hu et al. 2021); see `adapters.add`.
 
         Args:
-            rank: rank of the update, at least 1.
-            target_layer_names: names of the projections to adapt, "all" for every one; by default
-                the query and the value projection of every attention layer.
-            alpha: the update is scaled by alpha / rank; None takes the rank.
-            dropout: the share of a projection's inputs that its update does not see in training.
+            rank: of the update, at least 1.
+            target_layer_names: names of the projections to update, "all" for every one; by default
+                the query and value projections of all attention layers.
+            alpha: the update is scaled by alpha / rank; None scales by 1.
+            dropout: dropout rate on the update's inputs in training, in [0, 1).
             name: of the adapter.
 
         Raises:
-            SettingError: a setting is impossible, or no projection has one of the names.
-            AdapterError: there is an adapter of that name already.
+            SettingError: a setting is out of range, or no projection has one of the names.
+            AdapterError: an adapter of that name exists already.
         """
         self.adapters.add(name, rank, alpha, dropout, target_layer_names)
 
     def save_lora_weights(self, filepath: str | Path) -> None:
-        """Write the active adapter: `adapters.save`, to a file of KerasHub's (`*.lora.h5`).
+        """Write the active adapter to a KerasHub file (`*.lora.h5`); see `adapters.save`.
 
         Raises:
             AdapterError: no adapter is active, or the format cannot hold it.
@@ -221,8 +228,8 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
         self.adapters.save(_lora_file(filepath))
 
     def load_lora_weights(self, filepath: str | Path) -> None:
-        """Read a file of KerasHub's (`*.lora.h5`) into the active adapter, or into one called
-        "default": `adapters.load`.
+        """Read a KerasHub file (`*.lora.h5`) into the active adapter, or into a new one named
+        "default"; see `adapters.load`.
 
         Raises:
             AdapterError: the file is missing or malformed, or does not fit this model.
@@ -235,11 +242,12 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
         model_parallel_dim_name: str = "model",
         data_parallel_dim_name: str = "batch",
     ) -> keras.distribution.LayoutMap:
-        """How to spread the weights over a mesh, for `keras.distribution.ModelParallel`.
+        """Make a map of how to spread the weights over a mesh, for
+        `keras.distribution.ModelParallel`.
 
-        Attention is split by heads, feed-forward networks and experts by their inner width,
-        embeddings by vocabulary; the other matrix axis goes over the data dimension. An axis that
-        the devices do not divide stays whole.
+        Attention is split by heads, feed-forward networks and experts by their inner width, and
+        embeddings by vocabulary; the other axis of a matrix is split over the data dimension. An
+        axis stays whole if its size is no multiple of the number of devices.
 
         Raises:
             SettingError: the mesh lacks one of the two dimensions.
@@ -270,12 +278,12 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
 
 
 def _deserialized(value: Any) -> Any:
-    """A constructor's argument: a dtype or a part that Keras has serialised, or a plain value."""
+    """Return a constructor's argument, deserialised if Keras serialised it."""
     known = isinstance(value, dict) and "class_name" in value
     return keras.saving.deserialize_keras_object(value) if known else value
 
 
 def _lora_file(path: str | Path) -> Path:
     if not str(path).endswith(".lora.h5"):
-        raise AdapterError(f"filepath: expected a name that ends in .lora.h5, got {str(path)!r}")
+        raise AdapterError(f"filepath: expected a name ending in .lora.h5, got {str(path)!r}")
     return Path(path)

@@ -1,4 +1,4 @@
-"""One layer of a decoder.
+"""One transformer block.
 
 Sequential, with the norms in brackets where the family has them:
 
@@ -43,13 +43,13 @@ from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.bidirectional import make_attention
 from workbench.backbones.layers.feed_forward import make_mlp
 from workbench.backbones.layers.norms import make_norm
-from workbench.backbones.observing import shown
+from workbench.backbones.observing import observed
 from workbench.backbones.remat import recomputed
 from workbench.keras_internals import layers_within
 
 
-class DecoderBlock(keras.layers.Layer):
-    """Attention and feed-forward branches, each added to the residual stream."""
+class BlockLayers(keras.layers.Layer):
+    """The attention and feed-forward layers of a block, and what follows each branch."""
 
     def __init__(self, config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -72,7 +72,18 @@ class DecoderBlock(keras.layers.Layer):
         self._after_mlp = branch_end(config, spec.post_mlp_norm, "post_mlp_norm", dtype)
         self._stretches = config.stretches
 
-    def build(
+    def _mlp(self, x: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
+        return observed(f"{self.mlp.path}/output", self.mlp(x, padding_mask))
+
+    def _end(self, x: jax.Array) -> jax.Array:
+        """Return the block's output, reported to observers."""
+        return observed(f"{self.path}/output", x)
+
+
+class DecoderBlock(BlockLayers):
+    """A block that reads one sequence: both branches are added to the residual stream."""
+
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]  # Keras names them after `call`
         self,
         x_shape: tuple[int | None, ...],
         padding_mask_shape: Any = None,
@@ -87,10 +98,13 @@ class DecoderBlock(keras.layers.Layer):
         padding_mask: jax.Array | None = None,
         groups: jax.Array | None = None,
     ) -> jax.Array:
-        """The full forward pass over x (B, T, width): every position at once, nothing cached.
+        """Run the full forward pass over x (B, T, width): all positions at once, without a cache.
 
-        `padding_mask` (B, T) is as a decoder's. Positions of the same group, int32 (B, T) with -1
-        for none, see each other both ways.
+        Args:
+            x: the residual stream (B, T, width).
+            padding_mask: (B, T), see `Decoder`.
+            groups: int32 (B, T), -1 for none: positions of one group attend to each other in both
+                directions.
         """
         length = x.shape[1]
         positions = jnp.broadcast_to(jnp.arange(length), (x.shape[0], length))
@@ -106,7 +120,7 @@ class DecoderBlock(keras.layers.Layer):
         stretched: bool,
         groups: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
-        """The cached pass: x (B, T, width) at `positions` (B, T) joins what the cache holds."""
+        """Run x (B, T, width) at `positions` int32 (B, T) against the cache, and extend it."""
         where = {"positions": positions, "cache": cache, "groups": groups}
         return self._run(x, stretched=stretched, **where)
 
@@ -118,24 +132,13 @@ class DecoderBlock(keras.layers.Layer):
     def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
         raise NotImplementedError
 
-    def _mlp(self, x: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
-        return shown(f"{self.mlp.path}/output", self.mlp(x, padding_mask))
 
-    def _end(self, x: jax.Array) -> jax.Array:
-        """What the block gives to the next."""
-        return shown(f"{self.path}/output", x)
-
-
-class SequentialBlock(DecoderBlock):
-    """The feed-forward branch reads what the attention branch has made."""
+class SequentialLayers(BlockLayers):
+    """The branches of a pre-norm block, where feed-forward reads the output of attention."""
 
     def __init__(self, config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
         super().__init__(config, spec, init, **kwargs)
         self.mlp_norm = make_norm(config.norm, name="mlp_norm", dtype=self.dtype_policy)
-
-    def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
-        x, cache = self._attend(x, **where)
-        return self._feed_forward(x, where.get("padding_mask")), cache
 
     def _attend(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
         branch, cache = self.attention(self._read(self.attention_norm, x), **where)
@@ -146,16 +149,24 @@ class SequentialBlock(DecoderBlock):
         return self._end(self._join(self.mlp_norm, x, chain(self._after_mlp, branch)))
 
     def _read(self, norm: keras.layers.Layer, x: jax.Array) -> jax.Array:
-        """What a branch reads of the stream."""
+        """Return a branch's input, given the residual stream."""
         return norm(x)
 
     def _join(self, norm: keras.layers.Layer, x: jax.Array, branch: jax.Array) -> jax.Array:
-        """The stream with a branch added."""
+        """Add a branch to the residual stream."""
         return x + branch
 
 
-class PostNormBlock(SequentialBlock):
-    """A sequential block whose norms follow the sums."""
+class SequentialBlock(SequentialLayers, DecoderBlock):
+    """Attention, then feed-forward."""
+
+    def _run(self, x: jax.Array, **where: Any) -> tuple[jax.Array, LayerCache]:
+        x, cache = self._attend(x, **where)
+        return self._feed_forward(x, where.get("padding_mask")), cache
+
+
+class PostNormLayers(SequentialLayers):
+    """Branches that read the stream itself and norm each sum."""
 
     def _read(self, norm: keras.layers.Layer, x: jax.Array) -> jax.Array:
         return x
@@ -164,19 +175,23 @@ class PostNormBlock(SequentialBlock):
         return norm(x + branch)
 
 
+class PostNormBlock(PostNormLayers, SequentialBlock):
+    """A sequential block whose norms follow the sums."""
+
+
 class BranchNormBlock(PostNormBlock):
-    """A sequential block that norms what its branches give."""
+    """A sequential block that norms the output of each branch."""
 
     def _join(self, norm: keras.layers.Layer, x: jax.Array, branch: jax.Array) -> jax.Array:
         return x + norm(branch)
 
 
 class ParallelBlock(DecoderBlock):
-    """Both branches read the same input."""
+    """A block whose attention and feed-forward branches read the same input."""
 
     def __init__(self, config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> None:
         super().__init__(config, spec, init, **kwargs)
-        if config.block.shared_norm:
+        if isinstance(config.block, Parallel) and config.block.shared_norm:
             self.mlp_norm = None
         else:
             self.mlp_norm = make_norm(config.norm, name="mlp_norm", dtype=self.dtype_policy)
@@ -191,7 +206,7 @@ class ParallelBlock(DecoderBlock):
 
 
 def make_block(config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -> DecoderBlock:
-    """The block of the configuration's kind for one layer."""
+    """Make one block of the kind that the configuration names."""
     kinds = {
         Sequential: SequentialBlock,
         Parallel: ParallelBlock,
@@ -204,14 +219,17 @@ def make_block(config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -
 def branch_end(
     config: StackConfig, normed: bool, name: str, dtype: dict[str, Any]
 ) -> list[keras.layers.Layer]:
-    """What a branch passes through before it is added."""
-    layers = [make_norm(config.norm, name=name, **dtype)] if normed else []
+    """The layers between a branch and its sum with the stream: a norm, dropout, or neither."""
+    layers: list[keras.layers.Layer] = (
+        [make_norm(config.norm, name=name, **dtype)] if normed else []
+    )
     if config.dropout:
         layers.append(keras.layers.Dropout(config.dropout, **dtype))
     return layers
 
 
 def chain(layers: list[keras.layers.Layer], x: jax.Array) -> jax.Array:
+    """Apply layers one after another."""
     for layer in layers:
         x = layer(x)
     return x

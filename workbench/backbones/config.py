@@ -1,7 +1,7 @@
-"""What a decoder is made of, as values: each architectural choice is a frozen dataclass.
+"""The architecture of a transformer as values: each choice is a frozen dataclass.
 
-Every value checks itself by arithmetic when it is made, so an absurd configuration is refused
-before any array exists.
+Every value checks itself when it is made, so an impossible configuration is refused before any
+array exists.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workbench.kinds import NOT_NEGATIVE, NOTHING, POSITIVE, RATE, integer
 
 Activation = Literal["silu", "gelu", "gelu_tanh", "relu"]
 
-# Far above any published model, far below what would exhaust memory while merely being built.
+# Far above any published model, far below what exhausts memory while being built.
 MAX_LAYERS = 1_000
 MAX_SIZE = 2**24
 MAX_HEADS = 2**16
@@ -36,13 +36,13 @@ def check_positive(owner: str, name: str, value: object) -> None:
 
 
 def check_rate(owner: str, name: str, value: object) -> None:
-    """Refuse anything but a number from 0 up to, and without, 1."""
+    """Refuse anything but a number in [0, 1)."""
     RATE.check(f"{owner}: {name}", value)
 
 
 @dataclass(frozen=True)
 class Llama3Scaling:
-    """Llama 3.1's rope scaling: long wavelengths are stretched by `factor`, short ones kept.
+    """Llama 3.1's rope scaling: stretches long wavelengths by `factor` and keeps short ones.
 
     Source: the Llama 3 release (`rope_type: llama3` in Transformers configs).
     """
@@ -65,10 +65,10 @@ class Llama3Scaling:
 
 @dataclass(frozen=True)
 class LongScaling:
-    """Phi-3's longrope (Ding et al. 2024): each frequency is divided by a factor of its own.
+    """Phi-3's longrope (Ding et al. 2024): divides each frequency by its own factor.
 
-    A sequence that will stay within `original_length` uses the short factors, any other the long
-    ones; queries and keys grow by `magnitude` in both cases.
+    A sequence that stays within `original_length` uses the short factors, a longer one the long
+    factors. Both scale queries and keys by `magnitude`.
     """
 
     short_factors: tuple[float, ...]
@@ -84,7 +84,7 @@ class LongScaling:
 
     @property
     def magnitude(self) -> float:
-        """What cosine and sine are multiplied by."""
+        """The factor on cosine and sine."""
         stretch = self.max_length / self.original_length
         if stretch <= 1 or self.original_length == 1:
             return 1.0
@@ -95,9 +95,9 @@ class LongScaling:
 class Rope:
     """Rotary positions (Su et al. 2021). Positions are divided by `linear_factor`.
 
-    Feature i of a head's first half turns with feature i of the second; where it is `interleaved`,
-    each even feature turns with its neighbour. `turned` features at the head's beginning turn and
-    the rest does not; None: all do.
+    Feature i of a head's first half is paired with feature i of its second half; if `interleaved`,
+    each even feature is paired with the next one. The first `turned` features of a head rotate,
+    None for all.
     """
 
     max_wavelength: float = 10_000.0
@@ -112,11 +112,15 @@ class Rope:
         _SIZE_OR_NONE.check("Rope: turned", self.turned)
 
     def turns(self, head_dim: int) -> int:
-        """How many features of a head turn."""
+        """Return how many features of a head rotate."""
         return head_dim if self.turned is None else self.turned
 
     def check_head(self, head_dim: int) -> None:
-        """Refuse heads that these rotations do not fit."""
+        """Refuse a head size that these rotations do not fit.
+
+        Raises:
+            SettingError: it does not fit; the message names the field.
+        """
         turned = self.turns(head_dim)
         if turned % 2 or turned > head_dim:
             name = "head_dim" if self.turned is None else "turned"
@@ -135,9 +139,9 @@ class Rope:
 
 @dataclass(frozen=True)
 class Alibi:
-    """No position vectors; scores fall linearly with distance (Press et al. 2022).
+    """No position vectors: scores fall linearly with distance (Press et al. 2022).
 
-    `scaled`: the fall is added before the scores are scaled (Falcon), not after (BLOOM).
+    If `scaled`, the penalty is added before the scores are scaled (Falcon), else after (BLOOM).
     """
 
     scaled: bool = False
@@ -166,7 +170,7 @@ class RMSNorm:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """Layer norm with a scale and, where it has one, a bias (Ba et al. 2016)."""
+    """Layer norm with a scale and optionally a bias (Ba et al. 2016)."""
 
     epsilon: float = 1e-5
     bias: bool = True
@@ -187,7 +191,7 @@ class Dense:
         check_size("Dense", "width", self.width)
 
     def parameters(self, width: int) -> int:
-        """Numbers in its matrices, in a model of this width."""
+        """Count the parameters of its matrices in a model of this width."""
         return 2 * width * self.width
 
 
@@ -203,7 +207,7 @@ class Gated:
         check_size("Gated", "width", self.width)
 
     def parameters(self, width: int) -> int:
-        """Numbers in its matrices, in a model of this width."""
+        """Count the parameters of its matrices in a model of this width."""
         return 3 * width * self.width
 
 
@@ -211,10 +215,9 @@ class Gated:
 class MoE:
     """A mixture of gated experts (Shazeer et al. 2017); each token uses `active` of them.
 
-    A token's router probabilities are a softmax over all experts; `normalize` makes those of its
-    active ones sum to 1. `shared_width` adds an expert that every token uses, weighted by a gate
-    of its own. `balance_loss` is the coefficient of the load-balancing loss in training
-    (Fedus et al. 2022).
+    Router probabilities are a softmax over all experts; `normalize` makes those of the active
+    experts sum to 1. `shared_width` adds an expert that every token uses, weighted by its own gate.
+    `balance_loss` is the coefficient of the load-balancing loss in training (Fedus et al. 2022).
     """
 
     experts: int
@@ -233,7 +236,7 @@ class MoE:
         NOT_NEGATIVE.check("MoE: balance_loss", self.balance_loss)
 
     def parameters(self, width: int) -> int:
-        """Numbers in its matrices, in a model of this width."""
+        """Count the parameters of its matrices in a model of this width."""
         return width * (self.experts * (3 * self.width + 1) + 3 * (self.shared_width or 0))
 
 
@@ -293,8 +296,7 @@ class LayerSpec:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class StackConfig:
-    """A stack of transformer blocks on vectors that come from somewhere. Its depth is the length
-    of `layers`."""
+    """A stack of transformer blocks that reads vectors. Its depth is the length of `layers`."""
 
     width: int
     layers: tuple[LayerSpec, ...]
@@ -323,7 +325,7 @@ class StackConfig:
 
     @property
     def max_length(self) -> int | None:
-        """The longest sequence the positions allow, in tokens; None when they set no limit."""
+        """The longest sequence the positions allow, in tokens; None without a limit."""
         return self.position.length if isinstance(self.position, Learned) else None
 
     @property
@@ -335,20 +337,20 @@ class StackConfig:
         return attention + mlps + self.width * (self.max_length or 0)
 
     def stretches(self, length: int) -> bool:
-        """Whether sequences that will reach `length` tokens need the long factors of longrope."""
+        """Whether sequences that reach `length` tokens need the long factors of longrope."""
         scaling = self.position.scaling if isinstance(self.position, Rope) else None
         return isinstance(scaling, LongScaling) and length > scaling.original_length
 
     def __repr__(self) -> str:
-        # A thousand equal layers would print as a thousand lines.
+        # Leave out the layers: a thousand equal ones would print as a thousand lines.
         parts = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name != "layers"]
         return f"{type(self).__name__}({len(self.layers)} layers, {', '.join(parts)})"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class DecoderConfig(StackConfig):
-    """A transformer from tokens to tokens: a stack, a table of token vectors before it, and the
-    same table (`tied`) or another after it."""
+    """A transformer from tokens to logits: a token embedding, a stack, and an output projection,
+    which is the embedding's table if `tied`."""
 
     vocabulary_size: int
     tied: bool = True
@@ -366,14 +368,22 @@ class DecoderConfig(StackConfig):
         return super().matrix_parameters + self.width * tables
 
 
-def layer_count(owner: str, num_layers: object) -> int:
-    """`num_layers` as a checked number, so that a family may build its tuple of specs from it."""
+def layer_count(owner: str, num_layers: int) -> int:
+    """Check `num_layers` before a family builds a tuple of layer specifications from it.
+
+    Raises:
+        SettingError: it is no integer from 1 to `MAX_LAYERS`.
+    """
     check_size(owner, "num_layers", num_layers, MAX_LAYERS)
     return num_layers
 
 
-def head_width(owner: str, hidden_dim: object, heads: object) -> int:
-    """hidden_dim / heads, both checked, for families that do not set a head's width."""
+def head_width(owner: str, hidden_dim: int, heads: int) -> int:
+    """Return hidden_dim / heads, for families that do not set a head's width.
+
+    Raises:
+        SettingError: one of the two is no positive integer, or heads does not divide hidden_dim.
+    """
     check_size(owner, "hidden_dim", hidden_dim)
     check_size(owner, "number of heads", heads, MAX_HEADS)
     if hidden_dim % heads:

@@ -1,4 +1,4 @@
-"""Whether a model is one thing: what a change that was torn off may have left is not saved."""
+"""Check before saving that no interrupted change left a model inconsistent."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from workbench.storage.json_files import first
 
 
 def check_consistent(backbone: Any) -> None:
-    """Look at what layers hold and what it is called; no number is read.
+    """Check the names and dtypes of the layers' variables; no value is read.
 
     Raises:
-        PresetError: values are gone, or some matrices are integers and others are not.
+        PresetError: values were deleted, or only some of the matrices are integers.
     """
     wrong = [*_lost(backbone), *_unlike(backbone)]
     if wrong:
         raise PresetError(
-            f"{backbone.name}: a change of the model was broken off, so it is not saved: load it "
-            f"again:\n{first(wrong)}"
+            f"{backbone.name}: a change to the model was interrupted halfway, so it is not saved. "
+            f"Load it again:\n{first(wrong)}"
         )
 
 
@@ -34,7 +34,7 @@ def _lost(backbone: Any) -> Iterator[str]:
 
 
 def _unlike(backbone: Any) -> Iterator[str]:
-    """Layers that do not hold their matrices as the model does."""
+    """Name the layers whose matrices are not in the model's quantisation mode."""
     mode = quantization_mode(backbone)
     fields = ("codes",) if mode is None else KINDS[mode]._fields
     for layer in quantizable_layers(backbone):

@@ -1,8 +1,8 @@
-"""One layer of an encoder-decoder's decoder: attention to itself, to the encoder, feed-forward.
+"""One block of an encoder-decoder's decoder.
 
 x ── self-attention ── cross-attention ── mlp ── x
 
-Each of the three is added to the stream and normed as the configuration's block says.
+Each of the three is added to the residual stream and normed as the block's configuration says.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from workbench.backbones.block import PostNormBlock, SequentialBlock, branch_end, chain
+from workbench.backbones.block import PostNormLayers, SequentialLayers, branch_end, chain
 from workbench.backbones.config import DecoderConfig, LayerSpec, PostNorm, Sequential
 from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.cross_attention import CrossAttention
 from workbench.backbones.layers.norms import make_norm
+from workbench.keras_internals import layers_within
 
 
-class CrossBlock(SequentialBlock):
+class CrossBlock(SequentialLayers):
     """A sequential block with a cross-attention branch between its two others."""
 
     def __init__(
@@ -39,14 +40,15 @@ class CrossBlock(SequentialBlock):
         )
         self._after_cross = branch_end(config, spec.post_attention_norm, "post_cross_norm", dtype)
 
-    def build(
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]  # Keras names them after `call`
         self,
         x_shape: tuple[int | None, ...],
         memory_shape: Any = None,
         padding_mask_shape: Any = None,
         memory_mask_shape: Any = None,
     ) -> None:
-        super().build(x_shape)
+        for layer in layers_within(self, recursive=False):
+            layer.build(x_shape)
 
     def call(
         self,
@@ -55,7 +57,14 @@ class CrossBlock(SequentialBlock):
         padding_mask: jax.Array | None = None,
         memory_mask: jax.Array | None = None,
     ) -> jax.Array:
-        """The full forward pass over x (B, T, width), reading a memory (B, S, memory_width)."""
+        """Run the full forward pass over x (B, T, width).
+
+        Args:
+            x: the decoder's residual stream.
+            memory: the encoder's output (B, S, memory_width).
+            padding_mask: of x, (B, T).
+            memory_mask: of the memory, (B, S).
+        """
         length = x.shape[1]
         return self._run(
             x,
@@ -78,15 +87,15 @@ class CrossBlock(SequentialBlock):
         cache: LayerCache,
         stretched: bool,
         memory: LayerCache,
-        memory_mask: jax.Array,
+        memory_mask: jax.Array | None,
     ) -> tuple[jax.Array, LayerCache]:
-        """The cached pass: x (B, T, width) at `positions` (B, T) joins what the cache holds, and
-        reads the keys and values of the memory."""
+        """Run x (B, T, width) at `positions` int32 (B, T) against the cache, and extend it.
+        `memory` holds the keys and values of the encoder's output."""
         where = {"positions": positions, "cache": cache, "stretched": stretched}
         return self._run(x, memory=memory, memory_mask=memory_mask, **where)
 
     def _run(
-        self, x: jax.Array, memory: LayerCache, memory_mask: jax.Array, **where: Any
+        self, x: jax.Array, memory: LayerCache, memory_mask: jax.Array | None, **where: Any
     ) -> tuple[jax.Array, LayerCache]:
         x, cache = self._attend(x, **where)
         branch = self.cross_attention(self._read(self.cross_norm, x), memory, memory_mask)
@@ -94,13 +103,13 @@ class CrossBlock(SequentialBlock):
         return self._feed_forward(x), cache
 
 
-class PostNormCrossBlock(PostNormBlock, CrossBlock):
+class PostNormCrossBlock(PostNormLayers, CrossBlock):
     """A cross block whose norms follow the sums."""
 
 
 def make_cross_block(
     config: DecoderConfig, spec: LayerSpec, memory_width: int, init: Any, **kwargs: Any
 ) -> CrossBlock:
-    """The block of the configuration's kind for one layer of a decoder that reads a memory."""
+    """Make one block, of the kind that the configuration names, that reads an encoder's output."""
     kinds = {Sequential: CrossBlock, PostNorm: PostNormCrossBlock}
     return kinds[type(config.block)](config, spec, memory_width, init, **kwargs)

@@ -1,21 +1,21 @@
-"""The encoder: blocks that look both ways, on token vectors somebody else has made."""
+"""The encoder: bidirectional blocks that read token, patch or frame vectors."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
 import keras
 
 from workbench.backbones.block import make_block
 from workbench.backbones.config import PostNorm, StackConfig
 from workbench.backbones.decoder import input_layers, placed
+from workbench.backbones.keras_types import Tensor
 from workbench.backbones.layers.norms import make_norm
 
 
 class Encoder:
-    """The layers of an encoder, their names beginning with `prefix`; the model that runs them
-    owns them."""
+    """The layers of an encoder, their names beginning with `prefix`. The model that runs them owns
+    them."""
 
     def __init__(
         self, config: StackConfig, init: Any, dtype: Any, prefix: str = "encoder_"
@@ -27,8 +27,8 @@ class Encoder:
         ]
         self.finish = output_layers(config, dtype, prefix)
 
-    def run(self, x: jax.Array, padding_mask: jax.Array | None = None) -> jax.Array:
-        """Hidden states (B, S, width) for vectors of that shape; a mask (B, S) hides places."""
+    def run(self, x: Tensor, padding_mask: Tensor | None = None) -> Any:
+        """Return hidden states (B, S, width) of vectors (B, S, width) and a padding mask (B, S)."""
         x = placed(self.prepare, x)
         for block in self.blocks:
             x = block(x, padding_mask)
@@ -38,7 +38,7 @@ class Encoder:
 
 
 def output_layers(config: StackConfig, dtype: Any, prefix: str) -> list[keras.layers.Layer]:
-    """What follows the last block: nothing in post-norm models, which end with a norm anyway."""
+    """Make the layers after the last block: none in post-norm models, which end with a norm."""
     if isinstance(config.block, PostNorm):
         return []
     layers: list[keras.layers.Layer] = [

@@ -1,7 +1,7 @@
-"""The encoder-decoder: an encoder reads the source once, a decoder writes with it in view.
+"""The encoder-decoder: an encoder reads the source once, a decoder attends to its output.
 
-Families configure it. The decoder's protocol is that of decoder-only backbones, so that one
-generation engine serves both: what the encoder made enters the cache when the cache is made.
+Families configure it. It has the methods of decoder-only backbones, so one generation engine serves
+both: the encoder's output enters the cache when the cache is made.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from workbench.backbones.audio_config import AudioConfig
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import check_positive
 from workbench.backbones.cross_block import make_cross_block
-from workbench.backbones.decoder import Cache, input_layers, placed, refuse_unknown
+from workbench.backbones.decoder import Cache, input_layers, inputs_of_ids, placed, refuse_unknown
 from workbench.backbones.encoder import Encoder, output_layers
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.layers.attention import LayerCache
-from workbench.backbones.observing import shown
+from workbench.backbones.observing import observed
 from workbench.backbones.source import make_source, token_table
 from workbench.backbones.tables import Table
 
@@ -31,8 +31,8 @@ TARGET_INPUTS = ("decoder_token_ids", "decoder_padding_mask")
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class CrossCache(Cache):
-    """A decoder's own keys and values, which grow, and those of the encoder's output, which do
-    not. `memory_mask` (B, S) is false at padding."""
+    """A decoder's cache with the keys and values of the encoder's output, `memory`.
+    `memory_mask` (B, S) is false at padding."""
 
     memory: tuple[LayerCache, ...] = ()
     memory_mask: jax.Array | None = None
@@ -46,9 +46,9 @@ class EncoderDecoder(Backbone):
     at real tokens. Outputs: `encoder_sequence_output` (B, S, encoder width) and
     `decoder_sequence_output` (B, T, decoder width), in the compute dtype.
 
-    An encoder of recordings reads `encoder_input_values` float32 (B, samples, 1) and
-    `encoder_padding_mask` (B, samples) instead. Its output has a place for each frame, and
-    `encoder_attention_mask`, bool (B, frames), tells the real ones.
+    An audio encoder reads `encoder_input_values` float32 (B, samples, 1) and
+    `encoder_padding_mask` (B, samples) instead. Its output has one vector a frame, and the output
+    `encoder_attention_mask`, bool (B, frames), is true at real frames.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class EncoderDecoder(Backbone):
         target = config.decoder
         source = make_source(config.encoder, init, dtype)
         head = source.table
-        if not config.shared:
+        if head is None or not config.shared:
             head = token_table(target, source.decoder_table, init, dtype)
         encoder = Encoder(config.encoder, init, dtype)
         prepare = input_layers(target, init, dtype, "decoder_")
@@ -76,9 +76,7 @@ class EncoderDecoder(Backbone):
         ]
         finish = output_layers(target, dtype, "decoder_")
 
-        inputs = source.inputs() | {
-            name: keras.Input((None,), dtype="int32", name=name) for name in TARGET_INPUTS
-        }
+        inputs = source.inputs() | inputs_of_ids(*TARGET_INPUTS)
         read, read_mask, target_ids, target_mask = inputs.values()
         vectors, memory_mask = source.vectors(read, read_mask)
         memory = encoder.run(vectors, memory_mask)
@@ -90,7 +88,7 @@ class EncoderDecoder(Backbone):
         outputs = {"encoder_sequence_output": memory, "decoder_sequence_output": x}
         super().__init__(inputs=inputs, outputs=outputs | source.outputs(memory_mask), **kwargs)
 
-        self.dtype_policy = blocks[0].dtype_policy  # a functional model takes none
+        self.dtype_policy = blocks[0].dtype_policy  # a functional model takes no dtype
         self.config = config
         self.source = source
         self.token_embedding = source.table or head
@@ -102,12 +100,12 @@ class EncoderDecoder(Backbone):
 
     @property
     def max_length(self) -> int | None:
-        """The longest sequence the decoder's positions allow; None when they set no limit."""
+        """The longest sequence the decoder's positions allow, in tokens; None without a limit."""
         return self.config.max_length
 
     @property
     def tables(self) -> dict[str, Table]:
-        """What the inputs that hold ids may hold, by their names."""
+        """The ranges of the model's inputs that hold ids, by their names."""
         sides = {"decoder_token_ids": Table(self.config.vocabulary_size, self.max_length)}
         if isinstance(self.config.encoder, AudioConfig):
             return sides
@@ -115,18 +113,28 @@ class EncoderDecoder(Backbone):
         return {"encoder_token_ids": source, **sides}
 
     def encode(self, read: jax.Array, padding_mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The encoder's output (B, S, encoder width) and its mask (B, S), for what it reads, the
-        first of the model's inputs, and the mask of that."""
+        """Run the encoder.
+
+        Args:
+            read: token ids int32 (B, S) or audio samples float32 (B, samples, 1).
+            padding_mask: (B, S) or (B, samples).
+
+        Returns:
+            The encoder's output (B, S, encoder width) and its mask (B, S).
+        """
         vectors, mask = self.source.vectors(read, padding_mask)
         return self.encoder.run(vectors, mask), mask
 
     def init_cache(
         self, batch: int, length: int, reach: int | None = None, **source: jax.Array
     ) -> CrossCache:
-        """A cache for `batch` rows of `length` decoded positions, in the compute dtype, with the
-        keys and values of the encoder's output for `source`, its inputs by their names.
+        """Run the encoder, and make a cache for `batch` rows of `length` decoded positions.
 
-        `reach` is the length in tokens that the longest sequence will get, by default `length`.
+        Args:
+            batch: rows.
+            length: positions of the decoder's part, in the compute dtype.
+            reach: the final length in tokens of the longest sequence, by default `length`.
+            source: the encoder's inputs, by their names.
         """
         memory, mask = self.encode(*(source[name] for name in self.source.names))
         spec = self.config.decoder.attention
@@ -139,13 +147,13 @@ class EncoderDecoder(Backbone):
         )
 
     def embed(self, token_ids: jax.Array) -> jax.Array:
-        """The decoder's token vectors (B, T, width) of ids (B, T), before positions and scaling."""
+        """Return the decoder's token vectors (B, T, width) of ids (B, T), before positions."""
         return self.head(token_ids)
 
     def read(
         self, ids: jax.Array, lengths: jax.Array, stretched: bool, **source: jax.Array
     ) -> tuple[jax.Array, CrossCache]:
-        """Read how decoded texts begin, ids (B, P), and what the encoder reads; as
+        """Read the encoder's inputs `source`, by their names, and the first decoded ids (B, P); see
         `Decoder.read`."""
         empty = replace(self.init_cache(*ids.shape, **source), stretched=stretched)
         return self.extend(ids, jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape), empty)
@@ -153,21 +161,21 @@ class EncoderDecoder(Backbone):
     def extend(
         self, inputs: jax.Array, positions: jax.Array, cache: CrossCache
     ) -> tuple[jax.Array, CrossCache]:
-        """Run new positions of the decoder against the cache; as `Decoder.extend`."""
+        """Run new positions of the decoder against the cache; see `Decoder.extend`."""
         x = self.embed(inputs) if inputs.ndim == 2 else inputs
-        x = shown("embedding", placed(self._prepare, x, positions))
+        x = observed("embedding", placed(self._prepare, x, positions))
         grown = []
         for block, own, memory in zip(self.blocks, cache.layers, cache.memory, strict=True):
             x, own = block.extend(x, positions, own, cache.stretched, memory, cache.memory_mask)
             grown.append(own)
-        return shown("final_norm/output", self.finish(x)), replace(cache, layers=tuple(grown))
+        return observed("final_norm/output", self.finish(x)), replace(cache, layers=tuple(grown))
 
     def finish(self, x: jax.Array) -> jax.Array:
-        """The decoder's hidden states, of what its last block gives; both (..., width)."""
+        """Turn the last block's output into the decoder's hidden states, both (..., width)."""
         for layer in self._finish:
             x = layer(x)
         return x
 
     def logits(self, hidden: jax.Array) -> jax.Array:
-        """Next-token logits (..., vocabulary) of the decoder's hidden states (..., width)."""
+        """Return next-token logits (..., vocabulary) of decoder hidden states (..., width)."""
         return self.head(hidden, reverse=True)

@@ -1,4 +1,4 @@
-"""What an encoder-decoder is made of: a configuration for each side."""
+"""The configuration of an encoder-decoder: one for each side."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from workbench.errors import SettingError
 
 
 def as_encoder(side: DecoderConfig) -> DecoderConfig:
-    """The configuration of a stack of layers whose attention looks both ways."""
+    """Make the configuration bidirectional."""
     return replace(side, attention=replace(side.attention, causal=False))
 
 
 @dataclass(frozen=True)
 class EncoderDecoderConfig:
-    """An encoder of tokens or of recordings, and a decoder whose layers read what it made.
+    """An encoder of tokens or audio, and a decoder that attends to its output.
 
-    `shared`: both sides embed tokens with the encoder's table, which is the output projection
-    too. Otherwise each side that reads tokens has a table, and the decoder's is the output
+    If `shared`, the encoder's token table embeds both sides' tokens and is the output projection.
+    Otherwise each side that reads tokens has its own table, and the decoder's is the output
     projection.
     """
 
@@ -30,14 +30,14 @@ class EncoderDecoderConfig:
     def __post_init__(self) -> None:
         if self.encoder.attention.causal or not self.decoder.attention.causal:
             raise SettingError(
-                "EncoderDecoderConfig: attention: expected an encoder that is not causal and a "
-                "decoder that is"
+                "EncoderDecoderConfig: attention: expected a bidirectional encoder and a causal "
+                "decoder"
             )
         if Parallel in (type(self.encoder.block), type(self.decoder.block)):
-            raise SettingError("EncoderDecoderConfig: block: expected no parallel ones")
+            raise SettingError("EncoderDecoderConfig: block: expected no parallel blocks")
         if self.shared and isinstance(self.encoder, AudioConfig):
             raise SettingError(
-                "EncoderDecoderConfig: shared: expected False where the encoder reads recordings"
+                "EncoderDecoderConfig: shared: expected False for an encoder of audio"
             )
         for name in ("vocabulary_size", "width") if self.shared else ():
             sides = getattr(self.encoder, name), getattr(self.decoder, name)
@@ -54,17 +54,17 @@ class EncoderDecoderConfig:
 
     @property
     def vocabulary_size(self) -> int:
-        """Tokens the decoder chooses from."""
+        """The size of the decoder's vocabulary."""
         return self.decoder.vocabulary_size
 
     @property
     def max_length(self) -> int | None:
-        """The longest sequence the decoder's positions allow; None when they set no limit."""
+        """The longest sequence the decoder's positions allow, in tokens; None without a limit."""
         return self.decoder.max_length
 
     @property
     def max_source_length(self) -> int | None:
-        """The longest sequence the encoder's positions allow; None when they set no limit."""
+        """The longest sequence the encoder's positions allow, in tokens; None without a limit."""
         return self.encoder.max_length
 
     @property
@@ -73,7 +73,9 @@ class EncoderDecoderConfig:
         attention = self.decoder.attention
         inner = attention.heads * self.decoder.width + attention.kv_heads * self.encoder.width
         cross = 2 * inner * attention.head_dim * len(self.decoder.layers)
-        saved = self.encoder.vocabulary_size * self.encoder.width if self.shared else 0
+        saved = 0  # the decoder's table, where it is the encoder's
+        if self.shared and isinstance(self.encoder, DecoderConfig):
+            saved = self.encoder.vocabulary_size * self.encoder.width
         return self.encoder.matrix_parameters + self.decoder.matrix_parameters + cross - saved
 
     def stretches(self, length: int) -> bool:

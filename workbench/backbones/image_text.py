@@ -1,7 +1,7 @@
-"""A decoder that reads pictures in its text, composed of any decoder and an image encoder.
+"""A decoder that reads images in its text: any decoder with an image encoder.
 
-In generation a picture's places are tokens of the prompt like any other: they have positions and
-slots in the cache. What stands there in the ids does not matter, since its vectors are replaced.
+In generation an image takes tokens of the prompt like text: they have positions and slots in the
+cache. Their ids do not matter, since the image's vectors replace theirs.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from workbench.backbones.vision_config import ImagePrefix
 
 
 class ImageTextDecoder(Decoder):
-    """A decoder built from a `DecoderConfig`, with pictures as an `ImagePrefix` says.
+    """A decoder built from a `DecoderConfig`, with images as an `ImagePrefix` says.
 
-    Families define the inputs and outputs of the whole forward pass. `read` takes, beside the
-    prompts, `images` float32 (B, pictures, height, width, 3) in [-1, 1] and `image_mask` bool
-    (B, P), true where a picture's vectors stand; rows with fewer pictures are filled up with any.
+    Beside the prompts, `read` takes `images` float32 (B, images, height, width, 3) in [-1, 1] and
+    `image_mask` bool (B, P), true at the tokens of images. Rows with fewer images are padded with
+    any images.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ImageTextDecoder(Decoder):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        if images is None:  # a model of the family that reads text only
+        if images is None:  # the family has text-only models
             super().__init__(config, dtype, **kwargs)
             self.images = None
             return
@@ -73,17 +73,17 @@ class ImageTextDecoder(Decoder):
         layers: DecoderLayers,
         place: PlaceImages,
     ) -> tuple[dict[str, Any], Any]:
-        """The forward pass of models whose text follows one picture. All but `response_mask`
-        (B, T) sees itself in both directions; the output begins with the picture's places."""
-        picture = keras.Input((*images.vision.image_size, 3), name="images")
+        """Build the forward pass of models whose text follows one image. Attention is bidirectional
+        where `response_mask` (B, T) is false. The output begins with the image's tokens."""
+        picture: Any = keras.Input((*images.vision.image_size, 3), name="images")
         inputs = {"images": picture, **text_inputs()}
         inputs["response_mask"] = keras.Input((None,), dtype="int32", name="response_mask")
         vectors = connector(encoder(picture))
         ahead = keras.ops.ones_like(vectors[:, :, 0], dtype="int32")
-        mask = keras.ops.concatenate([ahead, inputs["padding_mask"]], axis=1)
-        response = keras.ops.concatenate([ahead * 0, inputs["response_mask"]], axis=1)
-        groups = keras.ops.where((mask > 0) & (response < 1), 0, -1)
-        x = keras.ops.concatenate([vectors, layers.vectors(inputs["token_ids"])], axis=1)
+        mask: Any = keras.ops.concatenate([ahead, inputs["padding_mask"]], axis=1)
+        response: Any = keras.ops.concatenate([ahead * 0, inputs["response_mask"]], axis=1)
+        groups: Any = keras.ops.where((mask > 0) & (response < 1), 0, -1)
+        x: Any = keras.ops.concatenate([vectors, layers.vectors(inputs["token_ids"])], axis=1)
         return inputs, layers.run(x, mask, groups)
 
     @staticmethod
@@ -94,16 +94,16 @@ class ImageTextDecoder(Decoder):
         layers: DecoderLayers,
         place: PlaceImages,
     ) -> tuple[dict[str, Any], Any]:
-        """The forward pass of models with pictures (B, pictures, ...) anywhere in the text, where
+        """Build the forward pass of models with images (B, images, ...) anywhere in the text, where
         `vision_mask` (B, T) is true."""
-        pictures = keras.Input((None, *images.vision.image_size, 3), name="images")
-        mask = keras.Input((None,), dtype="int32", name="vision_mask")
+        pictures: Any = keras.Input((None, *images.vision.image_size, 3), name="images")
+        mask: Any = keras.Input((None,), dtype="int32", name="vision_mask")
         inputs = {"images": pictures, "vision_mask": mask, **text_inputs()}
         x = place(layers.vectors(inputs["token_ids"]), connector(encoder(pictures)), mask)
         return inputs, layers.run(x, inputs["padding_mask"], image_groups(mask, images.tokens))
 
     def encode_images(self, images: jax.Array) -> jax.Array:
-        """The decoder's vectors (..., tokens, width) of pictures (..., height, width, 3)."""
+        """Return the decoder's vectors (..., tokens, width) of images (..., height, width, 3)."""
         return self.image_connector(self.image_encoder(images))
 
     def read(
@@ -114,8 +114,8 @@ class ImageTextDecoder(Decoder):
         images: jax.Array | None = None,
         image_mask: jax.Array | None = None,
     ) -> tuple[jax.Array, Cache]:
-        """Read prompts as `Decoder.read`, with their pictures."""
-        if images is None:
+        """Read prompts with their images; see `Decoder.read`."""
+        if images is None or image_mask is None or self.images is None:
             return super().read(ids, lengths, stretched)
         positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
         x = placed(self._prepare, self.embed(ids), positions)

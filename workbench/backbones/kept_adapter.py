@@ -1,4 +1,4 @@
-"""An adapter as a model keeps it: the variables of its updates, at work or not."""
+"""An adapter of a model: the variables of its updates, whether it is active or not."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import math
 from dataclasses import dataclass
 
 from workbench.backbones.adapter import Adapter, AdapterConfig
-from workbench.backbones.all_or_nothing import Content
+from workbench.backbones.all_or_nothing import Restorable
 from workbench.backbones.layers.low_rank import Update
 from workbench.backbones.layers.named import Projection
 from workbench.interrupts import let_through
 
 
 @dataclass(frozen=True, eq=False)
-class KeptAdapter(Content):
-    """An adapter with variables of its own, so what trains one never writes into another.
+class KeptAdapter(Restorable):
+    """An adapter with its own variables, so that training one never changes another.
 
     Attributes:
-        config, base: as `Adapter` has them.
+        config, base: as in `Adapter`.
         updates: by the paths of their projections.
     """
 
@@ -29,8 +29,8 @@ class KeptAdapter(Content):
     def of(
         cls, adapter: Adapter, layers: dict[str, Projection], before: KeptAdapter | None
     ) -> KeptAdapter:
-        """An adapter for these projections, with the variables of the one before where they
-        fit: whoever trains that one goes on with them."""
+        """Make an adapter for these projections. It reuses the variables of the adapter that it
+        replaces if their shapes fit, so that a running training continues with them."""
         updates = {} if before is None or not before._fits(adapter) else before.updates
         dropout = adapter.config.dropout
         for path, update in adapter.updates.items():
@@ -43,13 +43,13 @@ class KeptAdapter(Content):
 
     @property
     def adapter(self) -> Adapter:
-        """A copy, with the numbers of the moment."""
+        """A copy with the current numbers."""
         updates = {path: update.low_rank for path, update in self.updates.items()}
         return Adapter(self.config, updates, self.base)
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trainable parameters."""
         return sum(math.prod(u.a.shape) + math.prod(u.b.shape) for u in self.updates.values())
 
     def _fits(self, adapter: Adapter) -> bool:

@@ -1,4 +1,4 @@
-"""Keras's own ways to save a model: `save`, `save_weights`, pickles and copies."""
+"""Keras's ways to save a model: `save`, `save_weights`, pickles and copies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from workbench.backbones.all_or_nothing import unchanging
+from workbench.backbones.all_or_nothing import backbone_of, unchanging
+from workbench.backbones.keras_types import ModelMixin
 from workbench.errors import PresetError
 from workbench.storage.atomic import replacing_file
 
 
-class KerasFiles:
-    """Mix-in before a Keras model: what these calls write is one model, whole, adapters included,
-    and what was there before stays until it is written."""
+class KerasFiles(ModelMixin):
+    """Mix-in before a Keras model: these calls write a consistent model, with its adapters, and
+    replace an existing file only when the new one is complete."""
 
     def save(
         self,
@@ -26,15 +27,15 @@ class KerasFiles:
         zipped: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """`keras.Model.save`: a `.keras` file, which `keras.saving.load_model` reads once the class
-        has been imported, as by naming `workbench.models.LlamaCausalLM`.
+        """`keras.Model.save`: write a `.keras` file. `keras.saving.load_model` reads it once the
+        class has been imported, for example by naming `workbench.models.LlamaCausalLM`.
 
-        It holds the configuration, the weights, all adapters, how the model was compiled, the
-        state of its optimizer and, of a task, the preprocessor.
+        The file holds the configuration, the weights, all adapters, the compile settings, the
+        optimizer's state and a task's preprocessor.
 
         Raises:
-            PresetError: the file cannot be written, its name ends otherwise, or a change of the
-                model was broken off; what was there before is unchanged.
+            PresetError: the file cannot be written, its name has another ending, or a change to
+                the model was interrupted. An existing file is unchanged.
         """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise PresetError.at("save", "filepath", "a name that ends in .keras", str(filepath))
@@ -44,28 +45,28 @@ class KerasFiles:
     def save_weights(
         self, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None
     ) -> None:
-        """`keras.Model.save_weights`: a `.weights.h5` file for `load_weights`, with all adapters
-        and the state of the optimizer.
+        """`keras.Model.save_weights`: write a `.weights.h5` file with all adapters and the
+        optimizer's state.
 
-        `load_weights` gives a model with the same adapters all of their numbers; of one without
-        adapters it changes the weights by the file's active adapter, and warns. KerasHub does not
-        read the file: `save_to_preset` writes what it reads.
+        `load_weights` fills the adapters of a model that has the same ones. In a model without
+        adapters it merges the file's active adapter into the weights, and warns. KerasHub cannot
+        read the file: for KerasHub use `save_to_preset`.
 
         Raises:
-            PresetError: the file cannot be written, or a change of the model was broken off; what
-                was there before is unchanged.
+            PresetError: the file cannot be written, or a change to the model was interrupted. An
+                existing file is unchanged.
         """
         with self._written(filepath, ".weights.h5", overwrite) as path:
             super().save_weights(path, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        with unchanging(getattr(self, "backbone", self)):
+        with unchanging(backbone_of(self)):
             return super().__reduce__()
 
     @contextmanager
     def _written(self, path: str | Path, ending: str, overwrite: bool) -> Iterator[str | Path]:
-        """Where to write a file of this ending; what else Keras writes, it writes in place."""
-        with unchanging(getattr(self, "backbone", self)):
+        """Yield the path to write a file of this ending to; Keras writes others in place."""
+        with unchanging(backbone_of(self)):
             if not (overwrite and str(path).endswith(ending)) or "://" in str(path):
                 yield path
                 return

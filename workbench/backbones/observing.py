@@ -1,6 +1,6 @@
-"""Looking on while a network runs: its layers show what they make, by stable names.
+"""Observe a network while it runs: its layers report intermediate values by stable names.
 
-A name is the layer's path, as its variables have it, and what the value is:
+A name is the layer's path, as in its variables, and the kind of value:
 `decoder_block_0/attention/weights`.
 """
 
@@ -20,9 +20,11 @@ _watch: ContextVar[tuple[tuple[str, ...], Seen] | None] = ContextVar("observing"
 
 @contextmanager
 def observing(*patterns: str) -> Iterator[Seen]:
-    """While the block runs, values whose names match a pattern (`*` matches anything) are put
-    into the dict, in the order in which they are made. Inside a compiled function they are values
-    of that function."""
+    """Collect the values whose names match a pattern (`*` matches anything) while the block runs.
+
+    The dict is filled in the order in which the values are computed. Within a function that JAX
+    traces, they are tracers of that function.
+    """
     seen: Seen = {}
     token = _watch.set((patterns, seen))
     try:
@@ -31,14 +33,19 @@ def observing(*patterns: str) -> Iterator[Seen]:
         _watch.reset(token)
 
 
-def shown(name: str, value: jax.Array) -> jax.Array:
-    """The value, which whoever looks on sees under that name."""
-    if watched(name):
-        _watch.get()[1][name] = value
+def observed(name: str, value: jax.Array) -> jax.Array:
+    """Report a value under a name to the observer, if there is one, and return it."""
+    watch = _watch.get()
+    if watch is not None and _matches(name, watch[0]):
+        watch[1][name] = value
     return value
 
 
 def watched(name: str) -> bool:
-    """Whether somebody looks at the values of that name."""
+    """Whether an observer collects values of that name."""
     watch = _watch.get()
-    return watch is not None and any(fnmatchcase(name, pattern) for pattern in watch[0])
+    return watch is not None and _matches(name, watch[0])
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""What a PARSeq is made of: an image encoder, and a decoder of two streams."""
+"""The configuration of PARSeq: an image encoder, and a decoder of two streams."""
 
 from __future__ import annotations
 
@@ -9,39 +9,35 @@ from workbench.backbones.vision_config import VisionConfig
 from workbench.errors import SettingError
 
 UNPREDICTED = 2
-"""Tokens at the end of the vocabulary that are never written: the start and the padding."""
+"""Tokens at the end of the vocabulary that are never predicted: start and padding."""
 
 
 @dataclass(frozen=True)
 class PARSeqConfig:
-    """A vision transformer, and a decoder that reads its vectors (Bautista and Atienza 2022). The
-    decoder's positions are learned: they are what its query stream begins with."""
+    """A vision transformer and a decoder that attends to it (Bautista and Atienza 2022). The
+    decoder's positions are learned: its query stream begins with them."""
 
     vision: VisionConfig
     decoder: DecoderConfig
 
     def __post_init__(self) -> None:
         check_size("PARSeqConfig", "vocabulary_size", self.decoder.vocabulary_size - UNPREDICTED)
-        if not isinstance(self.decoder.position, Learned):
-            raise SettingError(
-                "PARSeqConfig: decoder: expected learned positions, got "
-                f"{type(self.decoder.position).__name__}"
-            )
+        learned_positions(self.decoder)
 
     @property
     def vocabulary_size(self) -> int:
-        """Tokens there are, the two that are never written among them."""
+        """The number of tokens, including the two that are never predicted."""
         return self.decoder.vocabulary_size
 
     @property
     def predicted(self) -> int:
-        """Tokens the head chooses from."""
+        """The number of tokens that the head predicts."""
         return self.vocabulary_size - UNPREDICTED
 
     @property
     def max_length(self) -> int:
-        """Tokens a sequence may have: the start, the longest label, or one less and the end."""
-        return self.decoder.position.length
+        """The longest sequence in tokens, start token included."""
+        return learned_positions(self.decoder)
 
     @property
     def matrix_parameters(self) -> int:
@@ -53,5 +49,19 @@ class PARSeqConfig:
         return self.vision.matrix_parameters + self.decoder.matrix_parameters + cross + head
 
     def stretches(self, length: int) -> bool:
-        """Never: no rotary positions."""
+        """False: there are no rotary positions."""
         return False
+
+
+def learned_positions(decoder: DecoderConfig) -> int:
+    """Return how many positions a decoder has learned.
+
+    Raises:
+        SettingError: its positions are of another kind.
+    """
+    if not isinstance(decoder.position, Learned):
+        raise SettingError(
+            "PARSeqConfig: decoder: expected learned positions, got "
+            f"{type(decoder.position).__name__}"
+        )
+    return decoder.position.length

@@ -1,9 +1,9 @@
 """PARSeq's decoder: two streams through the same blocks (Bautista and Atienza 2022).
 
-The content stream holds what has been read: characters with their positions. The query stream holds
-positions alone and asks, at each, which character comes next. Both attend to the content, as far
-as a mask allows, and to the picture. The mask is what makes the model read in one order or another:
-left to right, in a permutation, or each place from all others.
+The content stream holds the characters read so far, with their positions. The query stream holds
+only positions, and predicts the next character at each. Both attend to the content, where a mask
+allows it, and to the image. The mask sets the order of reading: left to right, a permutation, or
+each character from all others.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from workbench.backbones.layers.cross_attention import CrossAttention
 from workbench.backbones.layers.feed_forward import make_mlp
 from workbench.backbones.layers.named import Named, TokenEmbedding
 from workbench.backbones.layers.norms import make_norm
+from workbench.backbones.parseq_config import learned_positions
 from workbench.keras_internals import layers_within
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class PARSeqCache(Cache):
-    """Keys and values of the content, which grow, and those of the picture, which do not."""
+    """The cache of the content stream, with the image's keys and values, `memory`."""
 
     memory: tuple[LayerCache, ...] = ()
 
@@ -37,8 +38,10 @@ class PARSeqCache(Cache):
 class ContentAttention(CrossAttention):
     """Attends from either stream to the content, where a mask allows it."""
 
-    def call(self, x: jax.Array, content: LayerCache, visible: jax.Array) -> jax.Array:
-        """x is (B, T, width); `visible` bool (B, T, S) says which of S places each query sees."""
+    def call(  # pyright: ignore[reportIncompatibleMethodOverride]  # a layer's inputs are its own
+        self, x: jax.Array, content: LayerCache, visible: jax.Array
+    ) -> jax.Array:
+        """Attend from x (B, T, width) to the positions where `visible` bool (B, T, S) is true."""
 
         def mix(queries: tuple[jax.Array, jax.Array]) -> Mixed:
             query, seen = queries
@@ -48,7 +51,7 @@ class ContentAttention(CrossAttention):
 
 
 class PARSeqBlock(keras.layers.Layer):
-    """One layer for both streams: attention to the content, to the picture, feed-forward."""
+    """One block for both streams: attention to the content, to the image, and feed-forward."""
 
     def __init__(self, config: DecoderConfig, memory_width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -74,7 +77,7 @@ class PARSeqBlock(keras.layers.Layer):
             layer.build((None, None, self.width))
 
     def remember(self, content: jax.Array) -> LayerCache:
-        """Keys and values of a content stream (B, T, width)."""
+        """Compute keys and values of a content stream (B, T, width)."""
         return self.attention.remember(self.content_norm(content))
 
     def forward(
@@ -85,7 +88,7 @@ class PARSeqBlock(keras.layers.Layer):
         visible: jax.Array,
         memory: LayerCache,
     ) -> jax.Array:
-        """One stream, x (B, T, width), through the block; `normed` is x through its norm."""
+        """Run one stream x (B, T, width) through the block; `normed` is x after its norm."""
         everything = jnp.ones((len(x), memory.key.shape[1]), bool)
         x = x + chain(self._after, self.attention(normed, content, visible))
         x = x + chain(self._after, self.cross_attention(self.cross_norm(x), memory, everything))
@@ -93,14 +96,14 @@ class PARSeqBlock(keras.layers.Layer):
 
 
 class PARSeqDecoder(keras.layers.Layer):
-    """Hidden states (B, T, width), one for each next token, of token ids and a picture's vectors.
+    """Maps token ids and an image's vectors to hidden states (B, T, width) for the next tokens.
 
-    The first token is the start; it stands for what comes before the text and has no position.
+    The first token is the start token, which has no position.
     """
 
     def __init__(self, config: DecoderConfig, memory_width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        dtype = {"dtype": self.dtype_policy}
+        dtype: dict[str, Any] = {"dtype": self.dtype_policy}
         self.config, self.memory_width = config, memory_width
         self.token_embedding = TokenEmbedding(
             config.vocabulary_size,
@@ -110,7 +113,7 @@ class PARSeqDecoder(keras.layers.Layer):
             **dtype,
         )
         self.positions = PositionQueries(
-            config.position.length, config.width, init, name="positions", **dtype
+            learned_positions(config), config.width, init, name="positions", **dtype
         )
         self.blocks = [
             PARSeqBlock(config, memory_width, init, name=f"block_{i}", **dtype)
@@ -119,7 +122,7 @@ class PARSeqDecoder(keras.layers.Layer):
         self.final_norm = make_norm(config.norm, name="final_norm", **dtype)
         self._dropout = branch_end(config, False, "", dtype)
 
-    def build(
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]  # Keras names them after `call`
         self,
         token_ids_shape: Any = None,
         memory_shape: Any = None,
@@ -139,9 +142,17 @@ class PARSeqDecoder(keras.layers.Layer):
         content_visible: jax.Array | None = None,
         training: bool | None = None,
     ) -> jax.Array:
-        """Every position at once; `padding_mask` (B, T) hides the false ones. Left to right, or as
-        two masks bool (T, T) or (B, T, T) say, which token each query sees, and each token.
-        `training` is for the dropout within."""
+        """Compute all positions at once.
+
+        Args:
+            token_ids: int32 (B, T).
+            memory: the image's vectors (B, S, memory_width).
+            padding_mask: (B, T), false at padding.
+            query_visible: which tokens each query sees, bool (T, T) or (B, T, T); by default those
+                to its left.
+            content_visible: which tokens each token sees, in the same form.
+            training: whether dropout is on.
+        """
         length = token_ids.shape[1]
         causal = jnp.tril(jnp.ones((length, length), bool))
         return self.run(
@@ -157,18 +168,18 @@ class PARSeqDecoder(keras.layers.Layer):
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def remember(self, memory: jax.Array) -> tuple[LayerCache, ...]:
-        """Each layer's keys and values of a picture's vectors (B, S, memory_width)."""
+        """Compute each block's keys and values of an image's vectors (B, S, memory_width)."""
         return tuple(block.cross_attention.remember(memory) for block in self.blocks)
 
     def content(self, token_ids: jax.Array, positions: jax.Array) -> jax.Array:
-        """The content stream (B, T, width) of ids at positions, both (B, T)."""
+        """Return the content stream (B, T, width) of ids at positions, both (B, T)."""
         x = self.token_embedding(token_ids)
         x = x * jnp.sqrt(jnp.float32(self.config.width)).astype(x.dtype)
         placed = x + self.positions(jnp.maximum(positions - 1, 0))
         return chain(self._dropout, jnp.where(positions[..., None] > 0, placed, x))
 
     def queries(self, positions: jax.Array) -> jax.Array:
-        """The query stream (B, T, width) of what follows each position (B, T)."""
+        """Return the query stream (B, T, width) for what follows each position (B, T)."""
         return chain(self._dropout, self.positions(positions))
 
     def run(
@@ -179,8 +190,7 @@ class PARSeqDecoder(keras.layers.Layer):
         content_visible: jax.Array,
         padding_mask: jax.Array | None = None,
     ) -> jax.Array:
-        """As `call`, in any order: which token each query sees, and each token, bool (T, T) or
-        (B, T, T). `memory` is that of `remember`."""
+        """`call` with both masks given and the `memory` of `remember`."""
         batch, length = token_ids.shape
         positions = jnp.broadcast_to(jnp.arange(length), (batch, length))
         hidden = None if padding_mask is None else padding_mask[:, None, :].astype(bool)
@@ -192,7 +202,7 @@ class PARSeqDecoder(keras.layers.Layer):
         for block, seen in zip(self.blocks, memory, strict=True):
             held = block.remember(content)
             query = block.forward(query, block.query_norm(query), held, visible[0], seen)
-            if block is not self.blocks[-1]:  # nobody reads the content of the last layer
+            if block is not self.blocks[-1]:  # the last block's content is not read
                 normed = block.content_norm(content)
                 content = block.forward(content, normed, held, visible[1], seen)
         return self.final_norm(query)
@@ -200,7 +210,7 @@ class PARSeqDecoder(keras.layers.Layer):
     def extend(
         self, token_ids: jax.Array, positions: jax.Array, cache: PARSeqCache
     ) -> tuple[jax.Array, PARSeqCache]:
-        """Left to right with a cache: ids at consecutive positions, both (B, T), join it."""
+        """Run ids at consecutive positions, both (B, T), against the cache, and extend it."""
         query, content = self.queries(positions), self.content(token_ids, positions)
         slots = jnp.arange(cache.layers[0].key.shape[1])
         visible = positions[:, :, None] >= slots
@@ -216,13 +226,13 @@ class PARSeqDecoder(keras.layers.Layer):
 
 
 class PositionQueries(Named, keras.layers.Layer):
-    """Rows of a learned table (length, width), one for each position (B, T)."""
+    """Looks up positions (B, T) in a learned table (length, width)."""
 
     def __init__(self, length: int, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.length, self.width, self.init = length, width, init
 
-    def build(self, positions_shape: tuple[int | None, ...] | None = None) -> None:
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         self.embeddings = self.add_weight((self.length, self.width), self.init, name="embeddings")
 
     def call(self, positions: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
-"""The orders in which PARSeq learns to read, and what each place sees in an order.
+"""The reading orders that PARSeq trains on, and their attention masks.
 
-An order is a permutation of 0 to n + 1: 0 stands for the start token, 1 to n for the characters and
-n + 1 for the end. A character is read from those before it in the order, wherever they stand in the
+An order is a permutation of 0 to n + 1: 0 is the start token, 1 to n are the characters, n + 1 is
+the end. Each character is predicted from those before it in the order, wherever they are in the
 text (Bautista and Atienza 2022, section 3).
 """
 
@@ -21,15 +21,15 @@ def check_orders(num_perms: int) -> None:
 def training_orders(
     key: jax.Array, characters: int, count: int, forward: bool = True, mirrored: bool = True
 ) -> jax.Array:
-    """Orders int32 (K, characters + 2) for one step of training.
+    """Draw orders int32 (K, characters + 2) for one training step.
 
     Args:
-        key: decides the random ones.
+        key: random key for the drawn orders.
         characters: n.
-        count: how many; with `mirrored` an odd count is rounded down, but to 2 at least.
-        forward: the first is left to right.
-        mirrored: each order is followed by its mirror image, in which the last character comes
-            first. The first order's is right to left, and there the end comes before all.
+        count: number of orders; with `mirrored` rounded down to an even number, at least 2.
+        forward: whether the first order is left to right.
+        mirrored: whether each order is followed by its reverse. The reverse of left to right
+            begins with the end token.
     """
     if characters == 1:
         return jnp.arange(3, dtype=jnp.int32)[None]
@@ -48,10 +48,10 @@ def training_orders(
 
 
 def order_masks(order: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """What an order int32 (n + 2,) lets each place see: two masks bool (n + 1, n + 1).
+    """Return the masks of an order int32 (n + 2,): two arrays bool (n + 1, n + 1).
 
-    Of the query stream: row t, which reads token t + 1, sees the tokens before that one in the
-    order. Of the content stream: row t, token t, sees those too and itself.
+    In the query stream, row t predicts token t + 1 and sees the tokens before that one in the
+    order. In the content stream, row t is token t, and sees itself and the tokens before it.
     """
     when = jnp.argsort(order)
     asked, known = when[1:, None], when[None, :-1]
@@ -59,8 +59,8 @@ def order_masks(order: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def cloze_masks(length: int) -> tuple[jax.Array, jax.Array]:
-    """The masks of refinement, bool (length, length): row t of the query stream, which reads token
-    t + 1, sees all others; the content stream sees what is before it."""
+    """Return the masks of refinement, bool (length, length): row t of the query stream predicts
+    token t + 1 and sees all others; the content stream sees the tokens before each."""
     place = jnp.arange(length)
     asked, known = place[:, None] + 1, place[None, :]
     return known != asked, known < asked

@@ -1,8 +1,8 @@
-"""Dtype policies by name, with the modes of quantisation among them.
+"""Dtype policies by name, quantisation modes included.
 
-Keras writes `"int8_from_float32"` for integers that are computed with in float32, and
-`"int4/128_from_float32"` for groups of 128. `"int8"` and `"int4"` are short for these, in the
-dtype that is fast on the machine.
+Keras writes `"int8_from_float32"` for integers that compute in float32, and
+`"int4/128_from_float32"` for groups of 128. `"int8"` and `"int4"` are short for these in the
+machine's default dtype.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ MODES = ("int8", "int4")
 
 
 class Precision(NamedTuple):
-    """How a model computes, a Keras dtype policy or its name, None for the default; and how it
-    holds its matrices, a mode of quantisation or None for floats."""
+    """A model's dtype: `computes` is a Keras dtype policy or its name, None for the default; `mode`
+    is the quantisation mode of its matrices, None for floats."""
 
     computes: Any
     mode: str | None
 
 
 def precision(dtype: Any) -> Precision:
-    """What a dtype policy, or its name, asks for.
+    """Split a dtype policy, or its name, into compute dtype and quantisation mode.
 
     Raises:
-        SettingError: it asks for a quantisation that is not known here.
+        SettingError: the quantisation is unknown, or does not go with the dtype.
     """
     name = dtype if isinstance(dtype, str) else _quantized_name(dtype)
     if name is None:
@@ -41,26 +41,31 @@ def precision(dtype: Any) -> Precision:
             check_mode(mode)
         return Precision(dtype, None)
     if mode == "int8" and computes.endswith("float16") and "b" not in computes:
-        raise SettingError(f"dtype: int8 is not computed in float16, got {name!r}")
+        raise SettingError(f"dtype: int8 does not compute in float16, got {name!r}")
     return Precision(computes or None, mode)
 
 
 def policy_name(how: Precision) -> Any:
-    """The dtype that asks for `how`."""
+    """Return the dtype, as `from_preset` takes it, for a precision."""
     if how.mode is None:
         return how.computes
     computes = how.computes if isinstance(how.computes, str) else how.computes.name
     return f"{how.mode}_from_{computes}"
 
 
-def check_mode(mode: Any) -> None:
-    """Raises SettingError unless it is one of the modes."""
+def check_mode(mode: Any) -> str:
+    """Return a quantisation mode.
+
+    Raises:
+        SettingError: it is not one of `MODES`.
+    """
     if mode not in MODES:
         raise SettingError(f"quantize: mode: expected one of {', '.join(MODES)}, got {mode!r}")
+    return mode
 
 
 def quantized_policy(mode: str, computes: keras.DTypePolicy) -> keras.DTypePolicy:
-    """Keras's policy for integers of a mode that are computed with as `computes` says."""
+    """Return Keras's policy for integers of a mode that compute in the dtype of `computes`."""
     held = f"{mode}/{GROUP}" if mode == "int4" else mode
     return keras.dtype_policies.get(f"{held}_from_{computes.name}")
 

@@ -1,4 +1,4 @@
-"""Turning a model's matrices into integers."""
+"""Quantise a model's matrices to integers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Self
 import keras
 
 from workbench.backbones.all_or_nothing import all_or_nothing
+from workbench.backbones.keras_types import ModelMixin
 from workbench.backbones.layers.quantizable import Quantizable
 from workbench.backbones.precision import check_mode
 from workbench.errors import SettingError
@@ -17,44 +18,44 @@ from workbench.memory.door import admit, names_exhaustion
 BYTES = {"int8": 1, "int4": 0.5}  # of a number
 
 
-class OwnQuantize:
-    """Mix-in before a Keras model whose `quantize` is its own: Keras would wrap it in checks of
-    what only Keras's modes take."""
+class OwnQuantize(ModelMixin):
+    """Mix-in before a Keras model that has its own `quantize`: Keras would wrap it in checks that
+    fit only Keras's modes."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         model = super().__new__(cls, *args, **kwargs)
-        vars(model).pop("quantize", None)  # the wrapper; the method is the class's
+        vars(model).pop("quantize", None)  # remove Keras's wrapper
         return model
 
     @property
     def quantization(self) -> str | None:
-        """ "int8" or "int4" where the matrices are integers, else None."""
+        """ "int8" or "int4" if the matrices are integers, else None."""
         return quantization_mode(self)
 
 
 def quantizable_layers(model: keras.Model) -> list[Any]:
-    """The layers whose matrices may be integers."""
+    """Return the layers whose matrices can be quantised."""
     layers = layers_within(model)
     return [layer for layer in layers if isinstance(layer, Quantizable) and layer.quantizable]
 
 
 def quantization_mode(model: keras.Model) -> str | None:
-    """The mode of a model's integers; None while all its matrices are floats."""
+    """Return the quantisation mode of a model; None while all its matrices are floats."""
     modes = (layer.quantization_mode for layer in quantizable_layers(model))
     return next((mode for mode in modes if mode is not None), None)
 
 
 @names_exhaustion("quantize")
 def quantize_layers(model: keras.Model, mode: str) -> None:
-    """Turn the matrices of a model into integers: all of them, or none where it fails.
+    """Quantise all matrices of a model, or none if that fails.
 
     Raises:
         SettingError: as `Backbone.quantize`.
-        MemoryTooSmallError: there is no room for the integers beside the floats.
+        MemoryTooSmallError: memory does not hold the integers beside the floats.
     """
     check_mode(mode)
     if model.compute_dtype == "float16" and mode == "int8":
-        raise SettingError("quantize: int8 is not computed in float16; load in another dtype")
+        raise SettingError("quantize: int8 does not compute in float16; load in another dtype")
     layers = quantizable_layers(model)
     if any(layer.quantization_mode is not None for layer in layers):
         raise SettingError(f"quantize: {model.name} is quantized already")
@@ -66,7 +67,7 @@ def quantize_layers(model: keras.Model, mode: str) -> None:
 
 
 def _admit(layers: list[Any], mode: str) -> None:
-    """Refuse what would not fit: the floats stay until all integers are there."""
+    """Refuse what does not fit: the floats stay until all integers exist."""
     numbers = sum(layer.count_params() for layer in layers)
-    advice = f'Load the preset with dtype="{mode}": it has one matrix at a time as both.'
+    advice = f'Load the preset with dtype="{mode}": it holds one matrix at a time in both forms.'
     admit("quantize", int(numbers * BYTES[mode]), advice)

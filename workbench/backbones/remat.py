@@ -1,4 +1,4 @@
-"""Computing a block's numbers again in the backward pass, where keeping them would take memory."""
+"""Rematerialisation: recompute a block in the backward pass instead of keeping its activations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _on: ContextVar[bool] = ContextVar("rematerialising", default=False)
 
 @contextmanager
 def rematerialising(on: bool = True) -> Iterator[None]:
-    """While the block runs, layers that call `recomputed` keep only what they read."""
+    """While the block runs, layers that call `recomputed` keep only their inputs."""
     token = _on.set(on)
     try:
         yield
@@ -27,16 +27,16 @@ def rematerialising(on: bool = True) -> Iterator[None]:
 def recomputed(
     layer: keras.layers.Layer, forward: Callable[[jax.Array], jax.Array], x: jax.Array
 ) -> jax.Array:
-    """`forward(x)` of a layer; under `rematerialising` its backward pass runs it again.
+    """Compute a layer's `forward(x)`; under `rematerialising` the backward pass runs it again.
 
-    Within `keras.StatelessScope` alone, where gradients are taken.
+    Rematerialisation needs an open `keras.StatelessScope`, within which gradients are taken.
     """
     if not _on.get():
         return forward(x)
     outer = current_scope()
     variables = layer.variables
 
-    # What is written inside, such as random states, must come out as values of the outer trace.
+    # Variables assigned inside, such as random states, must come out as values of the outer trace.
     def run(x: jax.Array, values: list[jax.Array]) -> tuple[jax.Array, list, list]:
         held = list(zip(variables, values, strict=True))
         with keras.StatelessScope(held, collect_losses=True) as scope:

@@ -1,8 +1,8 @@
 """Adapters in the files that Keras writes.
 
-The layers store what they hold: their kernels, and the updates of the active adapter. What no
-layer holds is stored by the backbone: which adapters there are, the numbers of those that are not
-at work, and the kernels that a merged one has replaced.
+The layers store their kernels and the updates of the active adapter. The backbone stores the rest:
+the settings of all adapters, the numbers of the inactive ones, and the kernels that a merged
+adapter replaced.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from workbench.storage.json_files import parse_json
 
 _HEADER = "adapters"
 _FOREIGN = (
-    "expected weights that save_weights() or save() of this package wrote, got others. Write a "
-    "KerasHub model with save_to_preset(), and read a preset with from_preset()"
+    "expected weights written by save_weights() or save() of this package, got others. For a "
+    "KerasHub model use its save_to_preset() and this package's from_preset()"
 )
 
 
 def described(backbone: Any) -> dict[str, Any]:
-    """Which adapters a backbone has, without their numbers, as JSON holds it."""
+    """Return the settings of a backbone's adapters, without their numbers, as JSON values."""
     adapters = backbone.adapters
     return {
         "adapters": {name: _described(adapter) for name, adapter in adapters.kept.items()},
@@ -41,11 +41,11 @@ def described(backbone: Any) -> dict[str, Any]:
 
 
 def rebuild(backbone: Any, description: Mapping[str, Any]) -> None:
-    """Give a backbone without adapters those of a description, as they begin.
+    """Add freshly initialised adapters of a description to a backbone without adapters.
 
     Raises:
         AdapterError: the description is malformed, or does not fit.
-        MemoryTooSmallError: there is not enough memory for them.
+        MemoryTooSmallError: the adapters do not fit into the free memory.
     """
     layers = projections(backbone)
     try:
@@ -58,7 +58,7 @@ def rebuild(backbone: Any, description: Mapping[str, Any]) -> None:
 
 
 def write(backbone: Any, store: Store) -> None:
-    """Put what no layer holds into the backbone's store."""
+    """Write what no layer holds to the backbone's store."""
     header = described(backbone)
     store[_HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     for key, update in _stored(backbone.adapters, header).items():
@@ -69,11 +69,12 @@ def write(backbone: Any, store: Store) -> None:
 
 
 def read(backbone: Any, store: Store) -> None:
-    """Take the adapters of a file, before the layers take their variables. A backbone without
-    adapters gets the active one merged, layer by layer, and says so.
+    """Read the adapters of a file, before the layers read their variables. If the backbone has no
+    adapters, the layers will merge the active one into their kernels, and this warns.
 
     Raises:
-        AdapterError: the backbone has others, or integers to merge one into.
+        AdapterError: the backbone has other adapters, or its weights are integers, into which
+            none can be merged.
         PresetError: the file is of another kind, or damaged.
     """
     header = _header(store)
@@ -92,7 +93,7 @@ def _described(adapter: KeptAdapter) -> dict[str, Any]:
 
 
 def _fresh(description: Mapping[str, Any], layers: Mapping[str, Any]) -> Adapter:
-    """An adapter of this description that changes nothing yet."""
+    """Make the adapter of a description; it changes nothing yet."""
     config, ranks = AdapterConfig(**description["config"]), description["ranks"]
     for path, rank in ranks.items():
         integer(1).check(f"rank of {path}", rank)
@@ -109,7 +110,7 @@ def _fresh(description: Mapping[str, Any], layers: Mapping[str, Any]) -> Adapter
 
 
 def _header(store: Store) -> dict[str, Any]:
-    if _HEADER not in store.keys():  # noqa: SIM118 - a store of Keras's is no mapping
+    if _HEADER not in store.keys():  # noqa: SIM118 - Keras's store is no mapping
         raise PresetError(_FOREIGN)
     header = parse_json(bytes(store[_HEADER]), _HEADER)
     named, active = header.get("adapters"), header.get("active")
@@ -120,7 +121,7 @@ def _header(store: Store) -> dict[str, Any]:
 
 
 def _stored(adapters: Mapping[str, Adapter], header: Mapping[str, Any]) -> dict[str, LowRank]:
-    """The updates that no layer of a model with this header holds, by their place in its file."""
+    """Return the updates that no layer holds under this header, by their keys in the file."""
     live = None if header["merged"] else header["active"]
     return {
         f"{number}/{path}": update
@@ -131,7 +132,7 @@ def _stored(adapters: Mapping[str, Adapter], header: Mapping[str, Any]) -> dict[
 
 
 def _take(backbone: Any, header: Mapping[str, Any], store: Store) -> None:
-    """Be as the file says. The layers are about to read the active adapter's numbers."""
+    """Restore the file's adapters, but for the active one's numbers, which the layers will read."""
     adapters, active = backbone.adapters, header["active"]
     _check_same(backbone, header)
     read = {key: _update(store, key) for key in _stored(adapters, header)}
@@ -164,45 +165,45 @@ def _value(store: Store, key: str) -> np.ndarray:
 
 
 def _check_same(backbone: Any, header: Mapping[str, Any]) -> None:
-    """Refuse adapters that the backbone has not, or has with other settings."""
+    """Refuse adapters that the backbone does not have, or has with other settings."""
     ours = described(backbone)["adapters"]
     for name, theirs in header["adapters"].items():
         if name not in ours or any(ours[name][k] != theirs.get(k) for k in ("config", "ranks")):
             raise AdapterError(
-                f"load_weights: expected an adapter of the file's kind, {_told(name, theirs)}, got "
-                f"{_named(ours)}: make it with adapters.add(), or remove all adapters to "
-                "have it merged into the weights"
+                f"load_weights: expected the file's adapter, {_told(name, theirs)}, got "
+                f"{_named(ours)}: make it with adapters.add(), or remove all adapters to merge it "
+                "into the weights"
             )
 
 
 def _check_unchanged(backbone: Any) -> None:
-    """Weights without an adapter are not to be read under one that would change them."""
+    """Refuse weights without an adapter while an active adapter would change them."""
     adapters = backbone.adapters
     live = any(np.any(layer.in_use.b.value) for layer in adapters.live.values())
     if live or adapters.merged:
         before = "adapters.unmerge() and " if adapters.merged else ""
         raise AdapterError(
-            f"load_weights: the file holds no adapter, and {adapters.active!r} would change its "
-            f"weights: call {before}adapters.use(None) first"
+            f"load_weights: the file has no adapter, and {adapters.active!r} is active and would "
+            f"change its weights: call {before}adapters.use(None) first"
         )
 
 
 def _tell_merged(backbone: Any, header: Mapping[str, Any]) -> None:
-    """Warn of what becomes of the adapters of a file in a backbone that has none."""
+    """Warn what happens to a file's adapters in a backbone that has none."""
     named, active = header["adapters"], header["active"]
     if active is None:
-        told = f"the file's adapters were not read: {_named(named)}. Make them first"
+        told = f"the file's adapters were not read: {_named(named)}. To keep them, first make them"
     elif backbone.quantization is not None:
         raise AdapterError(
-            f"load_weights: the file holds {_told(active, named[active])}, which "
-            f"{backbone.quantization} weights cannot take in: make it first, with adapters.add()"
+            f"load_weights: the file's adapter {_told(active, named[active])} cannot be merged "
+            f"into {backbone.quantization} weights: make it first, with adapters.add()"
         )
     else:
         told = (
-            f"{_told(active, named[active])}, is now part of the weights. To have it beside them, "
-            "make it before"
+            f"{_told(active, named[active])} is now merged into the weights. To keep it separate, "
+            "first make it"
         )
-    warnings.warn(f"load_weights: {told}, with adapters.add().", stacklevel=2)
+    warnings.warn(f"load_weights: {told} with adapters.add().", stacklevel=2)
 
 
 def _named(adapters: Mapping[str, Any]) -> str:

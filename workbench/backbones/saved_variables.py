@@ -1,7 +1,7 @@
-"""Layers' variables in the files that Keras writes: by name, and taken only where all of them fit.
+"""Layers' variables in the files that Keras writes: stored by name, and read only if all fit.
 
-Keras numbers the variables of a layer. By name, integers are told from floats, an update from a
-bias, and no reader takes one for the other: KerasHub refuses such a file.
+Keras numbers the variables of a layer. Names keep a reader from taking integers for floats or an
+update for a bias: KerasHub refuses such a file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import keras
 import numpy as np
@@ -21,30 +21,32 @@ from workbench.errors import AdapterError, PresetError, WorkbenchError, shown
 from workbench.storage.json_files import first
 
 Store = MutableMapping[str, Any]
+Owner = TypeVar("Owner")
+Arguments = ParamSpec("Arguments")
 
 _problems: ContextVar[dict[int, WorkbenchError] | None] = ContextVar("problems", default=None)
 
 
 @contextmanager
 def reading_weights(path: str | Path) -> Iterator[None]:
-    """While Keras reads a file of weights: one error names all that does not fit.
+    """Wrap Keras's reading of a weight file: one error names everything that does not fit.
 
     Raises:
         AdapterError: the file holds an adapter that the model cannot take.
         PresetError: something else does not fit.
     """
     if str(path).endswith((".h5", ".hdf5")) and not str(path).endswith(".weights.h5"):
-        expected = "a file of save_weights() or save(): .weights.h5, .weights.json, .keras"
+        expected = "a file written by save_weights() or save(): .weights.h5, .weights.json, .keras"
         raise PresetError.at(path, "name", expected, Path(path).name)
     problems: dict[int, WorkbenchError] = {}
     token = _problems.set(problems)
     try:
-        with warnings.catch_warnings():  # of places that Keras tries once an object has failed
+        with warnings.catch_warnings():  # of places that Keras tries after an object failed
             warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
             yield
     except WorkbenchError:
         raise
-    except ValueError as error:  # Keras's has one reason, not always the first
+    except ValueError as error:  # Keras names one reason, not always the first
         _raise_adapter_error(problems)
         listed = first(map(str, problems.values())) or str(error)
         raise PresetError(f"{path}: the weights do not fit this model:\n{listed}") from error
@@ -59,14 +61,16 @@ def _raise_adapter_error(problems: Mapping[int, WorkbenchError]) -> None:
             raise problem
 
 
-def notes_problems(load: Callable[[Any, Store], None]) -> Callable[[Any, Store], None]:
-    """Decorates `load_own_variables`: Keras looks for an object that failed in other places, too,
-    and only tells why the last one failed; the first reason is kept."""
+def notes_problems(
+    load: Callable[Concatenate[Owner, Arguments], None],
+) -> Callable[Concatenate[Owner, Arguments], None]:
+    """Decorate `load_own_variables` to keep the first reason for a failure: Keras then tries other
+    places in the file, and reports only why the last one failed."""
 
     @wraps(load)
-    def noting(self: Any, store: Store) -> None:
+    def noting(self: Owner, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
-            load(self, store)
+            load(self, *args, **kwargs)
         except WorkbenchError as error:
             problems = _problems.get()
             if problems is not None:
@@ -77,13 +81,13 @@ def notes_problems(load: Callable[[Any, Store], None]) -> Callable[[Any, Store],
 
 
 def write_variables(layer: keras.layers.Layer, store: Store) -> None:
-    """Put a layer's own variables into a store."""
+    """Write a layer's own variables to a store."""
     for name, variable in _own(layer).items():
         store[name] = np.asarray(variable.value)
 
 
 def read_variables(layer: keras.layers.Layer, values: Mapping[str, np.ndarray]) -> None:
-    """Assign all of a layer's own variables, or none. Floats may be of another precision.
+    """Assign all of a layer's own variables, or none. Floats may have another precision.
 
     Raises:
         PresetError: a value is missing, left over, of another shape, or integers for floats.
@@ -102,7 +106,7 @@ def _own(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
 
 
 def _form(shape: tuple[int, ...], dtype: Any) -> str:
-    """What a value has to share with the variable that takes it."""
+    """Describe what a value must have in common with its variable: integer dtype and shape."""
     dtype = np.dtype(dtype)
     return f"{dtype if dtype.kind in 'iub' else 'floats'} {tuple(shape)}"
 

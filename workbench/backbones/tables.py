@@ -1,7 +1,7 @@
-"""Ids that a model looks up in its tables: of tokens, of segments, and places of a text.
+"""Check the ids that a model looks up in its embedding tables: tokens, segments, positions.
 
-On the device an id without a row gives NaN or the vector of another row, and no error. So ids are
-checked on the host, where they are made.
+On the device an id without a row gives NaN or another row's vector, and no error. So ids are
+checked on the host.
 """
 
 from __future__ import annotations
@@ -15,23 +15,28 @@ import numpy as np
 from workbench.errors import PromptError, shown
 
 Name = Callable[[int], str]
-"""What the tokenizer calls an id."""
+"""Returns the tokenizer's token for an id."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What one input of a model may hold: ids below `rows`, and no more than `places` of them for
-    a text; None for any number."""
+    """The range of one model input: ids are below `rows`, and a text has at most `places` of them,
+    None for no limit."""
 
     rows: int
     places: int | None = None
 
     def admit(self, what: str, ids: Any, real: Any, name: Name | None = None) -> Any:
-        """The ids (B, T), with 0 for those without a row where `real` (B, T) is 0; it numbers the
-        texts of a row, as a decoder's mask does.
+        """Return ids (B, T), with 0 for padding that has no row.
+
+        Args:
+            what: name of the input, for messages.
+            ids: (B, T).
+            real: (B, T), 0 at padding; it numbers the texts of a row, as a decoder's mask does.
+            name: the tokenizer's token for an id, for messages.
 
         Raises:
-            PromptError: a real id has no row, or stands beyond the places.
+            PromptError: an id that is no padding has no row, or a text is longer than `places`.
         """
         array = np.asarray(ids)
         if array.size == 0 or array.dtype.kind not in "iuf":
@@ -40,15 +45,14 @@ class Table:
         self._check_places(what, real)
         if array.min() >= 0 and array.max() < self.rows:
             return ids
-        wrong = ~((array >= 0) & (array < self.rows))  # NaN is wrong, too
+        wrong = ~((array >= 0) & (array < self.rows))  # also finds NaN
         used = array[wrong & (real != 0)]
         if used.size:
             raise no_row(what, used[0], self.rows, name)
         return np.where(wrong, 0, array).astype(array.dtype)
 
     def admit_labels(self, labels: Any, real: Any, name: Name | None = None) -> Any:
-        """`admit` for ids to predict, (B, T). Negative ones stay: there are losses that pass over
-        them."""
+        """`admit` for labels (B, T). Negative ones stay: some losses ignore them."""
         array = np.asarray(labels)
         if array.size == 0 or array.dtype.kind not in "iuf" or array.max() < self.rows:
             return labels
@@ -61,18 +65,18 @@ class Table:
         longest = max(np.bincount(row)[1:].max(initial=0) for row in rows)
         if longest > self.places:
             raise PromptError(
-                f"{what}: expected at most {self.places} in a text, for which the model has "
+                f"{what}: expected at most {self.places} in a text, the model's number of "
                 f"positions, got {longest}. Lower the preprocessor's sequence_length."
             )
 
 
 def no_row(what: str, token_id: Any, rows: int, name: Name | None = None) -> PromptError:
-    """The error for an id that is not among the rows of a table; `name` is the tokenizer's."""
+    """Make the error for an id that has no row in a table of `rows` rows."""
     told = ""
     if name is not None and 0 <= token_id < 2**31:
         told = (
             f", the token {shown(name(int(token_id)))}, which the tokenizer has and the model has "
-            "not. Leave it out of the text, and of what the preprocessor adds to one, or use the "
+            "not. Leave it out of the text and of the preprocessor's settings, or use the "
             "tokenizer that the model was trained with."
         )
     return PromptError(
@@ -84,11 +88,11 @@ def no_row(what: str, token_id: Any, rows: int, name: Name | None = None) -> Pro
 def admit_inputs(
     inputs: Mapping[str, Any], tables: Mapping[str, Table], name: Name | None = None
 ) -> Mapping[str, Any]:
-    """A model's inputs by their names, with padding that its tables have rows for; the same object
-    where they had it.
+    """Check a model's inputs, by their names, and replace padding that has no row by 0. Return the
+    same object if nothing had to be replaced.
 
     Raises:
-        PromptError: an id that is read has no row, or a text is longer than the positions.
+        PromptError: an id that is no padding has no row, or a text is longer than the positions.
     """
     changed = {}
     for what in tables.keys() & inputs.keys():
@@ -106,27 +110,26 @@ def admit_batch(
     weights: Any,
     name: Name | None = None,
 ) -> tuple[Mapping[str, Any], Any, Any]:
-    """`admit_inputs` for what a model is trained on: its labels, where they are the ids that follow
-    each place, have rows too.
+    """`admit_inputs` for a training batch: labels are checked too if they are next-token ids.
 
     Raises:
-        PromptError: as `admit_inputs`; or a label that weighs something has no row.
+        PromptError: as `admit_inputs`, or a label with a weight above 0 has no row.
     """
     inputs = admit_inputs(inputs, tables, name)
     target = target_input(tables)
-    if labels is not None and np.shape(labels) == np.shape(inputs.get(target)):
+    if labels is not None and target in inputs and np.shape(labels) == np.shape(inputs[target]):
         real = weights if np.shape(weights) == np.shape(labels) else True
         labels = Table(tables[target].rows).admit_labels(labels, real, name)
     return inputs, labels, weights
 
 
 def target_input(tables: Mapping[str, Table]) -> str:
-    """The input that holds what the model goes on writing."""
+    """Name the input that holds the text which the model continues."""
     return "decoder_token_ids" if "decoder_token_ids" in tables else "token_ids"
 
 
 def _real(what: str, inputs: Mapping[str, Any]) -> Any:
-    """Where a row of ids is no padding. A mask of another shape is for Keras to refuse."""
+    """Return the mask of an input of ids. A mask of another shape is left for Keras to refuse."""
     prefix = what.removesuffix("segment_ids").removesuffix("token_ids")
     mask = inputs.get(f"{prefix}padding_mask")
-    return mask if np.shape(mask) == np.shape(inputs[what]) else True
+    return True if mask is None or np.shape(mask) != np.shape(inputs[what]) else mask

@@ -1,8 +1,8 @@
-"""Who trains a backbone: while somebody does, nobody else changes it.
+"""Claims on a backbone: while one training runs, nothing else changes the model.
 
-Whoever trains claims the backbone, from the start until it rests. Every call that changes a model,
-or takes its weights out while it works, asks first and is refused at once: it never waits. Reading
-a model, as generating and inspecting do, asks nobody.
+A training claims the backbone from its start until it pauses or ends. Every call that changes the
+model, or takes its weights out while it runs, checks for claims first and fails at once instead of
+waiting. Calls that only read the model, such as generation and inspection, need no claim.
 """
 
 from __future__ import annotations
@@ -14,11 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from workbench.errors import ModelInTrainingError
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+
+class Trained(Protocol):
+    """A task: a model around a backbone."""
+
+    name: str
+    backbone: Any
+
+
+Owner = TypeVar("Owner", bound=Trained)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +36,8 @@ class TrainingClaim:
     """One training's claim.
 
     Attributes:
-        told: who trains what, and what to do about it, as those who are refused read it.
-        in_line: it waits for its turn, so others that do may have claims beside it.
+        told: returns the message for refused calls: what trains, and what to do about it.
+        in_line: whether the training waits in a queue; queued trainings may claim together.
     """
 
     told: Callable[[], str]
@@ -40,10 +50,10 @@ _own: ContextVar[tuple[Any, ...]] = ContextVar("backbones_trained_here", default
 
 
 def claim(backbone: Any, mine: TrainingClaim) -> None:
-    """Claim a backbone; nothing happens where it is claimed by `mine` already.
+    """Claim a backbone. A claim that is held already stays as it is.
 
     Raises:
-        ModelInTrainingError: somebody has a claim that this one cannot be beside.
+        ModelInTrainingError: another training has a claim that excludes this one.
     """
     with _lock:
         held = _claims.setdefault(backbone, [])
@@ -56,7 +66,7 @@ def claim(backbone: Any, mine: TrainingClaim) -> None:
 
 
 def release(backbone: Any, mine: TrainingClaim) -> None:
-    """Give a claim back, if it is held."""
+    """Release a claim, if it is held."""
     with _lock:
         held = _claims.get(backbone, [])
         if mine in held:
@@ -64,10 +74,10 @@ def release(backbone: Any, mine: TrainingClaim) -> None:
 
 
 def check_unclaimed(backbone: Any) -> None:
-    """Ask before a change.
+    """Refuse a change while another training holds a claim.
 
     Raises:
-        ModelInTrainingError: somebody trains the backbone; the message says who.
+        ModelInTrainingError: the backbone is being trained; the message names the training.
     """
     if _is_own(backbone):
         return
@@ -79,7 +89,7 @@ def check_unclaimed(backbone: Any) -> None:
 
 @contextmanager
 def own_changes(backbone: Any) -> Iterator[None]:
-    """What the block changes in this thread, the training changes itself."""
+    """Mark changes of the block, in this thread, as made by the training itself."""
     before = _own.get()
     _own.set((*before, backbone))
     try:
@@ -88,16 +98,18 @@ def own_changes(backbone: Any) -> Iterator[None]:
         _own.set(before)
 
 
-def trains_alone(method: Method) -> Method:
-    """Decorates a task's method that takes the weights out of the model while it works: it claims
-    the backbone meanwhile. One that calls another does so under its own claim."""
+def trains_alone(
+    method: Callable[Concatenate[Owner, Arguments], Result],
+) -> Callable[Concatenate[Owner, Arguments], Result]:
+    """Decorate a task's method that takes the weights out of the model while it runs: it claims
+    the backbone. Decorated methods that it calls share its claim."""
 
     @functools.wraps(method)
-    def alone(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def alone(self: Owner, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         backbone = self.backbone
         if _is_own(backbone):
             return method(self, *args, **kwargs)
-        told = f"{self.name}.{method.__name__}() is at work on this model: wait for its end"
+        told = f"{self.name}.{method.__name__}() is running on this model: wait until it ends"
         mine = TrainingClaim(lambda: told)
         try:
             claim(backbone, mine)

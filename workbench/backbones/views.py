@@ -1,6 +1,6 @@
-"""Which adapter a thread sees in a model, where that is not the one at work for all.
+"""Views: the adapter that one thread uses in a model, in place of the active one.
 
-A view is no change of the model: other threads, and what is being trained, do not see it.
+A view does not change the model: other threads and a running training are not affected.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 
-# Names of adapters, None for the model as it is, by the ids of `Adapters` that are alive.
 View = Mapping[int, str | None]
+"""By the `id` of an `Adapters` object, the name of its adapter; None for the bare model."""
 
 NO_VIEW: View = MappingProxyType({})
 
@@ -19,18 +19,18 @@ _view: ContextVar[View] = ContextVar("adapters_in_view", default=NO_VIEW)
 
 
 def view_here() -> View:
-    """What this thread sees."""
+    """Return this thread's view."""
     return _view.get()
 
 
 def see(view: View) -> None:
-    """From here on this thread sees that."""
+    """Set this thread's view."""
     _view.set(view)
 
 
 @contextmanager
 def seeing(view: View) -> Iterator[None]:
-    """While the block runs, this thread sees that."""
+    """Set this thread's view while the block runs."""
     before = _view.get()
     try:
         _view.set(view)

@@ -1,4 +1,4 @@
-"""The image encoder, and what brings its vectors to a decoder's width."""
+"""The image encoder, and the connectors that project its vectors to a decoder's width."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import keras
 
 from workbench.backbones.encoder import Encoder
+from workbench.backbones.keras_types import Tensor
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.layers.norms import make_norm
 from workbench.backbones.layers.patches import PatchEmbedding
@@ -16,7 +17,7 @@ from workbench.backbones.vision_config import ImagePrefix, Linear, Pooled, Visio
 
 
 class VisionEncoder(keras.layers.Layer):
-    """Pictures (..., height, width, 3), values in [-1, 1], to vectors (..., patches, width), the
+    """Maps images (..., height, width, 3) with values in [-1, 1] to vectors (..., patches, width),
     patches row by row."""
 
     def __init__(self, vision: VisionConfig, init: Any, **kwargs: Any) -> None:
@@ -29,7 +30,7 @@ class VisionEncoder(keras.layers.Layer):
         stack = Encoder(vision.stack, init, dtype, prefix="")
         self.steps = [*stack.prepare, *stack.blocks, *stack.finish]
 
-    def build(self, images_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.patch_embedding.build((None, *self.vision.image_size, 3))
         for step in self.steps:
             step.build((None, self.vision.patches, self.vision.stack.width))
@@ -46,7 +47,7 @@ class VisionEncoder(keras.layers.Layer):
 
 
 class LinearConnector(keras.layers.Layer):
-    """Vectors (..., patches, vision width) to (..., patches, width), each by itself."""
+    """Projects vectors (..., patches, vision width) to (..., patches, width)."""
 
     def __init__(self, prefix: ImagePrefix, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -60,8 +61,8 @@ class LinearConnector(keras.layers.Layer):
             name="projection",
         )
 
-    def build(self, patches_shape: tuple[int | None, ...]) -> None:
-        self.projection.build((None, None, patches_shape[-1]))
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.projection.build((None, None, input_shape[-1]))
 
     def call(self, patches: jax.Array) -> jax.Array:
         x = self._prepared(patches.reshape(-1, *patches.shape[-2:]))
@@ -72,37 +73,41 @@ class LinearConnector(keras.layers.Layer):
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def _prepared(self, x: jax.Array) -> jax.Array:
-        """What the matrix reads, (N, tokens, vision width), of patches of N pictures."""
+        """Return the projection's input (N, tokens, vision width), given patches of N images."""
         return x
 
 
 class PooledConnector(LinearConnector):
-    """Averages squares of patches and norms them first (Gemma Team 2025)."""
+    """Averages squares of patches and norms them before the projection (Gemma Team 2025)."""
 
-    def __init__(self, prefix: ImagePrefix, width: int, init: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, prefix: ImagePrefix, pooled: Pooled, width: int, init: Any, **kwargs: Any
+    ) -> None:
         super().__init__(prefix, width, init, **kwargs)
-        self.norm = make_norm(prefix.connector.norm, dtype=self.dtype_policy, name="norm")
+        self.size = pooled.size
+        self.norm = make_norm(pooled.norm, dtype=self.dtype_policy, name="norm")
 
-    def build(self, patches_shape: tuple[int | None, ...]) -> None:
-        super().build(patches_shape)
-        self.norm.build((patches_shape[-1],))
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        super().build(input_shape)
+        self.norm.build((input_shape[-1],))
 
     def _prepared(self, x: jax.Array) -> jax.Array:
-        (rows, columns), size = self.prefix.grid, self.prefix.connector.size
+        (rows, columns), size = self.prefix.grid, self.size
         squares = x.reshape(len(x), rows, size, columns, size, x.shape[-1])
         return self.norm(squares.mean(axis=(2, 4)).reshape(len(x), rows * columns, x.shape[-1]))
 
 
 def make_connector(prefix: ImagePrefix, width: int, **kwargs: Any) -> LinearConnector:
-    """The layer for a prefix's connector, to a decoder of this width."""
-    kind = PooledConnector if isinstance(prefix.connector, Pooled) else LinearConnector
+    """Make the connector of an `ImagePrefix` to a decoder of this width."""
     init = keras.initializers.RandomNormal(stddev=0.02)
-    return kind(prefix, width, init, **kwargs)
+    if isinstance(prefix.connector, Pooled):
+        return PooledConnector(prefix, prefix.connector, width, init, **kwargs)
+    return LinearConnector(prefix, width, init, **kwargs)
 
 
 class PlaceImages(keras.layers.Layer):
-    """Puts picture vectors into a text: x (B, T, D) takes, where `image_mask` (B, T) is true, the
-    next of its row's vectors (B, tokens, D) or (B, pictures, tokens, D)."""
+    """Replaces token vectors x (B, T, D) where `image_mask` (B, T) is true, in order, by the image
+    vectors of the row, (B, tokens, D) or (B, images, tokens, D)."""
 
     def call(self, x: jax.Array, vectors: jax.Array, image_mask: jax.Array) -> jax.Array:
         flat = vectors.reshape(len(x), -1, x.shape[-1]).astype(x.dtype)
@@ -114,9 +119,9 @@ class PlaceImages(keras.layers.Layer):
         return keras.KerasTensor(x.shape, dtype=x.dtype)
 
 
-def image_groups(image_mask: jax.Array, tokens: int) -> jax.Array:
-    """Which picture each place of a text belongs to, int32 (B, T), -1 for none; `image_mask`
-    (B, T) is true at the places of pictures, `tokens` each."""
-    mask = keras.ops.cast(image_mask, "int32")
+def image_groups(image_mask: Tensor, tokens: int) -> Any:
+    """Number the image that each token belongs to, int32 (B, T), -1 for none. `image_mask` (B, T)
+    is true at the tokens of images, `tokens` each."""
+    mask: Any = keras.ops.cast(image_mask, "int32")
     picture = keras.ops.floor_divide(keras.ops.cumsum(mask, axis=1) - 1, tokens)
     return keras.ops.where(mask > 0, picture, -1)

@@ -1,4 +1,4 @@
-"""What an image encoder is made of, and how its vectors enter a decoder."""
+"""The configuration of an image encoder, and of how its vectors enter a decoder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from workbench.errors import SettingError
 
 @dataclass(frozen=True, kw_only=True)
 class VisionConfig:
-    """A vision transformer without a class token (Dosovitskiy et al. 2021): patches of a picture,
-    learned positions, a stack that looks both ways. Sizes are (height, width), in pixels."""
+    """A vision transformer without a class token (Dosovitskiy et al. 2021): patches of an image,
+    learned positions, a bidirectional stack. Sizes are (height, width), in pixels."""
 
     image_size: tuple[int, int]
     patch_size: tuple[int, int]
@@ -37,11 +37,12 @@ class VisionConfig:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
-        return tuple(s // p for s, p in zip(self.image_size, self.patch_size, strict=True))
+        (height, width), (high, wide) = self.image_size, self.patch_size
+        return height // high, width // wide
 
     @property
     def patches(self) -> int:
-        """How many vectors a picture becomes."""
+        """The number of vectors of an image."""
         return math.prod(self.grid)
 
     @property
@@ -63,7 +64,7 @@ def vision_transformer(
     bias: bool = True,
     dropout: float = 0.0,
 ) -> VisionConfig:
-    """The usual one: pre-norm blocks, layer norms, all heads of their own, biases everywhere."""
+    """Configure the usual vision transformer: pre-norm blocks with multi-head attention."""
     owner = "vision encoder"
     sides = zip(image_size, patch_size, strict=True)
     for side, patch in sides:
@@ -93,13 +94,13 @@ def vision_transformer(
 
 @dataclass(frozen=True)
 class Linear:
-    """Each vector of the encoder becomes one of the decoder, by a matrix with a bias."""
+    """A connector that projects each vector to the decoder's width, with a bias."""
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """Squares of `size` x `size` patches are averaged and normed; a matrix without a bias makes
-    them vectors of the decoder."""
+    """A connector that averages squares of `size` x `size` patches, norms the averages and projects
+    them to the decoder's width, without a bias."""
 
     size: int
     norm: config.RMSNorm
@@ -107,12 +108,12 @@ class Pooled:
 
 @dataclass(frozen=True)
 class ImagePrefix:
-    """How pictures stand in a decoder's text.
+    """How images enter a decoder's text.
 
-    `vision` encodes them and `connector` brings their vectors to the decoder's width; those are
-    not scaled as token vectors are. `whole_prompt`: the whole prompt sees itself in both
-    directions, and every picture is at its beginning; otherwise each picture's tokens see each
-    other, wherever they stand.
+    `vision` encodes them and `connector` projects their vectors to the decoder's width; these are
+    not scaled as token vectors are. With `whole_prompt`, images are at the beginning and attention
+    over the whole prompt is bidirectional; otherwise the tokens of each image attend to each other
+    wherever they are.
     """
 
     vision: VisionConfig
@@ -129,11 +130,12 @@ class ImagePrefix:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the vectors a picture becomes in the decoder."""
+        """Rows and columns of an image's vectors in the decoder."""
         size = self.connector.size if isinstance(self.connector, Pooled) else 1
-        return tuple(side // size for side in self.vision.grid)
+        rows, columns = self.vision.grid
+        return rows // size, columns // size
 
     @property
     def tokens(self) -> int:
-        """How many places of the decoder a picture takes."""
+        """The number of tokens that an image takes in the decoder."""
         return math.prod(self.grid)

@@ -1,8 +1,8 @@
 """Weight maps as data: which tensor of a file fills which weight of a backbone, and in what layout.
 
-A family writes one tuple of rules for each file format. The same rules load and store, and they
-never see how a layer holds its weights: a layer that keeps several named weights in one variable
-asks `initializer` for each of them and joins the parts.
+A family writes one tuple of rules for each file format. The same rules load and store. They do not
+know how a layer holds its weights: a layer that keeps several named weights in one variable asks
+`initializer` for each of them and joins the parts.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file holds a weight of ours, written as a pattern with one letter an axis.
+    """The axes of one of our weights in a file, as a pattern with one letter an axis.
 
-    `"hkd -> (hk)d"`: ours has the axes h, k, d; theirs has two, the first being h and k merged.
-    `"fd -> df"`: theirs is the transpose. `"f -> 1f"`: theirs has an axis of one more. The empty
-    pattern: both are the same.
+    `"hkd -> (hk)d"`: our axes are h, k, d; the file has two axes, the first being h and k merged.
+    `"fd -> df"`: the file has the transpose. `"f -> 1f"`: the file has an extra axis of size 1. The
+    empty pattern: both are the same.
     """
 
     pattern: str
 
     @property
     def ours(self) -> str:
-        """Our axes, a letter each; none where both are the same."""
+        """Our axes, one letter each; empty if both are the same."""
         return self.pattern.partition(" -> ")[0]
 
     @property
     def theirs(self) -> tuple[str, ...]:
-        """The axes of theirs, each as the letters merged in it."""
+        """The file's axes, each as the letters of our axes merged in it."""
         found = re.findall(r"\((\w+)\)|(\w)", self.pattern.partition(" -> ")[2])
         return tuple(merged or single for merged, single in found)
 
     @property
     def _order(self) -> str:
-        """The axes of theirs that are ours too."""
+        """Our axes in the file's order."""
         return "".join(self.theirs).replace("1", "")
 
     def file_shape(self, ours: Shape) -> Shape:
-        """The shape in the file of a weight of shape `ours`."""
+        """Return the file's shape of a weight of shape `ours`."""
         if not self.pattern:
             return ours
         sizes = {"1": 1, **dict(zip(self.ours, ours, strict=True))}
         return tuple(math.prod(sizes[axis] for axis in group) for group in self.theirs)
 
     def load(self, theirs: np.ndarray, ours: Shape) -> np.ndarray:
-        """The file's tensor as ours, a view where numpy can."""
+        """Turn the file's tensor into ours, as a view if possible."""
         if not self.pattern:
             return theirs
         sizes, order = dict(zip(self.ours, ours, strict=True)), self._order
@@ -66,7 +66,7 @@ class Layout:
         return split.transpose([order.index(axis) for axis in self.ours])
 
     def store(self, ours: np.ndarray) -> np.ndarray:
-        """Our tensor as the file's, a view where numpy can."""
+        """Turn our tensor into the file's, as a view if possible."""
         if not self.pattern:
             return ours
         order = [self.ours.index(axis) for axis in self._order]
@@ -78,11 +78,11 @@ SAME = Layout("")
 
 @dataclass(frozen=True)
 class Part:
-    """Where a weight lies in a tensor that holds several.
+    """The part of a fused tensor that is one weight.
 
-    The tensor's `axis` is cut into `groups` equal groups, each group into `of` equal units, and
-    the weight is the units `start` to `stop` of every group. `Part(0, 1, 3, groups=heads)` is the
-    queries where every head's query, key and value follow each other.
+    The tensor's `axis` is divided into `groups` equal groups, each group into `of` equal units. The
+    weight is the units `start` to `stop` of every group. `Part(0, 1, 3, groups=heads)` is the
+    queries if the query, key and value of each head follow each other.
     """
 
     start: int
@@ -92,92 +92,108 @@ class Part:
     axis: int = 0
 
     def whole(self, shape: Shape) -> Shape:
-        """The tensor's shape, given this part's."""
+        """Return the fused tensor's shape, given this part's."""
         sizes = list(shape)
         sizes[self.axis] = sizes[self.axis] * self.of // (self.stop - self.start)
         return tuple(sizes)
 
     def cut(self, tensor: np.ndarray) -> np.ndarray:
-        """This part of the tensor, a view where numpy can."""
+        """Return this part of the fused tensor, as a view if possible."""
         units = np.moveaxis(tensor, self.axis, 0)
         units = units.reshape(self.groups, self.of, -1, *units.shape[1:])
         taken = units[:, self.start : self.stop]
         return np.moveaxis(taken.reshape(-1, *taken.shape[3:]), 0, self.axis)
 
     def units(self, piece: np.ndarray) -> np.ndarray:
-        """The inverse of `cut`'s reshaping: (groups, units, unit, ...)."""
+        """Reshape a part to (groups, units, unit, ...), ready to be joined with others."""
         first = np.moveaxis(piece, self.axis, 0)
         return first.reshape(self.groups, self.stop - self.start, -1, *first.shape[1:])
 
 
+class _Layout:
+    """The field `Rule.layout`: takes a pattern too, and holds a `Layout`."""
+
+    def __get__(self, rule: Rule | None, owner: type | None = None) -> Layout:
+        return SAME if rule is None else vars(rule)["layout"]
+
+    def __set__(self, rule: Rule, value: Layout | str) -> None:
+        vars(rule)["layout"] = Layout(value) if isinstance(value, str) else value
+
+
+class _Part:
+    """The field `Rule.part`: takes (index, count) too, and holds a `Part` or None."""
+
+    def __get__(self, rule: Rule | None, owner: type | None = None) -> Part | None:
+        return None if rule is None else vars(rule)["part"]
+
+    def __set__(self, rule: Rule, value: Part | tuple[int, int] | None) -> None:
+        if isinstance(value, tuple):
+            index, count = value
+            value = Part(index, index + 1, count, axis=-1)
+        vars(rule)["part"] = value
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One weight of ours and its tensor in a file.
+    """One of our weights and its tensor in a file.
 
-    In both names `{i}` is the layer's index and `{_i}` the same as Keras numbers repeated layers:
-    empty for layer 0, `_1` for layer 1. In theirs `{e}` is the index of an expert: each expert
-    has a tensor of its own, and ours stacks them along its first axis.
+    In both names `{i}` is the layer's index. `{_i}` is the suffix that Keras gives repeated layers:
+    empty for layer 0, `_1` for layer 1. In `theirs`, `{e}` is the index of an expert: each expert
+    has its own tensor, and our weight stacks them along its first axis.
 
     Attributes:
         ours: name of our weight: the path of its variable in the backbone.
-        theirs: name of the tensor, or exact alternatives of which a file holds one; the first
-            is the one written.
-        layout: how theirs holds ours (one expert of it under `{e}`): a `Layout`, or its pattern.
-        part: where theirs holds more than ours; (index, count) is short for that equal part along
-            the last axis.
-        skip: rows before the first of ours, which nothing uses; written as zeros.
-        copy_of: for a head that may be tied. When the model has no such weight, a file may still
-            hold the tensor if it is bit-equal to the one that fills the weight named here.
-        zeros: when the model has no such weight, a file may still hold the tensor if it is zero.
-        einsum: in KerasHub, a kernel of two axes that is an EinsumDense's, not a Dense's.
+        theirs: name of the tensor, or alternative names of which a file holds one; the first is
+            the one written.
+        layout: the axes in the file (of one expert with `{e}`): a `Layout`, or its pattern.
+        part: which part of a fused tensor our weight is; (index, count) is short for one of `count`
+            equal parts along the last axis.
+        skip: number of unused rows before our first row; written as zeros.
+        copy_of: for a head that may be tied. If the model has no such weight, a file may still hold
+            the tensor, bit-equal to the one for the weight named here.
+        zeros: if the model has no such weight, a file may still hold the tensor, all zeros.
+        einsum: in KerasHub, a kernel of two axes that belongs to an EinsumDense, not a Dense.
     """
 
     ours: str
     theirs: str | tuple[str, ...]
-    layout: Layout | str = SAME
-    part: Part | tuple[int, int] | None = None
+    layout: _Layout = _Layout()
+    part: _Part = _Part()
     skip: int = 0
     copy_of: str | None = None
     zeros: bool = False
     einsum: bool = False
 
-    def __post_init__(self) -> None:
-        if isinstance(self.layout, str):
-            object.__setattr__(self, "layout", Layout(self.layout))
-        if isinstance(self.part, tuple):
-            index, count = self.part
-            object.__setattr__(self, "part", Part(index, index + 1, count, axis=-1))
-
     @property
     def names(self) -> tuple[str, ...]:
-        """The alternatives, most usual first."""
+        """The alternative names, the one to write first."""
         return (self.theirs,) if isinstance(self.theirs, str) else self.theirs
 
     @property
     def by_expert(self) -> bool:
-        """Whether each expert has a tensor of its own."""
+        """Whether each expert has its own tensor."""
         return "{e}" in self.names[0]
 
     def of_expert(self, expert: int) -> Rule:
-        """The rule for one expert's slice of our weight."""
+        """Return the rule for one expert's slice of our weight."""
         names = tuple(name.replace("{e}", str(expert)) for name in self.names)
         return replace(self, theirs=names)
 
     def file_shape(self, ours: Shape) -> Shape:
-        """The shape in the file of a weight of shape `ours`, all parts together."""
+        """Return the file's shape, all parts together, of a weight of shape `ours`."""
         shape = self.layout.file_shape(ours)
         if self.skip:
             shape = (shape[0] + self.skip, *shape[1:])
         return shape if self.part is None else self.part.whole(shape)
 
     def load(self, theirs: np.ndarray, ours: Shape) -> np.ndarray:
-        """Our tensor of shape `ours` from theirs, a view where numpy can."""
+        """Turn the file's tensor into ours of shape `ours`, as a view if possible."""
         if self.part is not None:
             theirs = self.part.cut(theirs)
         return self.layout.load(theirs[self.skip :], ours)
 
     def store(self, ours: np.ndarray) -> np.ndarray:
-        """Our tensor as theirs, or as its part of theirs."""
+        """Turn our tensor into the file's, or into its part of a fused tensor."""
         theirs = self.layout.store(ours)
         if not self.skip:
             return theirs
@@ -189,37 +205,39 @@ Rules = Sequence[Rule] | Callable[[Mapping[str, Any]], Sequence[Rule]]
 
 
 def rules_for(rules: Rules, arguments: Mapping[str, Any]) -> Sequence[Rule]:
-    """A family's rules for a model of these constructor arguments: where a file fuses weights of
-    unequal sizes, the rules depend on them."""
+    """Return a family's rules for these constructor arguments; they matter if a file fuses weights
+    of unequal sizes."""
     return rules(arguments) if callable(rules) else rules
 
 
 def repeats(arguments: Mapping[str, Any]) -> Any:
-    """How many layers a family's indexed rules are for: `num_layers`. Families with two stacks
-    of layers have rules that depend on the arguments and count both themselves."""
+    """Return the number of layers for a family's indexed rules: `num_layers`. The rules of families
+    with two stacks depend on the arguments, and count the layers themselves."""
     return arguments.get("num_layers", 1)
 
 
 def either(prefix: str, name: str) -> tuple[str, str]:
-    """A tensor's names with and without the base prefix: files come both ways."""
+    """Return a tensor's names with and without the base prefix: files have either."""
     return (prefix + name, name)
 
 
 def numbered(template: str, index: int) -> str:
-    """Write a layer's index into a name: `{i}` and `{_i}`."""
+    """Fill a layer's index into a name: `{i}` and `{_i}`."""
     return template.replace("{_i}", f"_{index}" if index else "").replace("{i}", str(index))
 
 
 def is_numbered(template: str) -> bool:
-    """Whether a name has a place for a layer's index."""
+    """Whether a name contains a layer's index."""
     return "{i}" in template or "{_i}" in template
 
 
 def expand(rules: Sequence[Rule], num_layers: int) -> dict[str, Rule]:
-    """The rules of a model of `num_layers` layers by the name of our weight, in layer order.
+    """Return the rules of a model of `num_layers` layers by the name of our weight, in layer order.
 
-    A rule without an index stays one rule. Two rules for one weight are a mistake in a family's
-    table and raise PresetError.
+    A rule without an index stays one rule.
+
+    Raises:
+        PresetError: a family's table has two rules for one weight.
     """
     expanded = [rule for rule in rules if not is_numbered(rule.ours)]
     repeated = [rule for rule in rules if is_numbered(rule.ours)]
@@ -229,15 +247,15 @@ def expand(rules: Sequence[Rule], num_layers: int) -> dict[str, Rule]:
             expanded.append(replace(rule, ours=numbered(rule.ours, index), theirs=names))
     table = {rule.ours: rule for rule in expanded}
     if len(table) != len(expanded):
-        raise PresetError("weight rules: one of our weights is named by two rules")
+        raise PresetError("weight rules: two rules name the same weight")
     return table
 
 
 def numbering(rules: Sequence[Rule], num_layers: int) -> tuple[Rule, ...]:
-    """Rules of a stack of layers with their indices written in, for models of several stacks.
+    """Return the rules of one stack of layers with indices filled in, for models of several stacks.
 
     Raises:
-        SettingError: `num_layers` is no number of layers.
+        SettingError: `num_layers` is no integer from 1 to `MAX_LAYERS`.
     """
     return tuple(expand(rules, layer_count("number of layers", num_layers)).values())
 
@@ -245,11 +263,11 @@ def numbering(rules: Sequence[Rule], num_layers: int) -> tuple[Rule, ...]:
 def stored(
     rules: Mapping[str, Rule], weights: Mapping[str, Callable[[], np.ndarray]]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Their names and tensors for the weights of a model, one file tensor at a time.
+    """Yield the file's names and tensors for the weights of a model, one tensor at a time.
 
     Args:
-        rules: as `expand` gives them.
-        weights: our names to functions that fetch the values, called when needed.
+        rules: as `expand` returns them.
+        weights: by our names, functions that return the values; called when needed.
 
     Raises:
         PresetError: a weight has no rule, or a tensor lacks one of its parts.
@@ -272,9 +290,9 @@ def stored(
 def _joined(
     theirs: str, group: list[Rule], weights: Mapping[str, Callable[[], np.ndarray]]
 ) -> np.ndarray:
-    tensors = [(rule.part, rule.store(weights[rule.ours]())) for rule in group]
-    if tensors[0][0] is None:
-        return tensors[0][1]
+    if group[0].part is None:
+        return group[0].store(weights[group[0].ours]())
+    tensors = [(r.part, r.store(weights[r.ours]())) for r in group if r.part is not None]
     tensors.sort(key=lambda item: item[0].start)
     parts = [part for part, _ in tensors]
     if not covers(parts):
@@ -284,7 +302,7 @@ def _joined(
 
 
 def covers(parts: Collection[Part]) -> bool:
-    """Whether the parts are a whole tensor, each unit once."""
+    """Whether the parts cover a whole tensor, each unit once."""
     ordered = sorted(parts, key=lambda part: part.start)
     starts = [part.start for part in ordered]
     return (
@@ -293,20 +311,20 @@ def covers(parts: Collection[Part]) -> bool:
 
 
 class Loader(Protocol):
-    """Fills weights by name while a model is being built; `presets.loading` has the real one."""
+    """Fills weights by name while a model is built; implemented in `presets.loading`."""
 
     def initializer(self, name: str) -> Callable[..., Any]:
-        """A Keras initializer for our weight `name`: `(shape, dtype) -> array`."""
+        """Return a Keras initializer for our weight `name`: `(shape, dtype) -> array`."""
         ...
 
     def quantization(self, name: str) -> Quantization:
-        """Whether our matrix `name` comes as integers, and whether it has to become integers."""
+        """Return the quantisation of our matrix `name` in the file and in the model."""
         ...
 
 
 class Quantization(NamedTuple):
-    """A matrix's mode of quantisation in the file, and the one wanted of the layer; None where
-    the file has floats, or where a layer keeps them."""
+    """A matrix's quantisation mode in the file, `held`, and in the layer, `wanted`; None for
+    floats."""
 
     held: str | None
     wanted: str | None
@@ -317,7 +335,7 @@ _loader: ContextVar[Loader | None] = ContextVar("weight_loader", default=None)
 
 @contextmanager
 def loading(loader: Loader | None) -> Iterator[Loader | None]:
-    """While the block runs, variables are created with the loader's values; with None not."""
+    """Create the block's variables with the loader's values; with None, without a loader."""
     token = _loader.set(loader)
     try:
         yield loader
@@ -326,12 +344,12 @@ def loading(loader: Loader | None) -> Iterator[Loader | None]:
 
 
 def initializer(name: str, default: Any) -> Any:
-    """The initializer for our weight `name`: the loader's inside `loading`, else `default`."""
+    """Return the initializer of weight `name`: the loader's within `loading`, else `default`."""
     loader = _loader.get()
     return default if loader is None else loader.initializer(name)
 
 
 def quantization(name: str) -> Quantization:
-    """What the loader says of our matrix `name`; outside `loading` it stays as it is."""
+    """Return the quantisation of our matrix `name`; outside `loading`, none."""
     loader = _loader.get()
     return Quantization(None, None) if loader is None else loader.quantization(name)

@@ -1,4 +1,4 @@
-"""Keras's own calls that change a model, in several steps."""
+"""Keras's calls that change a model in several steps, made atomic."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from typing import Any
 
 import keras
 
-from workbench.backbones.all_or_nothing import all_or_nothing, as_a_whole
+from workbench.backbones.all_or_nothing import all_or_nothing, as_a_whole, backbone_of
+from workbench.backbones.keras_types import ModelMixin
 from workbench.backbones.saved_variables import reading_weights
 from workbench.backbones.training_claims import check_unclaimed
 
 
-class WholeChanges:
-    """Mix-in before a Keras model: these calls change all of it or, where they fail, nothing."""
+class WholeChanges(ModelMixin):
+    """Mix-in before a Keras model: these calls succeed completely or change nothing."""
 
     def load_weights(self, filepath: str | Path, *args: Any, **kwargs: Any) -> None:
-        """`keras.Model.load_weights`: of a file that `save_weights` or `save` has written.
+        """`keras.Model.load_weights`: read a file written by `save_weights` or `save`.
 
         Raises:
-            AdapterError: the file's adapters are not the model's, or its weights are integers and
-                it has none.
-            PresetError: the weights do not fit, or another package has written them.
+            AdapterError: the file's adapters differ from the model's, or would have to be merged
+                into integers.
+            PresetError: the weights do not fit, or another package wrote the file.
+            ModelInTrainingError: the model is being trained.
         """
         with self._changing(), reading_weights(filepath):
             super().load_weights(filepath, *args, **kwargs)
@@ -38,8 +40,7 @@ class WholeChanges:
             super().set_state_tree(state_tree)
 
     def load_own_variables(self, store: Any) -> None:
-        """`keras.Layer.load_own_variables`, with which all of Keras's ways to read weights into a
-        model begin."""
+        """`keras.Layer.load_own_variables`: all of Keras's ways to read weights begin with it."""
         check_unclaimed(self._changed())
         super().load_own_variables(store)
 
@@ -51,7 +52,7 @@ class WholeChanges:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         with self._changing():
-            keras.Model.trainable.fset(self, value)
+            keras.Model.trainable.__set__(self, value)
 
     @property
     def dtype_policy(self) -> keras.DTypePolicy:
@@ -61,7 +62,7 @@ class WholeChanges:
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
         with self._changing():
-            keras.Model.dtype_policy.fset(self, value)
+            keras.Model.dtype_policy.__set__(self, value)
 
     def _changing(self) -> AbstractContextManager[None]:
         return all_or_nothing(self._changed(), self)
@@ -70,5 +71,5 @@ class WholeChanges:
         return as_a_whole(self._changed(), self)
 
     def _changed(self) -> Any:
-        """The backbone, which all its tasks share. (No property: Keras would save it as a part.)"""
-        return getattr(self, "backbone", self)
+        """Return the backbone. (A method: Keras would save a property as a part of the model.)"""
+        return backbone_of(self)

@@ -6,7 +6,7 @@ time, as it is computed, so all of it grows with the length and not with its squ
 
 from __future__ import annotations
 
-from workbench.backbones.layers.blocks import WHOLE, at_once
+from workbench.backbones.layers.chunks import WHOLE, at_once
 from workbench.estimates.sizes import ImageSizes, Sizes
 
 IMPORTS = 270e6  # the interpreter, Keras and JAX

@@ -1,6 +1,7 @@
-"""Pictures: reading them, preparing them for a model, and drawing what a model found in them.
+"""Images: read them, prepare them for a model, and draw what a model found in them.
 
-Names are imported when they are first used: masks and drawing need more than reading does.
+May import `storage` and the floors below it. Names are imported when first used: masks and drawing
+import more than reading does.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _NAMES = {
     "transformers_from_converter": "preprocessor_config",
 }
 
-__all__ = sorted(_NAMES)
+__all__ = sorted(_NAMES)  # pyright: ignore[reportUnsupportedDunderAll]  # names come lazily
 
 
 def __getattr__(name: str) -> Any:

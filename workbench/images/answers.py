@@ -1,11 +1,11 @@
-"""What PaliGemma says about a picture: text, boxes and masks, read out of one string.
+"""Parse PaliGemma's answers about an image: text, boxes and masks in one string.
 
 An answer to "detect" or "segment" is a list of regions, separated by semicolons:
 
     <loc0256><loc0128><loc0768><loc0512> cat ; <loc0000><loc0000><loc1023><loc1023> sofa
 
-Four location codes are the box, top, left, bottom and right in 1/1024 of the picture's sides. In an
-answer to "segment" sixteen mask codes `<seg000>` to `<seg127>` follow. The words behind the codes
+Four location codes are the box: top, left, bottom and right in 1/1024 of the image's sides. In an
+answer to "segment" sixteen mask codes `<seg000>` to `<seg127>` follow. The words after the codes
 name the region. (big_vision, `pp/proj/paligemma/segmentation.py` and its README.)
 """
 
@@ -33,17 +33,18 @@ _PHRASE = re.compile(r"[^;<\n]*")
 
 
 class DecodesMasks(Protocol):
-    """What a region asks of a `MaskDecoder`."""
+    """The part of a `MaskDecoder` that a region needs."""
 
     def mask(
         self, codes: tuple[int, ...], box: tuple[int, int, int, int], height: int, width: int
     ) -> np.ndarray:
-        """The pixels that the codes stand for: bool (height, width)."""
+        """Return the pixels that the codes stand for: bool (height, width)."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Plain:
-    """Text that names no region: `text[start:stop]` of the answer."""
+    """Text outside regions: `text[start:stop]` of the answer."""
 
     text: str
     start: int
@@ -52,11 +53,11 @@ class Plain:
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-    """A part of the picture that the answer names.
+    """A region of the image that the answer names.
 
-    `label` is the phrase, `text[start:stop]` of the answer (empty when the box stands alone).
-    `box` is (y0, x0, y1, x1) as fractions of the picture, y0 <= y1 and x0 <= x1. `codes` are the
-    16 mask codes, 0..127, or ().
+    `label` is the phrase, `text[start:stop]` of the answer (empty for a box alone). `box` is (y0,
+    x0, y1, x1) as fractions of the image, y0 <= y1 and x0 <= x1. `codes` are the 16 mask codes,
+    0..127, or ().
     """
 
     label: str
@@ -67,21 +68,21 @@ class Region:
 
     @property
     def area(self) -> float:
-        """The box's share of the picture; 0 for a line or a point."""
+        """The box's share of the image; 0 for a line or a point."""
         y0, x0, y1, x1 = self.box
         return (y1 - y0) * (x1 - x0)
 
     def pixels(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """The box in a picture of that size, rounded to whole pixels: top, left, bottom, right,
-        the last two exclusive. It may reach beyond the picture when the box does."""
+        """Return the box in whole pixels of an image of that size: top, left, bottom, right, the
+        last two exclusive. A box beyond the image gives pixels beyond it."""
         y0, x0, y1, x1 = self.box
         return round(y0 * height), round(x0 * width), round(y1 * height), round(x1 * width)
 
     def mask(self, decoder: DecodesMasks, height: int, width: int) -> np.ndarray:
-        """Which pixels belong to the region: bool (height, width), False outside its box.
+        """Return the region's pixels: bool (height, width), False outside its box.
 
         Raises:
-            ImageError: the region has no mask codes, or the size is impossible.
+            ImageError: the region has no mask codes, or the size is out of range.
         """
         if not self.codes:
             raise ImageError(f"region {self.label!r:.80}: it has a box but no mask codes")
@@ -90,25 +91,25 @@ class Region:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """An answer in the order of its text. The parts hold all of it but the codes."""
+    """An answer: its parts, in order, hold all of its text except the codes."""
 
     text: str
     parts: tuple[Plain | Region, ...]
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
-        """The parts that name a region."""
+        """The parts that are regions."""
         return tuple(part for part in self.parts if isinstance(part, Region))
 
     @cached_property
     def caption(self) -> str:
-        """The answer as a person reads it: without the codes of its regions."""
+        """The answer as text, without the codes of its regions."""
         texts = (p.label if isinstance(p, Region) else p.text for p in self.parts)
         return "".join(texts)
 
     def within(self, window: Box) -> Answer:
-        """The same answer for a picture of which the model saw only the part `window`, as
-        `ImageConverter.window` says: its boxes become fractions of the whole picture.
+        """Convert boxes to fractions of the whole image, if the model saw only the part `window`
+        (see `ImageConverter.window`).
 
         >>> answer = read_answer("<loc0000><loc0000><loc0512><loc0512> cat")
         >>> answer.within((0.0, 0.25, 1.0, 0.75)).regions[0].box
@@ -118,10 +119,10 @@ class Answer:
 
 
 def read_answer(text: str) -> Answer:
-    """The regions that `text` names, and the text between them.
+    """Parse an answer into regions and the text between them.
 
-    Codes that make no region (too few, too many, out of range) are plain text, so that an answer
-    can be read while it is being written.
+    Codes that form no region (too few, too many, out of range) are plain text, so that an answer
+    can be parsed while it is generated.
 
     Raises:
         SettingError: `text` is no string.
@@ -136,7 +137,7 @@ def read_answer(text: str) -> Answer:
     for run in _CODES.finditer(text):
         region = _region(text, run)
         if region is not None:
-            # The spaces between codes and phrase belong to neither.
+            # The spaces between codes and phrase are part of neither.
             parts += [_plain(text, done, run.start()), region]
             done = region.stop
     parts.append(_plain(text, done, len(text)))
@@ -158,8 +159,9 @@ def _region(text: str, run: re.Match[str]) -> Region | None:
 
 
 def _phrase(text: str, start: int) -> tuple[int, int]:
-    """The words from `start` on, without the space around them."""
-    words = _PHRASE.match(text, start).group()
+    """Return start and stop of the phrase at `start`, without the spaces around it."""
+    found = _PHRASE.match(text, start)
+    words = "" if found is None else found.group()
     lead = len(words) - len(words.lstrip())
     length = len(words.strip())
     return (start + lead, start + lead + length) if length else (start, start)

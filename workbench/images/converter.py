@@ -1,11 +1,11 @@
-"""The image converter of a preset: pictures of any size as the arrays an image tower reads."""
+"""The image converter of a preset: turns images of any size into an image encoder's input."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import jax
 import numpy as np
@@ -28,33 +28,33 @@ MAX_SIDE = 8192
 _IGNORED = ("name", "trainable", "dtype")  # of a Keras layer; a converter has no weights
 
 Channels = float | Sequence[float] | None
+Choice = TypeVar("Choice", str, str | None)
 
 
 class ImageConverter:
-    """Resizes pictures to `image_size` and maps levels 0..255 to `level * scale + offset`.
+    """Resizes images to `image_size` and maps levels 0..255 to `level * scale + offset`.
 
-    Arguments as KerasHub's `ImageConverter`; pictures become float32, channels last.
+    The arguments are those of KerasHub's `ImageConverter`. The result is float32, channels last.
 
     Args:
-        image_size: (height, width) in pixels, or None to keep each picture's size.
+        image_size: (height, width) in pixels, or None to keep each image's size.
         scale: a number, one per channel, or None for 1.
         offset: a number, one per channel, or None for 0.
-        crop_to_aspect_ratio: cut what does not fit the shape of `image_size` off the two long
-            sides; else, and without `pad_to_aspect_ratio`, the picture is stretched.
-        pad_to_aspect_ratio: put black bars at the two long sides instead.
+        crop_to_aspect_ratio: crop an image to the aspect ratio of `image_size`. Without this and
+            `pad_to_aspect_ratio`, the image is stretched.
+        pad_to_aspect_ratio: pad the image with black bars instead.
         interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
-        antialias: average over the pixels that fall together when a picture shrinks. With
-            `crop_to_aspect_ratio=False` 8-bit pictures are then resized by Pillow, exactly as
-            Transformers prepares them.
+        antialias: low-pass filter an image when it shrinks. With `crop_to_aspect_ratio=False`
+            Pillow then resizes 8-bit images, exactly as in Transformers.
         bounding_box_format: kept for the preset's file; the converter takes no boxes.
         data_format: "channels_last" or None.
-        first_names: `height` and `width`, `mean` and `variance` (with `scale`), as KerasHub's
-            first presets name the size and the statistics of the channels.
+        old_names: `height` and `width`, `mean` and `variance` (with `scale`): the names in
+            KerasHub's first presets for the size and the statistics of the channels.
 
     Raises:
-        SettingError: an impossible value, or an argument of another name.
+        SettingError: a value is out of range, or an argument is unknown.
 
-    Example, a picture of 30 x 40 for a tower that reads 16 x 16:
+    Example, an image of 30 x 40 for an encoder that reads 16 x 16:
 
         converter = ImageConverter((16, 16), scale=1 / 127.5, offset=-1)
         converter(np.zeros((30, 40, 3), "uint8")).shape  # (16, 16, 3)
@@ -71,11 +71,11 @@ class ImageConverter:
         antialias: bool = False,
         bounding_box_format: str = "yxyx",
         data_format: str | None = None,
-        **first_names: Any,
+        **old_names: Any,
     ) -> None:
-        if first_names:
-            image_size, scale, offset = _from_first_presets(first_names, image_size, scale, offset)
-        self.image_size = _size(image_size)
+        if old_names:
+            image_size, scale, offset = _from_old_names(old_names, image_size, scale, offset)
+        self.image_size = None if image_size is None else check_image_size(image_size)
         self.scale = _channels("scale", scale)
         self.offset = _channels("offset", offset)
         self.crop_to_aspect_ratio = _switch("crop_to_aspect_ratio", crop_to_aspect_ratio)
@@ -90,15 +90,15 @@ class ImageConverter:
             )
 
     def __call__(self, images: ImageSource | Sequence[ImageSource]) -> np.ndarray:
-        """One picture as float32 (height, width, 3); a list of them, or an array of the shape
-        (batch, height, width, channels), as (batch, height, width, 3).
+        """Convert one image to float32 (height, width, 3); a list of images, or an array (batch,
+        height, width, channels), to (batch, height, width, 3).
 
-        What a picture can be says `open_image`. Whether floats are fractions or levels is decided
-        once for an array of several pictures.
+        See `open_image` for what an image can be. An array of several images is taken as fractions
+        or levels as a whole.
 
         Raises:
-            ImageError: a picture cannot be read, there is none, or without an `image_size` they
-                differ in size.
+            ImageError: an image cannot be read, there is none, or they differ in size and there is
+                no `image_size`.
         """
         if isinstance(images, list | tuple):
             return self._batch([levels(image, f"image {i}") for i, image in enumerate(images)])
@@ -107,17 +107,20 @@ class ImageConverter:
         return self._convert(levels(images))
 
     def window(self, height: int, width: int) -> tuple[float, float, float, float]:
-        """The part of a picture of `height` x `width` pixels that the model sees: (y0, x0, y1, x1)
-        as fractions of the picture. Within 0..1 when cropped; beyond it when padded.
+        """Return the part of an image of `height` x `width` pixels that the model sees: (y0, x0,
+        y1, x1) as fractions of the image; within 0..1 if cropped, beyond if padded.
 
-        Boxes in a model's answer are fractions of this part: `Answer.within` places them.
+        Boxes in a model's answer are fractions of this part; `Answer.within` converts them.
+
+        Raises:
+            ImageError: the size is out of range.
         """
         check_size((width, height), "window")
         top, left, rows, columns = self._box(height, width)
         return top / height, left / width, (top + rows) / height, (left + columns) / width
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as KerasHub writes them to `image_converter.json`."""
+        """Return the constructor's arguments, as KerasHub writes them to `image_converter.json`."""
         return {
             "image_size": None if self.image_size is None else list(self.image_size),
             "scale": _plain(self.scale),
@@ -131,12 +134,16 @@ class ImageConverter:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """A converter of `get_config()`, or of what KerasHub wrote. Raises as the constructor."""
+        """Make a converter from `get_config()` or KerasHub's config.
+
+        Raises:
+            SettingError: as the constructor.
+        """
         return cls(**{key: item for key, item in config.items() if key not in _IGNORED})
 
     @classmethod
     def from_preset(cls, preset: str | Path) -> Self:
-        """The image converter of a preset, named as for a task's `from_preset`.
+        """Load the image converter of a preset, named as for a task's `from_preset`.
 
         Raises:
             PresetError: there is no such preset, or it has no image converter of this class.
@@ -149,11 +156,11 @@ class ImageConverter:
 
     def _batch(self, pictures: list[np.ndarray]) -> np.ndarray:
         if not pictures:
-            raise ImageError("images: expected at least one picture, got none")
+            raise ImageError("images: expected at least one image, got none")
         sizes = sorted({picture.shape[:2] for picture in pictures})
         if self.image_size is None and len(sizes) > 1:
             raise ImageError(
-                f"images: without an image_size, expected pictures of one size, got {sizes[:20]}"
+                f"images: expected images of one size without an image_size, got {sizes[:20]}"
             )
         return np.stack([self._convert(picture) for picture in pictures])
 
@@ -170,7 +177,8 @@ class ImageConverter:
         return resize(inside, size, self.interpolation, self.antialias, margins)
 
     def _box(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """What becomes the whole output: top, left, height, width, beyond the picture if padded."""
+        """Return the part that fills the output: top, left, height, width; beyond the image if
+        padded."""
         if self.image_size is None or self._stretches():
             return 0, 0, height, width
         if self.crop_to_aspect_ratio:
@@ -187,9 +195,12 @@ class ImageConverter:
         return values
 
 
-def _size(value: object) -> tuple[int, int] | None:
-    if value is None:
-        return None
+def check_image_size(value: object) -> tuple[int, int]:
+    """Return a (height, width) in pixels.
+
+    Raises:
+        SettingError: it is not two integers from 1 to `MAX_SIDE`.
+    """
     sides = tuple(value) if isinstance(value, list | tuple) else ()
     if len(sides) != 2 or not all(map(integer(1, MAX_SIDE).fits, sides)):
         expected = f"(height, width), each an integer 1..{MAX_SIDE}, or None"
@@ -203,11 +214,12 @@ def _channels(name: str, value: object) -> float | tuple[float, float, float] | 
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple) and len(value) == 3:
-        return tuple(_number(name, item) for item in value)
+        red, green, blue = (_number(name, item) for item in value)
+        return red, green, blue
     return _number(name, value)
 
 
-def _number(name: str, value: object) -> float:
+def _number(name: str, value: Any) -> float:
     if not NUMBER.fits(value):
         raise SettingError(f"{name}: expected a number, three, or None, got {shown(value)}")
     return float(value)
@@ -218,20 +230,21 @@ def _switch(name: str, value: object) -> bool:
     return bool(value)
 
 
-def _choice(name: str, value: object, choices: tuple[str | None, ...]) -> str | None:
-    if (value is not None and not isinstance(value, str)) or value not in choices:
-        raise SettingError(f"{name}: expected one of {choices}, got {shown(value)}")
-    return value
+def _choice(name: str, value: Any, choices: tuple[Choice, ...]) -> Choice:
+    for choice in choices:
+        if isinstance(value, str | None) and value == choice:
+            return choice
+    raise SettingError(f"{name}: expected one of {choices}, got {shown(value)}")
 
 
 def _plain(value: float | tuple[float, ...] | None) -> float | list[float] | None:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _from_first_presets(
+def _from_old_names(
     names: dict[str, Any], image_size: object, scale: object, offset: object
 ) -> tuple[Any, Any, Any]:
-    """Size, scale and offset where KerasHub's first names of them are given too."""
+    """Return size, scale and offset, taken from KerasHub's old names if they are given."""
     if not names.keys() <= {"height", "width", "mean", "variance"}:
         raise SettingError(f"ImageConverter: unknown arguments {sorted(names)!r:.200}")
     if "height" in names or "width" in names:

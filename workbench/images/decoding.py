@@ -1,8 +1,7 @@
-"""Picture files, treated as hostile: five kinds are read, their size before any pixel.
+"""Decode untrusted image files of five formats; the size is checked before any pixel is read.
 
-The header alone decides whether a file is decoded at all. A file that ends too early is refused,
-never half decoded. Of an animation the first frame is the picture. Pillow warns about odd files in
-many ways; a picture is either read or refused with an `ImageError`, so that its warnings stay in.
+A truncated file is refused, never half decoded. Of an animation the first frame is used. An image
+is either read or refused with an `ImageError`, so Pillow's warnings are suppressed.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from workbench.storage.json_files import shown
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 50_000_000
-MAX_SIDE = 65_535  # the most that JPEG and GIF can say
+MAX_SIDE = 65_535  # the largest in JPEG and GIF
 MAX_BYTES = 100 * 10**6
 
 _READ = "PNG, JPEG, WebP, GIF or BMP"
-# A photograph with a preview behind it is a JPEG to everybody but Pillow.
+# Pillow calls a JPEG with an appended preview MPO.
 _ALLOWED = frozenset((*FORMATS, "MPO"))
 _ORIENTATION = 0x0112  # the tag of EXIF (CIPA DC-008, 4.6.4)
 _UPRIGHT = {
@@ -39,7 +38,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# How files of kinds that are not read begin: where the mark stands, the mark, the name.
+# How files of other formats begin: offset, signature, name.
 _OTHERS = (
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
@@ -60,17 +59,17 @@ _one_at_a_time = threading.Lock()
 
 
 def decode_file(path: Path, what: str) -> Image.Image:
-    """The picture in a regular file of at most 100 MB, upright, in whatever mode it is stored.
+    """Decode an image file of at most 100 MB, upright, in the mode it is stored in.
 
     Raises:
-        ImageError: no such file, not a regular file, too large, of another kind, or broken.
+        ImageError: the file is missing, not a regular file, too large, of another format or broken.
     """
     where = f"{what}: {ascii(str(path))[:300]}"
     try:
         facts = path.stat()
         if not S_ISREG(facts.st_mode):
             kind = "a directory" if S_ISDIR(facts.st_mode) else "a device, pipe or socket"
-            raise ImageError(f"{where}: expected a picture file, got {kind}")
+            raise ImageError(f"{where}: expected an image file, got {kind}")
         check_bytes(facts.st_size, where)
         with path.open("rb") as stream:
             return decode_stream(stream, where)
@@ -83,13 +82,13 @@ def decode_file(path: Path, what: str) -> Image.Image:
 
 
 def decode_bytes(data: bytes, what: str) -> Image.Image:
-    """The picture in the bytes of a file. Raises as `decode_file` does."""
+    """Decode the bytes of an image file. Raises as `decode_file`."""
     check_bytes(len(data), what)
     return decode_stream(BytesIO(data), what)
 
 
 def decode_stream(stream: BinaryIO, what: str) -> Image.Image:
-    """The picture in an open file whose size is known to be small enough."""
+    """Decode an open image file whose size has been checked. Raises as `decode_file`."""
     with _pillow_at_work():
         try:
             image = Image.open(stream, formats=FORMATS)
@@ -101,16 +100,17 @@ def decode_stream(stream: BinaryIO, what: str) -> Image.Image:
             raise ImageError(f"{what}: expected at most 50 megapixels, got more") from None
         except UnidentifiedImageError:
             raise ImageError(f"{what}: expected {_READ}, got {_kind(stream)}") from None
-        except Exception as error:  # Pillow's readers fail in a dozen ways on a broken file
+        except Exception as error:  # Pillow's readers raise many kinds of errors on a broken file
             reason = shown(str(error) or type(error).__name__)
             raise ImageError(f"{what}: the file is broken or ends too early: {reason}") from None
 
 
 def decode_opened(image: Image.Image, what: str) -> Image.Image:
-    """A picture that Pillow has opened already: checked in the same way, decoded, upright."""
+    """Check and decode an image that Pillow has opened, and turn it upright. Raises as
+    `decode_file`."""
     if image.format is not None and image.format not in _ALLOWED:
         raise ImageError(
-            f'{what}: expected {_READ}, got {image.format}; `image.convert("RGB")` passes it on'
+            f'{what}: expected {_READ}, got {image.format}; pass `image.convert("RGB")`'
         )
     check_size(image.size, what)
     with _pillow_at_work():
@@ -120,18 +120,18 @@ def decode_opened(image: Image.Image, what: str) -> Image.Image:
             raise
         except Exception as error:
             reason = shown(str(error) or type(error).__name__)
-            raise ImageError(f"{what}: the picture cannot be decoded: {reason}") from None
+            raise ImageError(f"{what}: the image cannot be decoded: {reason}") from None
 
 
 def check_bytes(size: int, what: str) -> None:
-    """Raises `ImageError` for an empty file and for one over 100 MB."""
+    """Raise `ImageError` for an empty file and for one over 100 MB."""
     if not 0 < size <= MAX_BYTES:
-        got = "an empty one" if size == 0 else f"{size / 1e6:.1f} MB"
+        got = "an empty file" if size == 0 else f"{size / 1e6:.1f} MB"
         raise ImageError(f"{what}: expected a file of up to {MAX_BYTES // 10**6} MB, got {got}")
 
 
 def check_size(size: tuple[int, int], what: str) -> None:
-    """Raises `ImageError` unless width and height are 1..65535 and make at most 50 megapixels."""
+    """Raise `ImageError` unless (width, height) are 1..65535 and at most 50 megapixels."""
     width, height = size
     if min(size) < 1 or max(size) > MAX_SIDE:
         expected = f"sides of 1 to {MAX_SIDE} pixels"
@@ -144,9 +144,9 @@ def check_size(size: tuple[int, int], what: str) -> None:
 
 @contextlib.contextmanager
 def _pillow_at_work() -> Iterator[None]:
-    """Pillow without its warnings and without its switch that lets broken files pass.
+    """Silence Pillow's warnings, and make it refuse truncated files.
 
-    Both are settings of the whole process: one thread at a time holds them.
+    Both are settings of the whole process, so only one thread at a time may hold them.
     """
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -166,7 +166,7 @@ def _decoded(image: Image.Image, what: str) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The picture as its EXIF orientation wants it seen. Unreadable EXIF says nothing."""
+    """Apply the EXIF orientation; unreadable EXIF is ignored."""
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except Exception:
@@ -176,7 +176,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _kind(stream: BinaryIO) -> str:
-    """What a file that is not read looks like."""
+    """Name the format of a file that is not read."""
     stream.seek(0)
     start = stream.read(1024)
     for offset, mark, name in _OTHERS:
@@ -184,4 +184,4 @@ def _kind(stream: BinaryIO) -> str:
             return name
     if b"<svg" in start or start.lstrip().startswith(b"<?xml"):
         return "SVG"
-    return "no picture"
+    return "no image"

@@ -1,8 +1,8 @@
-"""An answer drawn over its picture: boxes, masks and names, a colour for each name.
+"""Draw an answer over its image: boxes, masks and labels, one colour for each label.
 
-The colours are those of Okabe and Ito ("Color Universal Design", 2008), which people tell apart
-with any kind of colour vision; a name is written on its colour in black or white, whichever reads
-better. Lines have a dark and a light side, so that they show on any picture.
+The colours are Okabe and Ito's ("Color Universal Design", 2008), which are distinct for every kind
+of colour vision. A label is black or white on its colour, whichever contrasts more. Lines have a
+dark and a light edge, so that they are visible on any image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 _DARK, _LIGHT = "#111111", "#FFFFFF"
-_FILL = 0.4  # how much of a mask's colour covers the picture
+_FILL = 0.4  # opacity of a mask
 _SMALL = 384
 _LONGEST_NAME = 48
 
@@ -31,8 +31,8 @@ Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def label_colours(answer: Answer) -> dict[str, str]:
-    """The colour of each name in the answer, "#rrggbb", in the order of first mention. After the
-    seventh name the colours start again."""
+    """Return a colour "#rrggbb" for each label, in the order of first mention. Colours repeat after
+    the seventh label."""
     names = dict.fromkeys(region.label for region in answer.regions)
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
 
@@ -43,18 +43,19 @@ def draw_answer(
     decoder: MaskDecoder | None = None,
     masks: Sequence[np.ndarray | None] | None = None,
 ) -> Image.Image:
-    """The picture with the answer's regions drawn over it, RGB.
+    """Draw an answer's regions over an image, and return it as RGB.
 
     Args:
-        image: the picture, as `open_image` reads it. One whose long side is under 384 pixels is
-            enlarged by a whole factor until it is not, so that names can be read.
-        answer: as `read_answer` gives it; `Answer.within` first if the model saw a part only.
-        decoder: draws the masks of regions with mask codes; without one their boxes are drawn.
-        masks: instead, a mask for each region, (height, width) of the picture, or None for its
-            box alone.
+        image: as `open_image` reads it. An image whose long side is under 384 pixels is enlarged
+            by a whole factor, so that labels are legible.
+        answer: as `read_answer` returns it; call `Answer.within` first if the model saw only a
+            part of the image.
+        decoder: decodes mask codes; without one only boxes are drawn.
+        masks: instead of `decoder`, a mask (height, width) for each region, or None for its box
+            alone.
 
     Raises:
-        ImageError: the picture cannot be read, or the masks do not fit it.
+        ImageError: the image cannot be read, or the masks do not fit it.
     """
     picture = open_image(image)
     found = _masks(answer, decoder, masks, picture.height, picture.width)
@@ -82,10 +83,9 @@ def _masks(
 ) -> list[np.ndarray | None]:
     regions = answer.regions
     if masks is None:
-        drawn = [decoder is not None and bool(region.codes) for region in regions]
         return [
-            region.mask(decoder, height, width) if draw else None
-            for region, draw in zip(regions, drawn, strict=True)
+            None if decoder is None or not region.codes else region.mask(decoder, height, width)
+            for region in regions
         ]
     if len(masks) != len(regions):
         raise ImageError(f"masks: expected one per region, {len(regions)}, got {len(masks)}")
@@ -96,7 +96,7 @@ def _masks(
 
 
 def _draw_mask(picture: Image.Image, mask: np.ndarray, colour: str, factor: int) -> Image.Image:
-    """The picture with the mask's pixels coloured and outlined."""
+    """Colour and outline a mask's pixels."""
     cover = Image.fromarray(np.asarray(mask, bool).astype(np.uint8) * round(255 * _FILL))
     covered = Image.composite(
         Image.new("RGB", picture.size, colour), picture, cover.resize(picture.size, 0)
@@ -125,7 +125,7 @@ def _draw_name(
     colour: str,
     taken: list[Rectangle],
 ) -> None:
-    """Writes the name above its box, or where there is room."""
+    """Write a label above its box, or where there is room."""
     font = ImageFont.load_default(_letters(size))
     name = _printable(region.label)
     left, top, right, bottom = draw.textbbox((0, 0), name, font)
@@ -138,8 +138,8 @@ def _draw_name(
 
 
 def _places(box: Rectangle, width: float, height: float, size: tuple[int, int]) -> list[Rectangle]:
-    """Where a name may stand, best first: above the box, below it, inside at the top, and then
-    further and further down; always within the picture."""
+    """List places for a label within the image, best first: above the box, below it, inside at the
+    top, and then further down."""
     left, top, _, bottom = box
     line = _line(size)
     tops = [top - height - line, bottom + line, top + line]
@@ -159,7 +159,7 @@ def _meet(a: Rectangle, b: Rectangle) -> bool:
 
 
 def _rectangle(region: Region, size: tuple[int, int]) -> Rectangle:
-    """The box in pixels of the drawing, cut off at its edges; never less than a pixel."""
+    """Return a region's box in pixels, clipped to the image and at least one pixel large."""
     top, left, bottom, right = region.pixels(size[1], size[0])
     left, right = (min(max(x, 0), size[0] - 1) for x in (left, right - 1))
     top, bottom = (min(max(y, 0), size[1] - 1) for y in (top, bottom - 1))
@@ -180,7 +180,7 @@ def _printable(name: str) -> str:
 
 
 def _ink(colour: str) -> str:
-    """Black or white, whichever contrasts more with a colour (WCAG 2, relative luminance)."""
+    """Return black or white, whichever contrasts more with a colour (WCAG 2, luminance)."""
     levels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
     light = float(linear @ [0.2126, 0.7152, 0.0722])

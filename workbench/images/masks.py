@@ -1,9 +1,9 @@
-"""PaliGemma's mask codes as masks: the decoder of its VQ-VAE, and outlines of masks.
+"""Decode PaliGemma's mask codes with the decoder of its VQ-VAE, and outline masks.
 
-Sixteen codes choose vectors of a codebook (128, 512) for a grid of 4 x 4; convolutions and four
-doublings make 64 x 64 values of it, above 0 inside the region, which fill the region's box. The
-weights are public (big_vision, `vae-oid.npz`, the method of arXiv 2301.02229) and are read
-from the user's copy; there are none in this package.
+Sixteen codes select vectors of a codebook (128, 512) for a 4 x 4 grid. Convolutions and four
+doublings turn it into 64 x 64 values, above 0 inside the region, which fill the region's box. The
+weights are public (big_vision, `vae-oid.npz`, the method of arXiv 2301.02229) and read from the
+user's copy; this package contains none.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MIRRORED = ("NHWC", "IOHW", "NHWC")  # PyTorch stores transposed convolutions i
 
 
 def _convolutions() -> dict[str, tuple[int, ...]]:
-    """The shapes of the kernels by name, as PyTorch stores them."""
+    """Return the kernels' shapes by name, as PyTorch stores them."""
     block = {"0": 3, "2": 3, "4": 1}
     return {
         "decoder.0": (_WIDTH, _EMBEDDING, 1, 1),
@@ -49,7 +49,7 @@ def _convolutions() -> dict[str, tuple[int, ...]]:
 
 
 def mask_decoder_shapes() -> dict[str, tuple[int, ...]]:
-    """The arrays that a mask decoder needs: their names in `vae-oid.npz` and their shapes."""
+    """Return the shapes of a mask decoder's arrays, by their names in `vae-oid.npz`."""
     shapes: dict[str, tuple[int, ...]] = {CODEBOOK: (MASK_CODES, _EMBEDDING)}
     for name, shape in _convolutions().items():
         shapes[f"{name}.weight"] = shape
@@ -58,7 +58,7 @@ def mask_decoder_shapes() -> dict[str, tuple[int, ...]]:
 
 
 class MaskDecoder:
-    """Decodes mask codes with given weights, float arrays named as `mask_decoder_shapes` says.
+    """Decodes mask codes with given weights: float arrays named as in `mask_decoder_shapes`.
 
     Raises:
         PresetError: an array is missing, has another shape, or holds NaN or infinity.
@@ -70,10 +70,10 @@ class MaskDecoder:
         self._weights = {n: jnp.asarray(weights[n], jnp.float32) for n in mask_decoder_shapes()}
 
     def values(self, codes: Sequence[int]) -> np.ndarray:
-        """The 16 `codes`, 0..127, as float32 (64, 64): about -1 outside, about 1 inside.
+        """Decode 16 codes, 0..127, to float32 (64, 64): about -1 outside, about 1 inside.
 
         Raises:
-            SettingError: not 16 integers 0..127.
+            SettingError: the codes are not 16 integers 0..127.
         """
         given = list(codes)
         whole = all(isinstance(c, int | np.integer) and 0 <= c < MASK_CODES for c in given)
@@ -84,12 +84,17 @@ class MaskDecoder:
     def mask(
         self, codes: Sequence[int], box: tuple[int, int, int, int], height: int, width: int
     ) -> np.ndarray:
-        """The mask of `codes` in its `box` (top, left, bottom, right; the last two exclusive) of a
-        picture: bool (height, width). What reaches beyond the picture is cut off.
+        """Return the mask of `codes` within a box of an image: bool (height, width). Parts of the
+        box beyond the image are cut off.
+
+        Args:
+            codes: 16 integers 0..127.
+            box: top, left, bottom, right in pixels; the last two exclusive.
+            height, width: of the image, in pixels.
 
         Raises:
-            ImageError: the picture is too large.
-            SettingError: not 16 integers 0..127.
+            ImageError: the image is too large.
+            SettingError: the codes are not 16 integers 0..127.
         """
         check_size((width, height), "mask")
         values = self.values(codes)
@@ -98,7 +103,7 @@ class MaskDecoder:
         seen = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
         if seen[0] >= seen[2] or seen[1] >= seen[3]:
             return found
-        # The part of the 64 x 64 values that lies within the picture, enlarged with smooth edges.
+        # The part of the 64 x 64 values within the image, enlarged with smooth edges.
         rows, columns = SIDE / (bottom - top), SIDE / (right - left)
         part = (
             (seen[0] - left) * columns,
@@ -113,22 +118,22 @@ class MaskDecoder:
 
 
 def load_mask_decoder(path: str | Path) -> MaskDecoder:
-    """The decoder whose weights are in the `.npz` file at `path`, such as `vae-oid.npz`.
+    """Load a decoder from an `.npz` file such as `vae-oid.npz`.
 
-    Only the arrays of the decoder are read; shapes are compared before anything is, and nothing
-    in the file is ever run.
+    Only the decoder's arrays are read, after their shapes have been checked. No code in the file is
+    run.
 
     Raises:
-        PresetError: no such file, no `.npz` file, or arrays that are missing or do not fit.
+        PresetError: the file is missing or no `.npz` file, or arrays are missing or do not fit.
     """
     return MaskDecoder(read_npz(Path(os.path.expanduser(path)), mask_decoder_shapes()))
 
 
 def polygons(mask: np.ndarray) -> list[np.ndarray]:
-    """The outlines of a mask (height, width): closed lines, each float (points, 2) of x and y.
+    """Return the outlines of a mask (height, width): closed lines, each float (points, 2) of x, y.
 
     Pixel (row, column) covers x from `column` to `column + 1` and y from `row` to `row + 1`. Holes
-    have outlines of their own: fill by the even-odd rule.
+    have separate outlines: fill by the even-odd rule.
 
     Raises:
         ImageError: the mask is not an array of two axes.
@@ -141,9 +146,10 @@ def polygons(mask: np.ndarray) -> list[np.ndarray]:
         raise ImageError(f"mask: expected the shape (height, width), got {mask.shape}")
     check_size((mask.shape[1], mask.shape[0]), "mask")
     framed = np.pad(mask.astype(bool), 1).astype(np.float32)
-    # Values stand at the centres of pixels; the frame moves them by one.
-    lines = contourpy.contour_generator(z=framed).lines(0.5)
-    return [line - 0.5 for line in lines]
+    # Values are at the centres of pixels; the frame moves them by one.
+    separate = contourpy.LineType.Separate  # points without codes
+    lines = contourpy.contour_generator(z=framed, line_type=separate).lines(0.5)
+    return [np.asarray(line) - 0.5 for line in lines]
 
 
 def _check(name: str, values: np.ndarray | None, shape: tuple[int, ...]) -> None:
@@ -159,7 +165,7 @@ def _check(name: str, values: np.ndarray | None, shape: tuple[int, ...]) -> None
 
 @jax.jit
 def _decode(weights: dict[str, Any], codes: jax.Array) -> jax.Array:
-    """codes (16,) -> values (64, 64)."""
+    """Decode codes int32 (16,) to values float32 (64, 64)."""
     x = weights[CODEBOOK][codes].reshape(1, 4, 4, -1)
     x = jax.nn.relu(_convolved(weights, "decoder.0", x))
     for net in _BLOCKS:
@@ -182,7 +188,7 @@ def _convolved(weights: dict[str, Any], name: str, x: jax.Array) -> jax.Array:
 
 
 def _doubled(weights: dict[str, Any], name: str, x: jax.Array) -> jax.Array:
-    """A transposed convolution, kernel 4, stride 2, padding 1: twice as high and wide. It is a
+    """Apply a transposed convolution (kernel 4, stride 2, padding 1), which doubles both sides: a
     convolution with the mirrored kernel over the input with zeros between its values."""
     kernel = jnp.flip(weights[f"{name}.weight"], (2, 3))
     margins = ((2, 2), (2, 2))

@@ -1,8 +1,8 @@
-"""Reading arrays of known names and shapes out of an `.npz` file that nobody vouches for.
+"""Read arrays of known names and shapes from an untrusted `.npz` file.
 
-An `.npz` file is a zip archive of `.npy` files (NumPy's `numpy.lib.format`). Only the wanted
-members are opened; what a member's header says is compared before a value is read, so that
-neither a bomb nor a pickle gets a chance.
+An `.npz` file is a zip archive of `.npy` files (NumPy's `numpy.lib.format`). Only wanted members
+are opened, and their headers are checked before any value is read, which excludes zip bombs and
+pickles.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from stat import S_ISREG
+from typing import IO
 
 import numpy as np
 
@@ -24,11 +25,11 @@ _END_SEARCH = 22 + 65_535
 
 
 def read_npz(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """The arrays named in `shapes`, as float32.
+    """Read the arrays named in `shapes`, as float32.
 
     Raises:
-        PresetError: no such file, not an archive, over 200 MB, more than 1,000 members; or arrays
-            that are missing, have another shape, or are not floats. The first 20 are listed.
+        PresetError: the file is missing, no archive, over 200 MB, or has more than 1,000 members;
+            or arrays are missing, have another shape, or are not floats. The first 20 are listed.
     """
     try:
         _check_file(path)
@@ -38,7 +39,7 @@ def read_npz(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.
         raise
     except FileNotFoundError:
         raise PresetError(f"{path.name}: there is no such file") from None
-    except Exception as error:  # zipfile, zlib and NumPy's header reader fail in a dozen ways
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds of errors
         raise PresetError.at(path.name, "content", "an .npz file", type(error).__name__) from None
 
 
@@ -77,8 +78,8 @@ def _arrays(
     return arrays
 
 
-def _array(member: zipfile.ZipExtFile, shape: tuple[int, ...]) -> np.ndarray | str:
-    """The values as float32, or what is wrong with them."""
+def _array(member: IO[bytes], shape: tuple[int, ...]) -> np.ndarray | str:
+    """Return the values as float32, or what is wrong with them."""
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,

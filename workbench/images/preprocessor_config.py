@@ -1,8 +1,8 @@
-"""Transformers' `preprocessor_config.json` and the image converter's arguments, both ways.
+"""Convert between Transformers' `preprocessor_config.json` and an image converter's arguments.
 
-Transformers stretches a picture to its size, antialiased and in 8 bits, then computes
-`(level * rescale_factor - image_mean) / image_std`. The facts are those of `SiglipImageProcessor`
-(PaliGemma) and `Gemma3ImageProcessor`.
+Transformers stretches an image to its size, antialiased and in 8 bits, then computes
+`(level * rescale_factor - image_mean) / image_std`. This covers `SiglipImageProcessor` (PaliGemma)
+and `Gemma3ImageProcessor`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.errors import PresetError, SettingError
-from workbench.images.converter import ImageConverter
+from workbench.images.converter import ImageConverter, check_image_size
 from workbench.kinds import FLAG, NOTHING, NUMBER, one_of
 from workbench.storage.json_files import first, shown
 
@@ -33,7 +33,7 @@ _READ = frozenset(
         "image_processor_type",
     )
 )
-# What says nothing about the values of the pixels that the model reads.
+# Keys that do not affect the pixel values that the model reads.
 _WITHOUT_EFFECT = frozenset(
     (
         "processor_class",
@@ -56,18 +56,17 @@ _WITHOUT_EFFECT = frozenset(
 
 
 def converter_from_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `ImageConverter` that prepare pictures as this `preprocessor_config.json`
-    has Transformers do.
+    """Return the `ImageConverter` arguments equivalent to a `preprocessor_config.json`.
 
     Raises:
-        PresetError: a key that is not known and neither null nor false, or an impossible value.
+        PresetError: a key is unknown and neither null nor false, or a value is out of range.
 
     >>> converter_from_transformers({"size": {"height": 224, "width": 224}})["image_size"]
     (224, 224)
     """
     _refuse_unknown(config)
     factor = _number(config, "rescale_factor", _RESCALE) if _does(config, "do_rescale") else 1.0
-    mean, deviation = (0.0,) * 3, (1.0,) * 3
+    mean, deviation = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     if _does(config, "do_normalize"):
         mean, deviation = _channels(config, "image_mean"), _channels(config, "image_std")
     if not all(deviation):
@@ -86,14 +85,14 @@ def converter_from_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
 def transformers_from_converter(
     converter: ImageConverter, image_processor_type: str = "SiglipImageProcessor"
 ) -> dict[str, Any]:
-    """The `preprocessor_config.json` nearest to a converter: the same size, filter and levels.
+    """Return the `preprocessor_config.json` nearest to a converter: same size, filter and levels.
 
-    Transformers always stretches and always antialiases: a converter that does not prepares
-    pictures a little differently, and those of another shape quite differently.
+    Transformers always stretches and antialiases. Images from a converter that does not antialias
+    differ a little; if it crops or pads, images of another aspect ratio differ much.
 
     Raises:
         SettingError: the converter has no `image_size`, a scale of 0, or a filter that
-            Transformers lacks.
+            Transformers does not have.
     """
     if converter.image_size is None:
         raise SettingError("image_size: expected a size to export, got None")
@@ -127,7 +126,7 @@ def _refuse_unknown(config: Mapping[str, Any]) -> None:
 
 
 def _does(config: Mapping[str, Any], key: str) -> bool:
-    """Whether a step is taken; all three are unless the file says otherwise."""
+    """Whether a step is done; all three are by default."""
     value = config.get(key)
     (FLAG | NOTHING).check(f"{FILE}: {key}", value, PresetError)
     return value is not False
@@ -150,7 +149,7 @@ def _size(config: Mapping[str, Any]) -> tuple[int, int]:
     if not isinstance(size, dict) or size.keys() != {"height", "width"}:
         raise PresetError.at(FILE, "size", "height and width", shown(size))
     try:
-        return ImageConverter((size["height"], size["width"])).image_size
+        return check_image_size((size["height"], size["width"]))
     except SettingError as error:
         raise PresetError(f"{FILE}: size: {error}") from None
 
@@ -163,13 +162,15 @@ def _number(config: Mapping[str, Any], key: str, default: float) -> float:
 
 
 def _channels(config: Mapping[str, Any], key: str) -> tuple[float, float, float]:
-    """One number per channel; a half is the default of both processors."""
+    """Read one number per channel; both processors have the default 0.5."""
     value = config.get(key)
     if not isinstance(value, list | tuple):
-        return (_number(config, key, 0.5),) * 3
+        number = _number(config, key, 0.5)
+        return number, number, number
     if len(value) != 3:
         raise PresetError.at(FILE, key, "three numbers", shown(value))
-    return tuple(_number({key: item}, key, math.nan) for item in value)
+    red, green, blue = (_number({key: item}, key, math.nan) for item in value)
+    return red, green, blue
 
 
 def _joined(values: list[float]) -> float | list[float]:

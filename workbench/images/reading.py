@@ -1,9 +1,8 @@
-"""Pictures from whatever a notebook holds: a path, bytes, an open file, a Pillow image, an array.
+"""Read images from a path, bytes, an open file, a Pillow image or an array.
 
-All come out the same: upright, 8-bit RGB. Transparent parts stand on white, grey is repeated over
-the three channels, 16-bit grey keeps its range (65535 becomes 255), CMYK is converted without its
-colour profile. An array of floats within [0, 1] is read as fractions of white, any other as levels
-0..255.
+The result is always upright, 8-bit RGB. Transparent parts become white, grey is repeated over the
+three channels, 16-bit grey is scaled (65535 becomes 255), CMYK is converted without its colour
+profile. An array of floats within [0, 1] is read as fractions of white, any other as levels 0..255.
 """
 
 from __future__ import annotations
@@ -37,12 +36,14 @@ class _Readable(Protocol):
 
 
 def open_image(source: ImageSource, what: str = "image") -> Image.Image:
-    """The picture in `source`, upright, 8-bit RGB.
+    """Read an image, upright, as 8-bit RGB.
 
-    `source` is a path, the bytes of a file (also a memoryview), a file open for reading bytes, a
-    Pillow image, or an array of the shape (height, width) or (height, width, 1 | 3 | 4), integers
-    0..255 or floats. Files are PNG, JPEG, WebP, GIF or BMP, of at most 100 MB and 50 megapixels;
-    of an animation the first frame is read. `what` names the picture in errors.
+    Args:
+        source: a path, the bytes of a file, a file open for reading bytes, a Pillow image, or an
+            array (height, width) or (height, width, 1 | 3 | 4) of integers 0..255 or floats. Files
+            are PNG, JPEG, WebP, GIF or BMP, of at most 100 MB and 50 megapixels; of an animation
+            the first frame is read.
+        what: names the image in errors.
 
     Raises:
         ImageError: the source is none of these, too large, or cannot be read to its end.
@@ -54,7 +55,7 @@ def open_image(source: ImageSource, what: str = "image") -> Image.Image:
 
 
 def pixels(source: ImageSource, what: str = "image") -> np.ndarray:
-    """The picture in `source` as uint8 (height, width, 3). Reads and raises as `open_image` does.
+    """Read an image as uint8 (height, width, 3). Arguments and errors are those of `open_image`.
 
     >>> pixels(np.ones((1, 1)))[0, 0].tolist()
     [255, 255, 255]
@@ -63,17 +64,17 @@ def pixels(source: ImageSource, what: str = "image") -> np.ndarray:
     return found if found.dtype == np.uint8 else np.rint(found).astype(np.uint8)
 
 
-def levels(source: ImageSource, what: str = "image") -> np.ndarray:
-    """The picture in `source` as levels 0..255 (height, width, 3): uint8, or float32 for an array
-    of floats, whose fractions of a level are kept. Reads and raises as `open_image` does."""
+def levels(source: object, what: str = "image") -> np.ndarray:
+    """Read an image as levels 0..255 (height, width, 3): uint8, or float32 for an array of floats,
+    which are not rounded. Arguments and errors are those of `open_image`."""
     if isinstance(source, np.ndarray | jax.Array):
         return _rgb_of_array(np.asarray(source), what)
     return _rgb_of_image(_image(source, what), what)
 
 
 def batch_levels(array: Array, what: str = "images") -> np.ndarray:
-    """Pictures in an array of the shape (batch, height, width, 1 | 3 | 4) as levels 0..255 of the
-    shape (batch, height, width, 3), uint8 or float32. Raises as `open_image` does."""
+    """Read an array of images (batch, height, width, 1 | 3 | 4) as levels 0..255 (batch, height,
+    width, 3), uint8 or float32. Errors are those of `open_image`."""
     array = np.asarray(array)
     if array.ndim != 4 or array.shape[3] not in (1, 3, 4):
         expected = "the shape (batch, height, width, 1 | 3 | 4)"
@@ -83,13 +84,13 @@ def batch_levels(array: Array, what: str = "images") -> np.ndarray:
 
 
 def _array_levels(array: np.ndarray, what: str) -> np.ndarray:
-    """An array of any shape as levels: integers as uint8, floats as float32 0..255."""
+    """Convert an array of any shape to levels: integers to uint8, floats to float32 0..255."""
     if array.dtype.kind in "iu":
         _expect_range(array, what)
         return array.astype(np.uint8)
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         raise ImageError(f"{what}: expected integers 0..255 or floats, got {array.dtype}")
-    with np.errstate(over="ignore"):  # what overflows is refused as infinite
+    with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused
         values = array.astype(np.float32)
     _expect_range(values, what)
     return values * np.float32(255) if values.size and values.max() <= 1 else values
@@ -97,7 +98,7 @@ def _array_levels(array: np.ndarray, what: str) -> np.ndarray:
 
 def _expect_range(array: np.ndarray, what: str) -> None:
     lowest, highest = (array.min(), array.max()) if array.size else (0, 0)
-    if not (lowest >= 0 and highest <= 255):  # NaN fits no comparison
+    if not (lowest >= 0 and highest <= 255):  # false for NaN
         raise ImageError(f"{what}: expected values 0..255, got {lowest}..{highest}")
 
 
@@ -120,7 +121,7 @@ def _path(source: str | Path, what: str) -> Path:
     try:
         return Path(source).expanduser()
     except RuntimeError:
-        raise ImageError(f"{what}: the home folder of ~ is not known") from None
+        raise ImageError(f"{what}: the home folder ~ is not known") from None
 
 
 def _content(source: _Readable, what: str) -> bytes:
@@ -144,7 +145,7 @@ def _rgb_of_array(array: np.ndarray, what: str) -> np.ndarray:
 
 
 def _three_channels(values: np.ndarray) -> np.ndarray:
-    """Levels (..., 1 | 3 | 4) as (..., 3): grey repeated, transparent parts on white."""
+    """Convert levels (..., 1 | 3 | 4) to (..., 3): repeat grey, put transparent parts on white."""
     if values.shape[-1] != 4:
         return values if values.shape[-1] == 3 else np.repeat(values, 3, axis=-1)
     alpha = values[..., 3:] / np.float32(255)
@@ -154,7 +155,7 @@ def _three_channels(values: np.ndarray) -> np.ndarray:
 
 def _rgb_of_image(image: Image.Image, what: str) -> np.ndarray:
     if image.mode == "La":
-        image = image.convert("LA")  # Pillow makes nothing else of it
+        image = image.convert("LA")  # Pillow converts it to no other mode
     if image.mode == "F":
         return _rgb_of_array(np.asarray(image), what)
     if image.mode == "I" or image.mode.startswith("I;16"):

@@ -1,9 +1,9 @@
-"""Resizing by separable filters, in numpy: nothing is compiled for a new picture size.
+"""Resize images with separable filters in NumPy, so that a new image size needs no compilation.
 
-Along each axis an output pixel is a weighted sum of a few input pixels around its centre, by the
-filters of `jax.image.resize`, so that pictures come out as KerasHub's converter makes them (its
-`Resizing` layer on JAX): pixel centres at halves, weights beyond an edge dropped and the others
-scaled to sum 1. With `antialias` a filter is stretched by the shrinking factor.
+Along each axis an output pixel is a weighted sum of the input pixels around its centre. The filters
+are those of `jax.image.resize`, so the results equal KerasHub's converter (its `Resizing` layer on
+JAX): pixel centres at halves; weights beyond an edge are dropped and the others scaled to sum 1.
+With `antialias` a filter is stretched by the factor by which the image shrinks.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _PILLOW = {
 
 
 class Taps(NamedTuple):
-    """Along one axis: which inputs make each output, and with what weight."""
+    """The filter along one axis: the inputs of each output, and their weights."""
 
-    first: np.ndarray  # (outputs,) the first input, below 0 where the filter reaches out
-    weights: np.ndarray  # (outputs, taps) of the inputs from there on
+    first: np.ndarray  # (outputs,) the first input, negative if the filter begins before the edge
+    weights: np.ndarray  # (outputs, taps) for the inputs from `first` on
 
 
 def resize(
@@ -62,36 +62,38 @@ def resize(
     antialias: bool,
     margins: tuple[int, int] = (0, 0),
 ) -> np.ndarray:
-    """`picture` (height, width, 3), uint8 or float32, as float32 (*size, 3). 8-bit pictures come
-    out as whole levels within 0..255.
+    """Resize an image (height, width, 3), uint8 or float32, to float32 (*size, 3). The result for
+    uint8 is rounded to whole levels within 0..255.
 
-    `margins` are rows above and below, and columns at both sides, that count as black. They are
-    never laid out in memory: a strip of one row may have thousands of them."""
+    `margins` are the rows above and below, and the columns on each side, that count as black. They
+    take no memory: an image of one row may have thousands of them.
+    """
     if picture.shape[:2] == size and not any(margins):
         return picture.astype(np.float32)
     rows, columns = (
         taps(length, wanted, interpolation, antialias, margin)
         for length, wanted, margin in zip(picture.shape, size, margins, strict=False)
     )
-    # The rows first: they lie together in memory, and fewer of them are left for the columns.
+    # Rows first: they are contiguous in memory, and then the columns have fewer of them.
     across = _weighted(picture, rows).swapaxes(0, 1)
     found = np.ascontiguousarray(_weighted(across, columns).swapaxes(0, 1))
     return np.clip(np.rint(found), 0, 255) if picture.dtype == np.uint8 else found
 
 
 def resize_as_pillow(picture: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """The same with antialiasing, 8-bit pictures by Pillow, as Transformers prepares them.
+    """Resize with antialiasing, 8-bit images with Pillow as Transformers does.
 
-    Pillow rounds to 8 bits after each axis: it differs from `resize` by a level, and by more where
-    a filter overshoots beyond black or white."""
+    Pillow rounds to 8 bits after each axis, so it differs from `resize` by a level, and by more if
+    a filter overshoots beyond black or white.
+    """
     if picture.dtype != np.uint8 or interpolation not in _PILLOW:
         return resize(picture, size, interpolation, antialias=True)
-    image = Image.fromarray(picture).resize(size[::-1], _PILLOW[interpolation])
+    image = Image.fromarray(picture).resize((size[1], size[0]), _PILLOW[interpolation])
     return np.asarray(image, np.float32)
 
 
 def crop_box(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The largest part of a picture that has the shape of `size`: top, left, height, width."""
+    """Return the largest part with the aspect ratio of `size`: top, left, height, width."""
     inside_height = max(min(height, int(float(width * size[0]) / size[1])), 1)
     inside_width = max(min(width, int(float(height * size[1]) / size[0])), 1)
     top, left = int((height - inside_height) / 2), int((width - inside_width) / 2)
@@ -99,8 +101,8 @@ def crop_box(height: int, width: int, size: tuple[int, int]) -> tuple[int, int, 
 
 
 def pad_margins(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
-    """The rows above and below, and the columns at both sides, that give a picture the shape of
-    `size`. As KerasHub pads: the same on both sides, and along one axis only."""
+    """Return the rows above and below, and the columns on each side, that pad an image to the
+    aspect ratio of `size`. As in KerasHub, both sides are equal and only one axis is padded."""
     around_height = max(height, int(float(width * size[0]) / size[1]))
     around_width = max(width, int(float(height * size[1]) / size[0]))
     above = int((around_height - height) / 2)
@@ -109,8 +111,8 @@ def pad_margins(height: int, width: int, size: tuple[int, int]) -> tuple[int, in
 
 @functools.lru_cache(maxsize=64)
 def taps(inputs: int, outputs: int, interpolation: str, antialias: bool, margin: int) -> Taps:
-    """The filter along an axis of `inputs` pixels, with `margin` black ones at both ends, that
-    becomes one of `outputs`."""
+    """Compute the filter that resizes an axis of `inputs` pixels, with `margin` black pixels at
+    both ends, to `outputs` pixels."""
     length = inputs + 2 * margin
     step = length / outputs
     centres = (np.arange(outputs) + 0.5) * step - 0.5
@@ -127,7 +129,7 @@ def taps(inputs: int, outputs: int, interpolation: str, antialias: bool, margin:
 
 
 def _weighted(values: np.ndarray, axis: Taps) -> np.ndarray:
-    """Filters the first axis of `values` (inputs, other, 3): float32 (outputs, other, 3)."""
+    """Filter the first axis of `values` (inputs, other, 3): float32 (outputs, other, 3)."""
     inputs = values.reshape(len(values), -1)
     outputs = np.empty((len(axis.first), inputs.shape[1]), np.float32)
     for output, first, weights in zip(outputs, axis.first.tolist(), axis.weights, strict=True):

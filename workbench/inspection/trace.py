@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from workbench.backbones.observing import shown
+from workbench.backbones.observing import observed
 from workbench.errors import SettingError
 from workbench.generation.programs import Programs
 from workbench.inspection.subject import Given, Maker, Subject
@@ -86,7 +86,7 @@ def _maker(patterns: tuple[str, ...]) -> Maker:
     def make(programs: Programs, _: int) -> Callable[[Given], OrderedDict[str, jax.Array]]:
         def run(given: Given) -> OrderedDict[str, jax.Array]:
             with given.read(programs, *patterns) as (hidden, seen):
-                shown(LOGITS, programs.backbone.logits(hidden))
+                observed(LOGITS, programs.backbone.logits(hidden))
             # Of mappings, JAX keeps the order of this one.
             return OrderedDict((name, value.astype(jnp.float32)) for name, value in seen.items())
 

@@ -1,4 +1,8 @@
-"""Text to token ids and back. Base classes and the Transformers reader; families subclass them."""
+"""Turn text into token ids and back: base classes that families subclass, a reader of Transformers
+folders, and chat templates.
+
+May import `backbones`, `storage` and the floors below them; models reach it only as an argument.
+"""
 
 from workbench.tokenizers.byte_pair import BytePairTokenizer
 from workbench.tokenizers.chat import ChatTemplate

@@ -1,4 +1,4 @@
-"""Splitting texts in a process of its own, for a tokenizer whose steps nobody vouches for."""
+"""Tokenise texts in a separate process with limits, for a `tokenizer.json` that is not trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench.errors import PresetError
 from workbench.tokenizers.limited import LimitedProcess, Program
 
-MOST_PER_CHARACTER = 64  # tokens; a character of Unicode's form NFKC makes up to 33 bytes
+MOST_PER_CHARACTER = 64  # tokens; NFKC turns a character into up to 33 bytes
 _SPARE = 1024
 _PROGRAM = Program(
     path=Path(__file__).with_name("encode_child.py"),
@@ -20,19 +20,19 @@ _PROGRAM = Program(
 
 
 class Apart(LimitedProcess):
-    """Ids of texts, from a process that has 5 s of work and 512 MB of memory for each.
+    """A separate process that tokenises texts, each within 5 s of CPU time and 512 MB of memory.
 
-    `content`: a whole `tokenizer.json`. `what`: begins the message of a refusal.
+    `content`: a whole `tokenizer.json`. `what`: begins the error messages.
     """
 
     def __init__(self, content: str, what: str) -> None:
         super().__init__(_PROGRAM, what, json.dumps({"content": content}).encode())
 
     def encode(self, text: str, special: bool = False) -> list[int]:
-        """The ids of a text; `special`: with what the file puts around one.
+        """Return the ids of a text; with `special`, those that the file's post-processor adds too.
 
         Raises:
-            PresetError: it passes a limit, or makes far more tokens than it has characters.
+            PresetError: the text exceeds a limit, or gives far more tokens than characters.
         """
         most = MOST_PER_CHARACTER * len(text) + _SPARE
         return self.ask(json.dumps({"text": text, "special": special, "most": most}).encode())

@@ -1,4 +1,4 @@
-"""Byte-level BPE: text is split by the family's pattern, then bytes are merged pair by pair."""
+"""Byte-level BPE: split text by the family's pattern, then merge bytes pair by pair."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
@@ -27,18 +27,23 @@ MERGES = "merges.txt"
 class BytePairTokenizer(LibraryTokenizer):
     """Byte-level BPE from a vocabulary and merges, with the ids of the family's reference.
 
-    `vocabulary`: token to id, or the path of a JSON file of that.
-    `merges`: rules "a b" or pairs, first ones first, or the path of a file with one rule a line.
-    Rules whose parts or result the vocabulary lacks are dropped with one warning. A byte
-    the vocabulary lacks is dropped from the text, as KerasHub does; real vocabularies have all.
-    `add_prefix_space`: a text that does not begin with a space gets one.
-    `unsplittable_tokens`: found in the text before anything else, each one id; by default the
+    `vocabulary`: token to id, or the path of such a JSON file.
+    `merges`: rules "a b" or pairs, highest priority first, or the path of a file with one rule a
+    line. Rules that need tokens missing from the vocabulary are dropped with one warning. A byte
+    missing from the vocabulary is dropped from the text, as in KerasHub; real vocabularies have
+    all bytes.
+    `add_prefix_space`: whether to put a space before a text that does not begin with one.
+    `unsplittable_tokens`: tokens found in the text before splitting, each one id; by default the
     special tokens.
-    `split_pattern`: an Oniguruma pattern; by default the class's. With one that is not known
-    (`patterns.PATTERNS`) texts are split in a process of its own, within 5 s and 512 MB each.
+    `split_pattern`: an Oniguruma pattern; by default the class's. With a pattern that is not in
+    `patterns.PATTERNS`, texts are split in a separate process, each within 5 s and 512 MB.
 
-    A subclass sets `ignore_merges` where a whole word of the vocabulary wins over its merges, and
-    `composes` where characters are composed (Unicode's form NFC) first.
+    A subclass sets `ignore_merges` if a word in the vocabulary is one token whatever the merges
+    say, and `composes` if text is normalised to NFC first.
+
+    Raises:
+        SettingError: an argument is invalid.
+        PresetError: a file is missing or malformed, or lacks special tokens.
 
     >>> vocabulary = {"f": 0, "o": 1, "x": 2, "ox": 3}
     >>> BytePairTokenizer(vocabulary, merges=["o x"]).tokenize("fox")
@@ -61,7 +66,7 @@ class BytePairTokenizer(LibraryTokenizer):
         unsplittable_tokens: Iterable[str] | None = None,
         dtype: object = None,
         split_pattern: str | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
         self.add_prefix_space = add_prefix_space
@@ -73,7 +78,7 @@ class BytePairTokenizer(LibraryTokenizer):
         self.merges: list[str] = []
         if (vocabulary is None) != (merges is None):
             raise SettingError("vocabulary and merges: expected both or neither")
-        if vocabulary is not None:
+        if vocabulary is not None and merges is not None:
             self.set_vocabulary_and_merges(vocabulary, merges)
 
     def set_vocabulary_and_merges(
@@ -81,7 +86,11 @@ class BytePairTokenizer(LibraryTokenizer):
         vocabulary: str | Path | dict[str, int],
         merges: str | Path | Iterable[str | Sequence[str]],
     ) -> None:
-        """Takes both from data or files, or raises `PresetError`."""
+        """Set both from data or files.
+
+        Raises:
+            PresetError: a file is missing or malformed, or lacks special tokens.
+        """
         where = vocabulary if isinstance(vocabulary, str | Path) else "vocabulary"
         tokens = _vocabulary(vocabulary)
         rules = _merges(merges, tokens)
@@ -117,12 +126,11 @@ class BytePairTokenizer(LibraryTokenizer):
     def _marks(self) -> frozenset[str]:
         return frozenset(filter(is_mark, self.unsplittable_tokens))
 
-    def _piece(self, token_id: int) -> Piece:
-        token = self._token_of(token_id)
+    def _piece(self, token: str, token_id: int) -> Piece:
         return token if token in self.unsplittable_tokens else byte_level_piece(token)
 
     def save_assets(self, dir_path: str | Path) -> None:
-        """Writes `vocabulary.json` and `merges.txt` into an existing folder."""
+        """Write `vocabulary.json` and `merges.txt` to an existing folder."""
         self._check_vocabulary()
         folder = Path(dir_path)
         rules = "".join(f"{rule}\n" for rule in self.merges)
@@ -130,12 +138,13 @@ class BytePairTokenizer(LibraryTokenizer):
         (folder / MERGES).write_text(rules, encoding="utf-8", newline="\n")
 
     def load_assets(self, dir_path: str | Path) -> None:
-        """Reads `vocabulary.json` and `merges.txt` from a folder."""
+        """Read `vocabulary.json` and `merges.txt` from a folder."""
         folder = Path(dir_path)
         self.set_vocabulary_and_merges(folder / VOCABULARY, folder / MERGES)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor; a pattern that is not the class's is one of them."""
+        """Return the constructor's arguments without the vocabulary; a split pattern only if it is
+        not the class's."""
         config = super().get_config() | {
             "add_prefix_space": self.add_prefix_space,
             "unsplittable_tokens": self.unsplittable_tokens,
@@ -151,7 +160,7 @@ def _vocabulary(source: str | Path | dict[str, int]) -> dict[str, int]:
     ids = set()
     for token, token_id in tokens.items():
         if type(token_id) is not int or token_id < 0 or token_id in ids:
-            raise PresetError.at(where, shown(token), "a free id of its own", token_id)
+            raise PresetError.at(where, shown(token), "an unused non-negative id", token_id)
         ids.add(token_id)
     return dict(tokens)
 
@@ -172,7 +181,7 @@ def _merges(
 
 
 def _rules(source: str | Path | Iterable[str | Sequence[str]]) -> list[Sequence[str]]:
-    """The pairs, without the line that names a file's version."""
+    """Read the pairs, without the line that names the file's version."""
     if isinstance(source, str | Path):
         source = [line.rstrip() for line in read_text(source).split("\n") if line.strip()]
     rules = [rule.split(" ") if isinstance(rule, str) else rule for rule in source]

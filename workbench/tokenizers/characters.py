@@ -1,4 +1,4 @@
-"""A token for each character, for models that read single words."""
+"""One token for each character, for models that read single words in images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import string
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from workbench.errors import PresetError
 from workbench.kinds import checks_types
@@ -22,16 +22,20 @@ PRINTABLE = string.digits + string.ascii_letters + string.punctuation
 
 
 class CharacterTokenizer(Tokenizer):
-    """The end token, then the characters, then the start and the padding; as PARSeq's own code
-    (Bautista and Atienza 2022).
+    """Character tokens in the order of PARSeq's code (Bautista and Atienza 2022): end token,
+    characters, start token, padding.
 
-    A text loses its white space, is decomposed (NFKD) and stripped of all that is not ASCII; where
-    the vocabulary has one case only, it takes that case; characters that the vocabulary lacks are
-    dropped, and so is what follows the first `max_label_length`.
+    White space is removed; characters are decomposed (NFKD) and non-ASCII ones dropped. If the
+    vocabulary has only one case, text takes that case. Characters missing from the vocabulary are
+    dropped, and text is cut to `max_label_length` characters.
 
     `vocabulary`: the characters in the order of their ids, or the path of a file with one a line.
-    `remove_whitespace`, `normalize_unicode`: whether the first two things are done.
-    `max_label_length`: characters of a text that are kept.
+    `remove_whitespace`, `normalize_unicode`: whether to do the first two steps.
+    `max_label_length`: characters of a text to keep.
+
+    Raises:
+        SettingError: an argument is invalid.
+        PresetError: the vocabulary is missing or malformed.
 
     >>> PARSeqTokenizer("0123456789abc").tokenize("B 2 b é")
     [12, 3, 12]
@@ -52,7 +56,7 @@ class CharacterTokenizer(Tokenizer):
         max_label_length: int = 25,
         sequence_length: int | None = None,
         dtype: object = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
         whole = type(max_label_length) is int and max_label_length > 0
@@ -63,14 +67,19 @@ class CharacterTokenizer(Tokenizer):
             self.set_vocabulary(vocabulary)
 
     def set_vocabulary(self, vocabulary: str | Path | Iterable[str]) -> None:
-        """Takes the characters from a string, a list or a file, or raises `PresetError`.
+        """Set the characters from a string, a list or a file. A string ending in `.txt` is a path.
 
-        A string ending in `.txt` is the path of a file.
+        Raises:
+            PresetError: the file is missing, or an item is not a single character, or is repeated.
         """
-        named = isinstance(vocabulary, Path) or str(vocabulary).endswith(".txt")
-        where = vocabulary if named else "vocabulary"
-        given = list(vocabulary) if isinstance(vocabulary, str) else vocabulary
-        characters = expect_tokens("vocabulary", _lines(vocabulary) if named else given)
+        where: str | Path = "vocabulary"
+        if isinstance(vocabulary, Path) or (
+            isinstance(vocabulary, str) and vocabulary.endswith(".txt")
+        ):
+            where, given = vocabulary, _lines(vocabulary)
+        else:
+            given = list(vocabulary) if isinstance(vocabulary, str) else vocabulary
+        characters = expect_tokens("vocabulary", given)
         if not characters or any(len(character) != 1 for character in characters):
             wrong = [item for item in characters if len(item) != 1]
             raise PresetError.at(where, "vocabulary", "single characters", wrong)
@@ -88,7 +97,7 @@ class CharacterTokenizer(Tokenizer):
         return self._backend
 
     def clean(self, text: str) -> str:
-        """What of a text the tokens stand for."""
+        """Return the part of a text that the tokens encode."""
         known = self._backend
         if self.remove_whitespace:
             text = re.sub(r"\s+", "", text)
@@ -103,8 +112,8 @@ class CharacterTokenizer(Tokenizer):
     def _encode(self, text: str) -> list[int]:
         return [self._ids[character] for character in self.clean(text)]
 
-    def _piece(self, token_id: int) -> Piece:
-        return self._token_of(token_id)
+    def _piece(self, token: str, token_id: int) -> Piece:
+        return token
 
     def _id_of(self, token: str) -> int | None:
         self._check_vocabulary()
@@ -115,22 +124,22 @@ class CharacterTokenizer(Tokenizer):
         return self._tokens[token_id] if 0 <= token_id < len(self._tokens) else None
 
     def vocabulary_size(self) -> int:
-        """The characters, the end, the start and the padding."""
+        """The number of tokens: the characters, end, start and padding."""
         return len(self._backend) + 3
 
     def save_assets(self, dir_path: str | Path) -> None:
-        """Writes `vocabulary.txt` into an existing folder."""
+        """Write `vocabulary.txt` to an existing folder."""
         lines = "".join(f"{character}\n" for character in self._backend)
         (Path(dir_path) / VOCABULARY).write_text(lines, encoding="utf-8", newline="\n")
 
     def load_assets(self, dir_path: str | Path) -> None:
-        """Reads `vocabulary.txt` from a folder."""
+        """Read `vocabulary.txt` from a folder."""
         self.set_vocabulary(Path(dir_path) / VOCABULARY)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor, without the vocabulary: that is in the assets.
+        """Return the constructor's arguments without the vocabulary, which is in the assets.
 
-        KerasHub's class has no `sequence_length`, so it is written only where it is used.
+        KerasHub's class has no `sequence_length`, so it is included only if it is set.
         """
         own = {
             "remove_whitespace": self.remove_whitespace,
@@ -142,5 +151,5 @@ class CharacterTokenizer(Tokenizer):
 
 
 def _lines(path: str | Path) -> list[str]:
-    """The lines of a file, one character each; what KerasHub reads of it."""
+    """Read a file of one character a line, as KerasHub does."""
     return [line.rstrip() for line in read_text(path).removesuffix("\n").split("\n")]

@@ -1,8 +1,8 @@
-"""Chat templates: from a list of messages to the text, and the ids, that a model was trained on.
+"""Chat templates: turn a list of messages into the text, and the ids, that a model was trained on.
 
-Text of messages never becomes a control token (`control.py` says which may). A SentencePiece model
-that puts a space before every text puts one where a word is cut. For messages without such words
-the ids are those of Transformers' `apply_chat_template`.
+Text in a message never becomes a control token (`control.py` has the exceptions): such words are
+cut in two. A SentencePiece model that puts a space before every text puts one at the cut, too.
+Without such words the ids equal those of Transformers' `apply_chat_template`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _ARGUMENTS = OBJECT | NOTHING
 
 
 def check_messages(messages: str | Sequence[Message]) -> list[dict[str, Any]]:
-    """Messages as a list of dictionaries; a string is one message of the user.
+    """Return messages as a list of dictionaries; a string becomes one message of the user.
 
     Raises:
-        PromptError: there is none, or one has no role or content.
+        PromptError: the list is empty, or a message has no role or content.
     """
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
@@ -45,7 +45,7 @@ def _check_message(index: int, message: object) -> None:
             f"messages[{index}]: expected {{'role': ..., 'content': ...}}, got {shown(message)}"
         )
     content = message.get("content")
-    # Tool calls have no content, and content may come in parts: a template knows what to do.
+    # Tool calls have no content, and content may be a list of parts: templates handle both.
     if not isinstance(content, str | Sequence) and "tool_calls" not in message:
         raise PromptError(
             f"messages[{index}]: content: expected a string, got {type(content).__name__}"
@@ -54,12 +54,12 @@ def _check_message(index: int, message: object) -> None:
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A Jinja template of a conversation, as Transformers' tokenizers carry it.
+    """A Jinja template of a conversation, as in Transformers' tokenizers.
 
-    It runs in Jinja's immutable sandbox in a process of its own, for at most 1 s, with at most
-    256 MB of memory and 1,048,576 characters of output. It sees `messages`, `bos_token`,
-    `eos_token`, `pad_token`, `add_generation_prompt` and what the caller adds; and beside Jinja's
-    own: `tojson` without HTML escapes, `strftime_now`, `raise_exception`, loop controls, and the
+    It runs in Jinja's immutable sandbox in a separate process, within 1 s of CPU time, 256 MB of
+    memory and 1,048,576 characters of output. Its variables are `messages`, `bos_token`,
+    `eos_token`, `pad_token`, `add_generation_prompt` and the caller's. Beside Jinja's functions it
+    has `tojson` without HTML escapes, `strftime_now`, `raise_exception`, loop controls, and the
     `generation` tag, which does nothing here.
 
     `source`: the template's text.
@@ -73,18 +73,17 @@ class ChatTemplate:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> ChatTemplate:
-        """The template of a tokenizer.
+        """Return the template of a tokenizer.
 
         Raises:
-            ChatTemplateError: it has none.
+            ChatTemplateError: the tokenizer has none.
         """
         if tokenizer.chat_template is None:
             raise ChatTemplateError(
-                "chat: this model has no chat template, as a base model, which continues text and "
-                "was not trained to answer. Use generate(), load an instruct preset, or say how a "
-                "conversation is written: lm.preprocessor.tokenizer.chat_template = "
-                "workbench.tokenizers.built_in_chat_template('chatml'), or a Jinja template of "
-                "your own."
+                "chat: this is a base model: it continues text, and has no chat template. Use "
+                "generate(), load an instruct preset, or set a template: "
+                "lm.preprocessor.tokenizer.chat_template = "
+                "workbench.tokenizers.built_in_chat_template('chatml'), or your own Jinja template."
             )
         return cls(tokenizer.chat_template)
 
@@ -94,7 +93,7 @@ class ChatTemplate:
         tokenizer: Tokenizer,
         arguments: Mapping[str, Any] | None = None,
     ) -> str:
-        """The conversation as text, up to where the reply begins.
+        """Return the conversation as text, up to where the reply begins.
 
         Args:
             messages: a string, or dictionaries with `role` and `content`.
@@ -102,8 +101,8 @@ class ChatTemplate:
             arguments: more variables for the template, such as `enable_thinking` or `tools`.
 
         Raises:
-            PromptError: the messages are no messages.
-            ChatTemplateError: the template is wrong, refuses them, or passes a limit.
+            PromptError: the messages are malformed.
+            ChatTemplateError: the template is wrong, refuses the messages, or exceeds a limit.
         """
         return self._render(check_messages(messages), tokenizer, arguments)
 
@@ -115,15 +114,15 @@ class ChatTemplate:
         marks: frozenset[str] = frozenset(),
         expand: Callable[[str], str] = str,
     ) -> list[int]:
-        """The token ids of `text`, with no word of a message read as a control token.
+        """Return the token ids of `text`, with no word of a message read as a control token.
 
         Args:
-            messages, tokenizer, arguments: as `text`.
-            marks: more control tokens, such as what stands for a picture.
-            expand: makes of the text what is tokenised; a mark in it is the template's.
+            messages, tokenizer, arguments: as in `text`.
+            marks: more control tokens, such as the placeholder of an image.
+            expand: changes the text before it is tokenised; marks in it are the template's.
 
         Raises:
-            PromptError, ChatTemplateError: as `text`.
+            PromptError, ChatTemplateError: as in `text`.
         """
         safe = self.safe_text(check_messages(messages), tokenizer, arguments, marks)
         return self.token_ids(expand(safe), tokenizer, marks)
@@ -135,16 +134,16 @@ class ChatTemplate:
         arguments: Mapping[str, Any] | None = None,
         marks: frozenset[str] = frozenset(),
     ) -> str:
-        """`text` of checked messages, with `CUT` in every word of theirs that reads as a control
-        token."""
+        """Return `text` of checked messages, with `CUT` inside each of their words that reads as a
+        control token."""
         control = tokenizer.control_tokens(self.source) | marks
-        safe = cut_messages(list(messages), control)
+        safe = cut_messages([dict(message) for message in messages], control)
         return self._render(safe, tokenizer, cut_arguments(arguments, control))
 
     def token_ids(
         self, text: str, tokenizer: Tokenizer, marks: frozenset[str] = frozenset()
     ) -> list[int]:
-        """The token ids of what `safe_text` gives, or of a part of it."""
+        """Return the token ids of the result of `safe_text`, or of a part of it."""
         control = tokenizer.control_tokens(self.source) | marks
         parts = (part for part in text.split(CUT) if part)
         return [token for part in parts for token in tokenizer.tokenize_marked(part, control)]

@@ -1,6 +1,6 @@
-"""Chat templates for families whose KerasHub presets carry none.
+"""Chat templates for families whose KerasHub presets have none.
 
-What each writes is the format its model was trained on, as the model's card gives it.
+Each writes the format that its model was trained on, according to the model's card.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SYSTEM_APART = """\
 {%- set turns = messages[1:] if messages[0].role == 'system' else messages -%}
 """
 
-# Gemma knows no system role: its text goes before the first question.
+# Gemma has no system role: the system text goes before the first question.
 GEMMA = (
     _SYSTEM_APART
     + "{{ bos_token }}{% for message in turns %}"
@@ -32,7 +32,7 @@ GEMMA = (
 """
 )
 
-# Gemma 3's messages may come in parts, a picture being a mark among the words.
+# Gemma 3's messages may be lists of parts; an image is a mark between the texts.
 GEMMA3 = (
     """\
 {%- macro said(content) -%}
@@ -81,7 +81,7 @@ LLAMA3 = """\
 {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' if add_generation_prompt -}}
 """
 
-# Mistral 0.1 and 0.2, Mixtral 0.1: the marks are letters.
+# Mistral 0.1 and 0.2, Mixtral 0.1: the marks are plain text.
 MISTRAL = (
     _SYSTEM_APART
     + "{{ bos_token }}{% for message in turns %}"
@@ -97,8 +97,8 @@ MISTRAL = (
 {% endfor %}"""
 )
 
-# Mistral 0.3: the marks are tokens, and SentencePiece itself puts the space after each.
-# The system's text goes to the last question, answered or not.
+# Mistral 0.3: the marks are tokens, and SentencePiece puts a space after each.
+# The system text goes before the last question, answered or not.
 MISTRAL_V3 = (
     _SYSTEM_APART
     + "{{ bos_token }}{% for message in turns %}"
@@ -130,8 +130,8 @@ The assistant gives helpful, detailed, and polite answers to the user\\'s questi
 """
 )
 
-# The marks swallow the line end that the card shows after each: here it is not written.
-# They stand here as words, for it is from a template that they are known (`chat.marks`).
+# The tokens take the line end that the card shows after each, so the template leaves it out.
+# It spells them out because control tokens are found in a template's text (`control.marks`).
 PHI3 = """\
 {%- set marks = {'system': '<|system|>', 'user': '<|user|>', 'assistant': '<|assistant|>'} -%}
 {%- for message in messages -%}
@@ -161,8 +161,7 @@ QWEN2_5 = (
 
 QWEN1_5 = QWEN2_5.replace("You are Qwen, created by Alibaba Cloud. You are", "You are")
 
-# Thoughts from before the last question are left out; `enable_thinking=False` gives the model an
-# empty one.
+# Thoughts before the last question are left out; `enable_thinking=False` adds an empty thought.
 QWEN3 = """\
 {%- set asked = namespace(last=-1) -%}
 {%- for message in messages -%}
@@ -198,14 +197,14 @@ BUILT_IN = {
 
 
 def built_in_chat_template(name: str) -> str:
-    """The text of a chat template that comes with the workbench.
+    """Return the text of a chat template that comes with the workbench.
 
     Args:
-        name: "gemma", "gemma3" (with pictures), "llama2", "llama3", "mistral" (0.1 and 0.2, and
+        name: "gemma", "gemma3" (with images), "llama2", "llama3", "mistral" (0.1 and 0.2, and
             Mixtral), "mistral_v3", "vicuna", "phi3", "chatml", "qwen1.5", "qwen2.5" or "qwen3".
 
     Raises:
-        SettingError: there is none of that name.
+        SettingError: there is no template of that name.
     """
     if not isinstance(name, str) or name not in BUILT_IN:
         raise SettingError(

@@ -1,8 +1,7 @@
-"""Renders chat templates; run by path in a process with limits (`limited_child.py`).
+"""Render chat templates; run by path in a process with limits (`limited_child.py`).
 
-A template is a small program from a file nobody vouches for. Jinja's sandbox keeps it from Python's
-objects, but neither from endless loops nor from strings of gigabytes: only the limits of a process
-do.
+A template is a small program from an untrusted file. Jinja's sandbox keeps it from Python's
+objects, but not from endless loops or strings of gigabytes: only the limits of a process do.
 """
 
 import datetime
@@ -15,8 +14,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class GenerationTag(Extension):
-    """`{% generation %}...{% endgeneration %}` marks the reply for training; here it is no more
-    than its content."""
+    """`{% generation %}...{% endgeneration %}` marks the reply for training; here it gives its
+    content."""
 
     tags = {"generation"}  # noqa: RUF012
 
@@ -26,29 +25,29 @@ class GenerationTag(Extension):
 
 
 class Refused(Exception):
-    """There is no text; the message says why, and is all that the user sees."""
+    """Rendering failed; the user sees only the message."""
 
 
 def raise_exception(message):  # noqa: ANN001, ANN201
-    """How a template refuses messages."""
+    """Called by a template to refuse messages."""
     raise jinja2.TemplateError(str(message))
 
 
 def strftime_now(form):  # noqa: ANN001, ANN201
-    """The local time, as a template asks for it."""
+    """Format the local time."""
     return datetime.datetime.now().strftime(form)
 
 
 def to_json(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):  # noqa: ANN001, ANN201
-    """JSON without the escapes that Jinja's own filter makes for web pages."""
+    """Write JSON without the HTML escapes of Jinja's own filter."""
     options = {"ensure_ascii": ensure_ascii, "indent": indent, "separators": separators}
     return json.dumps(value, sort_keys=sort_keys, **options)
 
 
 @functools.lru_cache(maxsize=4)
 def compiled(source):  # noqa: ANN001, ANN201
-    """A template in the environment that Transformers gives its templates. Compiling takes longer
-    than rendering, and one template writes many conversations."""
+    """Compile a template in Transformers' environment. Cached: compiling takes longer than
+    rendering."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
     )
@@ -59,18 +58,18 @@ def compiled(source):  # noqa: ANN001, ANN201
 
 
 def rendered(source, variables, most):  # noqa: ANN001, ANN201
-    """The text of a template; stops as soon as it is too long."""
+    """Render a template, and stop as soon as the text is too long."""
     parts, size = [], 0
     for part in compiled(source).generate(**variables):
         size += len(part)
         if size > most:
-            raise Refused(f"makes more than {most} characters")
+            raise Refused(f"writes more than {most} characters")
         parts.append(part)
     return "".join(parts)
 
 
 def answer(request):  # noqa: ANN001, ANN201
-    """The text of a template."""
+    """Render a template, or raise `Refused` with its reason."""
     try:
         return rendered(**request)
     except jinja2.TemplateSyntaxError as error:

@@ -22,18 +22,18 @@ _PROGRAM = Program(
 
 
 class Renderer(LimitedProcess):
-    """Renders templates one at a time, from any thread."""
+    """Renders templates one at a time; safe to call from any thread."""
 
     def __init__(self) -> None:
         super().__init__(_PROGRAM, "chat template")
 
     def render(self, source: str, variables: Mapping[str, Any]) -> str:
-        """The text of a template.
+        """Return the text of a template.
 
         Raises:
-            ChatTemplateError: the template is wrong, refuses the messages, or passes a limit:
-                1 s of work, 256 MB of memory, 1,048,576 characters of output.
-            PromptError: the variables are no data.
+            ChatTemplateError: the template is wrong, refuses the messages, or exceeds a limit:
+                1 s of CPU time, 256 MB of memory, 1,048,576 characters of output.
+            PromptError: the variables cannot be written as JSON.
         """
         if len(source) > MAX_SOURCE:
             raise ChatTemplateError(

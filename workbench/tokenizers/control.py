@@ -1,9 +1,9 @@
-"""Which tokens are control tokens, and how the text of a message is kept from writing them.
+"""Find the control tokens of a chat, and keep the text of messages from writing them.
 
-A template writes control tokens such as `<|im_end|>` between the messages, and somebody may write
-the same letters inside one. What the user, the system or a tool says never becomes a control
-token: there each such word is cut in two before the template runs, and the parts are tokenised
-apart. A model's own replies may hold the tokens that it writes itself, around thoughts and calls.
+A template writes control tokens such as `<|im_end|>` between messages, and a message may contain
+the same letters. Text of the user, the system or a tool never becomes a control token: each such
+word is cut in two before the template runs, and the parts are tokenised separately. A model's own
+replies may contain the tokens that models write around thoughts and tool calls.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from functools import lru_cache, partial
 from typing import Any
 
 Change = Callable[[str], str]
-CUT = "\ufdd0"  # a code point that is no character, and so in no text
+CUT = "\ufdd0"  # a noncharacter of Unicode, which no text contains
 
 WRITTEN_BY_MODELS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
-"""Tokens of vocabularies whose files do not say which of their tokens are control tokens."""
+"""Control tokens of vocabularies whose files do not mark them as such."""
 
 _IN_TEMPLATE = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]")
 _MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
-# Gemma's vocabularies list tags of web pages, which are ordinary text; but `<s>` begins texts of
-# other models, and not every file says that it is special.
+# Gemma's vocabularies list HTML tags, which are ordinary text. `<s>` is not among these: it begins
+# texts of other models, and not every file marks it as special.
 _TAG = re.compile(
     "</?(?:a|b|bbox|blockquote|body|caption|code|div|em|footer|h[1-6]|html|i|iframe|img|li|span"
     "|strong|su[bp]|table|t[dhr]|tbody|tfoot|thead|u|ul)>"
@@ -38,25 +38,25 @@ _CALLS = tuple(
 
 
 def is_mark(token: str) -> bool:
-    """Whether a token that a vocabulary lists apart looks like a control token: one in brackets,
-    `<tool_call>` or `[INST]`. Runs of spaces, words and tags of web pages are ordinary text."""
+    """Whether a token that a vocabulary lists separately looks like a control token, such as
+    `<tool_call>` or `[INST]`. Runs of spaces, words and HTML tags are ordinary text."""
     return _MARK.fullmatch(token) is not None and _TAG.fullmatch(token) is None
 
 
 def marks(source: str | None) -> set[str]:
-    """What looks like a control token in a template: `<|user|>`, `<start_of_turn>`, `[INST]`."""
+    """Find what looks like a control token in a template: `<|user|>` or `[INST]`."""
     return set(filter(is_mark, _IN_TEMPLATE.findall(source or "")))
 
 
 def is_written_by_models(token: str) -> bool:
-    """Whether a model writes a control token within its reply: around thoughts, as `<think>`, or
-    around calls of tools, as `<tool_call>`, `[TOOL_CALLS]` or `<|python_tag|>`."""
+    """Whether models write a control token within a reply: around thoughts (`<think>`) or tool
+    calls (`<tool_call>`, `[TOOL_CALLS]`, `<|python_tag|>`)."""
     words = frozenset(re.findall("[a-z]+", token.lower()))
     return bool(words & _THOUGHTS) or any(call <= words for call in _CALLS)
 
 
 def cut_messages(messages: list[dict[str, Any]], control: frozenset[str]) -> list[dict[str, Any]]:
-    """Messages that write no control token, but the assistant's those that models write."""
+    """Cut control tokens in messages; the assistant's keep the tokens that models write."""
     cut, cut_turns = _cutters(control)
     return [
         _changed(message, cut_turns if message["role"] == "assistant" else cut)
@@ -67,8 +67,8 @@ def cut_messages(messages: list[dict[str, Any]], control: frozenset[str]) -> lis
 def cut_arguments(
     arguments: Mapping[str, Any] | None, control: frozenset[str]
 ) -> dict[str, Any] | None:
-    """A template's variables, such as descriptions of tools, that write no control token, but
-    where a variable names one (`bos_token`)."""
+    """Cut control tokens in a template's variables, such as descriptions of tools, except in
+    variables that name one (`bos_token`)."""
     if not isinstance(arguments, Mapping):
         return arguments
     cut, _ = _cutters(control)
@@ -80,12 +80,13 @@ def cut_arguments(
 
 @lru_cache(maxsize=8)
 def _cutters(control: frozenset[str]) -> tuple[Change, Change]:
-    """What cuts every control token, and what leaves those that models write."""
+    """Return a function that cuts all control tokens, and one that keeps those of models."""
     return _cutting(control), _cutting(t for t in control if not is_written_by_models(t))
 
 
 def _cutting(tokens: Iterable[str]) -> Change:
-    """Cuts a text after the first character of every token in it, also where some overlap."""
+    """Return a function that cuts a text after the first character of each token in it, even if
+    tokens overlap."""
     known = frozenset(tokens)
     lengths = sorted({len(token) for token in known})
     openings = {re.escape(token[0]) for token in known}
@@ -99,7 +100,7 @@ def _cutting(tokens: Iterable[str]) -> Change:
 
 
 def _changed(value: Any, change: Change) -> Any:
-    """Plain data with every string in it changed."""
+    """Return plain data with every string in it changed."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):

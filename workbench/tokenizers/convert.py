@@ -1,4 +1,4 @@
-"""From a Transformers tokenizer to a family's own class, so that KerasHub can read what we save."""
+"""Convert a Transformers tokenizer to a family's class, so that KerasHub can read saved presets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ PROBES = ("a b", " a", "a  b\n\tc", "Ångström ﬁ ①", "e\u0301", "日本語 
 
 
 def to_byte_pair(tokenizer: TransformersTokenizer, cls: type[BytePair]) -> BytePair:
-    """The same tokenizer as a `BytePairTokenizer` class; ids are equal for every text.
+    """Convert to a `BytePairTokenizer` class that gives equal ids for every text.
 
-    `PresetError` naming every reason why they would not be: another split pattern than the
-    class's, a normaliser, other model options, added tokens that take spaces with them.
+    Raises:
+        PresetError: ids could differ. The message lists the reasons: another split pattern than
+            the class's, a normaliser, model options, added tokens that take spaces with them.
     """
     state = tokenizer.state()
     model, added = state["model"], state["added_tokens"]
@@ -77,7 +78,7 @@ def _text_problems(state: dict, cls: type[BytePairTokenizer]) -> list[str]:
 
 
 def _split_pattern(pre_tokenizer: dict | None) -> str | None:
-    """The pattern of a byte-level pre-tokenizer, or None where it is something else."""
+    """Return the pattern of a byte-level pre-tokenizer, None for another kind."""
     match pre_tokenizer:
         case {"type": "ByteLevel", "use_regex": True, "add_prefix_space": False}:
             return GPT2_PATTERN
@@ -98,10 +99,11 @@ def _split_pattern(pre_tokenizer: dict | None) -> str | None:
 
 
 def to_word_piece(tokenizer: TransformersTokenizer, cls: type[WordPiece]) -> WordPiece:
-    """The same tokenizer as a `WordPieceTokenizer` class; ids are equal for every text.
+    """Convert to a `WordPieceTokenizer` class that gives equal ids for every text.
 
-    `PresetError` naming every reason why they would not be: another normaliser or splitting than
-    BERT's, other model options, added tokens that are not plain special ones.
+    Raises:
+        PresetError: ids could differ. The message lists the reasons: another normaliser or
+            splitting than BERT's, model options, added tokens missing from the vocabulary.
     """
     state = tokenizer.state()
     model, before = state["model"], state["normalizer"] or {}
@@ -136,13 +138,15 @@ def to_word_piece(tokenizer: TransformersTokenizer, cls: type[WordPiece]) -> Wor
 def to_sentence_piece(
     tokenizer: TransformersTokenizer, proto: str | Path | bytes, cls: type[SentencePiece]
 ) -> SentencePiece:
-    """The folder's `tokenizer.model` (`proto`) as a `SentencePieceTokenizer` class.
+    """Load the folder's `tokenizer.model` (`proto`) as a `SentencePieceTokenizer` class.
 
-    Every token must be the same under the same id, and a few texts with spaces, line ends,
-    accents and compatibility characters must give the same ids; else `PresetError`. Not the same,
-    whatever the files: special tokens written in a text, which `tokenizer.json` takes as one id
-    and SentencePiece as letters unless its model lists them as user-defined; a text right after
-    one of them; and the rare text where the two libraries break ties between merges differently.
+    Three things differ in any case: special tokens written in a text, which `tokenizer.json` reads
+    as one id and SentencePiece as letters unless they are user-defined symbols; a text right after
+    one of them; and rare texts where the two libraries break ties between merges differently.
+
+    Raises:
+        PresetError: tokens differ, or a few texts with spaces, line ends, accents and compatibility
+            characters give other ids.
     """
     result = cls(proto, sequence_length=tokenizer.sequence_length)
     problems = [*_token_problems(tokenizer, result), *_id_problems(tokenizer, result)]
@@ -163,7 +167,7 @@ def _token_problems(a: TransformersTokenizer, b: SentencePieceTokenizer) -> list
 
 
 def _is_same_token(token_id: int, a: TransformersTokenizer, b: SentencePieceTokenizer) -> bool:
-    """Pieces that a model does not use, such as padding rows, are no tokens elsewhere."""
+    """Unused pieces, such as padding rows, need no token in the other tokenizer."""
     piece = a.piece(token_id)
     if piece is None:
         return b.is_unused(token_id)

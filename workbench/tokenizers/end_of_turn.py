@@ -1,4 +1,4 @@
-"""What a chat template writes after a reply: by it a model learns to stop, and is stopped."""
+"""Find what a chat template writes after a reply: models learn to stop with it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from workbench.tokenizers.chat import ChatTemplate, Message
 from workbench.tokenizers.tokenizer import Tokenizer
 
 _QUESTION = {"role": "user", "content": "?"}
-_REPLY = "\ufdd1"  # a code point that is no character: no template writes it by itself
+_REPLY = "\ufdd1"  # a noncharacter of Unicode, which no template writes itself
 
 
 class EndOfTurn(NamedTuple):
     """What follows a reply.
 
-    written: all of it where the reply is the last message.
-    learnt: its beginning, up to what ends the reply; empty where nothing does.
+    written: all text after the reply, if it is the last message.
+    learnt: the part of `written` up to the end of the reply; empty if nothing ends it.
     """
 
     written: str
@@ -25,25 +25,25 @@ class EndOfTurn(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What ends the reply, without the white space before it."""
+        """The text that ends the reply, without surrounding white space."""
         return self.learnt.strip()
 
 
 class Stops(NamedTuple):
-    """What ends generated replies: `token_ids`, and `sequences` of their text."""
+    """What ends generation of a reply: `token_ids`, and `sequences` of text."""
 
     token_ids: tuple[int, ...]
     sequences: tuple[str, ...]
 
 
 def end_of_turn(template: ChatTemplate, tokenizer: Tokenizer) -> EndOfTurn:
-    """What a template writes after a reply, found by having it write one.
+    """Find what a template writes after a reply by rendering a dialogue.
 
-    It ends a reply with the first token that ends generation. Where there is none, all of it does,
-    unless the template begins another turn by itself: then nothing is known to end a reply.
+    The reply ends at the first token that ends generation. Without such a token, all of the text
+    ends it, unless the template begins the next turn by itself: then no end is known.
 
     Raises:
-        ChatTemplateError: the template does not write the reply of a plain dialogue.
+        ChatTemplateError: the template leaves out the reply of a plain dialogue.
     """
     written = _after_reply(template, tokenizer, [])
     stops = map(tokenizer.id_to_token, tokenizer.stop_token_ids)
@@ -57,12 +57,12 @@ def end_of_turn(template: ChatTemplate, tokenizer: Tokenizer) -> EndOfTurn:
 
 
 def stops_of_turn(template: ChatTemplate, tokenizer: Tokenizer) -> Stops:
-    """What ends a reply that is generated: the tokenizer's own tokens, the template's where it is
-    one token, and what a reader would see of it."""
+    """Return what ends generation of a reply: the tokenizer's stop tokens, the template's end of
+    turn if it is one token, and its visible text."""
     known = tokenizer.stop_token_ids
     try:
         end = end_of_turn(template, tokenizer).text
-    except ChatTemplateError:  # it may still write prompts
+    except ChatTemplateError:  # the template may still write prompts
         return Stops(known, ())
     ids = template.token_ids(end, tokenizer)
     decoder = tokenizer.decoder()
@@ -72,8 +72,8 @@ def stops_of_turn(template: ChatTemplate, tokenizer: Tokenizer) -> Stops:
 
 
 def _after_reply(template: ChatTemplate, tokenizer: Tokenizer, later: list[Message]) -> str:
-    """What a template writes after a reply that `later` messages follow. Some templates read only
-    contents that come in parts."""
+    """Return what a template writes after a reply followed by `later` messages. Some templates read
+    only contents that are lists of parts."""
     for content in (_REPLY, [{"type": "text", "text": _REPLY}]):
         dialogue = [_QUESTION, {"role": "assistant", "content": content}, *later]
         arguments = {"add_generation_prompt": False}
@@ -81,6 +81,6 @@ def _after_reply(template: ChatTemplate, tokenizer: Tokenizer, later: list[Messa
         if before:
             return after
     raise ChatTemplateError(
-        "chat template: expected it to write what the assistant says, but it leaves out the reply "
-        "of a plain dialogue, so that its end cannot be found"
+        "chat template: it leaves out the assistant's reply of a plain dialogue, so the end of a "
+        "reply cannot be found"
     )

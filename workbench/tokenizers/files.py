@@ -1,4 +1,4 @@
-"""Reading vocabulary files. Whatever is wrong with one ends in a `PresetError` that names it."""
+"""Read vocabulary files. Every failure becomes a `PresetError` that names the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ Where = str | Path
 
 
 def read_bytes(path: Where) -> bytes:
-    """The whole file; refused before reading when it is no plain file or above 64 MiB."""
+    """Read a whole file.
+
+    Raises:
+        PresetError: it is missing, no plain file, or larger than 64 MiB.
+    """
     if not isinstance(path, str | Path):
         raise PresetError(f"expected the path of a file, got {type(path).__name__}")
     path = Path(path)
@@ -28,7 +32,11 @@ def read_bytes(path: Where) -> bytes:
 
 
 def read_text(path: Where) -> str:
-    """The whole file as UTF-8, line ends untouched."""
+    """Read a whole UTF-8 file, with its line ends.
+
+    Raises:
+        PresetError: as `read_bytes`, or the file is not UTF-8.
+    """
     try:
         return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -36,16 +44,20 @@ def read_text(path: Where) -> str:
 
 
 def read_json(path: Where) -> dict:
-    """The JSON object in a file; refused as `presets.json_files.parse_json` does."""
+    """Read a JSON object.
+
+    Raises:
+        PresetError: as `read_bytes` and `storage.json_files.parse_json`.
+    """
     return parse_json(read_bytes(path), str(path))
 
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turns any unnamed failure into a `PresetError` beginning with `what`.
+    """Turn any failure that is no `WorkbenchError` into a `PresetError` beginning with `what`.
 
-    A panic inside the `tokenizers` library is a `BaseException` of a class that cannot be
-    imported, so it is known by its name.
+    A panic in the `tokenizers` library is a `BaseException` of a class that cannot be imported, so
+    it is recognised by name.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""Text from token ids as they come, never showing half a character.
+"""Decode token ids one by one, without ever returning half a character.
 
-A token is a *piece* of text. A piece is `bytes` when it may hold part of a character (byte-level
-BPE, byte fallback) and `str` when it is whole text. Every tokenizer describes its tokens that way,
-and whole-text decoding is this same decoder run to the end, so the two cannot disagree.
+A token is a *piece* of text: `bytes` if it may hold part of a character (byte-level BPE, byte
+fallback), `str` if it is whole text. Decoding a whole text runs this same decoder to the end, so
+streamed and whole texts agree.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 Piece = bytes | str | None
 
-# The beginnings of characters at the end of a buffer (Unicode 16, table 3-7).
+# An incomplete character at the end of a buffer (Unicode 16, table 3-7).
 INCOMPLETE = re.compile(
     rb"(?:[\xc2-\xdf]|\xe0[\xa0-\xbf]?|[\xe1-\xec\xee\xef][\x80-\xbf]?|\xed[\x80-\x9f]?"
     rb"|\xf0(?:[\x90-\xbf][\x80-\xbf]?)?|[\xf1-\xf3][\x80-\xbf]{0,2}|\xf4(?:[\x80-\x8f][\x80-\xbf]?)?)\Z"
@@ -24,12 +24,12 @@ ESCAPED_BYTES = {0xDC00 + byte: "\ufffd" for byte in range(0x80, 0x100)}
 
 @dataclass(frozen=True, slots=True)
 class TextRule:
-    """How pieces join.
+    """How pieces are joined.
 
-    `bad_bytes`: what bytes that are no UTF-8 become: one U+FFFD for each ill-formed sequence
-    ("replace", as byte-level BPE does) or for each byte ("surrogateescape", as SentencePiece does).
-    `leading_spaces`: how many pieces may lose a space in front while the text is still empty:
-    0 for none, 1 for the space SentencePiece puts before a text, infinity where it strips all.
+    `bad_bytes`: bytes that are not UTF-8 become one U+FFFD for each ill-formed sequence ("replace",
+    as in byte-level BPE) or for each byte ("surrogateescape", as in SentencePiece).
+    `leading_spaces`: how many pieces lose their leading space while the text is still empty: 0 for
+    none, 1 for the space that SentencePiece puts before a text, infinity to strip all.
     """
 
     bad_bytes: Literal["replace", "surrogateescape"] = "replace"
@@ -39,8 +39,8 @@ class TextRule:
 class IncrementalDecoder:
     """Joins pieces into text. The work per token does not grow with the text.
 
-    `pieces(id)` gives the piece of a token, None for an id that no token has: it adds nothing.
-    Ids in `skip` are passed over as if they had not been there.
+    `pieces(id)` returns the piece of a token, None for an id without a token, which adds nothing.
+    Ids in `skip` are ignored.
 
     >>> pieces = [b"caf", b"\\xc3", b"\\xa9"]
     >>> decoder = IncrementalDecoder(pieces.__getitem__, TextRule(), skip=frozenset())
@@ -58,9 +58,9 @@ class IncrementalDecoder:
         self._pending = b""
 
     def push(self, token_id: int) -> str:
-        """The text this token adds: empty while the bytes of a character are incomplete.
+        """Return the text that a token adds, empty while the bytes of a character are incomplete.
 
-        Bytes are held back only as long as a valid character can still come of them.
+        Bytes are held back only while they can still become a valid character.
         """
         piece = None if token_id in self._skip else self._pieces(token_id)
         if piece is None:
@@ -71,7 +71,7 @@ class IncrementalDecoder:
         return before + self._after(self._without_leading_space(piece))
 
     def flush(self) -> str:
-        """What is still held back, as U+FFFD. Call it once at the end, or when cancelled."""
+        """Return bytes still held back, as U+FFFD. Call it once, at the end or when cancelled."""
         held, self._pending = self._pending, b""
         return self._after(self._decode(held))
 

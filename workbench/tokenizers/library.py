@@ -1,4 +1,4 @@
-"""What is common to tokenizers that run on the `tokenizers` library, and byte-level text."""
+"""The base of tokenizers that run on the `tokenizers` library, and byte-level text."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CANNOT_SPLIT = "cannot split this text"
 
 
 class LibraryTokenizer(Tokenizer):
-    """A tokenizer whose work is done by a `tokenizers.Tokenizer`."""
+    """A tokenizer that wraps a `tokenizers.Tokenizer`."""
 
     _size = 0
-    _apart: Apart | None = None  # splits texts where the library's work has no known bound
+    _apart: Apart | None = None  # tokenises texts if the library's work has no known bound
 
     def _adopt(self, library: tokenizers.Tokenizer, where: object) -> None:
         vocabulary = library.get_vocab(with_added_tokens=True)
@@ -46,7 +46,7 @@ class LibraryTokenizer(Tokenizer):
         return self._backend.id_to_token(token_id)
 
     def library_json(self) -> str:
-        """The whole tokenizer as a `tokenizer.json`."""
+        """Return the whole tokenizer as the content of a `tokenizer.json`."""
         return self._backend.to_str(pretty=True)
 
     def vocabulary_size(self) -> int:
@@ -56,9 +56,9 @@ class LibraryTokenizer(Tokenizer):
 
 
 def _printable_bytes() -> dict[str, int]:
-    """The byte behind each character of a byte-level vocabulary (GPT-2's table).
+    """Return the byte for each character of a byte-level vocabulary (GPT-2's table).
 
-    Bytes that print stand for themselves; the others, in order, for U+0100 and on.
+    Printable bytes stand for themselves; the others, in order, are the characters from U+0100.
     """
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
@@ -71,7 +71,7 @@ BYTE_OF = _printable_bytes()
 
 
 def byte_level_piece(token: str) -> bytes:
-    """The bytes a byte-level token stands for; a token outside that alphabet is itself."""
+    """Return a byte-level token's bytes; a token outside that alphabet is its own text."""
     try:
         return bytes(BYTE_OF[character] for character in token)
     except KeyError:

@@ -1,5 +1,5 @@
-"""A process that works on what a file says and nobody vouches for, within limits of time and
-memory: kept for the next question, ended when it misbehaves."""
+"""Run untrusted work in a separate process with limits of time and memory. The process is kept for
+the next request, and killed when it exceeds a limit."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 from workbench.errors import WorkbenchError
 
 OUT_OF_MEMORY = 77
-WALL_SECONDS = 30.0  # for seconds of work on a machine that is busy with other things
+WALL_SECONDS = 30.0  # for the CPU seconds of a request on a busy machine
 WATCH_SECONDS = 0.02
 _CHILD = Path(__file__).with_name("limited_child.py")
 
 
 @dataclass(frozen=True)
 class Program:
-    """What the process runs.
+    """The program of a process, and its limits.
 
     Attributes:
         path: a file that defines `answer(request)`, from and to plain data.
-        packages: those that it imports.
-        cpu_seconds: of work for one answer.
-        memory: bytes that the process may hold.
-        error: what is raised when it fails.
+        packages: the packages that it imports.
+        cpu_seconds: limit of CPU time for one answer.
+        memory: limit of memory, in bytes.
+        error: the error to raise when it fails.
     """
 
     path: Path
@@ -45,10 +45,11 @@ class Program:
 
 
 class LimitedProcess:
-    """Answers one question at a time, from any thread. The process starts with the first question
+    """Answers one request at a time, from any thread. The process starts with the first request
     and ends with this object.
 
-    `opening`: what every new process is asked first, such as what it is to work with.
+    `what`: begins the error messages. `opening`: the first request to every new process, such as
+    the data that it works with.
     """
 
     def __init__(self, program: Program, what: str, opening: bytes = b"") -> None:
@@ -58,7 +59,11 @@ class LimitedProcess:
         self._stop: weakref.finalize | None = None
 
     def ask(self, request: bytes) -> Any:
-        """The answer to a question, both JSON; the program's error when the process fails."""
+        """Send a request, as JSON, and return the answer.
+
+        Raises:
+            WorkbenchError: the program's error: it failed or exceeded a limit.
+        """
         with self._lock:
             reply = self._ask(request)
         if "error" in reply:
@@ -66,7 +71,7 @@ class LimitedProcess:
         return reply["answer"]
 
     def close(self) -> None:
-        """End the process; the next question starts another."""
+        """End the process; the next request starts another."""
         self._process = None
         if self._stop is not None:
             self._stop()
@@ -76,59 +81,71 @@ class LimitedProcess:
 
     def _ask(self, request: bytes) -> dict[str, Any]:
         try:
-            if self._process is None or self._process.poll() is not None:
+            process = self._process
+            if process is None or process.poll() is not None:
                 self.close()
-                self._process = _start(self._program)
-                self._stop = weakref.finalize(self, _kill, self._process)
-                if self._opening and "error" in (reply := self._watched(self._opening)):
+                process = self._process = _start(self._program)
+                self._stop = weakref.finalize(self, _kill, process)
+                if self._opening and "error" in (reply := self._watched(process, self._opening)):
                     return reply
-            return self._watched(request)
+            return self._watched(process, request)
         except BaseException:
-            self.close()  # an interrupted exchange would answer the next question
+            self.close()  # the reply to an interrupted request would answer the next one
             raise
 
-    def _watched(self, request: bytes) -> dict[str, Any]:
+    def _watched(self, process: subprocess.Popen[bytes], request: bytes) -> dict[str, Any]:
         done = threading.Event()
-        watch = threading.Thread(
-            target=_watch, args=(self._process, self._program, done), daemon=True
-        )
+        watch = threading.Thread(target=_watch, args=(process, self._program, done), daemon=True)
         watch.start()
         try:
-            return self._exchange(self._process, request)
+            return self._exchange(process, request)
         finally:
             done.set()
             watch.join()
 
     def _exchange(self, process: subprocess.Popen[bytes], request: bytes) -> dict[str, Any]:
+        stdin, stdout = _pipes(process)
         try:
-            process.stdin.write(len(request).to_bytes(8, "big") + request)
-            process.stdin.flush()
+            stdin.write(len(request).to_bytes(8, "big") + request)
+            stdin.flush()
         except OSError:
             raise self._failure(self._end(process)) from None
-        size = int.from_bytes(process.stdout.read(8), "big")
-        reply = process.stdout.read(size)
+        size = int.from_bytes(stdout.read(8), "big")
+        reply = stdout.read(size)
         if not size or len(reply) < size:
             raise self._failure(self._end(process))
         return json.loads(reply)
 
     def _end(self, process: subprocess.Popen[bytes]) -> str:
-        """Why the process is gone."""
+        """Say why the process ended."""
         status = process.wait()
         if status in (OUT_OF_MEMORY, -signal.SIGABRT):  # native code aborts without memory
             return f"needs more than {self._program.memory >> 20} MB of memory"
         if sys.platform != "win32" and status == -signal.SIGPROF:
             return f"works for more than {self._program.cpu_seconds} s"
-        return f"passed the limits of time or memory (status {status})"
+        return f"exceeded the limits of time or memory (status {status})"
 
 
 def _start(program: Program) -> subprocess.Popen[bytes]:
-    """Isolated, and without site packages but those the program needs to be found in."""
-    found = (importlib.util.find_spec(name).origin for name in program.packages)
-    places = sorted({str(Path(origin).parents[1]) for origin in found})
+    """Start an isolated process that finds only the folders of the program's packages."""
+    places = sorted({_folder_of(name) for name in program.packages})
     limits = map(str, (program.cpu_seconds, program.memory, OUT_OF_MEMORY))
     command = [sys.executable, "-I", "-S", str(_CHILD), *limits, str(program.path), *places]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+
+
+def _folder_of(package: str) -> str:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    return str(Path(spec.origin).parents[1])
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("a process without pipes")
+    return process.stdin, process.stdout
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -137,7 +154,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(process: subprocess.Popen[bytes], program: Program, done: threading.Event) -> None:
-    """Ends a process that never answers or, where it cannot limit itself, that uses too much."""
+    """Kill a process that never answers or, on systems without limits, that uses too much."""
     watched = None if sys.platform == "linux" else _Watched(process.pid, program)
     deadline = time.monotonic() + WALL_SECONDS
     while not done.wait(WATCH_SECONDS):
@@ -147,19 +164,19 @@ def _watch(process: subprocess.Popen[bytes], program: Program, done: threading.E
 
 
 class _Watched:
-    """A process on a system without limits for processes."""
+    """A process on a system that cannot limit processes."""
 
     def __init__(self, pid: int, program: Program) -> None:
         self._process, self._program = psutil.Process(pid), program
         self._before = self._worked()
 
     def is_over(self) -> bool:
-        """Whether it has used more time or memory than it may."""
+        """Whether it has exceeded a limit."""
         try:
             too_large = self._process.memory_info().rss > self._program.memory
             return too_large or self._worked() - self._before > self._program.cpu_seconds
         except psutil.Error:
-            return False  # it is gone
+            return False  # it has ended
 
     def _worked(self) -> float:
         spent = self._process.cpu_times()

@@ -1,8 +1,8 @@
-"""Answers questions within limits; run by path in a process of its own, never imported.
+"""Answer requests within limits; run by path in a separate process, never imported.
 
-Reads and writes messages of eight bytes of length and that much JSON. Arguments: seconds of work
-for one answer, bytes of memory, exit status when out of memory, the file that defines
-`answer(request)`, and where its packages are found.
+Reads and writes messages: eight bytes of length, then JSON. Arguments: CPU seconds for one answer,
+bytes of memory, exit status when out of memory, the file that defines `answer(request)`, and the
+folders of its packages.
 """
 
 import json
@@ -17,18 +17,18 @@ sys.path += sys.argv[5:]
 
 
 def reply(answer, request):  # noqa: ANN001, ANN201
-    """The answer to one question, or why there is none."""
+    """Return the answer to one request, or the reason why there is none."""
     try:
         return {"answer": answer(request)}
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
-    except BaseException as error:  # a panic of a library in Rust is no Exception
+    except BaseException as error:  # a panic in a Rust library is no Exception
         name = type(error).__name__
         return {"error": (str(error) if name == "Refused" else f"{name}: {error}")[:1000]}
 
 
 def limit_memory():  # noqa: ANN201
-    """Where the system can; elsewhere the parent watches."""
+    """Limit memory on Linux; elsewhere the parent watches."""
     if sys.platform != "linux":
         return
     import resource
@@ -37,14 +37,14 @@ def limit_memory():  # noqa: ANN201
 
 
 def start_clock(seconds):  # noqa: ANN001, ANN201
-    """The system ends this process after so much of its own time, even inside C code."""
+    """Have the system kill this process after that much CPU time, even inside C code."""
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def main():  # noqa: ANN201
-    """Answers until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a notebook's interrupt is the parent's
+    """Answer until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles a notebook's interrupt
     answer = runpy.run_path(PROGRAM)["answer"]
     limit_memory()
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer

@@ -1,8 +1,8 @@
-"""Which tokenizers are known to work in time and memory that grow with the text alone.
+"""Recognise tokenizers whose time and memory grow only linearly with the text.
 
-The `tokenizers` library is native code that nothing can interrupt, and a `tokenizer.json` tells it
-what to do: `Replace` steps that each double a text, patterns that try every way to cut it. What is
-known here runs in the kernel; any other runs in a process of its own (`apart.py`).
+The `tokenizers` library is native code that cannot be interrupted, and a `tokenizer.json` controls
+it: `Replace` steps may each double a text, patterns may try every way to split it. Tokenizers
+recognised here run in the kernel, others in a separate process (`apart.py`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tokenizers import models
 
 from workbench.tokenizers.patterns import PATTERNS
 
-MAX_GROWTH = 16  # bytes made of one; Llama 2's steps, counted one by one, make 12
+MAX_GROWTH = 16  # output bytes for one input byte; the bounds of Llama 2's steps multiply to 12
 MAX_STEPS = 16
-LONGEST_AFFIX = 64  # characters that a model puts before or after pieces
-LONGEST_WORD = 100  # characters that WordPiece tries to spell, as in BERT's own code
-LONGEST_PIECE = 1024  # characters; Unigram tries all lengths at each place
+LONGEST_AFFIX = 64  # characters that a model adds before or after pieces
+LONGEST_WORD = 100  # characters; WordPiece does not split longer words, as in BERT's code
+LONGEST_PIECE = 1024  # characters; Unigram tries all lengths at each position
 
-# What these make of a text is bounded by Unicode, and repeating them makes little more.
+# Unicode bounds the growth of these steps, and repeating them adds little.
 _KNOWN = frozenset(
     (
         # normalizers
@@ -44,17 +44,17 @@ _NORMALIZER = re.compile(r'"normalizer"\s*:\s*(?=[{\[])')
 
 
 def is_linear(library: tokenizers.Tokenizer) -> bool:
-    """Whether a tokenizer's work on a text is known to grow with the text alone."""
+    """Whether a tokenizer's work is known to grow linearly with the text."""
     steps = (library.normalizer, library.pre_tokenizer)
     states = (json.loads(step.__getstate__()) for step in steps if step is not None)
     return math.prod(map(growth, states)) <= MAX_GROWTH and _spells_linearly(library)
 
 
 def reads_linearly(data: bytes) -> bool:
-    """Whether a `tokenizer.json` may be read here, for added tokens are normalised at once.
+    """Whether a `tokenizer.json` can be read safely: reading it normalises its added tokens.
 
-    The file is searched and not parsed, which would take as long again as the library takes. A
-    letter written as an escape, as no program does, could hide a key: that counts as unknown.
+    The file is searched, not parsed, which would double the reading time. An escaped letter, which
+    no program writes, could hide a key, and so counts as unsafe.
     """
     text = data.decode("utf-8", "replace")
     found = list(islice(_NORMALIZER.finditer(text), 2))
@@ -66,12 +66,12 @@ def reads_linearly(data: bytes) -> bool:
         step, _ = json.JSONDecoder().raw_decode(text, found[0].end())
         return growth(step) <= MAX_GROWTH
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
-        return False  # what is malformed, the library says better
+        return False  # the library explains malformed files better
 
 
 def growth(step: dict[str, Any]) -> float:
-    """How many bytes a normalizer, pre-tokenizer or decoder may make of one; infinite where that,
-    or the time it takes, is not known."""
+    """Return how many bytes a normalizer, pre-tokenizer or decoder may write for a byte it reads;
+    infinity if that or its run time is not known."""
     steps = list(islice(_flat(step), MAX_STEPS + 1))
     return math.inf if len(steps) > MAX_STEPS else math.prod(map(_growth, steps))
 
@@ -104,7 +104,7 @@ def _growth(step: dict[str, Any]) -> float:
 
 
 def _least(pattern: dict[str, str]) -> int:
-    """The fewest bytes that a pattern finds; 0 where that, or the time it takes, is not known."""
+    """Return the fewest bytes that a pattern matches; 0 if that or its run time is not known."""
     if "String" in pattern:
         return _size(pattern["String"])
     return int(pattern["Regex"] in PATTERNS)

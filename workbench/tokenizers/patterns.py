@@ -1,7 +1,7 @@
-"""How the families cut a text into words before merging: Oniguruma patterns.
+"""Oniguruma patterns with which the families split a text into words before merging.
 
-All are tried in time that grows with the text alone, so a tokenizer that has one of them may run
-in the kernel (`linear.py`). Whoever adds one shows that in the tests.
+Matching each takes linear time, so tokenizers with these patterns may run in the kernel
+(`linear.py`). A test must show that for a new pattern.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ LLAMA3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Digits in groups of up to three; line ends by themselves (Llama 3)."""
+"""Digits in groups of up to three; line ends separate (Llama 3)."""
 
 QWEN_PATTERN = LLAMA3_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
-"""As Llama 3's, but digits one by one (Qwen2 on)."""
+"""Llama 3's, with single digits (Qwen2 and later)."""
 
 BLOOM_PATTERN = r" ?[^(\s|[.,!?…。，、।۔،])]+"
-"""Runs of anything but spaces and sentence marks, with the space before them (BLOOM)."""
+"""Runs of characters other than spaces and punctuation, with the space before them (BLOOM)."""
 
 _ENDINGS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 
 
 def _cased(ending: str, digits: str) -> str:
-    """Words end where small letters are followed by capitals."""
+    """Make a pattern that splits words where a capital follows a small letter."""
     before = r"[^\r\n\p{L}\p{N}]?"
     return (
         f"{before}{_UPPER}*{_LOWER}+{ending}|{before}{_UPPER}+{_LOWER}*{ending}|{digits}"

@@ -1,4 +1,4 @@
-"""What a SentencePiece model file says besides what its library tells.
+"""Read what the `sentencepiece` library does not show of a model file.
 
 Files are protocol buffers (github.com/google/sentencepiece, "sentencepiece_model.proto"); the
 numbers here are that schema's.
@@ -19,18 +19,18 @@ _IS_SYMBOL = bytes((3 << 3, USER_DEFINED))  # the kind of a piece: field 3, as a
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """The pieces of a model and how it normalises a text.
+    """The pieces of a model, and how it normalises text.
 
     Attributes:
         pieces: text, score and kind of each piece, in the order of ids.
         algorithm: `UNIGRAM`, `BPE` or another number.
-        byte_fallback: an unknown character becomes its bytes.
-        space_after: words carry the space after them instead of the one before.
+        byte_fallback: whether an unknown character becomes its bytes.
+        space_after: whether words include the space after them instead of the one before.
         character_map: a compiled table of characters to replace; empty for none.
-        prefixes: a text gets a space in front.
-        collapses: runs of spaces become one, and none is left at either end.
-        marks_spaces: a space becomes U+2581.
-        maps_back: text from ids is changed by a table of its own.
+        prefixes: whether a text gets a space in front.
+        collapses: whether runs of spaces become one, and spaces at both ends are removed.
+        marks_spaces: whether a space becomes U+2581.
+        maps_back: whether a table changes decoded text.
     """
 
     pieces: tuple[tuple[str, float, int], ...]
@@ -44,12 +44,12 @@ class ModelFile:
     maps_back: bool
 
     def of_kind(self, *kinds: int) -> dict[str, float]:
-        """Pieces of some kinds, with their scores."""
+        """Return pieces of some kinds, with their scores."""
         return {piece: score for piece, score, kind in self.pieces if kind in kinds}
 
 
 def read_model(proto: bytes) -> ModelFile:
-    """Reads a file that the library has accepted: nothing is checked again."""
+    """Read a file that the library has accepted; nothing is checked again."""
     fields = list(_fields(proto))
     trainer, normalizer, back = (_message(fields, number) for number in (2, 3, 5))
     pieces = (dict(_fields(value)) for number, value in fields if number == 1)
@@ -67,13 +67,13 @@ def read_model(proto: bytes) -> ModelFile:
 
 
 def user_defined(proto: bytes) -> list[str]:
-    """The symbols that a model finds in a text before anything else."""
+    """Return the symbols that a model finds in a text before it splits."""
     pieces = (value for number, value in _fields(proto) if number == 1 and _IS_SYMBOL in value)
     return [p[1].decode() for p in map(dict, map(_fields, pieces)) if p.get(3) == USER_DEFINED]
 
 
 def longest_replacement(proto: bytes) -> int:
-    """Bytes of the longest text that a model puts in the place of characters; 0 for no table.
+    """Return the length in bytes of a model's longest replacement for characters; 0 for no table.
 
     A table is the size of a trie in four bytes, the trie, and texts that each end in a NUL.
     """
@@ -84,7 +84,7 @@ def longest_replacement(proto: bytes) -> int:
 
 
 def _pieces_end(proto: bytes) -> int:
-    """Where the pieces end that stand in front, found without reading them: they may be many."""
+    """Find the end of the leading pieces, which may be many, without reading them."""
     place, end = 0, len(proto) - 1
     while place < end and proto[place] == _PIECE and proto[place + 1] < 0x80:
         place += 2 + proto[place + 1]
@@ -92,12 +92,12 @@ def _pieces_end(proto: bytes) -> int:
 
 
 def _message(fields: list[tuple[int, Any]], wanted: int) -> dict[int, Any]:
-    """The fields of a message within; those given several times by their last value."""
+    """Return the fields of a nested message; the last value of a repeated field wins."""
     return {k: v for number, value in fields if number == wanted for k, v in _fields(value)}
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Numbers and values of a message's fields."""
+    """Yield the numbers and values of a message's fields."""
     place = 0
     while place < len(data):
         key, place = _varint(data, place)
@@ -113,7 +113,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where it ends."""
+    """Read a number of seven bits a byte; return it and its end."""
     value = shift = 0
     while True:
         byte = data[place]

@@ -1,8 +1,8 @@
-"""A SentencePiece model as a `tokenizer.json`, for programs that read no other file.
+"""Write a SentencePiece model as a `tokenizer.json`, for programs that read no other file.
 
-The merges of a BPE model are not in its file: any two pieces that make a third may be merged, best
-score first. Of two overlapping ways to make the same piece SentencePiece takes the leftmost, and
-the `tokenizers` library the one listed first; so a file is given only after texts were tried.
+A BPE model's file has no merges: any two pieces whose concatenation is a piece may be merged, best
+score first. Of two overlapping merges SentencePiece takes the leftmost, the `tokenizers` library
+the one listed first. So the result is tested on texts before it is returned.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ from workbench.tokenizers import sentence_piece_file as spm
 from workbench.tokenizers.sentence_piece import SPACE, SentencePieceTokenizer
 from workbench.tokenizers.sentence_piece_file import ModelFile
 
-LONGEST_RUN = 100  # of spaces, in the texts that are tried
+LONGEST_RUN = 100  # of spaces, in the test texts
 BYTE_NAME = "<(?=0x[0-9A-F]{2}>)"
 ONLY_BYTE_NAME = r"\A<(?=0x[0-9A-F]{2}>\z)"
 
 
 def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
-    """The model as the content of a `tokenizer.json` that gives SentencePiece's ids.
+    """Write the model as the content of a `tokenizer.json` that gives SentencePiece's ids.
 
-    User-defined symbols are one id wherever they stand, as in SentencePiece. Two things differ.
+    User-defined symbols are one id anywhere in a text, as in SentencePiece. Two things differ.
     Control pieces and the tokenizer's special tokens are one id in a text too, as always in
-    Transformers, and what follows one is a text by itself. And where a model replaces characters
-    by a table (`nmt_nfkc`; Llama 2, Mistral, Phi-3 and Gemma have none) the library reads that
-    table by grapheme, which differs for a few, such as half-width katakana with a voice mark.
+    Transformers, and the text after one is tokenised separately. If a model replaces characters by
+    a table (`nmt_nfkc`; Llama 2, Mistral, Phi-3 and Gemma have none), the library applies it by
+    grapheme, which differs for a few, such as half-width katakana with a voicing mark.
 
     Returns:
-        The content, or None where ids would differ: unused pieces, words that carry the space
-        after them, algorithms besides BPE and unigram, or a difference in the texts tried.
+        The content, or None if ids would differ: unused pieces, words that include the space after
+        them, algorithms other than BPE and unigram, or different ids for the test texts.
     """
-    model = spm.read_model(tokenizer.proto)
+    proto = tokenizer.model_bytes
+
+    model = spm.read_model(proto)
     if not _can_be_written(model):
         return None
     library = tokenizers.Tokenizer(_bpe(model) if model.algorithm == spm.BPE else _unigram(model))
@@ -50,7 +52,7 @@ def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
         library.pre_tokenizer = pre_tokenizers.Sequence(splits)
     if not model.prefixes:
         library.add_tokens([AddedToken(symbol, normalized=True) for symbol in symbols])
-    if not _agrees(library, tokenizer.proto, model):
+    if not _agrees(library, proto, model):
         return None
     special = [*model.of_kind(spm.CONTROL, spm.UNKNOWN), *tokenizer.special_tokens]
     library.add_special_tokens([AddedToken(token, normalized=False) for token in special])
@@ -58,11 +60,11 @@ def sentence_piece_json(tokenizer: SentencePieceTokenizer) -> str | None:
 
 
 def marked_json(model: ModelFile, marks: Iterable[AddedToken], longest_first: bool = False) -> str:
-    """A BPE model as the content of a `tokenizer.json` as Transformers has it: each mark is one id
-    wherever it stands in a text, and what is between them is a text by itself.
+    """Write a BPE model as the content of a `tokenizer.json` in Transformers' way: each mark is one
+    id anywhere in a text, and the text between marks is tokenised separately.
 
-    `marks`: pieces of the model, and what each takes of the white space around it.
-    `longest_first`: of merges with equal scores the one whose first part is longest comes first.
+    `marks`: pieces of the model, with flags for the white space that each takes.
+    `longest_first`: whether merges with equal scores are ordered by the longest first part.
     """
     library = tokenizers.Tokenizer(models.BPE(**_bpe_options(model)))
     library.normalizer = normalizers.Sequence(list(_normalizers(model)))
@@ -79,13 +81,14 @@ def marked_json(model: ModelFile, marks: Iterable[AddedToken], longest_first: bo
 
 
 def _entry(mark: AddedToken, ids: dict[str, int]) -> dict[str, Any]:
-    """A mark as `added_tokens` lists it."""
+    """Return a mark's entry in `added_tokens`."""
     keys = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
     return {"id": ids[mark.content], **{key: getattr(mark, key) for key in keys}}
 
 
 def _can_be_written(model: ModelFile) -> bool:
-    """Characters that are no pieces are unknown to the library, whatever they are part of."""
+    """Whether the library can run the model. To it, a character that is no piece is unknown even
+    within a piece."""
     words = model.of_kind(spm.NORMAL)
     return (
         model.algorithm in (spm.BPE, spm.UNIGRAM)
@@ -97,7 +100,7 @@ def _can_be_written(model: ModelFile) -> bool:
 
 
 def _bpe(model: ModelFile) -> models.BPE:
-    """With a prefix, symbols are cut out before and found as whole words."""
+    """Make the BPE model. With a prefix, symbols are split off first and found as whole words."""
     ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
     whole_words = model.prefixes and bool(model.of_kind(spm.USER_DEFINED))
     merges = _merges(model, spm.NORMAL)
@@ -110,7 +113,7 @@ def _bpe_options(model: ModelFile) -> dict[str, Any]:
 
 
 def _merges(model: ModelFile, *kinds: int) -> list[tuple[str, str]]:
-    """Every way to make a piece of some kinds of two others, best score first, then by ids."""
+    """List every merge of two pieces into a third, of some kinds, best score first, then by ids."""
     words = model.of_kind(*kinds)
     ids = {piece: index for index, (piece, _, _) in enumerate(model.pieces)}
     merges = []
@@ -125,8 +128,9 @@ def _merges(model: ModelFile, *kinds: int) -> list[tuple[str, str]]:
 
 
 def _unigram(model: ModelFile) -> models.Unigram:
-    """The library takes every piece for a word: a symbol, cut out before, must win over words
-    in it, and the rest must not lower the least score, from which that of unknowns is reckoned."""
+    """Make the unigram model. To the library every piece is a word: a symbol, split off first, must
+    win over words within it, and other kinds must not lower the least score, from which the
+    library computes that of unknown tokens."""
     least = min(model.of_kind(spm.NORMAL).values())
     score_of = {spm.USER_DEFINED: 0.0}
     return models.Unigram(
@@ -151,7 +155,7 @@ def _normalizers(model: ModelFile) -> Iterator[normalizers.Normalizer]:
 
 
 def _patterns(model: ModelFile, symbols: dict[str, float]) -> Iterator[str]:
-    """What is cut out: symbols, and where the library would take a byte's name for that byte."""
+    """Yield patterns to split off: symbols, and byte names that the library would read as bytes."""
     if model.prefixes and symbols:
         yield "|".join(sorted(map(re.escape, symbols), key=len, reverse=True))
         if model.algorithm == spm.BPE:
@@ -168,7 +172,7 @@ def _decoder(model: ModelFile) -> decoders.Decoder:
 
 
 def _agrees(library: tokenizers.Tokenizer, proto: bytes, model: ModelFile) -> bool:
-    """Whether the ids are SentencePiece's for every piece, neighbours, and runs of spaces."""
+    """Whether ids equal SentencePiece's for every piece, joined pieces, and runs of spaces."""
     pieces = [piece.replace(SPACE, " ") for piece in model.of_kind(spm.NORMAL, spm.USER_DEFINED)]
     texts = [*pieces, *("".join(pieces[i : i + 20]) for i in range(0, len(pieces), 20))]
     texts += [f"{a}{' ' * n}{b}" for n in range(LONGEST_RUN) for a in ("", "a") for b in ("", "b")]

@@ -1,4 +1,4 @@
-"""What every tokenizer offers: KerasHub's calls, and the text of ids as they come."""
+"""The base of all tokenizers: KerasHub's methods, streamed decoding, chat marks."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Tokenizer(ABC):
         end_token2 = "<|eot_id|>"
     ```
 
-    A vocabulary without one of them is a `PresetError`. `extra_special_tokens` are required too;
-    `extra_stop_tokens` end generation where the vocabulary has them. Without a `pad_token`
-    padding is id 0, so trust the padding mask and not the id.
+    A vocabulary that lacks one of them raises `PresetError`. `extra_special_tokens` are required
+    too; `extra_stop_tokens` end generation if the vocabulary has them. Without a `pad_token`
+    padding is id 0, so use the padding mask to find padding.
 
-    `sequence_length`: when set, every result is cut or padded to it.
-    `dtype`: any integer type; ids are Python integers whatever it says.
-    `config_file` and `name`: what KerasHub's configs carry.
+    `sequence_length`: if set, every row of ids is cut or padded to it.
+    `dtype`: any integer type; ids are Python integers in any case.
+    `config_file` and `name`: kept for KerasHub's configs.
     """
 
     start_token: str | None = None
@@ -52,17 +52,16 @@ class Tokenizer(ABC):
     pad_token: str | None = None
     extra_special_tokens: tuple[str, ...] = ()
     extra_stop_tokens: tuple[str, ...] = ()
-    prepends_start_token: bool = True
-    """Whether the reference puts the start token before a prompt. `tokenize` never does."""
     marks_take_space: bool = False
-    """Whether control tokens of a chat take the white space after them, as Phi-3's do."""
+    """Whether control tokens of a chat absorb the white space after them, as Phi-3's do."""
     chat_template: str | None = None
-    """How a conversation is written, a Jinja template; None for a base model. See `chat`."""
+    """The Jinja template of a conversation; None for a base model. See `chat`."""
 
     presets = NamedPresets()
     file_assets: ClassVar[tuple[str, ...]] = ()
     _asset_arguments: ClassVar[tuple[str, ...]] = ()
     _rule = TextRule()
+    _prepends: bool | None = None
     _loaded: Any = None  # the library's object, once there is a vocabulary
 
     def __init__(
@@ -87,8 +86,8 @@ class Tokenizer(ABC):
     def _encode(self, text: str) -> list[int]: ...
 
     @abstractmethod
-    def _piece(self, token_id: int) -> Piece:
-        """What a token of the vocabulary adds to the text."""
+    def _piece(self, token: str, token_id: int) -> Piece:
+        """Return what a token of the vocabulary adds to the text."""
 
     @abstractmethod
     def _id_of(self, token: str) -> int | None: ...
@@ -102,11 +101,11 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def save_assets(self, dir_path: str | Path) -> None:
-        """Writes the vocabulary files, named as in `file_assets`, into an existing folder."""
+        """Write the vocabulary files, named as in `file_assets`, to an existing folder."""
 
     @abstractmethod
     def load_assets(self, dir_path: str | Path) -> None:
-        """Reads the vocabulary files that `save_assets` or KerasHub wrote into a folder."""
+        """Read the vocabulary files that `save_assets` or KerasHub wrote to a folder."""
 
     @property
     def _backend(self) -> Any:
@@ -120,10 +119,12 @@ class Tokenizer(ABC):
     # Text to ids.
 
     def tokenize(self, inputs: str | Iterable[str]) -> list[int] | list[list[int]]:
-        """Token ids of a string, or of each string of a list, tuple or array.
+        """Return token ids of a string, or of each string of a list, tuple or array.
 
-        Adds no start or end token. Bytes are read as UTF-8. Raises `PromptError` for anything
-        else, and for a lone surrogate, which is no text.
+        No start or end token is added. Bytes are read as UTF-8.
+
+        Raises:
+            PromptError: an input is no string, or contains a lone surrogate.
         """
         if isinstance(inputs, np.ndarray):
             inputs = inputs.tolist()
@@ -145,23 +146,22 @@ class Tokenizer(ABC):
         return ids + [self.pad_token_id] * (self.sequence_length - len(ids))
 
     def control_tokens(self, template: str | None = None) -> frozenset[str]:
-        """Tokens that mean something besides their letters: the special tokens, marks such as
-        `<tool_call>` that the vocabulary finds in any text, and those that a chat template writes
-        between messages."""
+        """Return the control tokens: special tokens, marks such as `<tool_call>` that a vocabulary
+        finds in any text, and those that a chat template writes between messages."""
         special = (self._token_of(token_id) for token_id in self.special_token_ids)
         named = filter(self.has_token, {*marks(template), *WRITTEN_BY_MODELS})
         return self._marks.union(named, (token for token in special if token is not None))
 
     @property
     def _marks(self) -> frozenset[str]:
-        """Control tokens among what the vocabulary finds in a text before anything else."""
+        """Control tokens among those that the vocabulary finds in a text before it splits."""
         return frozenset()
 
     def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
-        """Token ids of a text in which `control` tokens count as such, each as one id.
+        """Return token ids of a text in which each of the `control` tokens is one id.
 
-        What stands between them is a text by itself, with the space in front that some kinds
-        give a text. Where marks take the white space after them, it is left out.
+        Text between them is tokenised separately, with the space in front that some kinds put
+        before a text. White space after a mark is dropped if `marks_take_space`.
         """
         longest_first = sorted(map(re.escape, control), key=len, reverse=True)
         space = WHITE_SPACE if self.marks_take_space else ""
@@ -180,12 +180,15 @@ class Tokenizer(ABC):
     def detokenize(
         self, inputs: Sequence[int] | Sequence[Sequence[int]] | np.ndarray
     ) -> str | list:
-        """Text of one row of ids, or a list of texts for a list of rows or an array (rows, length).
+        """Return the text of one row of ids, or a list of texts for a list of rows or an array
+        (rows, length).
 
-        Special tokens show as they are written (SentencePiece's control tokens as nothing). What
-        `generate` returns is the text of the ids that are not in `special_token_ids`.
-        An id that no token has, such as a padding row of an embedding table, adds nothing;
-        a negative or fractional one is a `SettingError`.
+        Special tokens appear as written (SentencePiece's control tokens as nothing); `generate`
+        leaves out the ids in `special_token_ids`. An id without a token, such as a padding row of
+        an embedding table, adds nothing.
+
+        Raises:
+            SettingError: an id is negative or no integer.
         """
         rows, batched = as_rows(inputs)
         texts = [self._text(row) for row in rows]
@@ -196,11 +199,11 @@ class Tokenizer(ABC):
         return "".join(map(decoder.push, ids)) + decoder.flush()
 
     def decoder(self, prompt_ids: Iterable[int] = ()) -> IncrementalDecoder:
-        """A decoder of ids as they come, passing over `special_token_ids`.
+        """Return a decoder for streamed ids that ignores `special_token_ids`.
 
-        It goes on after `prompt_ids`, so that a continuation keeps the space between the words.
-        The text of the prompt, the deltas and the flush together are the text of all the ids;
-        the bytes of a character cut off at the end of the prompt belong to the first delta.
+        It continues after `prompt_ids`, so that the space between words is kept: the prompt's text,
+        the deltas and the flush together are the text of all ids. The bytes of a character that is
+        incomplete at the end of the prompt are part of the first delta.
         """
         decoder = IncrementalDecoder(self.piece, self._rule, self.special_token_ids)
         for token_id in prompt_ids:
@@ -208,15 +211,15 @@ class Tokenizer(ABC):
         return decoder
 
     def piece(self, token_id: int) -> Piece:
-        """What a token adds to a text, as `incremental` describes it; None if there is no such."""
+        """Return what a token adds to a text (see `incremental`), None for an id without one."""
         if token_id not in self._pieces:
-            known = 0 <= token_id < self.vocabulary_size() and self._token_of(token_id) is not None
-            self._pieces[token_id] = self._piece(token_id) if known else None
+            token = self._token_of(token_id) if 0 <= token_id < self.vocabulary_size() else None
+            self._pieces[token_id] = None if token is None else self._piece(token, token_id)
         return self._pieces[token_id]
 
     def token_text(self, token_id: int) -> str:
-        """A token by itself, for display: its space kept, bytes of part of a character as `\\xe2`,
-        a token without text by its name, an id that no token has as `<id>`."""
+        """Return a token for display: with its space, incomplete characters as `\\xe2`, a token
+        without text by its name, an id without a token as `<id>`."""
         piece = self.piece(token_id)
         if piece is None:
             return f"<{token_id}>"
@@ -227,7 +230,11 @@ class Tokenizer(ABC):
     # The vocabulary.
 
     def id_to_token(self, id: int) -> str:
-        """The token of an id, as the vocabulary writes it. `SettingError` if there is none."""
+        """Return the token of an id, as the vocabulary writes it.
+
+        Raises:
+            SettingError: no token has the id.
+        """
         index = index_of(id)
         token = self._token_of(index) if index < self.vocabulary_size() else None
         if token is None:
@@ -237,53 +244,69 @@ class Tokenizer(ABC):
         return token
 
     def token_to_id(self, token: str) -> int:
-        """The id of a token, as the vocabulary writes it. `SettingError` if there is none."""
+        """Return the id of a token, as the vocabulary writes it.
+
+        Raises:
+            SettingError: the vocabulary lacks the token.
+        """
         token_id = self._id_of(as_text(token, "token"))
         if token_id is None:
             raise SettingError(f"token: {token[:80]!r} is not in the vocabulary")
         return token_id
 
     def has_token(self, token: str) -> bool:
-        """Whether the vocabulary has a token."""
+        """Whether the vocabulary contains a token."""
         return self._id_of(as_text(token, "token")) is not None
 
     def get_vocabulary(self) -> list[str]:
-        """All tokens, in the order of their ids."""
+        """Return all tokens, in the order of their ids."""
         tokens = map(self._token_of, range(self.vocabulary_size()))
         return [token for token in tokens if token is not None]
 
     # Special tokens.
 
     @property
+    def prepends_start_token(self) -> bool:
+        """Whether the reference puts the start token before a prompt. `tokenize` never does."""
+        return self._prepends_by_default() if self._prepends is None else self._prepends
+
+    @prepends_start_token.setter
+    def prepends_start_token(self, value: bool) -> None:
+        self._prepends = value
+
+    def _prepends_by_default(self) -> bool:
+        return True
+
+    @property
     def start_token_id(self) -> int | None:
-        """The token before a text, or None where there is none."""
+        """The id of the start token, None without one."""
         return None if self.start_token is None else self.token_to_id(self.start_token)
 
     @property
     def end_token_id(self) -> int | None:
-        """The token after a text, or None where there is none."""
+        """The id of the end token, None without one."""
         return None if self.end_token is None else self.token_to_id(self.end_token)
 
     @property
     def end_token2_id(self) -> int | None:
-        """The second end token of a family that has one (Llama 3's end of turn)."""
+        """The id of a family's second end token (Llama 3's end of turn), None without one."""
         return None if self.end_token2 is None else self.token_to_id(self.end_token2)
 
     @property
     def pad_token_id(self) -> int:
-        """What fills a row after its end."""
+        """The id that pads rows; 0 without a padding token."""
         return 0 if self.pad_token is None else self.token_to_id(self.pad_token)
 
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
-        """What ends generation by default: the end tokens and the ends of a turn."""
+        """The ids that end generation by default: end tokens and ends of a turn."""
         turns = end_of_turn_tokens(self.chat_template)
         tokens = (self.end_token, self.end_token2, *self.extra_stop_tokens, *turns)
         return tuple(dict.fromkeys(self._known_ids(tokens)))
 
     @property
     def special_tokens(self) -> list[str]:
-        """The special tokens the vocabulary must have."""
+        """The special tokens that the vocabulary must have."""
         named = (self.start_token, self.end_token, self.end_token2, self.pad_token)
         named = [token for token in named if token is not None]
         return list(dict.fromkeys([*named, *self.extra_special_tokens]))
@@ -298,7 +321,11 @@ class Tokenizer(ABC):
         return [token_id for token_id in ids if token_id is not None]
 
     def check_special_tokens(self, where: object) -> None:
-        """Raises `PresetError`, naming the file, unless the vocabulary has all special tokens."""
+        """Check that the vocabulary has all special tokens.
+
+        Raises:
+            PresetError: some are missing; the message names `where` and the tokens.
+        """
         missing = [token for token in self.special_tokens if not self.has_token(token)]
         if missing:
             needed = f"{type(self).__name__} needs the tokens {shown(missing)}"
@@ -307,7 +334,7 @@ class Tokenizer(ABC):
     # Configuration, as KerasHub writes it.
 
     def get_config(self) -> dict:
-        """The arguments of the constructor, without the vocabulary: that is in the assets."""
+        """Return the constructor's arguments without the vocabulary, which is in the assets."""
         return {
             "name": self.name,
             "dtype": self.dtype,
@@ -317,10 +344,11 @@ class Tokenizer(ABC):
 
     @classmethod
     def from_config(cls, config: dict) -> Self:
-        """A tokenizer still without vocabulary: call `load_assets` next.
+        """Make a tokenizer without vocabulary from `get_config()` or a KerasHub config: call
+        `load_assets` next.
 
-        Reads what `get_config` and KerasHub's configs say. `PresetError` for an unknown key, and
-        for a vocabulary in the config: a config must not name files.
+        Raises:
+            PresetError: a key is unknown, or the config names vocabulary files.
         """
         if not isinstance(config, dict):
             raise PresetError.at(cls.__name__, "config", "an object", type(config).__name__)
@@ -335,14 +363,19 @@ class Tokenizer(ABC):
 
     @classmethod
     def from_preset(cls, preset: str) -> Self:
-        """The tokenizer of a preset, named as for a task's `from_preset`.
+        """Load the tokenizer of a preset, named as for a task's `from_preset`.
 
-        `PresetError` when the preset has none, or one of another class.
+        Raises:
+            PresetError: the preset has no tokenizer, or one of another class.
         """
         return ports.store().load_tokenizer(preset, cls)
 
     def save_to_preset(self, preset_dir: str | Path) -> None:
-        """Writes configuration and vocabulary as a preset folder, all or nothing."""
+        """Write configuration and vocabulary as a preset folder, atomically.
+
+        Raises:
+            PresetError: the folder cannot be written.
+        """
         ports.store().save_preset(self, preset_dir)
 
     def __repr__(self) -> str:
@@ -351,7 +384,7 @@ class Tokenizer(ABC):
 
 
 def _arguments(cls: type) -> set[str]:
-    """Names of the arguments that the constructors of a class and its bases take."""
+    """Return the names of the arguments of the constructors of a class and its bases."""
     names: set[str] = set()
     for base in cls.__mro__[:-1]:
         if "__init__" in vars(base):

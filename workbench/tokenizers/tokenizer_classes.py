@@ -1,4 +1,4 @@
-"""From the tokenizer a Transformers folder gives to the class of a family, where that is exact."""
+"""Convert a loaded tokenizer to a family's class, if that gives the same ids."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from workbench.tokenizers import (
 
 
 def as_family_class(tokenizer: Tokenizer, cls: type[Tokenizer]) -> Tokenizer:
-    """The same tokenizer as a family's class, with its chat template.
+    """Return a tokenizer as an instance of a family's class, with its chat template.
 
     Args:
         tokenizer: as loaded.
-        cls: the family's class; of a SentencePiece one the folder must have had the model.
+        cls: the family's class; a SentencePiece class needs the folder's model file.
 
     Raises:
-        PresetError: as `cls` it would give other ids.
+        PresetError: an instance of `cls` would give other ids.
     """
     if isinstance(tokenizer, cls):
         return tokenizer
@@ -40,6 +40,6 @@ def _converted(tokenizer: Tokenizer, cls: type[Tokenizer]) -> Tokenizer:
             return to_byte_pair(tokenizer, cls)
         if issubclass(cls, WordPieceTokenizer):
             return to_word_piece(tokenizer, cls)
-        if tokenizer.sentence_piece is not None:
+        if tokenizer.sentence_piece is not None and issubclass(cls, SentencePieceTokenizer):
             return to_sentence_piece(tokenizer, tokenizer.sentence_piece, cls)
-    raise PresetError(f"a {type(tokenizer).__name__} cannot be made a {cls.__name__}")
+    raise PresetError(f"a {type(tokenizer).__name__} cannot be converted to {cls.__name__}")

@@ -1,6 +1,6 @@
-"""Transformers' `tokenizer.json`: the whole tokenizer as data, run by the `tokenizers` library.
+"""Transformers' `tokenizer.json`: a whole tokenizer as data, run by the `tokenizers` library.
 
-Text from ids is our own reading of the file's decoder, so that it can come token by token.
+The file's decoder is implemented here, so that text can be decoded token by token.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tokenizers
 
@@ -33,20 +33,24 @@ BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 class TransformersTokenizer(LibraryTokenizer):
     """A tokenizer read from a `tokenizer.json`, with the ids of Transformers' fast tokenizers.
 
-    `tokenizer_json`: the path of the file, or its bytes. Which of its tokens start, end and pad
-    a text stands in other files of the folder: `load_transformers_tokenizer` reads them all.
-    `prepends_start_token`: by default what the file's own post-processor does.
+    `tokenizer_json`: the path of the file, or its bytes. Other files of a folder say which tokens
+    start, end and pad a text: `load_transformers_tokenizer` reads them all.
+    `prepends_start_token`: by default as the file's post-processor does.
 
-    Added tokens written in a text are single ids. Cutting, padding and the post-processor of
-    the file are not used: a text is never cut silently and the preprocessor adds the start token.
+    Added tokens in a text are single ids. The file's truncation, padding and post-processor are not
+    used: text is never cut silently, and the preprocessor adds the start token.
 
-    A file may tell the library to grow a text without end or to try every way to cut it. Where its
-    steps and patterns are not those of a known family, texts are split in a process of its own,
-    each within 5 s of work and 512 MB: a `PresetError` beyond.
+    A file can make the library grow a text without end or try every way to split it. If its steps
+    and patterns are not known to be safe, texts are tokenised in a separate process, each within
+    5 s of CPU time and 512 MB; a text that exceeds this raises `PresetError`.
 
-    Byte fallback differs from the library's in one case: in a run of byte tokens that is not
-    UTF-8, whole characters are kept and only the other bytes become U+FFFD, as SentencePiece does
-    for the same model; the library gives up the whole run, which a stream would have shown.
+    Byte fallback differs from the library's in one case. In a run of byte tokens that is not UTF-8,
+    whole characters are kept and only the other bytes become U+FFFD, as in SentencePiece. The
+    library replaces the whole run, part of which a stream would have shown already.
+
+    Raises:
+        SettingError: an argument is invalid.
+        PresetError: the file is missing, malformed or cannot be decoded token by token.
     """
 
     file_assets = (TOKENIZER_JSON,)
@@ -63,7 +67,7 @@ class TransformersTokenizer(LibraryTokenizer):
         pad_token: str | None = None,
         extra_stop_tokens: tuple[str, ...] = (),
         prepends_start_token: bool | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
         named = (token for token in (start_token, end_token, pad_token) if token is not None)
@@ -73,7 +77,7 @@ class TransformersTokenizer(LibraryTokenizer):
         self.pad_token = pad_token
         self.extra_stop_tokens = tuple(expect_tokens("extra_stop_tokens", extra_stop_tokens))
         self._prepends = prepends_start_token
-        self.sentence_piece: bytes | None = None  # the model the file was made of, where known
+        self.sentence_piece: bytes | None = None  # the model that the file was made from, if known
         self._data = b""
         self._around: list[int] = []
         self._added: dict[int, tokenizers.AddedToken] = {}
@@ -82,7 +86,11 @@ class TransformersTokenizer(LibraryTokenizer):
             self.set_tokenizer_json(tokenizer_json)
 
     def set_tokenizer_json(self, source: str | Path | bytes) -> None:
-        """Takes the content of a file, or raises `PresetError`."""
+        """Set the content of a file.
+
+        Raises:
+            PresetError: it is missing, malformed or cannot be decoded token by token.
+        """
         given = isinstance(source, bytes)
         data, where = (source, TOKENIZER_JSON) if given else (read_bytes(source), source)
         with refusing(str(where)):
@@ -100,16 +108,13 @@ class TransformersTokenizer(LibraryTokenizer):
         self._added_marks = frozenset(filter(is_mark, added))
         self._data, self._around = data, self._ids("", special=True)
 
-    @property
-    def prepends_start_token(self) -> bool:
-        """Whether Transformers puts the start token before a prompt. `tokenize` never does."""
-        if self._prepends is not None:
-            return self._prepends
+    def _prepends_by_default(self) -> bool:
+        """Do as the file's post-processor does."""
         return self.start_token is not None and self.start_token_id in self._around
 
     @property
     def special_token_ids(self) -> frozenset[int]:
-        """The ids that generated text leaves out: all that the file marks as special."""
+        """The ids that generated text leaves out: also all that the file marks as special."""
         marked = (token_id for token_id, token in self._added.items() if token.special)
         return super().special_token_ids | frozenset(marked)
 
@@ -118,31 +123,30 @@ class TransformersTokenizer(LibraryTokenizer):
         return self._added_marks
 
     def tokenize_marked(self, text: str, control: frozenset[str]) -> list[int]:
-        """Token ids of a text in which added tokens count as such, each as one id: as the file
-        says, for it also says which of them take the spaces around."""
+        """Return token ids of a text in which each added token is one id. The file says which of
+        them absorb spaces; `control` is not used."""
         return self._encode(as_text(text))
 
-    def _piece(self, token_id: int) -> Piece:
-        token = self._token_of(token_id)
+    def _piece(self, token: str, token_id: int) -> Piece:
         if token_id in self._added and self._read_piece is byte_level_piece:
             return token
         return self._read_piece(token)
 
     def state(self) -> dict:
-        """What the file says, in the library's current form: model, added tokens, splitting."""
+        """Return the file's content in the library's current form."""
         return json.loads(self._backend.to_str())
 
     def save_assets(self, dir_path: str | Path) -> None:
-        """Writes `tokenizer.json`, byte for byte as it was read, into an existing folder."""
+        """Write `tokenizer.json`, byte for byte as it was read, to an existing folder."""
         self._check_vocabulary()
         (Path(dir_path) / TOKENIZER_JSON).write_bytes(self._data)
 
     def load_assets(self, dir_path: str | Path) -> None:
-        """Reads `tokenizer.json` from a folder."""
+        """Read `tokenizer.json` from a folder."""
         self.set_tokenizer_json(Path(dir_path) / TOKENIZER_JSON)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor, without the file: that is in the assets."""
+        """Return the constructor's arguments without the file, which is in the assets."""
         return super().get_config() | {
             "start_token": self.start_token,
             "end_token": self.end_token,
@@ -153,11 +157,11 @@ class TransformersTokenizer(LibraryTokenizer):
 
 
 def _reading(decoder: dict, where: object) -> tuple[TextRule, Callable[[str], Piece]]:
-    """How a file's decoder makes text: byte-level, or [Replace..., ByteFallback, Fuse, Strip]."""
+    """Translate a file's decoder; see `READABLE`."""
     steps = _steps(decoder)
     kinds = [step["type"] for step in steps]
     if steps and not growth(decoder) <= MAX_GROWTH:
-        expected = f"steps known to make at most {MAX_GROWTH} bytes of one"
+        expected = f"steps known to write at most {MAX_GROWTH} bytes for one"
         raise PresetError.at(where, "decoder", expected, kinds)
     if kinds == ["ByteLevel"]:
         return TextRule(), byte_level_piece

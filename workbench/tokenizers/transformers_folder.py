@@ -1,4 +1,4 @@
-"""The tokenizer of a Transformers folder."""
+"""Load the tokenizer of a Transformers folder."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ WORD_PIECE = "vocab.txt"
 
 
 def load_transformers_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer of a Transformers folder: its `tokenizer.json`, else its `tokenizer.model`.
+    """Load the tokenizer of a Transformers folder: `tokenizer.json`, else `tokenizer.model`, else
+    `vocab.txt`.
 
-    Start, end and padding tokens come from `tokenizer_config.json` and `special_tokens_map.json`;
-    what ends generation, from the end token, `generation_config.json` (one id or several; without
-    that file `config.json`) and the chat template's end of a turn. `prepends_start_token` says
-    whether Transformers puts the start token first; `tokenize` never does.
+    Start, end and padding tokens come from `tokenizer_config.json` and `special_tokens_map.json`.
+    Generation ends at the end token, the ids in `generation_config.json` (or, without that file,
+    `config.json`) and the chat template's end of a turn. `prepends_start_token` tells whether
+    Transformers puts the start token first; `tokenize` never does.
 
-    From `tokenizer.model` alone, control tokens written in a text stay letters. Tokens that the
-    folder adds to that model are refused: only `tokenizer.json` says where they belong.
-    Raises `PresetError` naming the file.
+    With `tokenizer.model` alone, control tokens in a text are read as letters. Tokens that the
+    folder adds to that model are refused: only `tokenizer.json` says how to find them in a text.
+
+    Raises:
+        PresetError: a file is missing or malformed; the message names it.
     """
     folder = Path(folder)
     config = _optional(folder, "tokenizer_config.json")
@@ -54,19 +57,19 @@ def _whole(folder: Path, config: dict) -> TransformersTokenizer:
 
 def _sentence_piece(folder: Path, config: dict) -> SentencePieceTokenizer:
     tokenizer = SentencePieceTokenizer(folder / SENTENCE_PIECE)
-    tokenizer.prepends_start_token = _flag(folder, config, "add_bos_token", True)
+    tokenizer.prepends_start_token = bool(_flag(folder, config, "add_bos_token", True))
     return tokenizer
 
 
 def _word_piece(folder: Path, config: dict) -> WordPieceTokenizer:
-    lowercase = _flag(folder, config, "do_lower_case", True)
+    lowercase = bool(_flag(folder, config, "do_lower_case", True))
     names = ("cls_token", "sep_token", "pad_token", "mask_token")
     where = folder / "tokenizer_config.json"
     return WordPieceTokenizer(
         folder / WORD_PIECE,
         lowercase=lowercase,
-        strip_accents=_flag(folder, config, "strip_accents", lowercase),
-        split_on_cjk=_flag(folder, config, "tokenize_chinese_chars", True),
+        strip_accents=bool(_flag(folder, config, "strip_accents", lowercase)),
+        split_on_cjk=bool(_flag(folder, config, "tokenize_chinese_chars", True)),
         oov_token=_token(config, "unk_token", where) or "[UNK]",
         special_tokens=[t for t in (_token(config, name, where) for name in names) if t],
         special_tokens_in_strings=True,
@@ -78,7 +81,7 @@ def _with_special_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> To
     _check_added_tokens(tokenizer, folder, config)
     named = _optional(folder, "special_tokens_map.json") | config
     stops = _stop_tokens(tokenizer, folder, config)
-    # BERT has no first and last token of a text but those of a classified one.
+    # BERT has no start and end token; use those of a classified text.
     start, end = _token(named, "bos_token", where), _token(named, "eos_token", where)
     tokenizer.start_token = start or _token(named, "cls_token", where)
     tokenizer.end_token = end or next(iter(stops), None) or _token(named, "sep_token", where)
@@ -91,20 +94,20 @@ def _with_special_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> To
 
 
 def _check_added_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> None:
-    """Every token that the small files add must be in the vocabulary, under the same id."""
+    """Check that each token that the small files add is in the vocabulary under its id."""
     more = _optional(folder, "added_tokens.json")
     for token, token_id in more.items():
         INTEGER.check(f"{folder / 'added_tokens.json'}: {shown(token)}", token_id, PresetError)
     for token, token_id in (_added_by_config(folder, config) | more).items():
         if not tokenizer.has_token(token) or tokenizer.token_to_id(token) != token_id:
             raise PresetError(
-                f"{folder}: adds the token {shown(token)} with id {token_id}, which is not so in "
-                f"the vocabulary of {tokenizer.vocabulary_size()} tokens"
+                f"{folder}: adds the token {shown(token)} with id {token_id}, but the vocabulary "
+                f"of {tokenizer.vocabulary_size()} tokens does not have it there"
             )
 
 
 def _added_by_config(folder: Path, config: dict) -> dict[str, int]:
-    """Tokens and ids of `added_tokens_decoder`, which has them by id."""
+    """Return tokens and ids of `added_tokens_decoder`, which lists them by id."""
     where = folder / "tokenizer_config.json"
     added = config.get("added_tokens_decoder")
     (OBJECT | NOTHING).check(f"{where}: added_tokens_decoder", added, PresetError)
@@ -117,7 +120,7 @@ def _added_by_config(folder: Path, config: dict) -> dict[str, int]:
 
 
 def _stop_tokens(tokenizer: Tokenizer, folder: Path, config: dict) -> tuple[str, ...]:
-    """Tokens that end generation besides the end token, as far as the vocabulary has them."""
+    """Return the tokens in the vocabulary, besides the end token, that end generation."""
     ids = [i for i in _end_ids(folder) if 0 <= i < tokenizer.vocabulary_size()]
     return tuple(dict.fromkeys(map(tokenizer.id_to_token, ids)))
 
@@ -132,7 +135,7 @@ def _end_ids(folder: Path) -> list[int]:
 
 
 def _chat_template(folder: Path, config: dict) -> str | None:
-    """The folder's chat template: its file, else what the configuration says."""
+    """Return the folder's chat template: its own file, else the configuration's."""
     if (folder / CHAT_TEMPLATE).is_file():
         return read_text(folder / CHAT_TEMPLATE)
     template = config.get("chat_template")
@@ -142,18 +145,19 @@ def _chat_template(folder: Path, config: dict) -> str | None:
 
 
 def _default_template(entries: object, where: Path) -> str:
-    """Of several templates with names, the default, else the first."""
-    listed = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
-    named = {str(entry.get("name")): entry.get("template") for entry in entries} if listed else {}
+    """Return the default of several named templates, else the first."""
+    listed = entries if isinstance(entries, list) else []
+    whole = all(isinstance(entry, dict) for entry in listed)
+    named = {str(entry.get("name")): entry.get("template") for entry in listed} if whole else {}
     template = named.get("default", next(iter(named.values()), None))
     if not isinstance(template, str):
-        expected = "a string, or several with names"
+        expected = "a string, or a list of named templates"
         raise PresetError.at(where, "chat_template", expected, shown(entries))
     return template
 
 
 def _flag(folder: Path, config: dict, key: str, default: bool | None) -> bool | None:
-    """A flag of the tokenizer's configuration, `default` where it is absent or null."""
+    """Return a flag of the tokenizer's configuration, `default` if it is absent or null."""
     value = config.get(key)
     (FLAG | NOTHING).check(f"{folder / 'tokenizer_config.json'}: {key}", value, PresetError)
     return default if value is None else value
@@ -170,7 +174,7 @@ def _token(named: dict, key: str, where: Path) -> str | None:
 
 
 def _content(entry: object, key: str, where: Path) -> str:
-    """A token as these files write it: a string, or an object with its `content`."""
+    """Return a token that a file gives as a string or as an object with `content`."""
     content = entry.get("content") if isinstance(entry, dict) else entry
     if not isinstance(content, str):
         raise PresetError.at(where, key, "a token", shown(content))

@@ -1,11 +1,11 @@
-"""WordPiece, as BERT splits words: the longest piece of the vocabulary first, then the rest."""
+"""WordPiece, BERT's splitting of words: the longest piece first, then the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
@@ -18,25 +18,29 @@ from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.library import LibraryTokenizer
 
 VOCABULARY = "vocabulary.txt"
-LONGEST_WORD = 100  # characters; a longer word is unknown, as in BERT's own code
+LONGEST_WORD = 100  # characters; a longer word is unknown, as in BERT's code
 
 JOINED_BY_SPACES = TextRule("replace", leading_spaces=1)
 
 
 class WordPieceTokenizer(LibraryTokenizer):
-    """WordPiece from a vocabulary, with the ids of BERT's own code (Devlin et al. 2019).
+    """WordPiece from a vocabulary, with the ids of BERT's code (Devlin et al. 2019).
 
-    A text is cleaned of control characters and split at white space, at punctuation and around
-    Chinese characters. Its spaces are lost: text from ids has one before every word.
+    Control characters are removed, and text is split at white space, at punctuation and around
+    Chinese characters. Spaces are lost: decoded text has one before every word.
 
     `vocabulary`: the tokens in the order of their ids, or the path of a file with one a line.
-    `lowercase`, `strip_accents`: what is done to a text first.
+    `lowercase`, `strip_accents`: whether to do this to a text first.
     `split`: False takes a text as one word.
-    `split_on_cjk`: whether a Chinese character is a word of its own.
-    `suffix_indicator`: what pieces within a word begin with.
-    `oov_token`: stands for a word that the vocabulary cannot spell.
-    `special_tokens`: more of them than the class names.
-    `special_tokens_in_strings`: special tokens written in a text are single ids.
+    `split_on_cjk`: whether each Chinese character is a separate word.
+    `suffix_indicator`: the prefix of pieces within a word.
+    `oov_token`: the token of a word that the vocabulary cannot spell.
+    `special_tokens`: special tokens in addition to the class's.
+    `special_tokens_in_strings`: whether special tokens in a text are single ids.
+
+    Raises:
+        SettingError: an argument is invalid.
+        PresetError: the vocabulary is missing or malformed, or lacks special tokens.
 
     >>> vocabulary = ["[UNK]", "the", "fox", "##es"]
     >>> WordPieceTokenizer(vocabulary, lowercase=True).tokenize("The foxes!")
@@ -61,7 +65,7 @@ class WordPieceTokenizer(LibraryTokenizer):
         special_tokens: Iterable[str] | None = None,
         special_tokens_in_strings: bool = False,
         dtype: object = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
         more = expect_tokens("special_tokens", [] if special_tokens is None else special_tokens)
@@ -75,10 +79,17 @@ class WordPieceTokenizer(LibraryTokenizer):
             self.set_vocabulary(vocabulary)
 
     def set_vocabulary(self, vocabulary: str | Path | Iterable[str]) -> None:
-        """Takes the tokens from data or a file, or raises `PresetError`."""
-        named = isinstance(vocabulary, str | Path)
-        where = vocabulary if named else "vocabulary"
-        tokens = expect_tokens("vocabulary", _lines(vocabulary) if named else vocabulary)
+        """Set the tokens from data or a file.
+
+        Raises:
+            PresetError: the file is missing, or the vocabulary lacks special tokens.
+        """
+        where: str | Path = "vocabulary"
+        if isinstance(vocabulary, str | Path):
+            where, given = vocabulary, _lines(vocabulary)
+        else:
+            given = vocabulary
+        tokens = expect_tokens("vocabulary", given)
         if self.oov_token not in tokens:
             raise PresetError(f"{where}: lacks the token {self.oov_token!r} for unknown words")
         self._adopt(self._build(tokens), where)
@@ -109,24 +120,24 @@ class WordPieceTokenizer(LibraryTokenizer):
 
     @property
     def special_tokens(self) -> list[str]:
-        """The special tokens the vocabulary must have."""
+        """The special tokens that the vocabulary must have."""
         return list(dict.fromkeys([*super().special_tokens, *self._more_tokens]))
 
-    def _piece(self, token_id: int) -> Piece:
-        return word_piece(self.suffix_indicator, self._token_of(token_id))
+    def _piece(self, token: str, token_id: int) -> Piece:
+        return word_piece(self.suffix_indicator, token)
 
     def save_assets(self, dir_path: str | Path) -> None:
-        """Writes `vocabulary.txt` into an existing folder."""
+        """Write `vocabulary.txt` to an existing folder."""
         self._check_vocabulary()
         lines = "".join(f"{token}\n" for token in self.vocabulary)
         (Path(dir_path) / VOCABULARY).write_text(lines, encoding="utf-8", newline="\n")
 
     def load_assets(self, dir_path: str | Path) -> None:
-        """Reads `vocabulary.txt` from a folder."""
+        """Read `vocabulary.txt` from a folder."""
         self.set_vocabulary(Path(dir_path) / VOCABULARY)
 
     def get_config(self) -> dict:
-        """The arguments of the constructor, without the vocabulary: that is in the assets."""
+        """Return the constructor's arguments without the vocabulary, which is in the assets."""
         own = {
             "vocabulary": None,
             "lowercase": self.lowercase,
@@ -143,17 +154,17 @@ class WordPieceTokenizer(LibraryTokenizer):
 
 
 def word_piece(prefix: str, token: str) -> Piece:
-    """What a token adds to a text: a piece within a word joins it, others come after a space."""
+    """Return what a token adds to a text: a space and itself, or a piece within a word."""
     if token.startswith(prefix) and len(token) > len(prefix):
         return token.removeprefix(prefix)
     return f" {token}"
 
 
 def word_pieces(prefix: str) -> partial[Piece]:
-    """`word_piece` for the pieces of one vocabulary."""
+    """Return `word_piece` for one vocabulary's prefix."""
     return partial(word_piece, prefix)
 
 
 def _lines(path: str | Path) -> list[str]:
-    """The lines of a file, their ends dropped as KerasHub does."""
+    """Read the lines of a file, without trailing white space, as KerasHub does."""
     return [line.rstrip() for line in read_text(path).removesuffix("\n").split("\n")]

@@ -89,7 +89,7 @@ def _window(layer: attention.Attention) -> list[str]:
 
 
 @describe.register
-def _(layer: block.DecoderBlock) -> str:
+def _(layer: block.BlockLayers) -> str:
     return ", ".join(_window(layer.attention))
 
 
@@ -200,12 +200,12 @@ def _(layer: EncoderDecoder) -> Order:
 
 
 @order.register
-def _(layer: block.DecoderBlock) -> Order:
+def _(layer: block.BlockLayers) -> Order:
     return _ordered("attention", "cross", "mlp")
 
 
 @order.register
-def _(layer: block.PostNormBlock) -> Order:
+def _(layer: block.PostNormLayers) -> Order:
     return _ordered("attention", "cross", "mlp", norm_first=False)
 
 

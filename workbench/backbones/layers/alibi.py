@@ -8,10 +8,10 @@ import numpy as np
 
 
 def slopes(heads: int) -> np.ndarray:
-    """The penalty per position of each head, float32 (heads,), as Press et al. (2022) give them.
+    """Return the penalty per position of each head, float32 (heads,); Press et al. (2022).
 
-    A geometric series where the number of heads is a power of two; else the series of the power
-    below, filled up with every second slope of the power above.
+    The slopes are a geometric series if the number of heads is a power of two. Otherwise they are
+    the series for the next lower power, then every second slope for the next higher one.
     """
     power = 2 ** math.floor(math.log2(heads))
     series = [2.0 ** (-8.0 * (head + 1) / power) for head in range(power)]

@@ -1,8 +1,8 @@
 """Causal grouped-query attention, over its own input or over a cache of keys and values.
 
-In the cache a slot is a position: row b's key for position p lives at [b, p]. Rows of unequal
-length need no padding mask then: what lies beyond a row's position is hidden by causality and
-overwritten when the row gets there.
+A slot of the cache is a position: the key of row b for position p is at [b, p]. So rows of unequal
+length need no padding mask: causality hides the slots after a row's position, and the row
+overwrites them when it gets there.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 
 from workbench.backbones import config
 from workbench.backbones.layers.alibi import slopes
-from workbench.backbones.layers.blocks import in_blocks
+from workbench.backbones.layers.chunks import in_chunks
 from workbench.backbones.layers.named import Projection
 from workbench.backbones.layers.norms import HeadsRMSNorm, make_norm
 from workbench.backbones.layers.packing import same_text
 from workbench.backbones.layers.rotary import rotate, rotation
-from workbench.backbones.observing import shown, watched
+from workbench.backbones.observing import observed, watched
 
 HIDDEN = -1e30
 
@@ -34,7 +34,7 @@ class LayerCache(NamedTuple):
     value: jax.Array
 
     def write(self, key: jax.Array, value: jax.Array, start: jax.Array) -> LayerCache:
-        """Put (B, T, kv_heads, head_dim) into slots start[b] to start[b] + T of each row b."""
+        """Write (B, T, kv_heads, head_dim) to slots start[b] to start[b] + T of each row b."""
         return LayerCache(_write(self.key, key, start), _write(self.value, value, start))
 
 
@@ -47,7 +47,7 @@ def _write(slots: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
 
 
 class Places(NamedTuple):
-    """What is known of places, each (B, T): their positions; a padding mask, and groups, as
+    """The positions of queries or slots, their padding mask and their groups, each (B, T), as
     `Attention.call` takes them."""
 
     positions: jax.Array
@@ -56,8 +56,8 @@ class Places(NamedTuple):
 
 
 class Mixed(NamedTuple):
-    """The values that queries have mixed, (B, T, heads, head_dim), and each query's shares of the
-    slots, (B, T, heads, S), their sum 1; None where nobody looks at them."""
+    """The weighted sums of values (B, T, heads, head_dim), and the attention weights (B, T, heads,
+    S), each query's summing to 1; None unless an observer asked for them."""
 
     values: jax.Array
     shares: jax.Array | None
@@ -106,14 +106,16 @@ class Attention(keras.layers.Layer):
         make = HeadsRMSNorm if self.spec.norms_heads_together else make_norm
         return make(norm, dtype=self.dtype_policy, name=name)
 
-    def build(
-        self,
-        input_shape: tuple[int | None, ...],
-        memory_shape: tuple[int | None, ...] | None = None,
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self._build(input_shape, input_shape)
+
+    def _build(
+        self, input_shape: tuple[int | None, ...], memory_shape: tuple[int | None, ...]
     ) -> None:
+        """Build for queries made of the input and keys and values made of the memory."""
         self.query.build(input_shape)
         for projection in (self.key, self.value):
-            projection.build(memory_shape or input_shape)
+            projection.build(memory_shape)
         merged = (*input_shape[:-1], self.spec.heads, self.spec.head_dim)
         self.output_projection.build(merged)
         counts = (self.spec.heads, self.spec.kv_heads)
@@ -130,12 +132,22 @@ class Attention(keras.layers.Layer):
         stretched: bool = False,
         groups: jax.Array | None = None,
     ) -> tuple[jax.Array, LayerCache]:
-        """Positions are int32 (B, T), consecutive in each row. Without a cache the keys are x's
-        own, and `padding_mask` (B, T) hides padding and other texts. `stretched` takes the long
-        factors of longrope. Positions of the same group, int32 (B, T) with -1 for none, see each
-        other whatever their order and distance; with a cache they are its first T slots."""
+        """Attend from x (B, T, width).
+
+        Args:
+            x: the input.
+            positions: int32 (B, T), consecutive in each row.
+            padding_mask: (B, T), hides padding and the other texts of a row; only without a cache.
+            cache: takes the new keys and values; without one, x attends to itself.
+            stretched: use the long factors of longrope.
+            groups: int32 (B, T), -1 for none. Positions of one group attend to each other whatever
+                their order and distance; with a cache they are its first T slots.
+
+        Returns:
+            The output (B, T, width), and the cache or the keys and values of x.
+        """
         query, key, value = self.query(x), self.key(x), self.value(x)
-        if self.query_norm is not None:
+        if self.query_norm is not None and self.key_norm is not None:
             query, key = self.query_norm(query), self.key_norm(key)
         if isinstance(self.position, config.Rope):
             turn = rotation(self.position, self.spec.head_dim, stretched)
@@ -155,28 +167,28 @@ class Attention(keras.layers.Layer):
         return self._output(mix, (query, places)), cache
 
     def _output(self, mix: Callable[[Any], Mixed], queries: Any) -> jax.Array:
-        """What the layer gives, of `mix(queries)`, which is made block by block."""
-        made, shares = in_blocks(mix, queries)
+        """Compute `mix(queries)` chunk by chunk, and project it to the layer's output."""
+        made, shares = in_chunks(mix, queries)
         if shares is not None:
-            shown(f"{self.path}/weights", shares.swapaxes(1, 2))
-        return shown(f"{self.path}/output", self.output_projection(made))
+            observed(f"{self.path}/weights", shares.swapaxes(1, 2))
+        return observed(f"{self.path}/output", self.output_projection(made))
 
     def _visible(self, distance: jax.Array, queries: Places, slots: Places) -> jax.Array:
-        """Which slot each query sees, bool (B, T, L), given how far back it lies (B, T, L), and
-        what is known of the queries and of the first slots."""
+        """Return which slots each query sees, bool (B, T, L). `distance` int (B, T, L) is how far
+        back a slot is; `slots` describes the first slots."""
         visible = distance >= 0
         if self.window is not None:
             visible &= distance < self.window
-        if slots.groups is not None:
+        if queries.groups is not None and slots.groups is not None:
             visible |= _same_group(queries.groups, slots.groups, distance.shape[-1])
-        if slots.padding_mask is not None:
+        if queries.padding_mask is not None and slots.padding_mask is not None:
             visible &= same_text(queries.padding_mask, slots.padding_mask)
         return visible
 
     def _attend(
-        self, query: jax.Array, cache: LayerCache, visible: jax.Array, distance: jax.Array
+        self, query: jax.Array, cache: LayerCache, visible: jax.Array, distance: jax.Array | None
     ) -> Mixed:
-        """Softmax attention; query is (B, T, heads, K). Scores and softmax are float32."""
+        """Softmax attention of queries (B, T, heads, K). Scores and softmax are float32."""
         batch, length, heads, dim = query.shape
         groups = self.spec.kv_heads
         grouped = query.reshape(batch, length, groups, heads // groups, dim)
@@ -184,7 +196,7 @@ class Attention(keras.layers.Layer):
             "btgrk,bsgk->bgrts", grouped, cache.key, preferred_element_type=jnp.float32
         )
         weights = self._weights(scores * self.spec.scale, visible, distance)
-        # Dividing after the values are mixed divides head_dim numbers in place of every slot's.
+        # Dividing after the sum divides head_dim numbers instead of one for each slot.
         mixed = jnp.einsum(
             "bgrts,bsgk->btgrk",
             weights.astype(query.dtype),
@@ -196,10 +208,10 @@ class Attention(keras.layers.Layer):
         return Mixed(values, self._shares(weights, total))
 
     def _attend_whole(
-        self, query: jax.Array, keys: LayerCache, visible: jax.Array, distance: jax.Array
+        self, query: jax.Array, keys: LayerCache, visible: jax.Array, distance: jax.Array | None
     ) -> Mixed:
-        """The same over keys that are no cache, with heads first, as batched products of matrices
-        read them. A cache would have to be copied for it in every step."""
+        """`_attend` for new keys: transposed so that heads come first, matrix products are faster.
+        A cache would have to be copied for this in every step."""
         batch, length, heads, dim = query.shape
         groups, slots = self.spec.kv_heads, visible.shape[-1]
         shape = (batch, groups, heads // groups, length)
@@ -219,19 +231,21 @@ class Attention(keras.layers.Layer):
         return Mixed(mixed.astype(query.dtype).reshape(query.shape), shares)
 
     def _shares(self, weights: jax.Array, total: jax.Array) -> jax.Array | None:
-        """As `Mixed` has them, of weights (B, groups, queries a group, T, S) and their sums (B, T,
-        groups, queries a group, 1)."""
+        """Normalise weights (B, groups, queries a group, T, S) by their sums (B, T, groups, queries
+        a group, 1), for `Mixed`."""
         if not watched(f"{self.path}/weights"):
             return None
         shares = weights.transpose(0, 3, 1, 2, 4) / total
         return shares.reshape(*shares.shape[:2], -1, shares.shape[-1])
 
-    def _weights(self, scores: jax.Array, visible: jax.Array, distance: jax.Array) -> jax.Array:
-        """What each slot weighs, float32 (B, groups, queries a group, T, S), not yet divided by
-        their sum, of scaled scores of that shape."""
+    def _weights(
+        self, scores: jax.Array, visible: jax.Array, distance: jax.Array | None
+    ) -> jax.Array:
+        """Turn scaled scores (B, groups, queries a group, T, S) into float32 weights of that shape,
+        not yet divided by their sum."""
         if self.spec.soft_cap is not None:
             scores = self.spec.soft_cap * jnp.tanh(scores / self.spec.soft_cap)
-        if self.slopes is not None:
+        if self.slopes is not None and distance is not None:
             fall = self.slopes.reshape(scores.shape[1:3])
             scores = scores - fall[:, :, None, None] * distance[:, None, None].astype(jnp.float32)
         scores = scores + jnp.where(visible, 0.0, HIDDEN)[:, None, None]
@@ -239,8 +253,8 @@ class Attention(keras.layers.Layer):
 
 
 def _same_group(queries: jax.Array, groups: jax.Array, length: int) -> jax.Array:
-    """Which of `length` slots, the first of which are in these groups (B, S), is in the group of
-    each query (B, T), bool (B, T, length)."""
+    """Return which of `length` slots share the group of each query (B, T), bool (B, T, length).
+    `groups` (B, S) are those of the first slots."""
     slots = jnp.pad(groups, ((0, 0), (0, length - groups.shape[1])), constant_values=-1)
     return (queries[:, :, None] == slots[:, None, :]) & (queries[:, :, None] >= 0)
 

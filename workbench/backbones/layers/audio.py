@@ -1,4 +1,4 @@
-"""From samples of sound to frames, as vectors."""
+"""Convolutions that turn audio samples into frames."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from workbench.backbones.layers.named import Named
 
 
 class AudioFrames(keras.layers.Layer):
-    """Samples (B, S, 1) and a mask (B, S) to frames (B, F, width) and theirs, bool (B, F).
+    """Maps samples (B, S, 1) and their mask (B, S) to frames (B, F, width) and their mask, bool
+    (B, F), as Moonshine does (Jeffries et al. 2024).
 
-    A frame is real where all of its samples are. Source: Moonshine (Jeffries et al. 2024). Its
-    norm is over a whole recording, here over the real part of it, so that what a recording is
-    padded with changes nothing.
+    A frame is real if all of its samples are. The norm covers only the real samples of a
+    recording, so padding does not change the frames.
     """
 
     def __init__(self, config: AudioConfig, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.convolutions = config.convolutions
-        dtype = {"dtype": self.dtype_policy}
+        dtype: dict[str, Any] = {"dtype": self.dtype_policy}
         self.layers = [
             ConvolutionLayer(one, init, use_bias=at > 0, name=f"conv{at + 1}", **dtype)
             for at, one in enumerate(self.convolutions)
         ]
         self.norm = RecordingNorm(name="norm", **dtype)
 
-    def build(self, samples_shape: tuple[int | None, ...], padding_mask_shape: Any = None) -> None:
+    def build(  # pyright: ignore[reportIncompatibleMethodOverride]  # Keras names them after `call`
+        self, samples_shape: tuple[int | None, ...], padding_mask_shape: Any = None
+    ) -> None:
         for layer, one in zip(self.layers, self.convolutions, strict=True):
             layer.build((None, None, one.channels_in))
         self.norm.build((None, None, self.convolutions[0].channels_out))
@@ -53,12 +55,12 @@ class AudioFrames(keras.layers.Layer):
 
 
 def _real(x: jax.Array, counts: jax.Array) -> jax.Array:
-    """Which places of x (B, T, ...) are among the first `counts` (B,) of their row."""
+    """Return a mask (B, T) of the first `counts` (B,) positions of each row of x (B, T, ...)."""
     return jnp.arange(x.shape[1]) < counts[:, None]
 
 
 class ConvolutionLayer(Named, keras.layers.Conv1D):
-    """A convolution along time; its kernel is (width, in, out)."""
+    """A convolution over time; its kernel is (width, in, out)."""
 
     def __init__(self, spec: Convolution, init: Any, **kwargs: Any) -> None:
         super().__init__(
@@ -67,15 +69,15 @@ class ConvolutionLayer(Named, keras.layers.Conv1D):
         self.spec = spec
 
     def count(self, inputs: jax.Array) -> jax.Array:
-        """How many outputs that many inputs make, int (B,)."""
+        """Return how many outputs `inputs` (B,) samples give, int (B,)."""
         return jnp.maximum((inputs - self.spec.width) // self.spec.stride + 1, 0)
 
 
 class RecordingNorm(Named, keras.layers.Layer):
-    """x (B, T, C) less its mean, over its deviation, times `gamma` plus `beta`, both (C,).
+    """Group norm with one group (Wu and He 2018): (x - mean) / deviation * gamma + beta.
 
-    Mean and deviation are of all channels of the places where the mask (B, T) is true, a group
-    norm of one group (Wu and He 2018), in float32.
+    x is (B, T, C), `gamma` and `beta` are (C,). Mean and deviation are taken in float32 over all
+    channels of the positions where the mask (B, T) is true.
     """
 
     epsilon = 1e-5

@@ -1,4 +1,4 @@
-"""Attention that looks both ways, as encoders do."""
+"""Bidirectional attention, for encoders."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from workbench.backbones.layers.attention import Attention, Places
 
 
 class BidirectionalAttention(Attention):
-    """Attention over a whole sequence; a window reaches that many tokens back and as many ahead.
+    """Attention over a whole sequence; a window covers that many tokens on each side.
 
-    Source of the window: Transformers' T5Gemma, where a distance equal to it is still seen.
+    As in Transformers' T5Gemma, the window includes the token at a distance equal to it.
     """
 
     def _visible(self, distance: jax.Array, queries: Places, slots: Places) -> jax.Array:
@@ -27,6 +27,6 @@ class BidirectionalAttention(Attention):
 
 
 def make_attention(spec: config.Attention, *args: Any, **kwargs: Any) -> Attention:
-    """The layer for an attention's specification, causal or not."""
+    """Make the layer for an attention's specification, causal or not."""
     kind = Attention if spec.causal else BidirectionalAttention
     return kind(spec, *args, **kwargs)

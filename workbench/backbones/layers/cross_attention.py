@@ -1,4 +1,4 @@
-"""Attention from one sequence to another: a decoder's queries, an encoder's keys and values."""
+"""Cross-attention: a decoder's queries, an encoder's keys and values."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from workbench.backbones.layers.attention import Attention, LayerCache, Mixed
 
 
 class CrossAttention(Attention):
-    """Attends from x (B, T, width) to a memory (B, S, memory_width), every place of it the same.
+    """Attends from x (B, T, width) to a memory (B, S, memory_width), without positions.
 
-    Keys and values depend on the memory alone: `remember` makes them once for all steps.
+    Keys and values depend on the memory alone, so `remember` computes them once for all steps.
     """
 
     def __init__(
@@ -24,24 +24,27 @@ class CrossAttention(Attention):
         self.memory_width = memory_width
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        super().build(input_shape, (*input_shape[:-1], self.memory_width))
+        self._build(input_shape, (*input_shape[:-1], self.memory_width))
 
     def remember(self, memory: jax.Array) -> LayerCache:
-        """Keys and values of a memory (B, S, memory_width)."""
+        """Compute keys and values (B, S, kv_heads, head_dim) of a memory (B, S, memory_width)."""
         key, value = self.key(memory), self.value(memory)
         if self.key_norm is not None:
             key = self.key_norm(key)
         return LayerCache(key, value)
 
-    def call(self, x: jax.Array, memory: LayerCache, memory_mask: jax.Array) -> jax.Array:
-        """`memory_mask` (B, S) hides the places where it is false."""
+    def call(  # pyright: ignore[reportIncompatibleMethodOverride]  # a layer's inputs are its own
+        self, x: jax.Array, memory: LayerCache, memory_mask: jax.Array | None = None
+    ) -> jax.Array:
+        """Attend from x (B, T, width) to the positions where `memory_mask` (B, S) is true, by
+        default to all."""
         query = self.query(x)
         if self.query_norm is not None:
             query = self.query_norm(query)
 
         def mix(queries: jax.Array) -> Mixed:
-            shape = (*queries.shape[:2], memory_mask.shape[1])
-            visible = jnp.broadcast_to(memory_mask[:, None, :].astype(bool), shape)
-            return self._attend(queries, memory, visible, None)
+            shape = (*queries.shape[:2], memory.key.shape[1])
+            seen = True if memory_mask is None else memory_mask[:, None, :].astype(bool)
+            return self._attend(queries, memory, jnp.broadcast_to(seen, shape), None)
 
         return self._output(mix, query)

@@ -1,4 +1,4 @@
-"""A dense layer whose variables can be filled from a checkpoint."""
+"""A dense layer whose variables a checkpoint can fill."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from workbench.backbones.layers.named import Named
 
 
 class NamedDense(Named, keras.layers.Dense):
-    """A dense layer of a head, kernel (in, out)."""
+    """The dense layer of a task head; its kernel is (in, out)."""

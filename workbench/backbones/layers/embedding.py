@@ -1,4 +1,4 @@
-"""Learned absolute positions."""
+"""Learned absolute positions, and the scale of token embeddings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class PositionEmbedding(Named, keras.layers.Layer):
         positions: jax.Array | None = None,
         padding_mask: jax.Array | None = None,
     ) -> jax.Array:
-        """At positions (B, T), or where a row of one or several texts is, given its mask."""
+        """Use `positions` (B, T), or those within each text that a padding mask (B, T) gives, or 0
+        to T - 1."""
         if padding_mask is not None:
             positions = text_positions(padding_mask)
         elif positions is None:
@@ -38,7 +39,7 @@ class PositionEmbedding(Named, keras.layers.Layer):
 
 
 class EmbeddingScale(keras.layers.Layer):
-    """Multiplies embeddings by sqrt(width), the factor rounded to their dtype as Gemma does."""
+    """Multiplies embeddings by sqrt(width), rounded to their dtype as in Gemma."""
 
     def call(self, x: jax.Array) -> jax.Array:
         return x * jnp.sqrt(jnp.float32(x.shape[-1])).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""The layer for each kind of feed-forward network."""
+"""Choose the layer for a feed-forward specification."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench.backbones.layers.moe import MoE, SharedMoE
 
 
 def make_mlp(spec: config.Mlp, width: int, init: Any, **kwargs: Any) -> keras.layers.Layer:
-    """The layer for a feed-forward specification; `width` is that of the residual stream."""
+    """Make the layer for a feed-forward specification; `width` is the residual stream's."""
     kinds = {config.Gated: GatedMLP, config.Dense: DenseMLP, config.MoE: _mixture}
     return kinds[type(spec)](spec, width, init, **kwargs)
 

@@ -1,7 +1,7 @@
-"""Products of rows with the kernel of the row's group, without touching other groups' kernels.
+"""Multiply each row by the kernel of its group, without reading other groups' kernels.
 
-Rows are sorted by group. On accelerators XLA has the product. On CPU it multiplies every row by
-every kernel, so rows are padded to blocks of one group there, and a loop goes over the blocks.
+Rows are sorted by group. XLA has this product on accelerators. On CPU it multiplies every row by
+every kernel, so there each group is padded to blocks of rows, and a loop goes over the blocks.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-# Numbers of a kernel read at once on CPU: XLA copies what a loop slices, and a copy of this size
-# stays in the core's own cache. One row reads best in small pieces, a block of rows in larger.
+# Numbers of a kernel read at once on CPU: XLA copies each slice of a loop, and a copy of this size
+# stays in the core's cache. Small pieces are fastest for one row, larger ones for a block of rows.
 _PIECE_OF_ONE, _PIECE_OF_BLOCK = 2**14, 2**18
 _LARGEST_BLOCK = 64
 
 
 class Groups(NamedTuple):
-    """Where P items lie among M rows that are sorted by group, M at least P.
+    """Where P items are among M >= P rows sorted by group.
 
     Attributes:
         items: int (M,), the item in each row.
@@ -43,8 +43,12 @@ Product = Callable[[jax.Array, jax.Array, Groups], jax.Array]
 
 
 def plan(group_of: jax.Array, count: int) -> tuple[Groups, Product]:
-    """The order for items of groups `group_of` (P,) out of `count`, and the product that is
-    fastest for it on this machine."""
+    """Choose an order of rows and the fastest product for it on this machine.
+
+    Args:
+        group_of: int (P,), the group of each item.
+        count: number of groups.
+    """
     items = len(group_of)
     if jax.default_backend() == "cpu":
         block = min(_power_of_two(items / count), _LARGEST_BLOCK)
@@ -60,7 +64,7 @@ def _power_of_two(least: float) -> int:
 
 
 def alone(group_of: jax.Array, count: int) -> Groups:
-    """Every item a block of its own, unsorted: for few items."""
+    """Make every item its own block, unsorted: for few items."""
     items = jnp.arange(len(group_of))
     every = jnp.ones(len(group_of), bool)
     sizes = jnp.bincount(group_of, length=count)
@@ -68,7 +72,7 @@ def alone(group_of: jax.Array, count: int) -> Groups:
 
 
 def sort(group_of: jax.Array, count: int, block: int = 1) -> Groups:
-    """Items sorted by group, each group padded to a multiple of `block` rows."""
+    """Sort items by group, and pad each group to a multiple of `block` rows."""
     items = len(group_of)
     blocks = (items + min(count, items) * (block - 1)) // block  # enough for any sizes
     order = jnp.argsort(group_of)
@@ -86,7 +90,7 @@ def sort(group_of: jax.Array, count: int, block: int = 1) -> Groups:
 
 
 def ragged(rows: jax.Array, kernel: jax.Array, groups: Groups) -> jax.Array:
-    """Rows (M, in) times the kernel (groups, out, in) of their group: (M, out)."""
+    """Multiply rows (M, in) by the kernel (groups, out, in) of their group: (M, out)."""
     dimensions = jax.lax.RaggedDotDimensionNumbers(
         dot_dimension_numbers=(((1,), (2,)), ((), ())),
         lhs_ragged_dimensions=[0],
@@ -97,12 +101,12 @@ def ragged(rows: jax.Array, kernel: jax.Array, groups: Groups) -> jax.Array:
 
 
 def gathered(rows: jax.Array, kernel: jax.Array, groups: Groups) -> jax.Array:
-    """The same for rows that are a block each, few enough to copy a kernel for each."""
+    """`ragged` for few rows, each its own block: copies a kernel for each row."""
     return jnp.einsum("mi,moi->mo", rows, kernel[groups.owners])
 
 
 def in_blocks(rows: jax.Array, kernel: jax.Array, groups: Groups) -> jax.Array:
-    """The same as a loop over blocks of rows, and pieces of their kernels."""
+    """`ragged` as a loop over blocks of rows and pieces of their kernels."""
     return _in_blocks(rows, kernel, groups.owners, groups.used)
 
 
@@ -117,7 +121,7 @@ def _in_blocks(rows: jax.Array, kernel: jax.Array, owners: jax.Array, used: jax.
         part = _block(rows, index, block)
 
         def step(number: jax.Array, made: jax.Array) -> jax.Array:
-            # The last piece is moved back to fit, over what the one before it has made.
+            # The last piece starts early enough to fit, and overlaps the piece before it.
             start = jnp.minimum(number * piece, outputs - piece)
             some = jax.lax.dynamic_slice(kernel, (owners[index], start, 0), (1, piece, width))[0]
             product = (some @ part[0])[None] if block == 1 else part @ some.T
@@ -140,7 +144,7 @@ def _backward(saved: tuple[jax.Array, ...], change: jax.Array) -> tuple[Any, ...
     rows, kernel, owners, used = saved
     block = len(rows) // len(owners)
 
-    # Two loops, so that the second is dropped where kernels are frozen.
+    # Two loops, so that XLA drops the second if kernels are frozen.
     def to_rows(index: jax.Array, made: jax.Array) -> jax.Array:
         product = _block(change, index, block) @ kernel[owners[index]]
         return jax.lax.dynamic_update_slice_in_dim(made, product, index * block, 0)

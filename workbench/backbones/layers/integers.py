@@ -1,19 +1,19 @@
-"""Matrices held as integers: how they are made, and their products with rows of numbers.
+"""Matrices quantised to integers: how to make them and multiply by them.
 
-A matrix has its outputs along the first axis and its inputs along the second.
+A matrix has its outputs on the first axis and its inputs on the second.
 
-int8, as Keras has it: one scale an output, which takes the largest number of the row to 127; the
-rows that are multiplied are rounded to 8 bits too, each by a scale of its own.
+int8, as in Keras: one scale for each output maps the largest number of a row to 127. The rows that
+a matrix multiplies are rounded to 8 bits too, each with its own scale.
 
-int4: groups of 128 inputs, each with a scale and a zero, two numbers a byte; the rows are not
-rounded. A number is (code - zero) * scale.
+int4: groups of 128 inputs share a scale and a zero point; a byte holds two codes. The rows that a
+matrix multiplies are not rounded. A number is (code - zero) * scale.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,12 @@ import numpy as np
 GROUP = 128
 _LARGEST, _EPSILON = 127, 1e-7
 _LOWEST, _HIGHEST = -8, 7
-# Numbers decoded at once on CPU: a piece of this size stays in the core's own cache.
+# Numbers decoded at once on CPU: a piece of this size stays in the core's cache.
 _PIECE = 2**17
-AT_ONCE = 2**22  # numbers that become integers together
+AT_ONCE = 2**22  # numbers quantised at once
 
 Shape = tuple[int, ...]
+Arrays = TypeVar("Arrays", bound=tuple[jax.Array, ...])
 
 
 class Int8(NamedTuple):
@@ -54,17 +55,17 @@ class Int8(NamedTuple):
 
     @staticmethod
     def shapes(outputs: Shape, inputs: Shape) -> tuple[Shape, ...]:
-        """The shapes of codes and scale of a matrix whose axes stand for several."""
+        """The shapes of codes and scale of a matrix with several output or input axes."""
         return (*outputs, *inputs), outputs
 
     def product(self, rows: jax.Array) -> jax.Array:
-        """rows (N, inputs), rounded to 8 bits, times the matrix: (N, outputs)."""
+        """Multiply rows (N, inputs), rounded to 8 bits, by the matrix: (N, outputs)."""
         return _int8_product(rows, self)
 
 
 class Int4(NamedTuple):
-    """codes int8 (outputs, bytes), the even inputs in the low halves; scale (outputs, groups) and
-    zero int8 of that shape."""
+    """codes int8 (outputs, bytes), even inputs in the low 4 bits; scale (outputs, groups) and zero,
+    int8 of the same shape."""
 
     codes: jax.Array
     scale: jax.Array
@@ -97,12 +98,12 @@ class Int4(NamedTuple):
 
     @staticmethod
     def shapes(outputs: Shape, inputs: Shape) -> tuple[Shape, ...]:
-        """The shapes of codes, scale and zero, where the axes of a matrix stand for several."""
+        """The shapes of codes, scale and zero of a matrix with several output or input axes."""
         rows, (groups, size) = math.prod(outputs), _grouping(math.prod(inputs))
         return (rows, groups * size // 2), (rows, groups), (rows, groups)
 
     def halves(self, dtype: jnp.dtype) -> tuple[jax.Array, jax.Array]:
-        """The columns at even and those at odd places, both (outputs, bytes)."""
+        """Decode the even and the odd columns, both (outputs, bytes)."""
         grouped = self.codes.reshape(*self.scale.shape, -1).astype(jnp.int32)
         scale = self.scale.astype(dtype)[..., None]
         zero = self.zero.astype(dtype)[..., None]
@@ -112,7 +113,7 @@ class Int4(NamedTuple):
         return even.reshape(self.codes.shape), odd.reshape(self.codes.shape)
 
     def product(self, rows: jax.Array) -> jax.Array:
-        """rows (N, inputs) times the matrix: (N, outputs), in the rows' dtype."""
+        """Multiply rows (N, inputs) by the matrix: (N, outputs), in the rows' dtype."""
         room = 2 * self.codes.shape[1] - rows.shape[1]
         rows = jnp.pad(rows, ((0, 0), (0, room)))
         even, odd = rows[:, 0::2], rows[:, 1::2]
@@ -125,14 +126,14 @@ class Int4(NamedTuple):
 
 
 def _row_by_row(make: Callable[[np.ndarray], Any], matrix: np.ndarray) -> Any:
-    """`make(matrix)`, some rows at a time: what it needs on the way stays small."""
+    """Compute `make(matrix)` some rows at a time, which keeps temporary arrays small."""
     step = max(1, AT_ONCE // matrix.shape[1])
     made = [make(matrix[start : start + step]) for start in range(0, len(matrix), step)]
     return type(made[0])(*map(np.concatenate, zip(*made, strict=True)))
 
 
 def _grouping(inputs: int) -> tuple[int, int]:
-    """How many groups a row of so many inputs has, and their size, which is even."""
+    """Return the number of groups in a row of `inputs`, and their size, which is even."""
     size = min(GROUP, inputs + inputs % 2)
     return -(-inputs // size), size
 
@@ -144,14 +145,14 @@ KINDS: dict[str, type[Int8] | type[Int4]] = {"int8": Int8, "int4": Int4}
 def _int8_product(rows: jax.Array, matrix: Int8) -> jax.Array:
     wide = rows.astype(jnp.float32)
     row_scale = _LARGEST / (jnp.abs(wide).max(-1, keepdims=True) + _EPSILON)
-    # Behind a barrier: XLA would round a row again for every output.
+    # Without the barrier XLA would round a row again for every output.
     rounded = jax.lax.optimization_barrier(jnp.rint(wide * row_scale))
     sums = _whole_numbers(rounded, matrix.codes)
     return (sums / (row_scale * matrix.scale.astype(jnp.float32))).astype(rows.dtype)
 
 
 def _whole_numbers(rounded: jax.Array, codes: jax.Array) -> jax.Array:
-    """Float32 sums of products of codes; `rounded` holds whole numbers up to 127."""
+    """Multiply codes, with float32 results; `rounded` holds whole numbers up to 127."""
     if jax.default_backend() != "cpu":
         return jax.lax.dot_general(
             rounded.astype(jnp.int8),
@@ -159,7 +160,7 @@ def _whole_numbers(rounded: jax.Array, codes: jax.Array) -> jax.Array:
             (((1,), (1,)), ((), ())),
             preferred_element_type=jnp.int32,
         ).astype(jnp.float32)
-    # XLA has no fast product of integers on CPU.
+    # XLA has no fast integer product on CPU.
     if len(rounded) == 1:
         return jnp.sum(codes.astype(jnp.float32) * rounded[0], -1)[None]
     return _in_pieces(
@@ -172,7 +173,7 @@ def _int8_forward(rows: jax.Array, matrix: Int8) -> tuple[jax.Array, tuple[jax.A
 
 
 def _int8_backward(saved: tuple[jax.Array, Int8], change: jax.Array) -> tuple[jax.Array, None]:
-    """The gradient as if nothing had been rounded, whose own is zero."""
+    """Ignore the rounding, whose own gradient is zero (straight-through estimate)."""
     rows, matrix = saved
     return (change @ matrix.floats(rows.shape[1]).astype(change.dtype)).astype(rows.dtype), None
 
@@ -180,12 +181,10 @@ def _int8_backward(saved: tuple[jax.Array, Int8], change: jax.Array) -> tuple[ja
 _int8_product.defvjp(_int8_forward, _int8_backward)
 
 
-def _in_pieces(
-    multiply: Callable[[tuple], jax.Array], matrix: tuple[jax.Array, ...], width: int
-) -> jax.Array:
-    """`multiply(matrix)`, which gives (N, outputs); on CPU some outputs at a time.
+def _in_pieces(multiply: Callable[[Arrays], jax.Array], matrix: Arrays, width: int) -> jax.Array:
+    """Compute `multiply(matrix)`, (N, outputs); on CPU some outputs at a time.
 
-    Decoding a matrix as a whole would write and read it once more as floats.
+    Decoding a whole matrix at once would write it to memory as floats and read it back.
     """
     outputs = len(matrix[0])
     piece = max(1, _PIECE // width)
@@ -193,7 +192,7 @@ def _in_pieces(
         return multiply(matrix)
 
     def step(number: jax.Array, made: jax.Array) -> jax.Array:
-        # The last piece is moved back to fit, over what the one before it has made.
+        # The last piece starts early enough to fit, and overlaps the piece before it.
         start = jnp.minimum(number * piece, outputs - piece)
         part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, start, piece), matrix)
         return jax.lax.dynamic_update_slice(made, multiply(part), (0, start))

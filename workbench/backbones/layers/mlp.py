@@ -1,4 +1,4 @@
-"""Feed-forward networks. All are called alike; none of these reads the padding mask."""
+"""Feed-forward networks. They take a padding mask because mixtures do, and ignore it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class GatedMLP(keras.layers.Layer):
-    """down(act(gate(x)) * up(x)); x is (B, T, width)."""
+    """Computes down(act(gate(x)) * up(x)) of x (B, T, width)."""
 
     def __init__(self, spec: config.Gated, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -43,7 +43,7 @@ class GatedMLP(keras.layers.Layer):
 
 
 class DenseMLP(keras.layers.Layer):
-    """down(act(up(x))); x is (B, T, width)."""
+    """Computes down(act(up(x))) of x (B, T, width)."""
 
     def __init__(self, spec: config.Dense, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""Mixtures of experts: a router sends each token to a few gated networks of many."""
+"""Mixtures of experts: a router sends each token to a few of many gated networks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import keras
 
 from workbench.backbones import config
+from workbench.backbones.keras_types import array_of
 from workbench.backbones.layers import grouped
 from workbench.backbones.layers.mlp import ACTIVATIONS, GatedMLP
 from workbench.backbones.layers.named import Named, Projection
@@ -31,9 +32,10 @@ class Experts(Named, keras.layers.Layer):
         self.down = self.add_weight(outward, self._init, name="down")
 
     def call(self, rows: jax.Array, chosen: jax.Array, weights: jax.Array) -> jax.Array:
-        """What the experts `chosen` (N, active) make of rows (N, width), summed by `weights`."""
+        """Run rows (N, width) through the experts `chosen` int (N, active), and return the sums (N,
+        width) of their outputs weighted by `weights` (N, active)."""
         groups, product = grouped.plan(chosen.reshape(-1), self._count)
-        gate, up, down = map(keras.ops.convert_to_tensor, (self.gate, self.up, self.down))
+        gate, up, down = map(array_of, (self.gate, self.up, self.down))
         given = rows[groups.items // chosen.shape[1]]
         given = jnp.where(groups.filled[:, None], given, 0)
         inner = self.activation(product(given, gate, groups)) * product(given, up, groups)
@@ -42,14 +44,14 @@ class Experts(Named, keras.layers.Layer):
 
 
 class Router(Projection):
-    """Scores of the experts, or of one; floats also when a model is quantized: they are few, and
-    decide much."""
+    """Scores the experts, or one of them. It stays in floats when a model is quantized: its matrix
+    is small and its precision matters."""
 
     quantizable = False
 
 
 class MoE(keras.layers.Layer):
-    """Each token's output is a weighted sum of what its active experts make of it."""
+    """A mixture: each token's output is the weighted sum of its active experts' outputs."""
 
     def __init__(self, spec: config.MoE, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -68,8 +70,8 @@ class MoE(keras.layers.Layer):
     def call(
         self, x: jax.Array, padding_mask: jax.Array | None = None, training: bool | None = None
     ) -> jax.Array:
-        """x (B, T, width) to the same shape. `padding_mask` (B, T) is false at tokens that the
-        balance loss leaves out; it changes no output."""
+        """Map x (B, T, width) to the same shape. The balance loss leaves out tokens where
+        `padding_mask` (B, T) is false; the mask changes no output."""
         rows = x.reshape(-1, x.shape[-1])
         odds = jax.nn.softmax(self.router(x).reshape(len(rows), -1).astype("float32"))
         weights, chosen = jax.lax.top_k(odds, self._active)
@@ -88,11 +90,11 @@ def _as_they_are(odds: jax.Array) -> jax.Array:
 
 
 class SharedMoE(MoE):
-    """A mixture with one more expert that every token uses, weighted by a gate of its own."""
+    """A mixture with one more expert that every token uses, weighted by its own gate."""
 
     def __init__(self, spec: config.MoE, width: int, init: Any, **kwargs: Any) -> None:
         super().__init__(spec, width, init, **kwargs)
-        gated, dtype = config.Gated(spec.shared_width, spec.activation), self.dtype_policy
+        gated, dtype = config.Gated(spec.shared_width or 0, spec.activation), self.dtype_policy
         self.shared = GatedMLP(gated, width, init, name="shared", dtype=dtype)
         self.shared_gate = Router(
             "btd,od->bto", (None, 1), kernel_initializer=init, name="shared_gate", dtype=dtype
@@ -113,10 +115,10 @@ class SharedMoE(MoE):
 def balance_loss(
     odds: jax.Array, chosen: jax.Array, padding_mask: jax.Array | None = None
 ) -> jax.Array:
-    """How unevenly tokens are spread over experts; evenly is `active`.
+    """Measure how unevenly tokens are spread over experts: float32 (), `active` at best.
 
-    The number of experts times the sum over them of the share of tokens an expert gets and the
-    mean probability it is given (Fedus et al. 2022, with each of a token's choices counted).
+    The sum over experts of the share of tokens times the mean router probability, times the number
+    of experts (Fedus et al. 2022, counting each of a token's choices).
 
     Args:
         odds: router probabilities, float32 (N, experts).

@@ -1,4 +1,4 @@
-"""Layers whose variables can be filled from a checkpoint at the moment they are created."""
+"""Layers whose variables take their values from a checkpoint when they are created."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from workbench.backbones.keras_types import LayerMixin, array_of
 from workbench.backbones.layers.integers import Shape
 from workbench.backbones.layers.low_rank import Adaptable, merged
-from workbench.backbones.layers.quantizable import Held, Matrix, Quantizable
-from workbench.backbones.layout import making
+from workbench.backbones.layers.quantizable import IntegerMatrix, Matrix, Quantizable
 from workbench.backbones.saved_variables import (
     Store,
     notes_problems,
     read_variables,
     write_variables,
 )
+from workbench.backbones.sharding import making
 from workbench.backbones.weights import initializer as named_initializer
 from workbench.errors import SettingError
 from workbench.keras_internals import (
@@ -32,12 +33,11 @@ from workbench.keras_internals import (
 )
 
 
-class Named:
-    """Mix-in before a Keras layer: every variable asks the weight loader first.
+class Named(LayerMixin):
+    """Mix-in before a Keras layer: every variable asks the weight loader for its value.
 
-    The name asked for is the variable's path in the backbone, such as
-    `decoder_block_3/attention/query/kernel`. With no load under way the layer's own
-    initializer is used.
+    It asks by the variable's path in the backbone, such as
+    `decoder_block_3/attention/query/kernel`. Without a loader the layer's own initializer is used.
     """
 
     def add_weight(
@@ -53,39 +53,44 @@ class Named:
             return super().add_weight(shape, source, *args, name=name, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Keras calls it to clone layer by layer, which would part what layers share."""
+        """Refuse: Keras calls it to clone layer by layer, which would duplicate shared layers."""
         raise SettingError(
-            "clone_model: expected a call for the whole model: type(model).from_config("
-            "model.get_config()) makes one with new weights, copy.deepcopy(model) one with the same"
+            "clone_model: a single layer cannot be cloned. Clone the whole model: "
+            "type(model).from_config(model.get_config()) makes one with new weights, "
+            "copy.deepcopy(model) one with the same"
         )
 
     def save_own_variables(self, store: Store) -> None:
-        """Keras calls it to write the layer."""
+        """Write the layer; called by Keras."""
         write_variables(self, store)
 
     @notes_problems
     def load_own_variables(self, store: Store) -> None:
-        """Keras calls it to read the layer. Raises PresetError where not all of it fits."""
+        """Read the layer; called by Keras.
+
+        Raises:
+            PresetError: a variable is missing or does not fit.
+        """
         values = {name: store[name] for name in store.keys()}  # noqa: SIM118
         read_variables(self, self._as_here(values))
 
     def _as_here(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """A file's values in the form that the layer has them."""
+        """Convert a file's values to the form that the layer holds."""
         return values
 
 
 class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
-    """A linear map given as an einsum such as `"btd,hkd->bthk"`: input axes last in the kernel.
+    """A linear map given as an einsum such as `"btd,hkd->bthk"`, the kernel's input axes last.
 
-    A row of the kernel makes one number of the output, so decoding reads memory in order, which
-    is faster on CPU.
+    A row of the kernel gives one output number, so decoding reads memory in order, which is faster
+    on CPU.
     """
 
     first_matrix = "kernel"
 
     def call(self, inputs: jax.Array, training: bool | None = None) -> jax.Array:
-        # As a product of matrices: XLA would copy a kernel of three axes at every call.
-        kernel = keras.ops.convert_to_tensor(self.kernel)
+        # A matrix product: XLA would copy a kernel of three axes in every call.
+        kernel = array_of(self.kernel)
         rows = inputs.reshape(math.prod(inputs.shape[:2]), -1)
         matrix = kernel.reshape(-1, rows.shape[-1])
         made = (matrix @ rows[0])[None] if len(rows) == 1 else jnp.einsum("nd,od->no", rows, matrix)
@@ -97,8 +102,8 @@ class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
         return self._finished(self._updated(made, rows, training), inputs)
 
     def enable_lora(self, rank: int, *args: Any, **kwargs: Any) -> None:
-        """Keras's form of an update is not this layer's."""
-        raise SettingError(f"{self.path}: enable_lora: expected a call of the whole backbone's")
+        """Refuse: adapters belong to the whole backbone."""
+        raise SettingError(f"{self.path}: enable_lora: call the backbone's enable_lora instead")
 
     def _finished(self, made: jax.Array, inputs: jax.Array) -> jax.Array:
         made = made.reshape(*inputs.shape[:2], *self.partial_output_shape[1:])
@@ -106,31 +111,34 @@ class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
 
     @property
     def kernel(self) -> Any:
-        """The kernel without an update: a variable, or the floats that integers stand for."""
+        """The kernel without an update: a variable, or the floats decoded from integers."""
         if self.quantization_mode is None:
             return super().kernel
         return self._integers.floats.reshape(self._integers.matrix.shape)
 
     @property
     def merged_kernel(self) -> jax.Array:
-        """The kernel with the update that there is added, in the kernel's dtype."""
-        return merged(keras.ops.convert_to_tensor(self.kernel), self.in_use.low_rank)
+        """The kernel with the active update added, in the kernel's dtype."""
+        kernel = array_of(self.kernel)
+        return kernel if self.in_use is None else merged(kernel, self.in_use.low_rank)
 
     @property
-    def matrix_shape(self) -> Shape:
-        """(outputs, inputs) of the kernel, its axes merged."""
+    def matrix_shape(self) -> tuple[int, int]:
+        """The kernel's (outputs, inputs), with axes merged."""
         outputs, inputs = self.kernel_axes
         return math.prod(outputs), math.prod(inputs)
 
     @property
     def kernel_axes(self) -> tuple[Shape, Shape]:
-        """The kernel's axes that are outputs, and those that are inputs."""
+        """The sizes of the kernel's output axes, and of its input axes."""
         outputs = len(self.partial_output_shape) - 1
         held = self.quantization_mode is not None
         shape = tuple(self._integers.matrix.shape if held else getattr(self, KERNEL).shape)
         return shape[:outputs], shape[outputs:]
 
-    def quantized_build(self, kernel_shape: Sequence[int], mode: str, config: Any = None) -> None:
+    def quantized_build(  # pyright: ignore[reportIncompatibleMethodOverride]  # as EinsumDense
+        self, kernel_shape: Sequence[int], mode: str, config: Any = None
+    ) -> None:
         self._hold(mode, self._matrix(tuple(kernel_shape)))
         mark_quantized(self)
 
@@ -143,14 +151,16 @@ class Projection(Adaptable, Quantizable, Named, keras.layers.EinsumDense):
         outputs = len(self.partial_output_shape) - 1
         return Matrix("kernel", shape[:outputs], shape[outputs:])
 
-    def _keep(self, held: Held) -> None:
-        self._integers = held
+    def _keep(self, integers: IntegerMatrix) -> None:
+        self._integers = integers
 
 
-class TokenEmbedding(Quantizable, Named, keras.layers.ReversibleEmbedding):
-    """Token ids to vectors and, with `reverse=True`, vectors to logits.
+class TokenEmbedding(  # pyright: ignore[reportIncompatibleMethodOverride]  # Keras's compute_mask
+    Quantizable, Named, keras.layers.ReversibleEmbedding
+):
+    """Maps token ids to vectors and, with `reverse=True`, vectors to logits.
 
-    Where the two tables are not one, the integers of the second have a row a token too.
+    If the two tables are not tied, the integers of the second have one row a token too.
     """
 
     first_matrix = "embeddings"
@@ -171,7 +181,9 @@ class TokenEmbedding(Quantizable, Named, keras.layers.ReversibleEmbedding):
         cap = self.logit_soft_cap
         return logits if cap is None else jnp.tanh(logits / cap) * cap
 
-    def quantized_build(self, shape: Sequence[int], mode: str, config: Any = None) -> None:
+    def quantized_build(  # pyright: ignore[reportIncompatibleMethodOverride]  # as ReversibleEmbedding
+        self, embeddings_shape: Sequence[int], mode: str, config: Any = None
+    ) -> None:
         for name in self.matrix_names:
             self._hold(mode, self._matrix(name))
         mark_quantized(self)
@@ -192,5 +204,5 @@ class TokenEmbedding(Quantizable, Named, keras.layers.ReversibleEmbedding):
     def _matrix(self, name: str) -> Matrix:
         return Matrix(name, (self.input_dim,), (self.output_dim,))
 
-    def _keep(self, held: Held) -> None:
-        setattr(self, f"_{held.matrix.name}_integers", held)
+    def _keep(self, integers: IntegerMatrix) -> None:
+        setattr(self, f"_{integers.matrix.name}_integers", integers)

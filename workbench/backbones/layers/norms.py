@@ -1,4 +1,4 @@
-"""Normalisation. Statistics are float32 whatever the dtype of the layer."""
+"""Normalisation layers. They compute statistics in float32, whatever the layer's dtype."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.backbones.layers.named import Named
 
 
 class RMSNorm(Named, keras.layers.Layer):
-    """x / rms(x) * (offset + scale), on the last axis. `scale` is (width,)."""
+    """Computes x / rms(x) * (offset + scale) over the last axis. `scale` is (width,)."""
 
     def __init__(self, spec: config.RMSNorm, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -24,16 +24,16 @@ class RMSNorm(Named, keras.layers.Layer):
         self.scale = self.add_weight((input_shape[-1],), start, name="scale")
 
     def compute_output_spec(self, x: Any) -> keras.KerasTensor:
-        """Stated: Keras would trace the layer for it, and JAX keep the trace of every model."""
+        """State the shape: Keras would trace the layer for it, and JAX would keep every trace."""
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def call(self, x: jax.Array) -> jax.Array:
         wide = x.astype(jnp.float32)
-        # As a dot product: XLA splits a plain sum over one row into two slow passes on CPU.
+        # A dot product: XLA splits a plain sum over one row into two slow passes on CPU.
         mean = jnp.einsum("...d,...d->...", wide, wide)[..., None] / x.shape[-1]
         unit = wide * jax.lax.rsqrt(mean + self.spec.epsilon)
         if self.spec.offset == 0:
-            # Llama rounds to the layer's dtype first and scales after, Gemma scales in float32.
+            # Llama rounds to the layer's dtype, then scales; Gemma scales in float32.
             return unit.astype(x.dtype) * self.scale.value
         return (unit * (self.spec.offset + self.scale.value.astype(jnp.float32))).astype(x.dtype)
 
@@ -50,11 +50,11 @@ class HeadsRMSNorm(RMSNorm):
 
 
 class LayerNorm(Named, keras.layers.LayerNormalization):
-    """Layer norm with `gamma` and, where it has a bias, `beta`, both (width,)."""
+    """Layer norm with `gamma` and, if it has a bias, `beta`, both (width,)."""
 
 
 def make_norm(spec: config.RMSNorm | config.LayerNorm, **kwargs: Any) -> keras.layers.Layer:
-    """The layer for a norm's specification."""
+    """Make the layer for a norm's specification."""
     if isinstance(spec, config.RMSNorm):
         return RMSNorm(spec, **kwargs)
     return LayerNorm(epsilon=spec.epsilon, center=spec.bias, **kwargs)

@@ -1,7 +1,7 @@
-"""Several texts in one row, none of which sees another.
+"""Packing: several texts share a row, and none attends to another.
 
 A padding mask (B, T) may number the texts of a row 1, 2, 3 ... from left to right, with 0 at
-padding. A mask of zeros and ones is the usual one: a row holds one text.
+padding. The usual mask of zeros and ones is the case of one text in a row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 
 def text_positions(mask: jax.Array) -> jax.Array:
-    """The position of each place in its text, int32 (B, T)."""
+    """Return each token's position within its text, int32 (B, T), given the mask (B, T)."""
     numbers = jax.lax.cummax(mask.astype(jnp.int32), axis=1)  # padding counts on
     begins = jnp.diff(numbers, axis=1, prepend=numbers[:, :1]) > 0
     places = jnp.broadcast_to(jnp.arange(mask.shape[1]), mask.shape)
@@ -19,7 +19,10 @@ def text_positions(mask: jax.Array) -> jax.Array:
 
 
 def same_text(places: jax.Array, slots: jax.Array) -> jax.Array:
-    """Which slot each place may see, bool (B, T, S), given the masks of places (B, T) and of slots
-    (B, S): those of its own text. Padding may see all that is not padding."""
+    """Return which slots each query may see, bool (B, T, S): those of its own text.
+
+    `places` (B, T) and `slots` (B, S) are the masks of queries and slots. Padding may see every
+    token that is not padding.
+    """
     slots, places = slots.astype(jnp.int32)[:, None, :], places.astype(jnp.int32)[:, :, None]
     return (slots > 0) & ((slots == places) | (places < 1))

@@ -1,4 +1,4 @@
-"""Pictures cut into patches, each of them a vector."""
+"""Cut images into patches and project each to a vector."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from workbench.backbones.layers.named import Named
 
 
 class PatchEmbedding(Named, keras.layers.Layer):
-    """Pictures (B, H, W, C) to vectors (B, rows * columns, width), row by row (Dosovitskiy et al.
-    2021). `kernel` is (width, patch height, patch width, C), `bias` (width,)."""
+    """Maps images (B, H, W, C) to vectors (B, rows * columns, width), patches row by row
+    (Dosovitskiy et al. 2021). `kernel` is (width, patch height, patch width, C), `bias` (width,).
+    """
 
     def __init__(self, width: int, patch: tuple[int, int], init: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,7 +1,7 @@
-"""Layers that can hold their matrices as integers in place of floats.
+"""Layers that can hold their matrices as integers instead of floats.
 
-While a preset is loaded, a layer takes the integers of the file as they are, or turns the floats
-that it has just been given into integers, so that no more than one matrix is there as both.
+While a preset loads, a layer takes the file's integers as they are, or quantises the floats it has
+just read, so that at most one matrix is in memory in both forms.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import keras
 import numpy as np
 
 from workbench.backbones import weights
+from workbench.backbones.keras_types import LayerMixin, array_of
 from workbench.backbones.layers.integers import KINDS, Int4, Int8, Shape
-from workbench.backbones.precision import quantized_policy
+from workbench.backbones.precision import check_mode, quantized_policy
 from workbench.keras_internals import current_path, mark_quantized
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix of a layer: its name, and the axes that are its outputs and its inputs."""
+    """A matrix of a layer: its name, and the sizes of its output axes and its input axes."""
 
     name: str
     outputs: Shape
@@ -31,17 +32,17 @@ class Matrix:
 
     @property
     def shape(self) -> Shape:
-        """All axes."""
+        """The sizes of all axes, outputs first."""
         return (*self.outputs, *self.inputs)
 
     def two_axes(self, values: np.ndarray) -> np.ndarray:
-        """Its values as (outputs, inputs)."""
+        """Merge the axes of its values to (outputs, inputs)."""
         return values.reshape(math.prod(self.outputs), -1)
 
 
 @dataclass(frozen=True)
-class Held:
-    """The variables with the integers of a matrix, in the order of the fields of their kind."""
+class IntegerMatrix:
+    """The variables that hold a matrix's integers, in the order of the fields of `kind`."""
 
     matrix: Matrix
     kind: type[Int8] | type[Int4]
@@ -49,28 +50,31 @@ class Held:
 
     @property
     def value(self) -> Int8 | Int4:
-        """The integers as they are computed with."""
+        """The integers, with one output axis and one input axis."""
         outputs, inputs = math.prod(self.matrix.outputs), math.prod(self.matrix.inputs)
         shapes = self.kind.shapes((outputs,), (inputs,))
-        arrays = map(keras.ops.convert_to_tensor, self.variables)
+        arrays = map(array_of, self.variables)
         return self.kind(*(a.reshape(s) for a, s in zip(arrays, shapes, strict=True)))
 
     @property
     def floats(self) -> jax.Array:
-        """The numbers they stand for, (outputs, inputs)."""
+        """The decoded matrix (outputs, inputs)."""
         return self.value.floats(math.prod(self.matrix.inputs))
 
 
-class Quantizable:
-    """Mix-in before `Named` and a Keras layer. The integers of a matrix are variables of its name
-    and of that name with `_scale` added, and for int4 with `_zero` added."""
+class Quantizable(LayerMixin):
+    """Mix-in before `Named` and a Keras layer: the layer can hold its matrices as integers.
+
+    The codes of a matrix are in a variable of its name, the scales in `<name>_scale` and, for int4,
+    the zero points in `<name>_zero`.
+    """
 
     quantizable: ClassVar[bool] = True
     first_matrix: ClassVar[str]
 
     @property
     def matrix_names(self) -> tuple[str, ...]:
-        """The names of the matrices."""
+        """The names of the layer's matrices."""
         return (self.first_matrix,)
 
     def build(self, input_shape: Any = None) -> None:
@@ -83,21 +87,28 @@ class Quantizable:
         if asked.wanted is not None and asked.held is None:
             self.quantize(asked.wanted)
 
-    def quantize(self, mode: str, type_check: bool = True, config: Any = None) -> None:
-        """Turn the floats into integers; their memory is freed. Keras checks the mode."""
-        policy = quantized_policy(mode, self.dtype_policy)
-        with weights.loading(None):  # a file that is being loaded has floats
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any = None
+    ) -> None:
+        """Turn the floats into integers, and free their memory.
+
+        Raises:
+            SettingError: the mode is neither "int8" nor "int4".
+        """
+        kind = check_mode(mode)
+        policy = quantized_policy(kind, self.dtype_policy)
+        with weights.loading(None):  # a preset that is being loaded has only the floats
             for matrix, values in self._release():
-                self._hold(mode, matrix, KINDS[mode].of(matrix.two_axes(values)))
+                self._hold(kind, matrix, KINDS[kind].of(matrix.two_axes(values)))
         mark_quantized(self)
         self.dtype_policy = policy
 
     def _release(self) -> Iterator[tuple[Matrix, np.ndarray]]:
-        """Each matrix and its floats, which the layer no longer has."""
+        """Yield each matrix and its floats, and remove them from the layer."""
         raise NotImplementedError
 
     def _hold(self, mode: str, matrix: Matrix, values: Int8 | Int4 | None = None) -> None:
-        """Make the variables for a matrix: with these values, or from a file, or zeros."""
+        """Make the variables of a matrix: with these values, or from the loader, or zeros."""
         kind = KINDS[mode]
         shapes = kind.shapes(matrix.outputs, matrix.inputs)
         variables = []
@@ -107,12 +118,12 @@ class Quantizable:
             dtype = self.variable_dtype if field == "scale" else "int8"
             made = self.add_weight(shape, given, dtype=dtype, trainable=False, name=name)
             variables.append(made)
-        self._keep(Held(matrix, kind, tuple(variables)))
+        self._keep(IntegerMatrix(matrix, kind, tuple(variables)))
 
-    def _keep(self, held: Held) -> None:
-        """Take a matrix's integers."""
+    def _keep(self, integers: IntegerMatrix) -> None:
+        """Store a matrix's integers on the layer."""
         raise NotImplementedError
 
 
-def _constant(values: np.ndarray) -> Any:
+def _constant(values: jax.Array | np.ndarray) -> Any:
     return lambda shape, dtype: jax.numpy.asarray(values.reshape(shape), dtype)

@@ -1,4 +1,4 @@
-"""Rotary positions: pairs of features turn, each pair at a pace of its own."""
+"""Rotary positions: each pair of features rotates at its own frequency."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from workbench.backbones.config import Llama3Scaling, LongScaling, Rope
 
 
 class Rotation(NamedTuple):
-    """Radians per position of each pair, float32 (pairs,), a factor on what turns, and whether
-    pairs are neighbours or lie half of what turns apart."""
+    """The rotation of a head: radians per position of each pair, float32 (pairs,); a factor on the
+    rotated features; and whether a pair is two neighbours, or one feature from each half."""
 
     frequencies: np.ndarray
     magnitude: float = 1.0
@@ -21,7 +21,7 @@ class Rotation(NamedTuple):
 
 
 def rotation(rope: Rope, head_dim: int, stretched: bool = False) -> Rotation:
-    """How a head turns; `stretched` takes the long factors of longrope."""
+    """Compute a head's rotation; `stretched` uses the long factors of longrope."""
     turned = rope.turns(head_dim)
     exponent = np.arange(0, turned, 2, dtype=np.float32) / turned
     base = 1.0 / (np.float32(rope.max_wavelength) ** exponent)
@@ -46,7 +46,7 @@ def _llama3(base: np.ndarray, scaling: Llama3Scaling) -> np.ndarray:
 def rotate(x: jax.Array, positions: jax.Array, turn: Rotation) -> jax.Array:
     """Rotate x (B, T, H, K) by integer positions (B, T); angles and products are float32.
 
-    What lies behind the pairs of `turn` stays as it is.
+    Features after the pairs of `turn` stay as they are.
     """
     angles = positions[..., None].astype(jnp.float32) * turn.frequencies  # (B, T, pairs)
     cos, sin = jnp.cos(angles)[:, :, None], jnp.sin(angles)[:, :, None]

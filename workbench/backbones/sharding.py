@@ -1,4 +1,4 @@
-"""How weights are spread over many devices, by their names and as far as their shapes allow."""
+"""Spread weights over devices, by their names and as far as their shapes allow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _shape: ContextVar[tuple[int, ...]] = ContextVar("shape_of_the_weight_being_made
 
 @contextmanager
 def making(shape: tuple[int, ...]) -> Iterator[None]:
-    """While the block runs, a weight of this shape is being made."""
+    """Tell layout maps the shape of the weight that the block makes."""
     token = _shape.set(tuple(shape))
     try:
         yield
@@ -22,9 +22,9 @@ def making(shape: tuple[int, ...]) -> Iterator[None]:
 
 
 class FittingLayoutMap(keras.distribution.LayoutMap):
-    """A layout map that does not split an axis its devices do not divide.
+    """A layout map that splits an axis only if the number of devices divides it.
 
-    Such an axis, like the one key and value head of Gemma 2B, is kept whole on every device; Keras
+    Other axes, such as the single key and value head of Gemma 2B, stay whole on every device; Keras
     would refuse the model.
     """
 

@@ -10,7 +10,7 @@ import pytest
 from tiny import tiny_backbone
 
 from workbench.backbones.config import Alibi, Attention, Rope
-from workbench.backbones.layers import blocks
+from workbench.backbones.layers import chunks
 from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.bidirectional import make_attention
 from workbench.backbones.layers.cross_attention import CrossAttention
@@ -36,12 +36,12 @@ KINDS = {
 
 
 @pytest.fixture
-def in_small_blocks(monkeypatch):
+def in_small_chunks(monkeypatch):
     """From here on four places are a long text, computed three at a time."""
 
     def begin():
-        monkeypatch.setattr(blocks, "WHOLE", 4)
-        monkeypatch.setattr(blocks, "BLOCK", 3)
+        monkeypatch.setattr(chunks, "WHOLE", 4)
+        monkeypatch.setattr(chunks, "CHUNK", 3)
 
     return begin
 
@@ -78,15 +78,15 @@ def assert_equal(blockwise, whole):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_attention_gives_the_same(kind, in_small_blocks):
+def test_every_kind_of_attention_gives_the_same(kind, in_small_chunks):
     layer, given = layer_of(kind)
     whole = run(layer, vectors(), **given)
-    in_small_blocks()
+    in_small_chunks()
     assert_equal(run(layer, vectors(), **given), whole)
     np.testing.assert_allclose(whole[1][0].sum(-1), 1, atol=1e-5)
 
 
-def test_training_gets_the_same_gradient(in_small_blocks):
+def test_training_gets_the_same_gradient(in_small_chunks):
     layer, given = layer_of("several texts")
     positions = np.broadcast_to(np.arange(LENGTH), (ROWS, LENGTH))
 
@@ -94,21 +94,21 @@ def test_training_gets_the_same_gradient(in_small_blocks):
         return jax.jit(jax.grad(lambda x: jnp.sum(layer(x, positions, **given)[0] ** 2)))(vectors())
 
     whole = gradient()
-    in_small_blocks()
+    in_small_chunks()
     np.testing.assert_allclose(gradient(), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["alibi", "pictures"])
-def test_a_text_that_goes_on_in_a_cache_is_the_same(kind, in_small_blocks):
+def test_a_text_that_goes_on_in_a_cache_is_the_same(kind, in_small_chunks):
     layer, given = layer_of(kind)
     slots = np.full((ROWS, LENGTH + 9, USUAL["kv_heads"], USUAL["head_dim"]), 0.5, np.float32)
     given["cache"] = LayerCache(slots, -slots)
     whole = run(layer, vectors(), 4, **given)
-    in_small_blocks()
+    in_small_chunks()
     assert_equal(run(layer, vectors(), 4, **given), whole)
 
 
-def test_attention_to_an_encoder_gives_the_same(in_small_blocks):
+def test_attention_to_an_encoder_gives_the_same(in_small_chunks):
     layer = CrossAttention(Attention(**USUAL), WIDTH, WIDTH, "glorot_uniform")
     layer.build((None, None, WIDTH))
     mask = np.broadcast_to(np.arange(17) < 13, (ROWS, 17))
@@ -119,12 +119,12 @@ def test_attention_to_an_encoder_gives_the_same(in_small_blocks):
         )
 
     whole = made()
-    in_small_blocks()
+    in_small_chunks()
     np.testing.assert_allclose(made(), whole, atol=1e-5)
 
 
 def test_a_short_text_runs_the_program_it_always_ran():
-    made = jax.make_jaxpr(lambda x: blocks.in_blocks(jnp.sin, x))(jnp.zeros((1, blocks.WHOLE)))
+    made = jax.make_jaxpr(lambda x: chunks.in_chunks(jnp.sin, x))(jnp.zeros((1, chunks.WHOLE)))
     assert [equation.primitive.name for equation in made.eqns] == ["sin"]
 
 
