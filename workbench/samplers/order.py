@@ -15,7 +15,7 @@ SMALLEST = jnp.finfo(jnp.float32).tiny
 
 
 def ordered_bits(x: jax.Array) -> jax.Array:
-    """int32 that sort as the float32 `x` (no NaN); both zeros are equal."""
+    """Integers int32 that sort as the float32 `x`, which has no NaN; the two zeros are equal."""
     bits = lax.bitcast_convert_type(jnp.where(x == 0, 0.0, x), jnp.int32)
     return jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
 
