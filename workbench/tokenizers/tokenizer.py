@@ -7,7 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 
@@ -118,6 +118,10 @@ class Tokenizer(ABC):
 
     # Text to ids.
 
+    @overload
+    def tokenize(self, inputs: str) -> list[int]: ...
+    @overload
+    def tokenize(self, inputs: Iterable[str]) -> list[list[int]]: ...
     def tokenize(self, inputs: str | Iterable[str]) -> list[int] | list[list[int]]:
         """Return token ids of a string, or of each string of a list, tuple or array.
 
@@ -177,6 +181,12 @@ class Tokenizer(ABC):
 
     # Ids to text.
 
+    @overload
+    def detokenize(self, inputs: Sequence[int]) -> str: ...
+    @overload
+    def detokenize(self, inputs: Sequence[Sequence[int]]) -> list[str]: ...
+    @overload
+    def detokenize(self, inputs: np.ndarray) -> str | list[str]: ...
     def detokenize(
         self, inputs: Sequence[int] | Sequence[Sequence[int]] | np.ndarray
     ) -> str | list:
