@@ -292,7 +292,7 @@ def test_what_cannot_be_learnt_is_named(tokenizer, turns, words):
 
 def test_a_template_that_leaves_out_replies_is_named(tokenizer):
     tokenizer.chat_template = "{{ messages[0].content }}"
-    with pytest.raises(ChatTemplateError, match="leaves out the reply"):
+    with pytest.raises(ChatTemplateError, match="leaves out the assistant's reply"):
         of_messages(CausalLMPreprocessor(tokenizer), TWO)
 
 

@@ -179,7 +179,7 @@ class Backbone(  # pyright: ignore[reportIncompatibleVariableOverride]  # a prop
         """
         if self.adapters.merged:
             raise AdapterError(
-                f"quantize: the adapter {self.adapters.active!r} is merged. Call "
+                f"quantize: the adapter {self.adapters.active!r} is merged: call "
                 "adapters.unmerge() first, or save the merged model and load it as integers"
             )
         quantize_layers(self, mode)
