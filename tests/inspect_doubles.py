@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from doubles import WORDS, FakeBackbone, FakeLM
+from patience import HANG
 
 from workbench.errors import PromptError
 from workbench.generation.events import Done, Stats, Status, Token
@@ -49,7 +50,7 @@ class FakeInspection:
 
     def distribution(self, place):
         self._lm.looks.append(place)
-        self._lm.gate.wait(30)
+        self._lm.gate.wait(HANG)
         return Distribution.of(self._logits[place].astype(np.float32))
 
     def lens(self, k=5):

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 from doubles import FakeLM, FakePreprocessor
+from patience import HANG
 from PIL import Image, ImageDraw
 
 from workbench.generation.events import Alternative, Token
@@ -102,7 +103,7 @@ class FakeLookLM(FakeLM):
 
     def _token(self, choose, alternatives):
         if self._place == self.hold_at:
-            self.go_on.wait(60)
+            self.go_on.wait(HANG)
         piece, self._place = self._pieces[self._place], self._place + 1
         best = [Alternative(7, piece, math.log(0.9)), Alternative(8, " other", math.log(0.1))]
         return Token(7, piece, best[0].logprob, tuple(best))

@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from patience import HANG
 
 import workbench as wb
 from workbench import cli
@@ -117,7 +118,7 @@ def test_lab_serves_the_first_tutorial(tmp_path):
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=20)  # reads on: a full pipe would keep it from ending
+            process.communicate(timeout=HANG)  # reads on: a full pipe would keep it from ending
         except subprocess.TimeoutExpired:  # Jupyter may miss a signal while it starts
             process.kill()
             process.communicate()

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import traitlets
 from doubles import STORY, FakeLM
+from patience import HANG
 from workbench.widgets.inspect_views import InspectViews
 from workbench.widgets.panel import Panel, page_source
 
@@ -93,7 +94,7 @@ class FakeInspection:
     def _ask(self, what):
         self.asked.append(what)
         if self.hold is not None:
-            assert self.hold.wait(20)
+            assert self.hold.wait(HANG)
         if self.error is not None:
             raise self.error
 

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
+from patience import HANG
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 OPTIONS = {
@@ -90,7 +91,7 @@ class Lab:
     def __exit__(self, *problem):
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(HANG)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

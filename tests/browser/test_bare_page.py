@@ -341,7 +341,7 @@ def test_a_kernel_that_is_gone_is_noticed(stage):
 def test_a_long_text_does_not_slow_the_page(stage):
     on = stage(FakeLM(max_length=8_000), max_new_tokens=8_000)
     generate(on)
-    on.until(lambda: on.panel.status == "done", 20)
+    on.until(lambda: on.panel.status == "done")
     on.until(lambda: on.page.locator(".wb-token").count() == 8_000)
     milliseconds = on.page.evaluate(
         """() => {

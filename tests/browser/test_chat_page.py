@@ -4,6 +4,7 @@ import re
 
 import pytest
 from doubles import FakeChatLM, FakeLM
+from patience import HANG
 from stage import check_looks
 from workbench.widgets import GeneratePanel
 
@@ -23,7 +24,7 @@ def stage(put):
         panel = cls(lm or FakeChatLM(stop_at=20), **{"chat": True, "seed": 7, **options})
         for text in said:
             panel.send(text)
-            panel.wait(5)
+            panel.wait(HANG)
         return put(panel, width, height=720)
 
     return open_

@@ -45,7 +45,7 @@ def at_rest(notebook):
     """Every test leaves the panel idle."""
     notebook.value("setattr(pace, 'delay', 0.01)")
     yield
-    notebook.value("(panel.cancel(), panel.wait(5))")
+    notebook.value("(panel.cancel(), panel.wait(HANG))")
 
 
 def texts(notebook):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from inspect_doubles import FakeInspectLM
+from patience import HANG
 from stage import AXE
 from workbench.widgets import panel as panel_module
 from workbench.widgets.inspect import InspectPanel
@@ -37,7 +38,7 @@ def stage(put):
 
     def open_(lm=None, text=TEXT, scheme="light", width=960, **settings):
         panel = InspectPanel(lm or FakeInspectLM(), text, **settings)
-        assert panel.wait(10)
+        assert panel.wait(HANG)
         on = put(panel, width, height=900, scheme=scheme)
         on.run(0.05)
         return on
@@ -367,7 +368,7 @@ def test_the_tree_is_walked_with_the_keys(stage):
     for parent, place in ((0, 2), (1, 4), (0, 5)):
         on.panel.go_to(on.panel.branches[parent])
         on.panel.branch(place, 40 + place)
-        assert on.panel.wait(5)
+        assert on.panel.wait(HANG)
     on.run(0.1)
     tree = on.page.get_by_role("treeitem")
     assert [tree.nth(i).get_attribute("aria-level") for i in range(4)] == ["1", "2", "3", "2"]
@@ -445,7 +446,7 @@ def test_messages_are_small(stage):
     on = stage(text=words)
     on.panel.comm.drain()
     on.panel.place = 300
-    assert on.panel.wait(10)
+    assert on.panel.wait(HANG)
     sent = [data for _, _, data in on.panel.comm.drain()]
     assert sum(len(repr(data)) for data in sent) < 120_000
     assert max(len(str(data.get("state", {}))) for data in sent) < 60_000

@@ -2,6 +2,7 @@
 
 import pytest
 from lab import Lab, Notebook
+from patience import HANG
 from stage import SPILLS
 
 NAMES = ("generate", "chat", "look", "listen", "browse", "tune", "inspect", "compare")
@@ -14,7 +15,7 @@ def test_a_panel_fits_its_width(put, kinds, name, screenshots):
     make, begin = kinds[name]
     panel = make()
     begin(panel)
-    assert panel.wait(20)
+    assert panel.wait(HANG)
     on = put(panel, max(WIDTHS))
     for width in (*WIDTHS, READABLE):
         on.page.evaluate(f"document.querySelector('.wb-host').style.width = '{width}px'")
@@ -49,7 +50,7 @@ def made(*names):
     panels = [kinds[name][0]() for name in names]
     for name, panel in zip(names, panels):
         kinds[name][1](panel)
-        panel.wait(20)
+        panel.wait(HANG)
     return panels
 
 def output(shown):

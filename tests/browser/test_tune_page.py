@@ -6,6 +6,7 @@ import struct
 import time
 
 import pytest
+from patience import HANG
 from stage import check_looks
 from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
 from workbench.widgets import TunePanel
@@ -42,14 +43,14 @@ def stage(put, monkeypatch, tmp_path):
         panel = cls(lm or shared_lm(), data, **options)
         panels.append(panel)
         if cls is TunePanel:
-            assert panel.wait_loaded(time.monotonic() + 20)
+            assert panel.wait_loaded(time.monotonic() + HANG)
         return put(panel, width, height=900)
 
     yield open_
     for panel in panels:
         panel.cancel()
         if panel.job is not None:
-            panel.job.wait(5)
+            panel.job.wait(HANG)
     lm = shared_lm()
     for name in list(lm.adapters):
         lm.adapters.remove(name)
@@ -70,13 +71,13 @@ def start(on):
 def finish(on):
     before = on.panel.job
     start(on)
-    on.until(lambda: on.panel.job is not before and on.panel.job.done, 30)
-    on.until(lambda: status(on) in ("done", "failed", "stopped"), 30)
+    on.until(lambda: on.panel.job is not before and on.panel.job.done)
+    on.until(lambda: status(on) in ("done", "failed", "stopped"))
     on.run(0.1)
 
 
 def reach(on, step):
-    on.until(lambda: f"step {step}/60" in status(on), 30)
+    on.until(lambda: f"step {step}/60" in status(on))
 
 
 def curve(on, key):
@@ -306,7 +307,7 @@ def test_the_best_is_kept_and_adapters_are_written(stage, tmp_path):
     assert "inside the notebook's folder" in on.page.get_by_role("alert").text_content()
     path.fill("mine/captain.lora.h5")
     press(on, "Write")
-    on.until(lambda: on.panel.exports["done"], 20)
+    on.until(lambda: on.panel.exports["done"])
     on.run(0.1)
     written = tmp_path / "mine" / "captain.lora.h5"
     size = written.stat().st_size
@@ -327,7 +328,7 @@ def test_a_problem_that_a_run_can_do_without_is_told(stage):
 def test_a_page_opened_mid_run_shows_everything(stage):
     on = stage(plan={"delay": 0.005, "hold_at": (40,)})
     start(on)
-    on.until(lambda: on.panel.history and on.panel.history[0].count == 40, 30)
+    on.until(lambda: on.panel.history and on.panel.history[0].count == 40)
     on.page.evaluate("window.unmount()")
     assert on.page.evaluate("window.listenerCount()") == 0
     on.mount()
@@ -481,7 +482,7 @@ def export(on):
     finish(on)
     press(on, "Export")
     press(on, "Write")
-    on.until(lambda: on.panel.exports["done"], 20)
+    on.until(lambda: on.panel.exports["done"])
     on.run(0.1)
 
 

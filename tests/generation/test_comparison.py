@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from compare_doubles import ComparedLM
 from doubles import FakeLM
+from patience import HANG
 from tune_doubles import tiny_lm
 
 import workbench as wb
@@ -214,7 +215,7 @@ def test_cancel_keeps_what_is_written(lm, prompts):
 
     job = ComparisonJob([Column(lm, adapter="poet"), Column(lm)], prompts, **WRITE, on_event=stop)
     job.start()
-    assert job.wait(60) and job.status == "cancelled"
+    assert job.wait(HANG) and job.status == "cancelled"
     assert [len(result.tokens) for result in job.results[0]] == [4, 4]
     assert {result.reason for row in job.results for result in row} == {"cancelled"}
     assert job.results[0][0].text == alone(job.columns[0], PROMPTS[0], max_new_tokens=4)
@@ -278,7 +279,7 @@ def test_jobs_that_name_the_same_models_in_any_order_all_come_to_their_end():
 def test_a_job_waits_for_all_of_its_models():
     first, second = Slow(), Slow()
     release = threading.Event()
-    hold = GenerationJob(second, "a", on_event=lambda event: release.wait(20))
+    hold = GenerationJob(second, "a", on_event=lambda event: release.wait(HANG))
     hold.start()
     job = ComparisonJob([Column(first), Column(second)], "a")
     job.start()
@@ -288,10 +289,10 @@ def test_a_job_waits_for_all_of_its_models():
     assert job.status == "queued" and job.position == 1
     assert after.status == "queued" and after.position == 1
     job.cancel()
-    assert job.wait(5) and job.status == "cancelled"
-    assert after.wait(5) and after.status == "done"
+    assert job.wait(HANG) and job.status == "cancelled"
+    assert after.wait(HANG) and after.status == "done"
     release.set()
-    assert hold.wait(5)
+    assert hold.wait(HANG)
 
 
 # -- what is refused ------------------------------------------------------------------------

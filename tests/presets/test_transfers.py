@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from patience import HANG
 from preset_files import refused
 
 from workbench.errors import LoadCancelled
@@ -27,7 +28,7 @@ def test_who_waits_can_leave_while_the_thread_hangs(kind, monkeypatch):
     hanging, stopped = threading.Event(), []
 
     def work(transfer):
-        hanging.wait(20)
+        hanging.wait(HANG)
         try:
             transfer.check()
         except LoadCancelled:
@@ -79,7 +80,7 @@ def test_waiting_for_a_lock_ends_with_its_release_or_a_cancel(tmp_path):
         thread = threading.Thread(target=enter)
         thread.start()
         assert not entered.wait(0.3)
-    assert entered.wait(10)
+    assert entered.wait(HANG)
     thread.join()
     with holding(path, transfer):
         transfer.stop()

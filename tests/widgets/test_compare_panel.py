@@ -12,6 +12,7 @@ from doubling import grows_in_proportion
 from hypothesis import given
 from hypothesis import strategies as st
 from ipywidgets.widgets.widget import _instances
+from patience import HANG
 from workbench.widgets import ComparePanel, compare, compare_columns, compare_static
 from workbench.widgets.compare_diff import common_units
 
@@ -53,7 +54,7 @@ def customs(panel, kind):
 
 def ran(panel):
     panel.start()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     return panel
 
 
@@ -209,7 +210,7 @@ def presets(monkeypatch):
 def test_handles_are_loaded_one_after_another_and_each_once(presets):
     panel = compare("good_1", "good_2", samplers=["greedy", "top_p"], prompts="A fox")
     panel.start()
-    assert panel.wait(10) and panel.status == "done"
+    assert panel.wait(HANG) and panel.status == "done"
     assert presets[0] == ["good_1", "good_2"]
     assert panel.heading["name"] == "Compare · good_1, good_2"
     assert panel.columns[2]["title"] == "good_2 · greedy"
@@ -220,11 +221,11 @@ def test_a_load_that_fails_says_so_and_is_tried_again(presets):
     loaded, broken = presets
     broken.add("good_2")
     panel = compare("good_1", "good_2", prompts="A fox")
-    assert panel.wait(10) and panel.status == "failed"
+    assert panel.wait(HANG) and panel.status == "failed"
     assert "good_2: there is no such preset" in panel.error["message"]
     broken.clear()
     panel.start()
-    assert panel.wait(10) and panel.status == "done" and panel.error is None
+    assert panel.wait(HANG) and panel.status == "done" and panel.error is None
     assert loaded == ["good_1", "good_2", "good_2"]
 
 
@@ -252,7 +253,7 @@ def test_cancel_keeps_what_is_written():
     while sum(panel.history[0].counts) < 6:
         time.sleep(0.001)
     panel.cancel()
-    assert panel.wait(5) and panel.status == "stopped"
+    assert panel.wait(HANG) and panel.status == "stopped"
     assert all(result.text for result in panel.results[0])
     assert panel.output["cells"][0]["ending"] == "stopped"
     assert panel.output["summary"].endswith("stopped")
@@ -283,7 +284,7 @@ def test_nothing_is_changed_while_a_run_is_under_way():
         with pytest.raises(WorkbenchError, match="cancel"):
             action()
     panel.cancel()
-    assert panel.wait(5)
+    assert panel.wait(HANG)
 
 
 def test_messages_are_few_and_lose_nothing():
@@ -333,7 +334,7 @@ def test_the_page_starts_with_its_prompts_and_settings():
     panel = panel_of()
     shared = {"max_new_tokens": 5, "seed": 4}
     command(panel, "start", prompts=["A fox"], settings=shared)
-    assert panel.wait(5) and panel.prompts == ["A fox"] and panel.seed == 4
+    assert panel.wait(HANG) and panel.prompts == ["A fox"] and panel.seed == 4
     assert [len(result.tokens) for result in panel.results[0]] == [5, 5]
     values = {**panel.columns[1]["values"], "sampler": "random", "temperature": 0.4}
     command(panel, "sampler", column=1, values=values)
@@ -513,7 +514,7 @@ def test_a_closed_panel_is_gone():
     panel.start()
     job = panel.history[0].job
     panel.close()
-    assert job.wait(5) and job.status == "cancelled"
+    assert job.wait(HANG) and job.status == "cancelled"
     assert len(_instances) == before and lm.adapters.active is None
     panel, job = weakref.ref(panel), None
     gc.collect()

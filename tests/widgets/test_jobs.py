@@ -10,6 +10,7 @@ import weakref
 
 import pytest
 from doubles import FakeLM
+from patience import HANG, until
 
 from workbench.errors import PromptError, WorkbenchError
 from workbench.generation import jobs
@@ -22,15 +23,8 @@ PROMPT = "Once upon a time"
 def finished(lm, **settings):
     job = GenerationJob(lm, PROMPT, **settings)
     job.start()
-    assert job.wait(10)
+    assert job.wait(HANG)
     return job
-
-
-def until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.002)
 
 
 def test_a_job_writes_what_the_stream_yields():
@@ -91,7 +85,7 @@ def test_cancel_keeps_the_text_and_stops_within_a_step():
     began, count = time.monotonic(), len(job.tokens)
     job.cancel()
     assert job.status in ("stopping", "cancelled")
-    assert job.wait(1)
+    assert job.wait(HANG)
     assert time.monotonic() - began < 0.2
     assert job.status == "cancelled" and job.reason == "cancelled"
     assert count <= len(job.tokens) <= count + 2
@@ -130,7 +124,7 @@ def test_jobs_of_one_model_wait_in_line():
     for job in queue:
         job.start()
     until(lambda: [job.position for job in queue] == [0, 1, 2])
-    assert all(job.wait(5) for job in queue)
+    assert all(job.wait(HANG) for job in queue)
     assert all(job.status == "done" for job in queue)
     assert JobState("queued", 2) in seen[2] and JobState("queued", 1) in seen[2]
     assert [call["seed"] for call in lm.calls] == [0, 1, 2]
@@ -145,7 +139,7 @@ def test_a_queued_job_cancels_at_once_and_lets_the_others_pass():
     second.cancel()
     assert second.wait(0.2) and second.status == "cancelled" and not first.done
     first.cancel()
-    assert third.wait(5) and third.status == "done" and len(third.tokens) == 20
+    assert third.wait(HANG) and third.status == "done" and len(third.tokens) == 20
 
 
 def test_two_models_do_not_wait_for_each_other():
@@ -153,7 +147,7 @@ def test_two_models_do_not_wait_for_each_other():
     slow.start()
     assert finished(FakeLM(), max_new_tokens=5).status == "done"
     slow.cancel()
-    assert slow.wait(1)
+    assert slow.wait(HANG)
 
 
 def test_an_error_of_the_model_ends_the_job_and_not_the_line():
@@ -211,7 +205,7 @@ def test_wait_times_out_and_the_job_goes_on():
     job.start()
     assert job.wait(0.05) is False and not job.done
     job.cancel()
-    assert job.wait(1) is True
+    assert job.wait(HANG) is True
 
 
 def test_wait_without_start_is_refused():
@@ -246,7 +240,7 @@ def test_an_interrupt_while_waiting_cancels_cleanly(interruptible):
     job = GenerationJob(FakeLM(delay=0.01), PROMPT)
     job.start()
     killer = interrupt_soon(lambda: len(job.tokens) > 3)
-    assert job.wait(5) is True
+    assert job.wait(HANG) is True
     killer.join()
     assert job.status == "cancelled" and job.text and job.error is None
 
@@ -287,7 +281,7 @@ def test_threads_and_memory_return_to_where_they_were():
         job.start()
         until(lambda job=job, least=round_ % 7: len(job.tokens) >= least)
         job.cancel()
-        assert job.wait(2)
+        assert job.wait(HANG)
     del job
     until(lambda: threading.active_count() == threads)
     gc.collect()
@@ -304,5 +298,5 @@ def test_two_hundred_interleaved_runs_equal_their_serial_ones():
     running = [GenerationJob(lm, PROMPT, seed=seed, max_new_tokens=8) for seed in range(200)]
     for job in running:
         job.start()
-    assert all(job.wait(20) for job in running)
+    assert all(job.wait(HANG) for job in running)
     assert {seed: job.text for seed, job in enumerate(running)} == expected

@@ -10,6 +10,7 @@ import weakref
 import numpy as np
 import pytest
 from ipywidgets.widgets.widget import _instances
+from patience import HANG, until
 from picture_doubles import GRID, FakeLookLM, shapes_picture
 from PIL import Image
 from workbench.widgets import LookPanel, look, pictures
@@ -41,7 +42,7 @@ def panel_of(lm=None, image=..., prompt=PROMPT, **options):
 def asked(*args, **options):
     panel = panel_of(*args, **options)
     panel.start()
-    assert panel.wait(30)
+    assert panel.wait(HANG)
     return panel
 
 
@@ -73,13 +74,6 @@ def customs(panel, kind):
     ]
 
 
-def until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.002)
-
-
 # -- driven from Python ---------------------------------------------------------------------
 
 
@@ -87,7 +81,7 @@ def test_a_panel_is_driven_like_a_job():
     panel = look(FakeLookLM(), shapes_picture(), PROMPT)
     assert panel.status == "idle" and panel.text == "" and panel.regions == []
     panel.start()
-    assert panel.wait(5) and panel.status == "done"
+    assert panel.wait(HANG) and panel.status == "done"
     assert panel.text.endswith("blue square") and panel.text.count("<loc") == 8
     assert [region.label for region in panel.regions] == ["red circle", "blue square"]
     assert panel.regions[0].box == CIRCLE
@@ -167,7 +161,7 @@ def test_another_picture_takes_the_answer_from_the_page_and_history_brings_it_ba
     assert panel.text == "" and panel.output == {} and panel.status == "idle"
     panel.prompt = "caption en"
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     assert panel.text == "a red circle above a blue square" and panel.regions == []
     panel.restore(1)
     assert panel.image is first and panel.prompt == PROMPT and len(panel.regions) == 2
@@ -184,7 +178,7 @@ def test_a_picture_does_not_change_under_a_run():
     upload(panel, file_of(shapes_picture()))
     assert "generating" in panel.error["message"]
     panel.cancel()
-    assert panel.wait(2) and panel.status == "stopped"
+    assert panel.wait(HANG) and panel.status == "stopped"
 
 
 def test_reset_goes_back_to_the_beginning():
@@ -199,7 +193,7 @@ def test_the_annotated_picture_has_the_answer_drawn_on_it():
     panel = panel_of()
     assert np.array_equal(np.asarray(panel.annotated()), np.asarray(panel.image))
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     drawn = np.asarray(panel.annotated().resize(panel.image.size, 0))
     changed = (drawn != np.asarray(panel.image)).any(-1)
     top, left = round(CIRCLE[0] * 240), round(CIRCLE[1] * 320)
@@ -288,7 +282,7 @@ def test_a_box_is_sent_as_soon_as_its_tokens_are_there():
     panel = panel_of(FakeLookLM(delay=0.08))
     panel.comm.drain()
     panel.start()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     seen = []
     for _, _, data in panel.comm.drain():
         content = data.get("content", {}) if data["method"] == "custom" else {}
@@ -335,7 +329,7 @@ def test_the_page_starts_with_the_prompt_and_settings_it_shows():
     panel = panel_of()
     settings = {"sampler": "greedy", "max_new_tokens": 3}
     command(panel, "start", prompt="caption en", settings=settings)
-    assert panel.wait(5) and panel.prompt == "caption en" and panel.text == "a red circle"
+    assert panel.wait(HANG) and panel.prompt == "caption en" and panel.text == "a red circle"
     assert panel.output["summary"].endswith("stop: max tokens")
 
 
@@ -395,7 +389,7 @@ def test_attention_waits_for_the_model(monkeypatch):
     first, second = panel_of(lm), panel_of(lm)
     lm.delay = 0
     first.start()
-    first.wait(5)
+    first.wait(HANG)
     lm.delay = 0.02
     second.start()
     until(lambda: second.tokens)
@@ -451,7 +445,7 @@ def test_a_hostile_message_changes_nothing_and_shows_one_error(data, buffers):
     assert message.startswith("The panel refused") and len(message) < 500
     assert {**after, "error": None} == before
     panel.start()
-    assert panel.wait(5) and panel.status == "done" and panel.error is None
+    assert panel.wait(HANG) and panel.status == "done" and panel.error is None
 
 
 def test_a_flood_of_hostile_messages_is_answered_calmly():
@@ -486,7 +480,7 @@ def test_closing_frees_everything():
         refs.append(weakref.ref(panel))
         panel.start()
         if round_ % 2:
-            panel.wait(2)
+            panel.wait(HANG)
             panel.attention()
         panel.close()
     del panel
