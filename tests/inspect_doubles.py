@@ -129,15 +129,15 @@ class FakeInspectLM(FakeLM, Inspects):
 
     def stream_ids(self, ids, max_new_tokens=None, sampler=None, seed=None, **settings):
         self.calls.append({"ids": list(ids), "sampler": sampler, "seed": seed})
-        if self.compile_seconds:
+        if self.compiled is not None:
             yield Status("compiling")
-            time.sleep(self.compile_seconds)
+            self.compiled.wait(HANG)
         yield Status("prefill")
         began, written = time.monotonic(), list(map(int, ids))
         for index in range(max_new_tokens):
             if index == self.fail_at:
                 raise self.error
-            time.sleep(self.delay)
+            self.pace.wait(index)
             chances = softmax_log(self.logits(written))
             likely = np.argsort(-chances, kind="stable")[:4]
             token = int(likely[np.random.default_rng([seed, len(written)]).integers(4)])

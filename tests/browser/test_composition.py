@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from doubles import FakeLM
 from patience import HANG
+from stage import let_go
 from workbench.widgets import GeneratePanel
 
 PAGES = Path(__file__).parents[2] / "widgets"
@@ -162,7 +163,7 @@ def test_a_word_in_the_search(stage, kinds):
 
 
 def test_a_word_does_not_stop_a_run_and_its_last_key_is_its_own(stage):
-    on = stage(GeneratePanel(FakeLM(delay=0.01), max_new_tokens=400))
+    on = stage(GeneratePanel(FakeLM(delay=0.01, hold_at=40), max_new_tokens=400))
     prompt = labelled(on, "Prompt")
     last = {"key": "Enter", "code": "Enter", "modifiers": CTRL, "windowsVirtualKeyCode": 229}
     prompt.focus()
@@ -173,7 +174,7 @@ def test_a_word_does_not_stop_a_run_and_its_last_key_is_its_own(stage):
     on.until(lambda: on.panel.status == "streaming")
     check_trait(on, "Prompt", "prompt", "書く", "from a cell")
     assert on.panel.status == "streaming"
-    on.panel.cancel()
+    let_go(on.panel)
     on.panel.wait(HANG)
 
 

@@ -3,12 +3,13 @@
 import base64
 import io
 import re
+from threading import Event
 
 import numpy as np
 import pytest
 from picture_doubles import FakeLookLM, shapes_picture
 from PIL import Image
-from stage import check_looks
+from stage import check_looks, let_go
 from workbench.widgets import LookPanel
 
 from workbench.images import MaskDecoder
@@ -266,7 +267,7 @@ def test_boxes_come_while_the_answer_streams(stage):
     world = on.page.locator(".wb-look-world").bounding_box()
     inside = [(box["x"] - world["x"]) / world["width"], (box["y"] - world["y"]) / world["height"]]
     assert inside == pytest.approx([154 / 1024, 102 / 1024], abs=0.02)
-    on.panel.lm.go_on.set()
+    on.panel.lm.pace.allow()
     on.until(lambda: on.page.locator(".wb-status").text_content() == "done")
     assert labels(on) == ["red circle", "blue square"]
     assert on.page.locator(".wb-look-fold").all_text_contents() == ["4 loc", "4 loc"]
@@ -367,7 +368,7 @@ def test_stop_keeps_the_answer_and_a_second_view_has_it(stage):
     on.page.get_by_label("Prompt", exact=True).focus()
     on.page.keyboard.press("Escape")
     on.until(lambda: on.panel.status == "stopping")
-    on.panel.lm.go_on.set()
+    on.panel.lm.pace.allow()
     on.until(lambda: on.panel.status == "stopped")
     on.page.evaluate("window.unmount()")
     assert on.page.evaluate("window.listenerCount()") == 0
@@ -423,7 +424,7 @@ def stopped(on):
     streaming(on)
     on.page.get_by_role("button", name="Stop", exact=True).click()
     on.until(lambda: on.panel.status in ("stopping", "stopped"))  # it may be between two tokens
-    on.panel.lm.go_on.set()
+    on.panel.lm.pace.allow()
     on.until(lambda: on.panel.status == "stopped")
 
 
@@ -451,7 +452,7 @@ STATES = {
     "empty": (lambda: dict(image=None, prompt=""), lambda on: None),
     "loading": (lambda: dict(lm="shapes_tiny", cls=NeverLoads), lambda on: None),
     "camera": (lambda: dict(image=None, script=CAMERA), camera),
-    "compiling": (lambda: dict(lm=FakeLookLM(compile_seconds=4)), compiling),
+    "compiling": (lambda: dict(lm=FakeLookLM(compiled=Event())), compiling),
     "streaming": (lambda: dict(lm=FakeLookLM(delay=0.07, hold_at=9)), streaming),
     "stopped": (lambda: dict(lm=FakeLookLM(delay=0.07, hold_at=9)), stopped),
     "failed": (lambda: dict(lm=FakeLookLM(fail_at=5)), failed),
@@ -470,6 +471,4 @@ def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     on = stage(**options())
     reach(on)
     check_looks(on, screenshots, f"look-{state}")
-    on.panel.cancel()
-    if on.panel.lm is not None:
-        on.panel.lm.go_on.set()
+    let_go(on.panel)

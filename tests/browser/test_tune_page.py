@@ -6,7 +6,7 @@ import struct
 import time
 
 import pytest
-from patience import HANG
+from patience import HANG, SLOW
 from stage import check_looks
 from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
 from workbench.widgets import TunePanel
@@ -338,7 +338,7 @@ def test_a_page_opened_mid_run_shows_everything(stage):
     assert status(on).startswith("running")
     assert on.page.locator(".wb-tune-text").count() == 2
     FakeTrainingJob.plan.go_on.set()
-    on.until(lambda: status(on) == "done", 10)
+    on.until(lambda: status(on) == "done")
     drawn(on)
     assert curve(on, "-train").count("L") == 59
 
@@ -349,8 +349,7 @@ def test_what_the_page_missed_is_asked_for(stage):
     reach(on, 10)
     on.alive = False
     FakeTrainingJob.plan.go_on.set()
-    while on.panel.history[0].count < 30:
-        on.run(0.02)
+    on.until(lambda: on.panel.history[0].count >= 30)
     on.alive = True
     reach(on, 40)
     drawn(on)
@@ -362,11 +361,11 @@ def test_a_kernel_that_is_gone_is_said(stage):
     start(on)
     reach(on, 20)
     on.alive = False
-    on.until(lambda: status(on) == "no answer", 10)
+    on.until(lambda: status(on) == "no answer")
     assert on.page.get_by_role("alert").is_visible()
     on.alive = True
     on.panel.cancel()
-    on.until(lambda: status(on) == "stopped", 10)
+    on.until(lambda: status(on) == "stopped")
 
 
 def test_a_hundred_thousand_steps_stay_quick(stage):
@@ -392,7 +391,7 @@ def test_a_hundred_thousand_steps_stay_quick(stage):
           return (performance.now() - began) / 20000;
         }"""
     )
-    assert seconds < 0.1, "a drawing takes a moment at most"
+    assert seconds < 0.1 * SLOW, "a drawing takes a moment at most"
     on.page.keyboard.press("0")
     drawn(on)
     path = curve(on, "-train")
@@ -497,7 +496,7 @@ STATES = {
     "reading-data": (lambda: dict(cls=NeverReads), nothing),
     "preview": (dict, preview),
     "more": (dict, more),
-    "compiling": (lambda: dict(plan={"compile_seconds": 30}), compiling),
+    "compiling": (lambda: dict(plan={"compile_seconds": 3600}), compiling),
     "running": (lambda: dict(plan=HELD), running),
     "crosshair": (lambda: dict(plan=HELD), reading),
     "paused": (lambda: dict(plan=HELD), paused),

@@ -151,12 +151,15 @@ def test_the_figures_are_those_of_the_tokens(lm):
 
 
 def test_a_column_is_charged_its_own_time_alone():
-    slow, quick = ComparedLM(delay=0.02), ComparedLM(delay=0.002)
+    slow, quick = ComparedLM(delay=0.1), ComparedLM()
+    began = time.monotonic()
     job, _ = run([Column(slow), Column(quick)], ["a"], max_new_tokens=15)
-    rates = [result.tokens_per_second for result in job.results[0]]
-    assert 25 < rates[0] <= 50 and rates[1] > 2 * rates[0]
+    took = time.monotonic() - began
     spent = [result.stats.decode_seconds for result in job.results[0]]
-    assert spent[1] < spent[0] / 2
+    assert spent[0] >= 14 * 0.1 and spent[1] <= took - 14 * 0.1, "what the slow one sleeps"
+    rates = [result.tokens_per_second for result in job.results[0]]
+    assert rates[0] <= 10
+    assert rates[1] == pytest.approx(job.results[0][1].stats.new_tokens / spent[1], rel=0.2)
 
 
 def test_nothing_of_a_column_is_computed_in_the_turn_of_another(lm, monkeypatch):
@@ -265,7 +268,7 @@ def test_jobs_that_name_the_same_models_in_any_order_all_come_to_their_end():
     threads = [threading.Thread(target=begin, args=(jobs[i::4],)) for i in range(4)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG
     for job in jobs:
         while job.status == "idle":
             time.sleep(0.001)

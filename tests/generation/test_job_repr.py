@@ -19,13 +19,14 @@ def test_a_generation_counts_its_tokens():
 
 
 def test_one_that_waits_says_how_many_are_ahead():
-    lm = FakeLM(delay=0.01)
+    lm = FakeLM(hold_at=6)
     jobs = [GenerationJob(lm, "Once") for _ in range(3)]
     for job in jobs:
         job.start()
     assert repr(jobs[2]) == "<GenerationJob fake_tiny_en: queued, 2 ahead>"
     for job in reversed(jobs):
         job.cancel()
+    lm.pace.allow()
     for job in jobs:
         assert job.wait(HANG)
     assert repr(jobs[2]) == "<GenerationJob fake_tiny_en: cancelled>"

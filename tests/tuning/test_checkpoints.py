@@ -184,7 +184,7 @@ def test_only_what_changes_nothing_may_be_changed(saved):
 def test_a_folder_belongs_to_one_run(saved, tmp_path, until):
     with pytest.raises(CheckpointError, match=r"step 11: TrainingJob\.resume_from"):
         job_of(saved).start()
-    lm = LinearLM(step_seconds=0.01)
+    lm = LinearLM(hold_at_step=12)
     first = TrainingJob.resume_from(saved, lm, linear_feed())
     first.start()
     second = TrainingJob.resume_from(saved, LinearLM(), linear_feed())
@@ -193,6 +193,7 @@ def test_a_folder_belongs_to_one_run(saved, tmp_path, until):
     second.wait(HANG)
     assert isinstance(second.error, CheckpointError) and "another run" in str(second.error)
     first.cancel()
+    lm.steps.allow()
     first.wait(HANG)
     (tmp_path / "file").write_text("")
     third = job_of(tmp_path / "file" / "inside")

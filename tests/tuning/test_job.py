@@ -175,11 +175,13 @@ def test_a_figure_shows_the_losses():
 
 def test_a_pause_stops_within_a_step_and_a_resume_changes_nothing(unbroken, until):
     seen = []
-    job = job_of(LinearLM(step_seconds=0.005), on_event=seen.append)
+    lm = LinearLM(hold_at_step=5)
+    job = job_of(lm, on_event=seen.append)
     job.start()
     until(lambda: job.step >= 5)
     job.pause()
     step = job.step
+    lm.steps.allow()
     assert job.wait(HANG) is False
     assert job.status == "paused" and not job.done and not job.pausing
     assert step <= job.step <= step + 1
@@ -191,7 +193,7 @@ def test_a_pause_stops_within_a_step_and_a_resume_changes_nothing(unbroken, unti
 
 
 def test_a_paused_job_lets_others_use_the_model(until):
-    lm = LinearLM(step_seconds=0.005)
+    lm = LinearLM(hold_at_step=3)
     job = job_of(lm)
     job.start()
     until(lambda: job.step >= 3)
@@ -199,19 +201,20 @@ def test_a_paused_job_lets_others_use_the_model(until):
     writer.start()
     until(lambda: writer.status == "queued")
     job.pause()
+    lm.steps.allow()
     assert writer.wait(HANG) and writer.status == "done" and job.status == "paused"
     job.resume()
     assert job.wait(HANG) and job.status == "done"
 
 
 def test_what_happens_to_the_adapter_in_a_pause_is_undone(unbroken, until):
-    lm = LinearLM(step_seconds=0.005)
+    lm = LinearLM(hold_at_step=3)
     job = job_of(lm)
     job.start()
     until(lambda: job.step >= 3)
     job.pause()
+    lm.steps.allow()
     job.wait(HANG)
-    lm.step_seconds = 0.0
     finished(lm, steps=5, name="another")
     lm.adapters.use("default")
     finished(lm, steps=5)
@@ -245,13 +248,14 @@ def test_many_pauses_change_nothing(unbroken, until):
 
 
 def test_a_queued_job_pauses_at_once(until):
-    lm = LinearLM(step_seconds=0.02)
+    lm = LinearLM(hold_at_step=10)
     first, second = job_of(lm, steps=20), job_of(lm, name="second", steps=3)
     first.start()
     second.start()
     until(lambda: second.position == 1)
     second.pause()
     assert second.wait(HANG) is False and second.status == "paused"
+    lm.steps.allow()
     second.resume()
     assert second.wait(HANG) and first.done
 
@@ -274,13 +278,14 @@ def test_pause_and_resume_say_when_they_make_no_sense():
 
 
 def test_a_cancel_stops_within_a_step_with_its_weights(unbroken, until):
-    lm = LinearLM(step_seconds=0.01)
+    lm = LinearLM(hold_at_step=5)
     job = job_of(lm)
     job.start()
     until(lambda: job.step >= 5)
     step = job.step
     job.cancel()
-    assert job.status in ("stopping", "cancelled")
+    assert job.status == "stopping"
+    lm.steps.allow()
     assert job.wait(HANG) and job.status == "cancelled" and step <= job.step <= step + 1
     assert len(job.history.steps) == job.step
     again = finished(LinearLM(), warmup_steps=2, steps=STEPS)
@@ -291,23 +296,26 @@ def test_a_cancel_stops_within_a_step_with_its_weights(unbroken, until):
 
 
 def test_a_cancel_while_samples_are_written_does_not_wait_for_them(until):
-    lm = LinearLM(delay=0.05)
+    lm = LinearLM(hold_at=5)
     job = job_of(lm, sample_prompts="Once", sample_tokens=200)
     job.start()
     until(lambda: lm.active)
     job.cancel()
-    assert job.wait(0.5) and job.status == "cancelled" and lm.active == 0
+    lm.pace.allow(6)
+    assert job.wait(HANG) and job.status == "cancelled" and lm.active == 0
     assert job.history.samples == []
 
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_job_that_nobody_works_on_is_cancelled_at_once(paused, until):
     seen = []
-    job = job_of(LinearLM(step_seconds=0.002), on_event=seen.append)
+    lm = LinearLM(hold_at_step=3)
+    job = job_of(lm, on_event=seen.append)
     if paused:
         job.start()
         until(lambda: job.step > 2)
         job.pause()
+        lm.steps.allow()
         job.wait(HANG)
     job.cancel()
     assert job.done and job.status == "cancelled" and seen[-1] == JobState("cancelled")
@@ -322,10 +330,14 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt_soon(until, condition):
+def interrupt_soon(until, job, lm):
+    """Once the job is held; it may go on when it has heard of it."""
+
     def kill():
-        until(condition)
+        until(lambda: job.step > 3)
         os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: job.status in ("stopping", "cancelled"))
+        lm.steps.allow()
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -334,9 +346,10 @@ def interrupt_soon(until, condition):
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_waiting_cancels(until):
-    job = job_of(LinearLM(step_seconds=0.01))
+    lm = LinearLM(hold_at_step=4)
+    job = job_of(lm)
     job.start()
-    killer = interrupt_soon(until, lambda: job.step > 3)
+    killer = interrupt_soon(until, job, lm)
     assert job.wait(HANG) is True
     killer.join()
     assert job.status == "cancelled" and job.error is None
@@ -345,9 +358,9 @@ def test_an_interrupt_while_waiting_cancels(until):
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_in_the_foreground_ends_after_the_step(monkeypatch, until):
     monkeypatch.setattr(job_module.TrainingJob, "_in_foreground", staticmethod(lambda: True))
-    lm = LinearLM(step_seconds=0.01)
+    lm = LinearLM(hold_at_step=4)
     job = job_of(lm)
-    killer = interrupt_soon(until, lambda: job.step > 3)
+    killer = interrupt_soon(until, job, lm)
     job.start()
     killer.join()
     assert job.status == "cancelled" and 3 < job.step < STEPS and not lm.training

@@ -82,7 +82,7 @@ def test_the_panel_says_what_the_chat_says(tiny):
 
 def test_a_turn_under_way_is_shown_at_once():
     panel = talk(panel_of(FakeChatLM(stop_at=20)), "One")
-    panel.lm.delay = 0.02
+    panel.lm.pace.allow(4)
     panel.message = "Two"
     panel.send("Two")
     assert [turn["role"] for turn in panel.turns] == ["user", "assistant"] * 2
@@ -94,19 +94,21 @@ def test_a_turn_under_way_is_shown_at_once():
     with pytest.raises(WorkbenchError, match="generating"):
         panel.mode = "complete"
     panel.cancel()
+    panel.lm.pace.allow()
     assert panel.wait(HANG)
 
 
 def test_a_stopped_reply_is_kept_and_marked():
-    panel = panel_of(FakeChatLM(delay=0.005))
+    panel = panel_of(FakeChatLM(hold_at=5))
     panel.send("Go on")
     until(lambda: len(panel.tokens) > 4)
     panel.cancel()
+    panel.lm.pace.allow()
     assert panel.wait(HANG) and panel.status == "stopped"
     assert panel.messages[-1]["end"] == "cancelled" and panel.turns[-1]["end"] == "stopped"
     assert contents(panel)[-1] == panel.text.strip() != ""
     assert f"max_new_tokens={len(panel.tokens)})  # ended early" in panel.code
-    panel.lm.delay, panel.lm.stop_at = 0, 3
+    panel.lm.stop_at = 3
     talk(panel, "More")
     assert len(panel.messages) == 4
 
@@ -114,10 +116,11 @@ def test_a_stopped_reply_is_kept_and_marked():
 def test_a_turn_stopped_before_its_first_token_gives_the_message_back():
     panel = talk(panel_of(), "One")
     before, turns = panel.messages, panel.turns
-    panel.lm.compile_seconds = 0.2
+    panel.lm.compiled = compiled = threading.Event()
     panel.send("Two")
     panel.message = "typed meanwhile"
     panel.cancel()
+    compiled.set()
     assert panel.wait(HANG) and panel.status == "stopped"
     assert (panel.messages, panel.turns) == (before, turns)
     assert panel.message == "Two\n\ntyped meanwhile"

@@ -11,7 +11,7 @@ import weakref
 import pytest
 from doubles import FakeLM, RecordingComm
 from ipywidgets.widgets.widget import _instances
-from patience import HANG, until
+from patience import HANG, SLOW, until
 from workbench.widgets import GeneratePanel, cells, generate, settings
 
 from workbench import samplers
@@ -82,11 +82,12 @@ def test_the_heading_says_what_the_model_is():
 
 
 def test_settings_are_checked_and_counted_from_the_next_run():
-    lm = FakeLM(delay=0.005, stop_at=12)
+    lm = FakeLM(stop_at=12, hold_at=6)
     panel = panel_of(lm)
     panel.start()
     panel.temperature = 0.3
     panel.settings = {"sampler": "top_k", "top_k": 7}
+    lm.pace.allow()
     assert panel.wait(HANG) and panel.history[0].settings["sampler"] == "top_p"
     panel.start()
     panel.wait(HANG)
@@ -142,20 +143,22 @@ def test_a_model_that_cannot_read_text_is_refused():
 
 
 def test_only_one_run_at_a_time():
-    panel = panel_of(FakeLM(delay=0.01))
+    panel = panel_of(FakeLM(hold_at=6))
     panel.start()
     for action in (panel.start, panel.reset, lambda: panel.restore(1)):
         with pytest.raises(WorkbenchError, match="generating"):
             action()
     panel.cancel()
+    panel.lm.pace.allow()
     assert panel.wait(HANG)
 
 
 def test_cancel_keeps_the_text_and_the_next_run_equals_a_fresh_one():
-    panel = panel_of(FakeLM(delay=0.002), max_new_tokens=40)
+    panel = panel_of(FakeLM(hold_at=4), max_new_tokens=40)
     panel.start()
     until(lambda: len(panel.tokens) > 3)
     panel.cancel()
+    panel.lm.pace.allow()
     assert panel.wait(HANG) and panel.status == "stopped" and panel.text
     assert panel.output["pieces"] == [token.text for token in panel.tokens]
     assert panel.output["summary"].endswith("stopped")
@@ -181,12 +184,13 @@ def test_a_failure_is_one_sentence_with_the_traceback_apart():
 
 
 def test_two_panels_on_one_model_queue():
-    lm = FakeLM(delay=0.005, stop_at=30)
+    lm = FakeLM(stop_at=30, hold_at=6)
     first, second = panel_of(lm), panel_of(lm)
     first.start()
     second.start()
     until(lambda: second.position == 1)
     assert second.status == "queued"
+    lm.pace.allow()
     assert second.wait(HANG) and second.status == "done" and second.position == 0
     assert first.text == second.text
 
@@ -279,7 +283,7 @@ def test_code_without_a_run_follows_the_controls():
 
 
 def test_an_interrupt_cancels(monkeypatch):
-    panel = panel_of(FakeLM(delay=0.005))
+    panel = panel_of(FakeLM(hold_at=6))
     panel.start()
     until(lambda: panel.tokens)
     waits = iter([KeyboardInterrupt])
@@ -287,6 +291,7 @@ def test_an_interrupt_cancels(monkeypatch):
     def wait(_, seconds):
         for error in waits:
             raise error
+        panel.lm.pace.allow()
         return threading.Event.wait(event, seconds)
 
     event = panel._run.job._finished
@@ -389,7 +394,7 @@ def test_twenty_thousand_tokens_stay_within_the_rate(monkeypatch):
 
 
 def test_a_page_that_missed_something_is_given_everything():
-    panel = panel_of(FakeLM(delay=0.01))
+    panel = panel_of(FakeLM(delay=0.01, hold_at=20))
     panel.start()
     until(lambda: len(panel.tokens) > 5)
     panel.comm.drain()
@@ -398,6 +403,7 @@ def test_a_page_that_missed_something_is_given_everything():
     assert len(updates(messages, "output")[-1]["pieces"]) > 5
     assert customs(messages, "synced")
     panel.cancel()
+    panel.lm.pace.allow()
     panel.wait(HANG)
     time.sleep(0.25)
     panel.comm.drain()
@@ -432,9 +438,10 @@ def test_the_page_starts_with_the_prompt_and_settings_it_shows():
 
 
 def test_a_double_click_starts_one_run():
-    panel = panel_of(FakeLM(delay=0.005, stop_at=20))
+    panel = panel_of(FakeLM(stop_at=20, hold_at=6))
     for _ in range(3):
         command(panel, "start", prompt=PROMPT, settings={})
+    panel.lm.pace.allow()
     assert panel.wait(HANG) and len(panel.lm.calls) == 1 and panel.error is None
 
 
@@ -526,7 +533,7 @@ def test_a_flood_of_hostile_messages_is_answered_calmly():
     after = panel.get_state()
     assert after.pop("error") is not None
     assert {**after, "error": None} == before
-    assert sorted(times)[int(0.95 * len(times))] < 0.01
+    assert sorted(times)[int(0.95 * len(times))] < 0.01 * SLOW
     assert len(panel.comm.drain()) < 20
 
 
@@ -561,10 +568,11 @@ def test_closing_frees_everything():
 
 
 def test_a_closed_panel_keeps_what_it_wrote():
-    panel = panel_of(FakeLM(delay=0.005))
+    panel = panel_of(FakeLM(hold_at=4))
     panel.start()
     until(lambda: len(panel.tokens) > 3)
     panel.close()
+    panel.lm.pace.allow()
     assert panel.wait(HANG) and panel.text and panel.history[0].job.status == "cancelled"
     panel.close()
 
@@ -573,7 +581,7 @@ def test_running_a_cell_again_closes_what_it_made_before(monkeypatch):
     monkeypatch.setattr(cells, "_made", {})
     execution = ["cell-1", "run-1"]
     monkeypatch.setattr(cells, "_current_cell", lambda: tuple(execution))
-    first, sibling = panel_of(FakeLM(delay=0.01)), panel_of()
+    first, sibling = panel_of(FakeLM(hold_at=6)), panel_of()
     first.start()
     execution[0] = "cell-2"
     other = panel_of()
@@ -581,6 +589,7 @@ def test_running_a_cell_again_closes_what_it_made_before(monkeypatch):
     second = panel_of()
     assert first.comm is None and sibling.comm is None
     assert other.comm is not None and second.comm is not None
+    first.lm.pace.allow()
     assert first.wait(HANG) and first.history[0].job.status == "cancelled"
 
 

@@ -3,12 +3,11 @@
 import itertools
 import math
 import threading
-import time
 
 import numpy as np
 import pytest
 from inspect_doubles import FakeInspectLM
-from patience import HANG
+from patience import HANG, until
 from preset_doubles import Hub
 from tiny import GOLDENS
 from traitlets import TraitError
@@ -214,12 +213,12 @@ def test_a_branch_that_was_let_go_of_is_read_again(monkeypatch):
 
 
 def test_stopping_keeps_what_is_written_and_reads_it():
-    lm = FakeInspectLM(delay=0.01)
+    lm = FakeInspectLM(hold_at=8)
     panel = opened(lm, max_new_tokens=500)
     branch = panel.branch(3, 8)
-    while branch.length < 5:
-        pass
+    until(lambda: branch.length >= 5)
     panel.cancel()
+    lm.pace.allow()
     assert panel.wait(HANG)
     assert panel.status == "stopped" and 5 <= branch.length < 500
     assert branch.inspection is not None and lm.reads[-1] == branch.ids
@@ -235,7 +234,7 @@ def test_an_error_while_writing_is_shown_and_the_rest_is_read():
 
 
 def test_one_thing_at_a_time():
-    lm = FakeInspectLM(delay=0.02)
+    lm = FakeInspectLM(hold_at=8)
     panel = opened(lm, max_new_tokens=50)
     panel.branch(3, 8)
     for action in (
@@ -248,6 +247,7 @@ def test_one_thing_at_a_time():
         with pytest.raises(WorkbenchError, match="cancel"):
             action()
     panel.cancel()
+    lm.pace.allow()
     assert panel.wait(HANG)
 
 
@@ -425,12 +425,12 @@ def test_the_page_gets_what_it_missed():
 
 
 def test_closing_stops_the_writing():
-    lm = FakeInspectLM(delay=0.01)
+    lm = FakeInspectLM(hold_at=8)
     panel = opened(lm, max_new_tokens=5000)
     branch = panel.branch(3, 8)
-    while branch.length < 5:
-        pass
+    until(lambda: branch.length >= 5)
     panel.close()
+    lm.pace.allow()
     assert panel.wait(HANG) and branch.length < 5000
 
 
@@ -499,8 +499,6 @@ def test_a_loaded_model_that_writes_no_text_is_refused(monkeypatch):
 
     monkeypatch.setattr(models, "CausalLM", Hub(FakeLM()))
     panel = InspectPanel("fake_tiny_en", TEXT)
-    deadline = time.monotonic() + 10
-    while panel.status == "loading" and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: panel.status != "loading")
     assert panel.status == "failed"
     assert "writes no text" in panel.error["message"]

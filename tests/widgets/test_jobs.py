@@ -53,8 +53,9 @@ def test_settings_reach_the_model():
 
 
 def test_compiling_is_told():
-    seen = []
-    finished(FakeLM(compile_seconds=0.01, stop_at=2), on_event=seen.append)
+    seen, compiled = [], threading.Event()
+    compiled.set()
+    finished(FakeLM(compiled=compiled, stop_at=2), on_event=seen.append)
     states = [event.status for event in seen if isinstance(event, JobState)]
     assert states == ["running", "compiling", "running", "done"]
 
@@ -66,40 +67,44 @@ def test_a_compilation_is_not_counted_as_decoding():
                 yield event
                 if count == 3:
                     yield Status("compiling")
-                    time.sleep(0.2)
+                    time.sleep(1)
                     yield Status("streaming")
 
-    job = GenerationJob(CompilesLater(delay=0.005), PROMPT)
+    job = GenerationJob(CompilesLater(hold_at=9), PROMPT)
+    began = time.monotonic()
     job.start()
-    until(lambda: len(job.tokens) > 8)
+    until(lambda: len(job.tokens) == 9)
+    took = time.monotonic() - began
+    stats = job.stats
     job.cancel()
+    job._lm.pace.allow()
     job.wait()
-    assert job.stats.compile_seconds >= 0.2 and job.stats.tokens_per_second > 50
+    assert stats.compile_seconds >= 1 and stats.decode_seconds <= took - 1
 
 
 def test_cancel_keeps_the_text_and_stops_within_a_step():
-    lm = FakeLM(delay=0.01)
+    lm = FakeLM(hold_at=5)
     job = GenerationJob(lm, PROMPT, seed=3)
     job.start()
-    until(lambda: len(job.tokens) >= 5)
-    began, count = time.monotonic(), len(job.tokens)
+    until(lambda: len(job.tokens) == 5)
     job.cancel()
-    assert job.status in ("stopping", "cancelled")
+    assert job.status == "stopping"
+    lm.pace.allow()
     assert job.wait(HANG)
-    assert time.monotonic() - began < 0.2
     assert job.status == "cancelled" and job.reason == "cancelled"
-    assert count <= len(job.tokens) <= count + 2
+    assert len(job.tokens) == 6, "the token at work is the last"
     assert job.text == "".join(token.text for token in job.tokens)
     assert job.stats.new_tokens == len(job.tokens) and job.stats.tokens_per_second > 0
     assert lm.active == 0, "the stream was not closed"
 
 
 def test_a_run_after_a_cancel_equals_a_fresh_one():
-    lm = FakeLM(delay=0.001)
+    lm = FakeLM(hold_at=2)
     job = GenerationJob(lm, PROMPT, seed=3)
     job.start()
     until(lambda: job.tokens)
     job.cancel()
+    lm.pace.allow()
     job.wait()
     assert (
         finished(lm, seed=3, max_new_tokens=30).text
@@ -118,12 +123,13 @@ def test_cancel_before_start_ends_the_job():
 
 
 def test_jobs_of_one_model_wait_in_line():
-    lm = FakeLM(delay=0.005, stop_at=20)
+    lm = FakeLM(stop_at=20, hold_at=6)
     seen = [[], [], []]
     queue = [GenerationJob(lm, PROMPT, seed=i, on_event=seen[i].append) for i in range(3)]
     for job in queue:
         job.start()
     until(lambda: [job.position for job in queue] == [0, 1, 2])
+    lm.pace.allow()
     assert all(job.wait(HANG) for job in queue)
     assert all(job.status == "done" for job in queue)
     assert JobState("queued", 2) in seen[2] and JobState("queued", 1) in seen[2]
@@ -131,22 +137,25 @@ def test_jobs_of_one_model_wait_in_line():
 
 
 def test_a_queued_job_cancels_at_once_and_lets_the_others_pass():
-    lm = FakeLM(delay=0.02)
+    lm = FakeLM(hold_at=6)
     first, second, third = (GenerationJob(lm, PROMPT, max_new_tokens=20) for _ in range(3))
     for job in (first, second, third):
         job.start()
     until(lambda: first.tokens)
     second.cancel()
-    assert second.wait(0.2) and second.status == "cancelled" and not first.done
+    assert second.wait(HANG) and second.status == "cancelled" and not first.done
     first.cancel()
+    lm.pace.allow()
     assert third.wait(HANG) and third.status == "done" and len(third.tokens) == 20
 
 
 def test_two_models_do_not_wait_for_each_other():
-    slow = GenerationJob(FakeLM(delay=0.05), PROMPT)
+    lm = FakeLM(hold_at=6)
+    slow = GenerationJob(lm, PROMPT)
     slow.start()
     assert finished(FakeLM(), max_new_tokens=5).status == "done"
     slow.cancel()
+    lm.pace.allow()
     assert slow.wait(HANG)
 
 
@@ -201,10 +210,12 @@ def test_an_observer_that_fails_is_logged_once_and_kills_nothing(caplog):
 
 
 def test_wait_times_out_and_the_job_goes_on():
-    job = GenerationJob(FakeLM(delay=0.05), PROMPT, max_new_tokens=10)
+    lm = FakeLM(hold_at=6)
+    job = GenerationJob(lm, PROMPT, max_new_tokens=10)
     job.start()
     assert job.wait(0.05) is False and not job.done
     job.cancel()
+    lm.pace.allow()
     assert job.wait(HANG) is True
 
 
@@ -226,10 +237,14 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt_soon(condition):
+def interrupt_soon(job, lm):
+    """Once the job is held; it may go on when it has heard of it."""
+
     def kill():
-        until(condition)
+        until(lambda: len(job.tokens) > 3)
         os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: job.status in ("stopping", "cancelled"))
+        lm.pace.allow()
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -237,18 +252,19 @@ def interrupt_soon(condition):
 
 
 def test_an_interrupt_while_waiting_cancels_cleanly(interruptible):
-    job = GenerationJob(FakeLM(delay=0.01), PROMPT)
+    lm = FakeLM(hold_at=4)
+    job = GenerationJob(lm, PROMPT)
     job.start()
-    killer = interrupt_soon(lambda: len(job.tokens) > 3)
+    killer = interrupt_soon(job, lm)
     assert job.wait(HANG) is True
     killer.join()
     assert job.status == "cancelled" and job.text and job.error is None
 
 
 def test_an_interrupt_in_the_foreground_cancels_cleanly(interruptible):
-    lm = FakeLM(delay=0.01)
+    lm = FakeLM(hold_at=4)
     job = GenerationJob(lm, PROMPT)
-    killer = interrupt_soon(lambda: len(job.tokens) > 3)
+    killer = interrupt_soon(job, lm)
     text = job.run()
     killer.join()
     assert job.status == "cancelled" and text == job.text != "" and lm.active == 0

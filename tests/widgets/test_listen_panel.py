@@ -107,17 +107,17 @@ def test_a_model_that_reads_text_alone_is_refused():
 
 
 def test_cancel_keeps_what_was_heard_and_the_next_run_is_whole():
-    lm = FakeHearingLM(delay=0.01)
+    lm = FakeHearingLM(hold_at=7)
     panel = panel_of(lm)
     panel.start()
     with pytest.raises(WorkbenchError, match="cancel"):
         panel.audio = bursts(1.0), RATE
     until(lambda: len(panel.tokens) > 6)
     panel.cancel()
+    lm.pace.allow()
     assert panel.wait(HANG) and panel.status == "stopped"
     heard = panel.text
     assert len(panel.segments) < 4 and panel.output["segments"][-1][2] <= len(panel.tokens)
-    lm.delay = 0
     panel.start()
     assert panel.wait(HANG) and panel.text.startswith(heard) and len(panel.text) > len(heard)
 
@@ -304,8 +304,9 @@ def test_random_messages_change_nothing_and_kill_nothing():
 
 
 def test_closing_ends_the_run():
-    panel = panel_of(FakeHearingLM(delay=0.02))
+    panel = panel_of(FakeHearingLM(hold_at=4))
     panel.start()
     until(lambda: panel.tokens)
     panel.close()
+    panel.lm.pace.allow()
     assert panel.wait(HANG) and panel.comm is None and panel.text
