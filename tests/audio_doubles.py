@@ -7,7 +7,7 @@ from doubles import FakeLM, FakePreprocessor
 
 from workbench.audio import cut_at_pauses, open_audio
 from workbench.generation.events import Done, Stats, Status, Token
-from workbench.generation.jobs import Turn
+from workbench.generation.turn import Turn
 from workbench.tasks.transcription import Segment
 
 RATE = 16_000

@@ -6,8 +6,8 @@ import numpy as np
 from tiny import byte_tokenizer, tiny_backbone
 
 import workbench as wb
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 
 TEMPLATE = """\
 {{ bos_token }}

@@ -41,17 +41,20 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        from workers import turn_of
+    from workers import is_of_browser, turn_of
 
+    for item in items:
+        if is_of_browser(item.nodeid):
+            item.add_marker("browser")
+    if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: turn_of(item.nodeid))
 
 
 @pytest.fixture(scope="session")
 def tiny_lms():
     """A causal language model of each family, by name."""
+    from workbench.preprocessing.preprocessor import CausalLMPreprocessor
     from workbench.tasks.causal_lm import CausalLM
-    from workbench.tasks.preprocessor import CausalLMPreprocessor
 
     def make(family):
         preprocessor = CausalLMPreprocessor(byte_tokenizer(), sequence_length=64)

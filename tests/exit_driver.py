@@ -14,8 +14,8 @@ TEXTS = ["once upon a time", "there was a fox"] * 20
 def tiny_lms():
     from tiny import byte_tokenizer, tiny_backbone
 
+    from workbench.preprocessing.preprocessor import CausalLMPreprocessor
     from workbench.tasks.causal_lm import CausalLM
-    from workbench.tasks.preprocessor import CausalLMPreprocessor
 
     def make():
         return CausalLM(tiny_backbone("gpt2"), CausalLMPreprocessor(byte_tokenizer(), 64))
@@ -30,7 +30,7 @@ def started(jobs):
 
 
 def loads():
-    from workbench.presets.load_job import LoadJob
+    from workbench.jobs.loading import LoadJob
 
     return started([LoadJob("stories_tiny_en") for _ in range(3)])
 
@@ -51,7 +51,7 @@ def downloads():
 
 def hashing():
     """The checksums of a file without an end."""
-    from workbench.presets import manifest
+    from workbench.presets.folders import manifest
 
     sha256 = manifest._sha256
     manifest._sha256 = lambda path, stop: sha256(type(path)("/dev/zero"), stop)
@@ -59,14 +59,14 @@ def hashing():
 
 
 def generation():
-    from workbench.generation.jobs import GenerationJob
+    from workbench.jobs.generation import GenerationJob
 
     return started([GenerationJob(lm, "Once", max_new_tokens=60) for lm in tiny_lms()])
 
 
 def comparison():
-    from workbench.generation.column import Column
-    from workbench.generation.comparison import ComparisonJob
+    from workbench.jobs.column import Column
+    from workbench.jobs.comparison import ComparisonJob
 
     columns = [Column(lm, str(index)) for index, lm in enumerate(tiny_lms())]
     return started([ComparisonJob(columns, TEXTS, max_new_tokens=40)])

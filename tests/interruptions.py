@@ -24,8 +24,8 @@ import workbench as wb
 from workbench.backbones.adapter import Adapter, LowRank
 from workbench.backbones.all_or_nothing import _Before
 from workbench.errors import MemoryTooSmallError
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tuning.settings import TuneSettings
 from workbench.tuning.trainer import Trainer
 
@@ -85,7 +85,7 @@ def fit(lm: CausalLM, steps: int = 3) -> None:
 
 
 def trainer_step(lm: CausalLM) -> None:
-    from workbench.tuning.batches import Batch
+    from workbench.data.batches import Batch
 
     ((inputs, labels, weights),) = batches(1)
     settings = TuneSettings(steps=5, warmup_steps=0, learning_rate=0.01).planned(1)

@@ -10,7 +10,7 @@ import weakref
 from doubles import Pace
 
 from workbench.presets.catalog import PresetInfo
-from workbench.presets.progress import Progress, report
+from workbench.storage.progress import Progress, report
 
 FAMILIES = (
     ("Llama", "LlamaBackbone", "Llama 3.2", True),

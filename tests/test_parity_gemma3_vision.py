@@ -103,7 +103,7 @@ def test_files_of_version_4_hold_the_same_model(hf, tmp_path):
 
 def test_a_release_s_config_is_read(hf):
     """What the 4B instruct model's config says, in full."""
-    from workbench.backbones.families.gemma3_files import VISION
+    from workbench.families.gemma3_files import VISION
 
     arguments = VISION.arguments(
         {

@@ -9,7 +9,7 @@ import time
 from types import SimpleNamespace
 
 from workbench.errors import WorkbenchError
-from workbench.jobs import Job
+from workbench.jobs.job import Job
 from workbench.tuning.events import Problem, Sample, Step, Validation
 from workbench.tuning.settings import TuneSettings
 
@@ -30,8 +30,8 @@ def tiny_lm(family="llama", length=600):
     """A real model of two layers over bytes, untrained."""
     from tiny import byte_tokenizer, tiny_backbone
 
+    from workbench.preprocessing.preprocessor import CausalLMPreprocessor
     from workbench.tasks.causal_lm import CausalLM
-    from workbench.tasks.preprocessor import CausalLMPreprocessor
 
     backbone = tiny_backbone(family)
     return CausalLM(backbone, CausalLMPreprocessor(byte_tokenizer(), sequence_length=length))

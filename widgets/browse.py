@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from workbench.errors import SettingError, WorkbenchError
-from workbench.generation.jobs import needs_foreground
-from workbench.presets.load_job import LoadJob
+from workbench.jobs.generation import needs_foreground
+from workbench.jobs.loading import LoadJob
 
 from .cells import owned
 from .opening import open_panel

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import traitlets
 
 from workbench.errors import SettingError
-from workbench.generation.column import Result
-from workbench.generation.comparison import ColumnEvent, Row
-from workbench.generation.comparison_table import write_table
 from workbench.generation.events import Token
-from workbench.generation.jobs import JobState
+from workbench.jobs.column import Result
+from workbench.jobs.comparison import ColumnEvent, Row
+from workbench.jobs.comparison_table import write_table
+from workbench.jobs.generation import JobState
 
 from . import compare_columns as parts
 from . import settings as setting

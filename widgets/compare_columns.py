@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import SettingError
-from workbench.generation.column import Active, Column, titles_of
+from workbench.jobs.column import Active, Column, titles_of
 
 from . import settings as setting
 from .settings import SAMPLERS, Settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import SettingError
-from workbench.generation.comparison_table import Row, csv_of, markdown_of
+from workbench.jobs.comparison_table import Row, csv_of, markdown_of
 
 from .tune_export import page_path
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from workbench.errors import SettingError
-from workbench.generation.column import Column, Result
-from workbench.generation.comparison import ColumnEvent, ComparisonJob
 from workbench.generation.events import Done, Token
-from workbench.generation.jobs import JobState
+from workbench.jobs.column import Column, Result
+from workbench.jobs.comparison import ColumnEvent, ComparisonJob
+from workbench.jobs.generation import JobState
 
 from .runs import ENDINGS, percent
 from .settings import Settings

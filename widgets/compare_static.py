@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from workbench.generation.column import Result
+from workbench.jobs.column import Result
 
 from .compare_diff import common_units
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from workbench.errors import WorkbenchError
-from workbench.generation.jobs import GenerationJob
+from workbench.jobs.generation import GenerationJob
 
 from . import inspect_settings as setting
 from .inspect_base import InspectBase

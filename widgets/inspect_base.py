@@ -14,7 +14,7 @@ import traitlets
 
 from workbench.errors import PromptError, SettingError
 from workbench.generation.events import Done, Token
-from workbench.generation.jobs import GenerationJob, JobState
+from workbench.jobs.generation import GenerationJob, JobState
 
 from . import inspect_settings as setting
 from .inspect_branches import Branch, Tree

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.generation.events import Done, Token
-from workbench.generation.jobs import GenerationJob, JobState
 from workbench.inspection import Continuation
+from workbench.jobs.generation import GenerationJob, JobState
 
 from .inspect_branches import Branch
 from .inspect_settings import sampler_of

@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.errors import SettingError, WorkbenchError
 from workbench.inspection import Inspection, Lens
-from workbench.jobs import FINAL, Job, JobState, JobStatus
+from workbench.jobs.job import FINAL, Job, JobState, JobStatus
 
 from .panel import MAX_SHOWN
 

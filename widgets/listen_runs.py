@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from workbench.generation.events import Done, Event, Token
-from workbench.generation.jobs import JobState, Turn
+from workbench.generation.turn import Turn
+from workbench.jobs.generation import JobState
 from workbench.tasks.transcription import Segment, Transcription
 
 from . import settings as setting

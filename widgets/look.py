@@ -15,7 +15,7 @@ from PIL import Image
 from workbench import images
 from workbench.errors import ImageError, PromptError, SettingError
 from workbench.generation.events import Done, Token
-from workbench.generation.jobs import GenerationJob, JobState
+from workbench.jobs.generation import GenerationJob, JobState
 
 from . import settings as setting
 from .buffers import Parts, TooLarge

@@ -11,7 +11,8 @@ import numpy as np
 
 from workbench import images
 from workbench.generation.events import Done, Event, Stats, Status, Token
-from workbench.generation.jobs import GenerationJob, JobState, Turn
+from workbench.generation.turn import Turn
+from workbench.jobs.generation import GenerationJob, JobState
 
 from .pictures import Picture, smaller
 from .runs import Run

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import traitlets
 
-from workbench.generation.jobs import POLL_SECONDS, needs_foreground
+from workbench.jobs.generation import POLL_SECONDS, needs_foreground
 
 from .model import check_model, heading_of
 from .panel import Panel

@@ -41,16 +41,16 @@ def machine() -> dict[str, int]:
 
     What this process takes already is part of every estimate, and need not be free again.
     """
-    from workbench.presets import memory
+    from workbench.estimates.peaks import PROCESS
+    from workbench.memory.free_memory import free_memory, limit, resident
 
-    free = memory.free_memory()
-    own = min(memory.resident(), int(memory.PROCESS))
-    return {"free": free, "limit": memory.limit(free) + own}
+    free = free_memory()
+    return {"free": free, "limit": limit(free) + min(resident(), int(PROCESS))}
 
 
 def auto_dtype() -> str:
     """The dtype presets are loaded in where none is asked for and none is quantised."""
-    from workbench.presets.fast_dtype import fast_dtype
+    from workbench.estimates.fast_dtype import fast_dtype
 
     return fast_dtype()
 
@@ -80,9 +80,11 @@ def row_of(info: PresetInfo) -> dict[str, Any]:
 
 def needs_of(info: PresetInfo) -> dict[str, int]:
     """Bytes of memory the preset takes when loaded, for every one of `DTYPES`."""
-    from workbench.presets import memory
+    from workbench.estimates.estimate import estimate_sizes
+    from workbench.presets.listed_sizes import sizes_of_listed
 
-    needs = {dtype: memory.estimate_preset(info, dtype).total for dtype in DTYPES[1:]}
+    sizes = sizes_of_listed(info)
+    needs = {dtype: estimate_sizes(sizes, dtype).total for dtype in DTYPES[1:]}
     auto = info.stored_dtype if info.stored_dtype in QUANTISED else auto_dtype()
     return {"auto": needs[auto], **needs}
 

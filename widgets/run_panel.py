@@ -11,7 +11,7 @@ import traitlets
 
 from workbench.errors import SettingError
 from workbench.generation.events import Done, Token
-from workbench.generation.jobs import JobState
+from workbench.jobs.generation import JobState
 
 from . import settings as setting
 from .model_panel import ModelPanel

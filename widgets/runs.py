@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.generation.events import Done, Stats, Token
-from workbench.generation.jobs import GenerationJob, JobState, Turn
+from workbench.generation.turn import Turn
+from workbench.jobs.generation import GenerationJob, JobState
 
 from .settings import SAMPLERS, Settings, call_of, sampler_of
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workbench.presets.load_job import LoadJob
+from workbench.jobs.loading import LoadJob
 
 _lock = threading.Lock()
 _shared: weakref.WeakValueDictionary[Any, _SharedModel] = weakref.WeakValueDictionary()

@@ -34,7 +34,7 @@ class TunePanel(TuneTraining):
     Args:
         lm: A `CausalLM`, or the handle of a preset. It is loaded in the background, and shared with
             no other panel, for training changes it.
-        data: What it learns from: whatever `workbench.tuning.reading.read_examples` reads. What
+        data: What it learns from: whatever `workbench.data.reading.read_examples` reads. What
             cannot be read is said on the panel.
         validation: The share of the examples kept to measure on, or how many; examples of their
             own; or None.

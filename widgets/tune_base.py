@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import traitlets
 
 from workbench.errors import LoadCancelled, SettingError, WorkbenchError
-from workbench.presets.progress import stoppable
+from workbench.storage.progress import stoppable
 from workbench.tuning.settings import TuneSettings
 from workbench.workers import Stop, Worker
 
@@ -34,7 +34,7 @@ class TuneBase(ModelPanel):
 
     Args:
         lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
-        data: Whatever `workbench.tuning.reading.read_examples` reads, in the background.
+        data: Whatever `workbench.data.reading.read_examples` reads, in the background.
         validation: A share of the examples, examples of their own, or None.
         settings: Those of `TuneSettings`.
     """

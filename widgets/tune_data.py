@@ -9,7 +9,7 @@ import numpy as np
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from workbench.tuning.examples import Example, Examples
+    from workbench.data.examples import Example, Examples
 
 BINS = 24
 MOST_TOKENS = 1000  # of one example that are shown

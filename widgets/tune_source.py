@@ -12,7 +12,7 @@ from .settings import Settings
 from .tune_data import data_facts
 
 if TYPE_CHECKING:
-    from workbench.tuning.examples import Example, Examples
+    from workbench.data.examples import Example, Examples
 
 PROMPTS = 2  # taken from the data where none are given
 FIRST_WORDS = 4  # of a text, as a prompt
@@ -38,7 +38,7 @@ class TuneSource:
         Raises:
             DataError: It cannot be read.
         """
-        from workbench.tuning.reading import read_examples  # not needed to show a panel
+        from workbench.data.reading import read_examples  # not needed to show a panel
 
         examples = read_examples(self.data, lm)
         self.held_out = None if self.validation is None else read_examples(self.validation, lm)
@@ -68,7 +68,7 @@ class TuneSource:
 
     def planned(self, settings: Settings, asked: TuneSettings) -> TuneSettings:
         """The settings of a run with its number of steps written out."""
-        from workbench.tuning.batches import Batches
+        from workbench.data.batches import Batches
 
         if asked.steps is not None:
             return asked.planned(1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from workbench.errors import SettingError, WorkbenchError
-from workbench.jobs import JobState
+from workbench.jobs.job import JobState
 from workbench.tuning.events import Event, Sample
 
 from . import tune_settings as setting

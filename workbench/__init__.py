@@ -10,17 +10,24 @@ import os
 import sys
 from typing import Any
 
-__version__ = "0.1.0"
+from workbench import ports
+from workbench.version import __version__ as __version__
 
 _MODULES = ("errors", "models", "presets", "samplers", "tokenizers", "tuning", "widgets")
 _NAMES = {
+    "Alternative": "workbench.generation.events",
     "Chat": "workbench.tasks.chat",
-    "Column": "workbench.generation.comparison",
-    "ComparisonJob": "workbench.generation.comparison",
-    "GenerationJob": "workbench.generation.jobs",
+    "Column": "workbench.jobs.comparison",
+    "ComparisonJob": "workbench.jobs.comparison",
+    "Done": "workbench.generation.events",
+    "GenerationJob": "workbench.jobs.generation",
+    "Stats": "workbench.generation.events",
+    "Status": "workbench.generation.events",
+    "Token": "workbench.generation.events",
     "TrainingJob": "workbench.tuning.job",
     "browse": "workbench.widgets",
     "compare": "workbench.widgets",
+    "estimate": "workbench.presets.estimates",
     "generate": "workbench.widgets",
     "inspect": "workbench.widgets",
     "listen": "workbench.widgets",
@@ -44,6 +51,7 @@ def _choose_backend() -> None:
 
 
 _choose_backend()
+ports.bind(store="workbench.presets.store", drawing="workbench.tree.model")
 
 
 def __getattr__(name: str) -> Any:

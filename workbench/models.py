@@ -9,49 +9,49 @@ _HOMES = {
     "workbench.backbones.backbone": ("Backbone",),
     "workbench.tasks.task": ("Task",),
     "workbench.tasks.causal_lm": ("CausalLM",),
-    "workbench.tasks.preprocessor": ("CausalLMPreprocessor",),
+    "workbench.preprocessing.preprocessor": ("CausalLMPreprocessor",),
     "workbench.tasks.text_classifier": ("TextClassifier",),
-    "workbench.tasks.text_classifier_preprocessor": ("TextClassifierPreprocessor",),
-    "workbench.backbones.families.bert": (
+    "workbench.preprocessing.text_classifier_preprocessor": ("TextClassifierPreprocessor",),
+    "workbench.families.bert": (
         "BertBackbone",
         "BertTextClassifier",
         "BertTextClassifierPreprocessor",
         "BertTokenizer",
     ),
     "workbench.tasks.seq2seq_lm": ("Seq2SeqLM",),
-    "workbench.tasks.seq2seq_preprocessor": ("Seq2SeqLMPreprocessor",),
-    "workbench.backbones.families.bart": (
+    "workbench.preprocessing.seq2seq_preprocessor": ("Seq2SeqLMPreprocessor",),
+    "workbench.families.bart": (
         "BartBackbone",
         "BartSeq2SeqLM",
         "BartSeq2SeqLMPreprocessor",
         "BartTokenizer",
     ),
-    "workbench.backbones.families.t5gemma": (
+    "workbench.families.t5gemma": (
         "T5GemmaBackbone",
         "T5GemmaSeq2SeqLM",
         "T5GemmaSeq2SeqLMPreprocessor",
         "T5GemmaTokenizer",
     ),
     "workbench.tokenizers": ("Tokenizer",),
-    "workbench.backbones.families.bloom": (
+    "workbench.families.bloom": (
         "BloomBackbone",
         "BloomCausalLM",
         "BloomCausalLMPreprocessor",
         "BloomTokenizer",
     ),
-    "workbench.backbones.families.falcon": (
+    "workbench.families.falcon": (
         "FalconBackbone",
         "FalconCausalLM",
         "FalconCausalLMPreprocessor",
         "FalconTokenizer",
     ),
-    "workbench.backbones.families.gemma": (
+    "workbench.families.gemma": (
         "GemmaBackbone",
         "GemmaCausalLM",
         "GemmaCausalLMPreprocessor",
         "GemmaTokenizer",
     ),
-    "workbench.backbones.families.gemma3": (
+    "workbench.families.gemma3": (
         "Gemma3Backbone",
         "Gemma3CausalLM",
         "Gemma3CausalLMPreprocessor",
@@ -59,13 +59,13 @@ _HOMES = {
         "Gemma3Tokenizer",
         "Gemma3VisionEncoder",
     ),
-    "workbench.backbones.families.gpt2": (
+    "workbench.families.gpt2": (
         "GPT2Backbone",
         "GPT2CausalLM",
         "GPT2CausalLMPreprocessor",
         "GPT2Tokenizer",
     ),
-    "workbench.backbones.families.llama": (
+    "workbench.families.llama": (
         "Llama3Backbone",
         "Llama3CausalLM",
         "Llama3CausalLMPreprocessor",
@@ -75,41 +75,41 @@ _HOMES = {
         "LlamaCausalLMPreprocessor",
         "LlamaTokenizer",
     ),
-    "workbench.backbones.families.mistral": (
+    "workbench.families.mistral": (
         "MistralBackbone",
         "MistralCausalLM",
         "MistralCausalLMPreprocessor",
         "MistralTokenizer",
     ),
-    "workbench.backbones.families.mixtral": (
+    "workbench.families.mixtral": (
         "MixtralBackbone",
         "MixtralCausalLM",
         "MixtralCausalLMPreprocessor",
         "MixtralTokenizer",
     ),
     "workbench.tasks.audio_to_text": ("AudioToText",),
-    "workbench.tasks.audio_to_text_preprocessor": ("AudioToTextPreprocessor",),
-    "workbench.backbones.families.moonshine": (
+    "workbench.preprocessing.audio_to_text_preprocessor": ("AudioToTextPreprocessor",),
+    "workbench.families.moonshine": (
         "MoonshineAudioConverter",
         "MoonshineAudioToText",
         "MoonshineAudioToTextPreprocessor",
         "MoonshineBackbone",
         "MoonshineTokenizer",
     ),
-    "workbench.backbones.families.opt": (
+    "workbench.families.opt": (
         "OPTBackbone",
         "OPTCausalLM",
         "OPTCausalLMPreprocessor",
         "OPTTokenizer",
     ),
-    "workbench.backbones.families.pali_gemma": (
+    "workbench.families.pali_gemma": (
         "PaliGemmaBackbone",
         "PaliGemmaCausalLM",
         "PaliGemmaCausalLMPreprocessor",
         "PaliGemmaImageConverter",
         "PaliGemmaTokenizer",
     ),
-    "workbench.backbones.families.parseq": (
+    "workbench.families.parseq": (
         "PARSeqBackbone",
         "PARSeqCausalLM",
         "PARSeqCausalLMPreprocessor",
@@ -117,31 +117,31 @@ _HOMES = {
         "PARSeqTokenizer",
         "ViTBackbone",
     ),
-    "workbench.backbones.families.phi3": (
+    "workbench.families.phi3": (
         "Phi3Backbone",
         "Phi3CausalLM",
         "Phi3CausalLMPreprocessor",
         "Phi3Tokenizer",
     ),
-    "workbench.backbones.families.qwen": (
+    "workbench.families.qwen": (
         "QwenBackbone",
         "QwenCausalLM",
         "QwenCausalLMPreprocessor",
         "QwenTokenizer",
     ),
-    "workbench.backbones.families.qwen3": (
+    "workbench.families.qwen3": (
         "Qwen3Backbone",
         "Qwen3CausalLM",
         "Qwen3CausalLMPreprocessor",
         "Qwen3Tokenizer",
     ),
-    "workbench.backbones.families.qwen3_moe": (
+    "workbench.families.qwen3_moe": (
         "Qwen3MoeBackbone",
         "Qwen3MoeCausalLM",
         "Qwen3MoeCausalLMPreprocessor",
         "Qwen3MoeTokenizer",
     ),
-    "workbench.backbones.families.qwen_moe": (
+    "workbench.families.qwen_moe": (
         "QwenMoeBackbone",
         "QwenMoeCausalLM",
         "QwenMoeCausalLMPreprocessor",

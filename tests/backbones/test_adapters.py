@@ -10,8 +10,8 @@ from tiny import FAMILIES, byte_tokenizer, tiny_backbone
 
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.errors import AdapterError, PresetError, SettingError
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 
 IDS = np.arange(24).reshape(2, 12) * 7 % 257
 INPUTS = {"token_ids": IDS, "padding_mask": np.ones_like(IDS)}

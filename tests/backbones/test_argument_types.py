@@ -12,11 +12,11 @@ import pytest
 
 from workbench.audio import AudioConverter
 from workbench.backbones.adapter import AdapterConfig
-from workbench.backbones.families.gemma import GemmaBackbone
-from workbench.backbones.families.parseq import ViTBackbone
 from workbench.errors import SettingError
+from workbench.families.gemma import GemmaBackbone
+from workbench.families.parseq import ViTBackbone
+from workbench.families.registry import families
 from workbench.kinds import NUMBER, POSITIVE, integer, of_annotation, one_of
-from workbench.presets.registry import families
 
 WRONG = {
     bool: ("false", "true", 0, 1, 1.0, [1], {}, None),

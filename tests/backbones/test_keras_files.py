@@ -17,7 +17,7 @@ from tiny import GOLDENS, byte_tokenizer
 
 from workbench import models
 from workbench.errors import PresetError
-from workbench.presets.registry import families
+from workbench.families.registry import families
 
 # Keras, when it writes an optimizer.
 pytestmark = [

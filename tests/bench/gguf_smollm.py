@@ -32,7 +32,7 @@ def ours(file: Path, saved: Path | None) -> None:
     import jax
 
     import workbench as wb
-    from workbench.presets.registry import families
+    from workbench.families.registry import families
 
     families()
     jax.numpy.zeros(1).block_until_ready()

@@ -20,8 +20,8 @@ import tokenizers
 
 import workbench as wb
 from workbench.errors import PresetError
-from workbench.presets.formats.gguf_file import read_header
-from workbench.presets.formats.gguf_tokenizer import read_tokenizer
+from workbench.formats.gguf_file import read_header
+from workbench.formats.gguf_tokenizer import read_tokenizer
 from workbench.tokenizers import (
     SentencePieceTokenizer,
     Tokenizer,

@@ -38,7 +38,7 @@ lm = wb.models.CausalLM.from_preset("{preset}")
 panel = wb.generate(lm, chat=True, system="You answer in one or two short sentences.", seed=2)
 panel"""
 LISTEN = """import workbench as wb
-from workbench.presets.embedded.digits.generator import say
+from workbench.toy_data.digits.generator import say
 
 spoken = say("three one four one five", seed=7)
 panel = wb.listen("digits_tiny", audio=(spoken.samples, 16_000))

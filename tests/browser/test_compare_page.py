@@ -12,7 +12,7 @@ from stage import AXE
 from workbench.widgets import ComparePanel
 from workbench.widgets.panel import page_source
 
-from workbench.generation.comparison import Column
+from workbench.jobs.comparison import Column
 
 PROMPTS = ["Once upon a time", "The sea"]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from workbench.presets.embedded.digits import batches, tokens
-from workbench.presets.embedded.digits.generator import HOP, RATE, random_recording, say
-from workbench.presets.embedded.digits.phones import SPELLING, WORDS
-from workbench.presets.embedded.digits.voices import HELD_OUT, voice
+from workbench.recipes.digits import batches, tokens
+from workbench.toy_data.digits.generator import HOP, RATE, random_recording, say
+from workbench.toy_data.digits.phones import SPELLING, WORDS
+from workbench.toy_data.digits.voices import HELD_OUT, voice
 
 
 def power(samples, low, high):

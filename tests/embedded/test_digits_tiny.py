@@ -4,8 +4,8 @@ import pytest
 
 import workbench as wb
 from workbench.presets.catalog import EMBEDDED, find
-from workbench.presets.embedded.digits.evaluate import recordings
-from workbench.presets.embedded.digits.generator import RATE
+from workbench.recipes.digits.evaluate import recordings
+from workbench.toy_data.digits.generator import RATE
 
 MOST_BYTES = 4_000_000
 COUNT = 20

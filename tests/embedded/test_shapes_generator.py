@@ -8,10 +8,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from workbench.presets.embedded.shapes import language, patches
-from workbench.presets.embedded.shapes.drawing import draw
-from workbench.presets.embedded.shapes.language import Kind
-from workbench.presets.embedded.shapes.scene import COLOURS, SHAPES, SIZES, TEXTURES, scenes
+from workbench.recipes.shapes import patches
+from workbench.toy_data.shapes import language
+from workbench.toy_data.shapes.drawing import draw
+from workbench.toy_data.shapes.language import Kind
+from workbench.toy_data.shapes.scene import COLOURS, SHAPES, SIZES, TEXTURES, scenes
 
 COUNT = 300
 WORD = {"shape": SHAPES, "colour": COLOURS, "size": SIZES, "texture": TEXTURES}

@@ -14,11 +14,12 @@ from PIL import Image, ImageDraw
 
 import workbench as wb
 from workbench.presets.catalog import find
-from workbench.presets.embedded.shapes import batches, card, evaluate, language, tokens, train
-from workbench.presets.embedded.shapes.drawing import draw
-from workbench.presets.embedded.shapes.scene import scenes
-from workbench.presets.embedded.training import TOKENIZER_FILE
 from workbench.presets.handles import EMBEDDED
+from workbench.recipes.shapes import batches, card, evaluate, tokens, train
+from workbench.recipes.training import TOKENIZER_FILE
+from workbench.toy_data.shapes import language
+from workbench.toy_data.shapes.drawing import draw
+from workbench.toy_data.shapes.scene import scenes
 
 PRESET = EMBEDDED / "shapes_tiny"
 VOCABULARY = PRESET / "assets" / "tokenizer" / "vocabulary.spm"

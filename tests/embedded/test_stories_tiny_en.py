@@ -10,10 +10,10 @@ import pytest
 import sentencepiece
 
 import workbench as wb
-from workbench.presets.embedded.stories import tokens, train
-from workbench.presets.embedded.stories.evaluate import SLIPS, held_out_loss
-from workbench.presets.embedded.training import TOKENIZER_FILE
 from workbench.presets.handles import EMBEDDED
+from workbench.recipes.stories import tokens, train
+from workbench.recipes.stories.evaluate import SLIPS, held_out_loss
+from workbench.recipes.training import TOKENIZER_FILE
 
 PRESET = EMBEDDED / "stories_tiny_en"
 VOCABULARY = PRESET / "assets" / "tokenizer" / "vocabulary.spm"
@@ -67,7 +67,7 @@ def test_it_stops_by_itself(lm):
 
 
 def test_held_out_loss_is_what_the_card_says(lm, monkeypatch):
-    monkeypatch.setattr("workbench.presets.embedded.stories.evaluate.HELD_OUT", 16)
+    monkeypatch.setattr("workbench.recipes.stories.evaluate.HELD_OUT", 16)
     stated = float(re.search(r"([\d.]+) nats per token", (PRESET / "README.md").read_text())[1])
     assert held_out_loss(lm)["nats_a_token"] == pytest.approx(stated, abs=0.15)
 

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from workbench.presets.embedded.stories import generator, grammar
-from workbench.presets.embedded.stories.cast import Character, Pair, Thing
-from workbench.presets.embedded.stories.generator import stories
+from workbench.toy_data.stories import generator, grammar
+from workbench.toy_data.stories.cast import Character, Pair, Thing
+from workbench.toy_data.stories.generator import stories
 
 COUNT = 2000
 SLIPS = {

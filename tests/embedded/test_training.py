@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from workbench.presets.embedded import muon, training
-from workbench.presets.embedded.muon import Muon
-from workbench.presets.embedded.training import Training, rate_at
+from workbench.recipes import muon, training
+from workbench.recipes.muon import Muon
+from workbench.recipes.training import Training, rate_at
 
 STEPS = 45
 INTERRUPTED = 30

@@ -7,8 +7,16 @@ from random import Random
 import numpy as np
 import pytest
 
-from workbench.presets.embedded.muon import rows_by_name
-from workbench.presets.embedded.words.drawing import (
+from workbench.recipes.muon import rows_by_name
+from workbench.recipes.words.train import (
+    END,
+    PADDING,
+    START,
+    batch,
+    build_backbone,
+    token_ids,
+)
+from workbench.toy_data.words.drawing import (
     FONTS,
     HEIGHT,
     UNSEEN_FONTS,
@@ -18,7 +26,7 @@ from workbench.presets.embedded.words.drawing import (
     fitted,
     font,
 )
-from workbench.presets.embedded.words.texts import (
+from workbench.toy_data.words.texts import (
     CHARACTERS,
     KINDS,
     LONGEST,
@@ -26,14 +34,6 @@ from workbench.presets.embedded.words.texts import (
     is_held_out,
     real_words,
     text,
-)
-from workbench.presets.embedded.words.train import (
-    END,
-    PADDING,
-    START,
-    batch,
-    build_backbone,
-    token_ids,
 )
 
 

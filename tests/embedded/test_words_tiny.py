@@ -4,7 +4,7 @@ import pytest
 
 import workbench as wb
 from workbench.presets.catalog import EMBEDDED, find
-from workbench.presets.embedded.words.evaluate import read_right, samples
+from workbench.recipes.words.evaluate import read_right, samples
 
 MOST_BYTES = 2_000_000
 

@@ -15,12 +15,12 @@ from patience import HANG
 from tune_doubles import tiny_lm
 
 import workbench as wb
+from workbench.data.files import records_of_file
 from workbench.errors import AdapterError, PresetError, PromptError, SettingError
-from workbench.generation.comparison import Column, ColumnEvent, ComparisonJob
-from workbench.generation.comparison_table import csv_of, markdown_of
 from workbench.generation.events import Done, Token
-from workbench.generation.jobs import GenerationJob, JobState
-from workbench.tuning.files import records_of_file
+from workbench.jobs.comparison import Column, ColumnEvent, ComparisonJob
+from workbench.jobs.comparison_table import csv_of, markdown_of
+from workbench.jobs.generation import GenerationJob, JobState
 
 PROMPTS = ["Once upon", "The sea, | or"]
 WRITE = {"max_new_tokens": 12, "seed": 5}

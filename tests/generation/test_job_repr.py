@@ -5,9 +5,9 @@ from doubles import FakeLM
 from patience import HANG
 from tune_doubles import STORIES, tiny_lm
 
-from workbench.generation.comparison import Column, ComparisonJob
-from workbench.generation.jobs import GenerationJob
-from workbench.presets.load_job import LoadJob
+from workbench.jobs.comparison import Column, ComparisonJob
+from workbench.jobs.generation import GenerationJob
+from workbench.jobs.loading import LoadJob
 from workbench.tuning.job import TrainingJob
 
 

@@ -11,8 +11,8 @@ from tiny import GOLDENS
 
 import workbench as wb
 from workbench.errors import MemoryTooSmallError, PromptError, SettingError
-from workbench.generation.jobs import GenerationJob
 from workbench.inspection import Continuation
+from workbench.jobs.generation import GenerationJob
 
 MOST = 512  # of the preprocessor, and of what the model was made for; its positions set no limit
 SHORT = {"max_new_tokens": 2, "sampler": "greedy"}

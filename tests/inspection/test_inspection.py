@@ -17,14 +17,14 @@ from tiny import END, FAMILIES, byte_tokenizer, tiny_backbone, whole_logits
 from workbench.backbones.adapter import Adapter, LowRank
 from workbench.errors import PromptError, SettingError
 from workbench.generation.events import Token
-from workbench.generation.jobs import GenerationJob
 from workbench.inspection import Continuation, Distribution
 from workbench.inspection.distribution import LISTED
+from workbench.jobs.generation import GenerationJob
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.samplers import GreedySampler, RandomSampler, TopPSampler
 from workbench.samplers.choose import choose
 from workbench.samplers.history import History
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 
 TEXT = "Once upon a time\n\nthere"
 TOLERANCE = 1e-4  # of float32 log-probabilities, absolute

@@ -12,9 +12,9 @@ from tiny import GOLDENS
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.backbones.weights import Quantization, loading
 from workbench.errors import WorkbenchError
-from workbench.presets.formats.adapter_modules import kernels
-from workbench.presets.formats.keras_hub import KerasHubFolder
-from workbench.presets.formats.transformers import TransformersFolder
+from workbench.presets.adapters.adapter_modules import kernels
+from workbench.presets.folders.keras_hub import KerasHubFolder
+from workbench.presets.folders.transformers import TransformersFolder
 from workbench.tasks.task import Task
 
 LORA = GOLDENS.parent / "lora"

@@ -8,8 +8,8 @@ import pytest
 import tokenizers
 from preset_files import LLAMA_ARGUMENTS, shapes_of
 
-from workbench.backbones.families import gpt2, llama
-from workbench.presets.files import CHECKSUMS
+from workbench.families import gpt2, llama
+from workbench.storage.files import CHECKSUMS
 
 
 @pytest.fixture(scope="session")

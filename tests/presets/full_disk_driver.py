@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from workbench.errors import PresetError
-from workbench.presets import atomic
-from workbench.presets.formats.hdf5 import open_hdf5
-from workbench.presets.formats.hdf5_writer import write_whole
+from workbench.formats.hdf5 import open_hdf5
+from workbench.formats.hdf5_writer import write_whole
+from workbench.storage import atomic
 
 TENSORS = {f"layers/dense_{i}/vars/0": np.full((64, 64), i, np.float32) for i in range(8)}
 

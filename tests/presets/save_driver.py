@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from workbench.errors import PresetError
-from workbench.presets import atomic
-from workbench.presets.manifest import Manifest
+from workbench.presets.folders.manifest import Manifest
 from workbench.presets.saved_folder import saving
+from workbench.storage import atomic
 
 FILES = ("config.json", "model.weights.h5", "assets/tokenizer/vocabulary.json")
 

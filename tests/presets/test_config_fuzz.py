@@ -23,10 +23,10 @@ from patience import SLOW
 from tiny import GOLDENS
 
 from workbench.errors import MAX_MESSAGE, AdapterError, PresetError
-from workbench.presets.formats.gguf_file import read_header
-from workbench.presets.formats.peft_config import parse_config
-from workbench.presets.json_files import read_json
+from workbench.formats.gguf_file import read_header
+from workbench.presets.adapters.peft_config import parse_config
 from workbench.presets.load import load_task
+from workbench.storage.json_files import read_json
 
 MUTANTS = int(os.environ.get("CONFIG_MUTANTS", "500"))
 SECONDS, KILOBYTES = 2.0, 200 * 1024

@@ -16,9 +16,9 @@ from tiny import GOLDENS
 import workbench as wb
 from workbench.errors import MemoryTooSmallError
 from workbench.generation import loop, search
-from workbench.generation.jobs import GenerationJob
-from workbench.presets import door
-from workbench.tasks import preprocessor
+from workbench.jobs.generation import GenerationJob
+from workbench.memory import door
+from workbench.preprocessing import preprocessor
 
 IDS = np.ones((2, 12), np.int32)
 ARRAYS = {"token_ids": IDS, "padding_mask": IDS}
@@ -130,7 +130,7 @@ def test_memory_that_runs_out_is_named(error):
 CHILD = """
 import resource
 from chats import chat_lm
-from workbench.presets import door
+from workbench.memory import door
 
 door.free_memory = lambda: 10**15
 lm = chat_lm("llama")
@@ -183,7 +183,7 @@ def test_exhaustion_is_named_in_the_calls_of_keras(call, lm, monkeypatch):
 def test_exhaustion_is_named_where_models_change(lm, monkeypatch):
     monkeypatch.setattr("workbench.backbones.quantization.check_mode", exhausted)
     monkeypatch.setattr("workbench.presets.load.open_preset", exhausted)
-    monkeypatch.setattr("workbench.backbones.adapters._reader", exhausted)
+    monkeypatch.setattr("workbench.presets.store.read_peft", exhausted)
     monkeypatch.setattr("workbench.backbones.adapters.LowRank.fresh", exhausted)
     for call in (
         lambda: lm.quantize("int8"),

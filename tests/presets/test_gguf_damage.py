@@ -29,8 +29,8 @@ from tiny import GOLDENS
 
 import workbench as wb
 from workbench.errors import MAX_MESSAGE, PresetError
-from workbench.presets.formats.gguf_file import read_header
-from workbench.presets.formats.gguf_settings import fit_llama3, llama3_factors
+from workbench.formats.gguf_file import read_header
+from workbench.formats.gguf_settings import fit_llama3, llama3_factors
 
 ARCHITECTURE = string_entry("general.architecture", "llama")
 FOUR = info("t", (1, 4))

@@ -15,8 +15,8 @@ from tiny import GOLDENS
 
 import workbench as wb
 from workbench.errors import PresetError
-from workbench.presets.formats.gguf_file import TYPES, read_header
-from workbench.presets.formats.gguf_tensors import GgufTensors
+from workbench.formats.gguf_file import TYPES, read_header
+from workbench.formats.gguf_tensors import GgufTensors
 
 Kind = gguf.GGMLQuantizationType
 

@@ -107,8 +107,8 @@ def test_a_preset_of_a_family_that_is_missing_is_not_fetched(monkeypatch):
 
 def test_a_class_lists_the_presets_it_loads(built_in):
     from workbench.backbones.backbone import Backbone
-    from workbench.backbones.families.gpt2 import GPT2Backbone, GPT2CausalLM
-    from workbench.backbones.families.llama import LlamaCausalLM
+    from workbench.families.gpt2 import GPT2Backbone, GPT2CausalLM
+    from workbench.families.llama import LlamaCausalLM
     from workbench.tasks.causal_lm import CausalLM
 
     for cls in (Backbone, GPT2Backbone, CausalLM, GPT2CausalLM):

@@ -12,8 +12,8 @@ import pytest
 from preset_files import nothing_opened_outside, refused
 
 from workbench.errors import PresetError
-from workbench.presets.formats.hdf5 import INDEX, WHOLE, open_hdf5
-from workbench.presets.formats.hdf5_writer import write_sharded, write_whole
+from workbench.formats.hdf5 import INDEX, WHOLE, open_hdf5
+from workbench.formats.hdf5_writer import write_sharded, write_whole
 
 NAME = "layers/dense/vars/0"
 

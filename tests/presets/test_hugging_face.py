@@ -25,7 +25,7 @@ from tiny import GOLDENS
 import workbench as wb
 from workbench.errors import LoadCancelled
 from workbench.presets.handles import resolve
-from workbench.presets.progress import listening
+from workbench.storage.progress import listening
 
 HANDLE = "hf://tiny/model"
 TOKEN = "hf_SECRETsecretSECRET"
@@ -389,7 +389,7 @@ def test_a_cache_that_cannot_be_written(hub, cache):
 
 def test_progress_never_goes_back_and_ends_complete(hub, monkeypatch):
     monkeypatch.setattr("workbench.presets.hubs.transfer.INTERVAL", 0.001)
-    monkeypatch.setattr("workbench.presets.progress.INTERVAL", 0)
+    monkeypatch.setattr("workbench.storage.progress.INTERVAL", 0)
     hub.stalled[BIG] = 20 * CHUNK
     told = []
 

@@ -23,7 +23,7 @@ import workbench as wb
 from workbench.errors import LoadCancelled
 from workbench.presets.handles import resolve
 from workbench.presets.hubs import kaggle
-from workbench.presets.progress import listening
+from workbench.storage.progress import listening
 
 HANDLE = "kaggle://tiny/model/keras/small"
 VERSIONED = f"{HANDLE}/3"
@@ -243,7 +243,7 @@ def test_a_full_disk_is_said_before_the_download(hub, monkeypatch):
 
 def test_progress_never_goes_back_and_ends_complete(hub, monkeypatch):
     monkeypatch.setattr("workbench.presets.hubs.transfer.INTERVAL", 0.001)
-    monkeypatch.setattr("workbench.presets.progress.INTERVAL", 0)
+    monkeypatch.setattr("workbench.storage.progress.INTERVAL", 0)
     hub.stalled[BIG] = 20 * CHUNK
     told = []
 

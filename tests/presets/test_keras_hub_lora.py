@@ -29,10 +29,10 @@ from tiny import GOLDENS
 import workbench as wb
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.errors import AdapterError, PresetError
-from workbench.presets.formats.keras_hub_layers import default_targets, hub_layers
-from workbench.presets.formats.keras_hub_lora import read_lora, write_lora
-from workbench.presets.formats.low_rank_factors import from_heads, reduced, to_heads
-from workbench.presets.formats.tensor_digest import ATTRIBUTE
+from workbench.formats.tensor_digest import ATTRIBUTE
+from workbench.presets.adapters.keras_hub_layers import default_targets, hub_layers
+from workbench.presets.adapters.keras_hub_lora import read_lora, write_lora
+from workbench.presets.adapters.low_rank_factors import from_heads, reduced, to_heads
 
 TOLERANCE = 1e-4  # float32 logits, absolute
 GEMMA = LORA / "gemma_lora"
@@ -330,7 +330,7 @@ def test_what_keras_hub_cannot_hold_is_refused(tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    from workbench.presets.formats import keras_hub_lora
+    from workbench.presets.adapters import keras_hub_lora
 
     backbone, path = gemma(), tmp_path / "x.lora.h5"
     path.write_bytes(FILE.read_bytes())

@@ -10,10 +10,11 @@ import pytest
 from patience import HANG, until
 
 from workbench.errors import PresetError, WorkbenchError
-from workbench.presets import load_job, manifest
-from workbench.presets.load_job import LoadJob
+from workbench.jobs import loading as load_job
+from workbench.jobs.loading import LoadJob
+from workbench.presets.folders import manifest
 from workbench.presets.loading import WeightLoader
-from workbench.presets.progress import Progress, report
+from workbench.storage.progress import Progress, report
 
 
 class Gate:

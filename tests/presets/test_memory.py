@@ -19,10 +19,13 @@ from workbench.backbones.config import (
     Rope,
 )
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError
+from workbench.estimates.estimate import estimate_config, estimate_sizes
+from workbench.estimates.sizes import ImageSizes, Sizes
+from workbench.memory import free_memory
 from workbench.models import Backbone, BartBackbone, CausalLM
-from workbench.presets import catalog, free_memory, memory
-from workbench.presets.memory import estimate_config, estimate_preset
-from workbench.presets.sizes import ImageSizes, Sizes
+from workbench.presets import catalog, memory
+from workbench.presets.estimates import estimate
+from workbench.presets.listed_sizes import sizes_of_listed
 
 GB = 10**9
 
@@ -61,7 +64,7 @@ def test_pictures_take_places_beside_the_text():
     folder = GOLDENS / "keras_hub" / "pali_gemma"
     backbone = Backbone.from_preset(str(folder), dtype="float32")
     own = estimate_config(backbone.config, "float32", length=9, batch=2, images=backbone.images)
-    saved = estimate_preset(folder, "float32", length=9, batch=2)
+    saved = estimate(folder, "float32", length=9, batch=2)
     assert own.cache == saved.cache == real_bytes(backbone.init_cache(2, 9 + 16))
     weights = real_bytes([variable.value for variable in backbone.variables])
     assert saved.weights == weights
@@ -70,7 +73,7 @@ def test_pictures_take_places_beside_the_text():
 
 def test_large_pictures_need_room_while_they_are_encoded():
     def found(name):
-        return estimate_preset(name, "bfloat16", length=64)
+        return estimate(name, "bfloat16", length=64)
 
     small, large = found("pali_gemma_3b_mix_224"), found("pali_gemma_3b_896")
     grown = large.cache / small.cache
@@ -85,8 +88,8 @@ def test_large_pictures_need_room_while_they_are_encoded():
     for training in (False, True):
         seeing = replace(blind, images=replace(images, layers=1))
         works = {"length": 64, "training": training}
-        more = memory._estimate(seeing, "float32", **works).activations
-        assert more > scores > memory._estimate(blind, "float32", **works).activations
+        more = estimate_sizes(seeing, "float32", **works).activations
+        assert more > scores > estimate_sizes(blind, "float32", **works).activations
 
 
 @pytest.mark.parametrize("rank", [None, 2])
@@ -101,7 +104,7 @@ def test_the_optimizer_keeps_two_numbers_for_each_trained_one(rank):
 
 def test_estimates_of_folders_count_every_tensor():
     for folder in ("keras_hub/llama", "hf/llama"):
-        found = estimate_preset(GOLDENS / folder, "float32", length=32)
+        found = estimate(GOLDENS / folder, "float32", length=32)
         backbone = Backbone.from_preset(str(GOLDENS / folder), dtype="float32")
         assert found.weights == real_bytes([variable.value for variable in backbone.variables])
         assert found.cache == real_bytes(backbone.init_cache(1, 32))
@@ -109,13 +112,13 @@ def test_estimates_of_folders_count_every_tensor():
 
 def test_estimates_by_name_and_by_folder_agree():
     name = "stories_tiny_en"
-    assert estimate_preset(name) == estimate_preset(catalog.EMBEDDED / name)
-    assert estimate_preset(name) == estimate_preset(catalog.find(name))
+    assert estimate(name) == estimate(catalog.EMBEDDED / name)
+    assert estimate(name) == estimate(catalog.find(name))
 
 
 def test_every_preset_has_an_estimate_that_its_weights_dominate():
     for info in catalog.presets():
-        found = estimate_preset(info, "float32")
+        found = estimate(info, "float32")
         assert found.weights == 4 * info.parameters
         assert found.total > found.weights
         if info.parameters > 5e9:
@@ -154,33 +157,33 @@ def test_a_smaller_dtype_takes_less(accelerator):
     dtypes = ("float32", "bfloat16", "int8", "int4")
     # Of a preset whose largest matrix, there as floats while it is turned into integers, is small
     # beside all others.
-    totals = [estimate_preset("mistral_7b_en", dtype).total for dtype in dtypes]
+    totals = [estimate("mistral_7b_en", dtype).total for dtype in dtypes]
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == 4
-    weights = [estimate_preset("gemma2_2b_en", dtype).weights for dtype in dtypes]
+    weights = [estimate("gemma2_2b_en", dtype).weights for dtype in dtypes]
     assert weights == sorted(weights, reverse=True) and len(set(weights)) == 4
 
 
 def test_on_cpu_16_bit_weights_are_there_in_float32_too():
-    wide, narrow = (estimate_preset("gemma2_2b_en", dtype) for dtype in ("float32", "bfloat16"))
+    wide, narrow = (estimate("gemma2_2b_en", dtype) for dtype in ("float32", "bfloat16"))
     assert narrow.weights == wide.weights // 2
     assert narrow.activations > wide.weights
-    assert estimate_preset("gemma2_2b_en", "int8").total < wide.weights
+    assert estimate("gemma2_2b_en", "int8").total < wide.weights
 
 
 def test_a_shorter_text_takes_less():
     info = catalog.find("gemma2_2b_en")
-    lengths = [estimate_preset(info, "float32", length=length).total for length in (64, 1024, 8192)]
+    lengths = [estimate(info, "float32", length=length).total for length in (64, 1024, 8192)]
     assert lengths == sorted(lengths)
     generating, lora, training = (
-        estimate_preset(info, "float32", length=256, training=training, lora_rank=rank).total
+        estimate(info, "float32", length=256, training=training, lora_rank=rank).total
         for training, rank in ((False, None), (True, 8), (True, None))
     )
     assert generating < lora < training
 
 
 def test_presets_stored_as_integers_stay_so_unless_asked():
-    assert estimate_preset("llama2_7b_en_int8").weights == pytest.approx(6.74e9, rel=0.01)
-    assert estimate_preset("llama2_7b_en_int8", "bfloat16").weights > 13e9
+    assert estimate("llama2_7b_en_int8").weights == pytest.approx(6.74e9, rel=0.01)
+    assert estimate("llama2_7b_en_int8", "bfloat16").weights > 13e9
 
 
 def test_quantized_weights_stay_as_the_file_has_them():
@@ -206,28 +209,28 @@ def test_dtypes_are_policies_or_their_names():
     import keras
 
     policy = keras.dtype_policies.get("mixed_bfloat16")
-    assert estimate_preset("gpt2_base_en", policy) == estimate_preset("gpt2_base_en", policy.name)
-    assert estimate_preset("gpt2_base_en", "int8_from_float32").cache > 0
-    blocks = estimate_preset("gpt2_base_en", "int4/128_from_float32")
-    assert blocks.weights == estimate_preset("gpt2_base_en", "int4").weights
+    assert estimate("gpt2_base_en", policy) == estimate("gpt2_base_en", policy.name)
+    assert estimate("gpt2_base_en", "int8_from_float32").cache > 0
+    blocks = estimate("gpt2_base_en", "int4/128_from_float32")
+    assert blocks.weights == estimate("gpt2_base_en", "int4").weights
     with pytest.raises(SettingError, match="bfloat16"):
-        estimate_preset("gpt2_base_en", "float17")
+        estimate("gpt2_base_en", "float17")
 
 
 def test_what_is_not_here_is_not_estimated():
     with pytest.raises(PresetError, match="download it first"):
-        estimate_preset("hf://someone/something")
+        estimate("hf://someone/something")
     with pytest.raises(PresetError, match="no such"):
-        estimate_preset("./no_such_folder")
+        estimate("./no_such_folder")
 
 
 def test_an_estimate_reads_well():
-    said = str(estimate_preset("gemma2_2b_en", "bfloat16"))
+    said = str(estimate("gemma2_2b_en", "bfloat16"))
     assert "(weights 5.2 GB, cache " in said and "optimizer" not in said
 
 
 def test_refusals_name_what_fits(accelerator):
-    sizes = Sizes.of_preset(catalog.find("gemma2_9b_en"))
+    sizes = sizes_of_listed(catalog.find("gemma2_9b_en"))
     alike = [preset for preset in catalog.presets() if preset.family == "Gemma 2"]
     memory.check("gemma2_9b_en", sizes, "bfloat16", alike=alike, free=40 * GB)
     with pytest.raises(MemoryTooSmallError) as refusal:
@@ -241,8 +244,8 @@ def test_refusals_name_what_fits(accelerator):
 
 
 def test_a_shorter_text_is_named_where_it_helps():
-    sizes = Sizes.of_preset(catalog.find("gpt2_base_en"))
-    short = memory.estimate_preset("gpt2_base_en", "float32", length=2048).total
+    sizes = sizes_of_listed(catalog.find("gpt2_base_en"))
+    short = estimate("gpt2_base_en", "float32", length=2048).total
     with pytest.raises(MemoryTooSmallError, match="2048 tokens"):
         memory.check("gpt2_base_en", sizes, "float32", length=8192, free=int(short / 0.85))
 

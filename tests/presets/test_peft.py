@@ -28,9 +28,9 @@ from tiny import GOLDENS
 import workbench as wb
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.errors import AdapterError
-from workbench.presets.files import ADAPTER_CHECKSUMS
-from workbench.presets.formats.peft import CONFIG, WEIGHTS, read_peft, write_peft
-from workbench.presets.formats.peft_config import parse_config
+from workbench.presets.adapters.peft import CONFIG, WEIGHTS, read_peft, write_peft
+from workbench.presets.adapters.peft_config import parse_config
+from workbench.storage.files import ADAPTER_CHECKSUMS
 
 TOLERANCE = 1e-4  # float32 logits, absolute
 PEFT = LORA / "peft"
@@ -502,7 +502,7 @@ def test_other_files_of_the_folder_stay(llama_folder):
 
 def test_a_write_that_fails_leaves_the_old_adapter(llama_folder, monkeypatch):
     from workbench.errors import PresetError
-    from workbench.presets.formats import peft
+    from workbench.presets.adapters import peft
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")

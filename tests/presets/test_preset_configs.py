@@ -13,14 +13,14 @@ import pytest
 from preset_files import nothing_opened_outside, refused, write_llama
 
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.families.gemma import GemmaCausalLM
-from workbench.backbones.families.gpt2 import GPT2Backbone, GPT2CausalLM, GPT2Tokenizer
-from workbench.backbones.families.llama import LlamaBackbone
 from workbench.errors import PresetError
-from workbench.presets.formats.policies import read_policy, write_policy
-from workbench.presets.formats.settings import Settings
-from workbench.presets.json_files import parse_json
-from workbench.presets.registry import families
+from workbench.families.gemma import GemmaCausalLM
+from workbench.families.gpt2 import GPT2Backbone, GPT2CausalLM, GPT2Tokenizer
+from workbench.families.llama import LlamaBackbone
+from workbench.families.registry import families
+from workbench.formats.policies import read_policy, write_policy
+from workbench.formats.settings import Settings
+from workbench.storage.json_files import parse_json
 from workbench.tasks.causal_lm import CausalLM
 
 

@@ -9,11 +9,11 @@ import pytest
 from damage import mutants
 from preset_files import drain, llama_tensors, safetensors_bytes, shapes_of
 
-from workbench.backbones.families.gpt2 import KERAS_HUB_RULES, GPT2CausalLMPreprocessor
-from workbench.backbones.families.llama import TRANSFORMERS_RULES
 from workbench.errors import PresetError
-from workbench.presets.formats.hdf5 import open_hdf5
-from workbench.presets.formats.safetensors import open_safetensors
+from workbench.families.gpt2 import KERAS_HUB_RULES, GPT2CausalLMPreprocessor
+from workbench.families.llama import TRANSFORMERS_RULES
+from workbench.formats.hdf5 import open_hdf5
+from workbench.formats.safetensors import open_safetensors
 from workbench.presets.load import load_preprocessor
 from workbench.presets.loading import WeightLoader
 

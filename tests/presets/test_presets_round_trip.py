@@ -16,18 +16,18 @@ import tokenizers
 from preset_files import refused, same_weights, write_llama
 
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.families.gemma import GemmaBackbone
-from workbench.backbones.families.gpt2 import (
+from workbench.families.gemma import GemmaBackbone
+from workbench.families.gpt2 import (
     GPT2Backbone,
     GPT2CausalLM,
     GPT2CausalLMPreprocessor,
     GPT2Tokenizer,
 )
-from workbench.backbones.families.llama import Llama3Backbone, LlamaBackbone
-from workbench.backbones.families.mixtral import MixtralBackbone
-from workbench.backbones.families.qwen_moe import QwenMoeBackbone
+from workbench.families.llama import Llama3Backbone, LlamaBackbone
+from workbench.families.mixtral import MixtralBackbone
+from workbench.families.qwen_moe import QwenMoeBackbone
+from workbench.presets.folders.manifest import KEY
 from workbench.presets.load import load_preprocessor, load_tokenizer
-from workbench.presets.manifest import KEY
 from workbench.presets.save import save_preset
 from workbench.tasks.causal_lm import CausalLM
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from preset_files import llama_tensors, write_llama
 
-from workbench.backbones.families.llama import LlamaBackbone
 from workbench.errors import LoadCancelled
+from workbench.families.llama import LlamaBackbone
 from workbench.presets.load import load_backbone
-from workbench.presets.progress import INTERVAL, Meter, Progress, listening, report
+from workbench.storage.progress import INTERVAL, Meter, Progress, listening, report
 
 
 class Clock:
@@ -77,7 +77,7 @@ def test_what_comes_twice_never_turns_progress_back(clock):
 
 
 def test_reading_weights_is_reported_in_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("workbench.presets.progress.INTERVAL", 0)
+    monkeypatch.setattr("workbench.storage.progress.INTERVAL", 0)
     folder, told = write_llama(tmp_path), []
     with listening(told.append):
         load_backbone(folder, LlamaBackbone)
@@ -91,7 +91,7 @@ def test_reading_weights_is_reported_in_bytes(tmp_path, monkeypatch):
 
 
 def test_a_listener_stops_the_reading(tmp_path, monkeypatch):
-    monkeypatch.setattr("workbench.presets.progress.INTERVAL", 0)
+    monkeypatch.setattr("workbench.storage.progress.INTERVAL", 0)
     folder, read = write_llama(tmp_path), []
 
     def stop(progress):

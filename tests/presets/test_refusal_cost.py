@@ -17,10 +17,11 @@ from preset_files import refused, safetensors_bytes
 from tiny import GOLDENS
 
 from workbench.errors import PresetError
-from workbench.presets.formats import gguf, hdf5
-from workbench.presets.formats.hdf5 import Hdf5File, open_hdf5
-from workbench.presets.formats.safetensors import SafetensorsFile, open_safetensors
-from workbench.presets.json_files import MAX_PUNCTUATION, parse_json
+from workbench.formats import hdf5
+from workbench.formats.hdf5 import Hdf5File, open_hdf5
+from workbench.formats.safetensors import SafetensorsFile, open_safetensors
+from workbench.presets.folders import gguf
+from workbench.storage.json_files import MAX_PUNCTUATION, parse_json
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tokenizers.files import read_json
 

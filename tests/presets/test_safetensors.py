@@ -13,8 +13,8 @@ import pytest
 from preset_files import llama_tensors, nothing_opened_outside, refused, safetensors_bytes
 
 from workbench.errors import PresetError
-from workbench.presets.formats.safetensors import INDEX, WHOLE, open_safetensors
-from workbench.presets.formats.tensors import FLOATS
+from workbench.formats.safetensors import INDEX, WHOLE, open_safetensors
+from workbench.formats.tensors import FLOATS
 
 
 def read_all(folder):

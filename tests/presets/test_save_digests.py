@@ -18,16 +18,16 @@ from patience import HANG
 from preset_files import refused, same_weights
 
 from workbench.backbones.backbone import Backbone
-from workbench.backbones.families.gpt2 import GPT2Backbone
 from workbench.errors import AdapterError, PresetError
-from workbench.presets.embedded.describing import describe
-from workbench.presets.files import ADAPTER_CHECKSUMS, CHECKSUMS
-from workbench.presets.formats.keras_hub_lora import read_lora, write_lora
-from workbench.presets.formats.peft import read_peft, write_peft
-from workbench.presets.formats.tensor_digest import ATTRIBUTE
+from workbench.families.gpt2 import GPT2Backbone
+from workbench.formats.tensor_digest import ATTRIBUTE
+from workbench.presets.adapters.keras_hub_lora import read_lora, write_lora
+from workbench.presets.adapters.peft import read_peft, write_peft
+from workbench.presets.folders.manifest import KEY, Manifest, checksums
 from workbench.presets.handles import EMBEDDED
 from workbench.presets.load import open_preset
-from workbench.presets.manifest import KEY, Manifest, checksums
+from workbench.recipes.describing import describe
+from workbench.storage.files import ADAPTER_CHECKSUMS, CHECKSUMS
 from workbench.tasks.causal_lm import CausalLM
 
 FLIPS = int(os.environ.get("WORKBENCH_FLIPS", "12"))
@@ -245,7 +245,7 @@ def test_an_odd_table_is_refused(sealed_task, tmp_path, table, name):
 
 
 def test_small_files_are_hashed_before_and_weights_beside_the_loading(sealed_task, monkeypatch):
-    from workbench.presets import manifest
+    from workbench.presets.folders import manifest
 
     seen = []
     usual = manifest._sha256

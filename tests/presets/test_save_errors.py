@@ -11,9 +11,9 @@ from adapter_files import bare, random_adapter
 from preset_files import refused
 
 from workbench.errors import PresetError, WorkbenchError
-from workbench.presets.formats.keras_hub_lora import write_lora
-from workbench.presets.formats.peft import write_peft
-from workbench.presets.manifest import checksums
+from workbench.presets.adapters.keras_hub_lora import write_lora
+from workbench.presets.adapters.peft import write_peft
+from workbench.presets.folders.manifest import checksums
 
 BAD_PATHS = ("a\0b", "a\ud800b", "a\udcffb", "", None, 3, b"bytes", "~nobody-of-this-name/x")
 

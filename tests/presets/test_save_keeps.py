@@ -13,13 +13,13 @@ from adapter_files import bare, random_adapter
 from foreign_files import FILES, furnish, inventory, not_blocked
 from preset_files import refused, same_weights
 
-from workbench.backbones.families.gpt2 import GPT2Backbone, GPT2Tokenizer
-from workbench.presets import atomic
-from workbench.presets.atomic import replacing, replacing_file
-from workbench.presets.files import CHECKSUMS
-from workbench.presets.formats.keras_hub_lora import write_lora
-from workbench.presets.formats.peft import read_peft, write_peft
-from workbench.presets.manifest import KEY, Manifest, checksums
+from workbench.families.gpt2 import GPT2Backbone, GPT2Tokenizer
+from workbench.presets.adapters.keras_hub_lora import write_lora
+from workbench.presets.adapters.peft import read_peft, write_peft
+from workbench.presets.folders.manifest import KEY, Manifest, checksums
+from workbench.storage import atomic
+from workbench.storage.atomic import replacing, replacing_file
+from workbench.storage.files import CHECKSUMS
 from workbench.tasks.causal_lm import CausalLM
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="makes pipes, sockets and modes")

@@ -10,11 +10,11 @@ import time
 import pytest
 from preset_files import refused, same_weights
 
-from workbench.backbones.families.gpt2 import GPT2Backbone, GPT2CausalLM
 from workbench.errors import PresetError
-from workbench.presets import readers
-from workbench.presets.atomic import replacing, replacing_file
-from workbench.presets.readers import reading
+from workbench.families.gpt2 import GPT2Backbone, GPT2CausalLM
+from workbench.storage import readers
+from workbench.storage.atomic import replacing, replacing_file
+from workbench.storage.readers import reading
 
 LOADS = int(os.environ.get("WORKBENCH_LOADS", "10"))
 FILES = ("a", "b", "c")

@@ -14,10 +14,10 @@ import pytest
 from patience import HANG
 from preset_files import nothing_opened_outside, refused, same_weights
 
-from workbench.backbones.families.gpt2 import GPT2CausalLM
-from workbench.presets import atomic
-from workbench.presets.atomic import replacing
-from workbench.presets.files import CHECKSUMS
+from workbench.families.gpt2 import GPT2CausalLM
+from workbench.storage import atomic
+from workbench.storage.atomic import replacing
+from workbench.storage.files import CHECKSUMS
 from workbench.tasks.causal_lm import CausalLM
 
 HERE = Path(__file__).parent

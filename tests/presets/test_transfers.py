@@ -12,7 +12,7 @@ from preset_files import refused
 from workbench.errors import LoadCancelled
 from workbench.presets.hubs.partial import PartialFile
 from workbench.presets.hubs.transfer import Transfer, holding, run
-from workbench.presets.progress import listening
+from workbench.storage.progress import listening
 
 
 def test_the_result_or_the_error_of_the_thread_comes_back():

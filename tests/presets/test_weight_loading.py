@@ -17,12 +17,12 @@ from preset_files import (
     write_llama,
 )
 
-from workbench.backbones.families.gpt2 import TRANSFORMERS, GPT2Backbone
-from workbench.backbones.families.gpt2 import TRANSFORMERS_RULES as GPT2_RULES
-from workbench.backbones.families.llama import TRANSFORMERS_RULES, LlamaBackbone
 from workbench.backbones.weights import Rule, loading
 from workbench.errors import PresetError
-from workbench.presets.formats.safetensors import open_safetensors
+from workbench.families.gpt2 import TRANSFORMERS, GPT2Backbone
+from workbench.families.gpt2 import TRANSFORMERS_RULES as GPT2_RULES
+from workbench.families.llama import TRANSFORMERS_RULES, LlamaBackbone
+from workbench.formats.safetensors import open_safetensors
 from workbench.presets.load import load_backbone
 from workbench.presets.loading import WeightLoader, assign
 

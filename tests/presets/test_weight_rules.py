@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from workbench.backbones import weights
 from workbench.backbones.weights import Rule, expand, numbered, stored
 from workbench.errors import PresetError
-from workbench.presets.registry import families
+from workbench.families.registry import families
 
 sizes = st.integers(1, 4)
 PATTERNS = {

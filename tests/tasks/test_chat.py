@@ -18,8 +18,8 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.generation.events import Done, Token
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 
 GREEDY = {"sampler": "greedy", "max_new_tokens": 6}
 

@@ -10,10 +10,10 @@ import pytest
 from chats import TEMPLATE, said
 from tiny import byte_tokenizer, one_layer
 
+from workbench.data.reading import read_examples
 from workbench.errors import PromptError, SettingError
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
-from workbench.tuning.reading import read_examples
 
 TEXTS = ["one fox", "two red foxes", "a kite", "down by the river", "boats", "go under it"]
 PAIRS = [("ask", " say"), ("who?", " me"), ("x", "y z"), ("is it so", " no")]

@@ -11,11 +11,11 @@ import pytest
 from tiny import byte_tokenizer, one_layer
 
 import workbench as wb
+from workbench.data.reading import read_examples
 from workbench.errors import AdapterError, DataError, SettingError
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tuning.job import TrainingJob
-from workbench.tuning.reading import read_examples
 
 LENGTH = 12
 FULL = [("a prompt that fills it", " yes"), ("another one as long", " no")]

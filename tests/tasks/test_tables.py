@@ -13,10 +13,10 @@ from tiny import GOLDENS
 
 import workbench as wb
 from workbench.backbones.tables import Table
+from workbench.data.examples import Examples
+from workbench.data.reading import read_examples
 from workbench.errors import PromptError, WorkbenchError
-from workbench.tuning.examples import Examples
 from workbench.tuning.job import TrainingJob
-from workbench.tuning.reading import read_examples
 
 ROWS, LENGTH = 257, 12
 PAD = "<|endoftext|>"  # the tokenizer's id 257

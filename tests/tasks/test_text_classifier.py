@@ -13,7 +13,7 @@ from tiny import GOLDENS
 
 import workbench as wb
 from workbench.errors import PresetError, PromptError, SettingError
-from workbench.tasks.text_classifier_preprocessor import shares
+from workbench.preprocessing.text_classifier_preprocessor import shares
 
 BERT = GOLDENS / "keras_hub" / "bert_classifier"
 FOLDER = GOLDENS / "hf" / "bert_classifier"

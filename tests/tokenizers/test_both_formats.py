@@ -9,9 +9,9 @@ import tokenizers
 from both_formats import EVERY
 from mixed_texts import marked_texts
 
-from workbench.presets.formats.gguf_tokenizer import read_tokenizer
-from workbench.presets.tokenizer_classes import as_family_class
+from workbench.formats.gguf_tokenizer import read_tokenizer
 from workbench.tokenizers import ChatTemplate, SentencePieceTokenizer, load_transformers_tokenizer
+from workbench.tokenizers.tokenizer_classes import as_family_class
 
 COUNT = int(os.environ.get("WORKBENCH_MIXED_TEXTS", "1000"))
 

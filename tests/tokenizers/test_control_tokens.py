@@ -7,7 +7,7 @@ import pytest
 from both_formats import EVERY, NOT_SPECIAL
 from patience import SLOW
 
-from workbench.presets.formats.gguf_tokenizer import read_tokenizer
+from workbench.formats.gguf_tokenizer import read_tokenizer
 from workbench.tokenizers import (
     BytePairTokenizer,
     ChatTemplate,

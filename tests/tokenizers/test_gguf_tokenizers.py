@@ -11,8 +11,8 @@ import tokenizers
 from both_formats import sentence_piece_metadata
 
 from workbench.errors import PresetError
-from workbench.presets.formats.gguf_file import read_header
-from workbench.presets.formats.gguf_tokenizer import has_tokenizer, read_tokenizer
+from workbench.formats.gguf_file import read_header
+from workbench.formats.gguf_tokenizer import has_tokenizer, read_tokenizer
 from workbench.tokenizers import TransformersTokenizer
 
 DATA = Path(__file__).parents[1] / "data" / "tokenizers"

@@ -6,7 +6,6 @@ import pytest
 import tokenizers
 
 from workbench.errors import PresetError
-from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tokenizers import (
     SentencePieceTokenizer,
     TransformersTokenizer,
@@ -14,6 +13,7 @@ from workbench.tokenizers import (
     to_byte_pair,
     to_sentence_piece,
 )
+from workbench.tokenizers.tokenizer_classes import as_family_class
 
 CONFIG = {"bos_token": "<bos>", "eos_token": {"content": "<eos>"}, "pad_token": "<pad>"}
 

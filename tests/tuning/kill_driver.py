@@ -21,12 +21,12 @@ import numpy as np
 from tiny import byte_tokenizer
 
 import workbench as wb
+from workbench.data.reading import read_examples  # noqa: F401 (imported once, for all children)
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tuning.checkpoint import Checkpoints
 from workbench.tuning.events import Step
 from workbench.tuning.job import TrainingJob
-from workbench.tuning.reading import read_examples  # noqa: F401 (imported once, for all children)
 from workbench.tuning.trainer import Trainer  # noqa: F401
 
 TEXTS = [

@@ -9,7 +9,7 @@ from doubles import FakeBackbone, FakeLM, Pace
 
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.backbones.config import Attention, DecoderConfig, Gated, LayerSpec, RMSNorm, Rope
-from workbench.tuning.batches import Batch
+from workbench.data.batches import Batch
 from workbench.tuning.feed import Feed
 from workbench.tuning.trainer import Measured
 

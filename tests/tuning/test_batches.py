@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import byte_tokenizer
 
+from workbench.data.batches import Batches, bucket
+from workbench.data.examples import Example, Examples
+from workbench.data.fields import Fields
+from workbench.data.packing import packed
+from workbench.data.readers import TextReader
 from workbench.errors import SettingError
-from workbench.tasks.preprocessor import CausalLMPreprocessor
-from workbench.tuning.batches import Batches, bucket
-from workbench.tuning.examples import Example, Examples
-from workbench.tuning.fields import Fields
-from workbench.tuning.packing import packed
-from workbench.tuning.readers import TextReader
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 
 READER = TextReader(CausalLMPreprocessor(byte_tokenizer()), Fields())
 SIZES = st.lists(st.integers(2, 41), min_size=1, max_size=30)

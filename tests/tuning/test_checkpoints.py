@@ -320,7 +320,7 @@ def test_a_checkpoint_says_what_it_was_given(saved):
 
 
 def test_a_checkpoint_that_cannot_be_written_is_a_problem_and_not_the_end(tmp_path, monkeypatch):
-    from workbench.presets import atomic
+    from workbench.storage import atomic
 
     seen = []
 

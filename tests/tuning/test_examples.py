@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tiny import GOLDENS, byte_tokenizer
 
 import workbench as wb
+from workbench.data.examples import Example
+from workbench.data.reading import read_examples
 from workbench.errors import ChatTemplateError, DataError, PromptError, SettingError
-from workbench.tasks.preprocessor import CausalLMPreprocessor
-from workbench.tasks.supervision import of_messages, of_response
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
+from workbench.preprocessing.supervision import of_messages, of_response
 from workbench.tokenizers import built_in_chat_template
-from workbench.tuning.examples import Example
 from workbench.tuning.preview import preview
-from workbench.tuning.reading import read_examples
 
 END = "<|endoftext|>"
 

@@ -14,15 +14,15 @@ from chats import TEMPLATE
 from doubling import grows_in_proportion
 from tiny import byte_tokenizer
 
+from workbench.data.batches import Batches
+from workbench.data.files import records_of_file
+from workbench.data.packing import packed
+from workbench.data.reading import read_examples
 from workbench.errors import DataError, WorkbenchError
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tables import COMPARISON, csv_of, guarded, unguarded
-from workbench.tasks.preprocessor import CausalLMPreprocessor
-from workbench.tuning.batches import Batches
 from workbench.tuning.feed import facts_of
-from workbench.tuning.files import records_of_file
-from workbench.tuning.packing import packed
 from workbench.tuning.preview import preview
-from workbench.tuning.reading import read_examples
 
 MUTANTS = int(os.environ.get("WORKBENCH_MUTANTS", "500"))  # 20,000 by hand
 

@@ -19,8 +19,8 @@ from workbench.errors import (
     SettingError,
     WorkbenchError,
 )
-from workbench.generation.jobs import GenerationJob
-from workbench.jobs import JobState
+from workbench.jobs.generation import GenerationJob
+from workbench.jobs.job import JobState
 from workbench.tuning import job as job_module
 from workbench.tuning.events import Problem, Sample, Step, Validation
 from workbench.tuning.job import TrainingJob

@@ -109,8 +109,8 @@ def test_usual_losses_are_sound():
 def llama():
     from tiny import byte_tokenizer, tiny_backbone
 
+    from workbench.preprocessing.preprocessor import CausalLMPreprocessor
     from workbench.tasks.causal_lm import CausalLM
-    from workbench.tasks.preprocessor import CausalLMPreprocessor
 
     return CausalLM(
         tiny_backbone("llama"), CausalLMPreprocessor(byte_tokenizer(), sequence_length=32)

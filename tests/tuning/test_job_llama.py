@@ -5,9 +5,9 @@ import pytest
 from tiny import byte_tokenizer, tiny_backbone
 
 from workbench.errors import CheckpointError
-from workbench.generation.jobs import GenerationJob
+from workbench.jobs.generation import GenerationJob
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tuning.events import Step
 from workbench.tuning.job import TrainingJob
 

@@ -9,7 +9,7 @@ import pytest
 
 from workbench.backbones.config import Attention, DecoderConfig, Gated, LayerSpec, RMSNorm, Rope
 from workbench.errors import MemoryTooSmallError, SettingError
-from workbench.presets.memory import DTYPES
+from workbench.estimates.estimate import DTYPES
 from workbench.tuning import memory
 from workbench.tuning.settings import TuneSettings
 

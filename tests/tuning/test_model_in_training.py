@@ -18,11 +18,11 @@ from tiny import byte_tokenizer, tiny_backbone
 
 from workbench.backbones.all_or_nothing import _Before, unchanging
 from workbench.errors import AdapterError, ModelInTrainingError
-from workbench.generation.comparison import Column, ComparisonJob
-from workbench.generation.jobs import GenerationJob
-from workbench.jobs import Job
+from workbench.jobs.comparison import Column, ComparisonJob
+from workbench.jobs.generation import GenerationJob
+from workbench.jobs.job import Job
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tuning import run as run_module
 from workbench.tuning.events import Step
 from workbench.tuning.job import TrainingJob

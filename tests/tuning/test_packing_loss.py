@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from workbench.tuning.batches import Batches
-from workbench.tuning.reading import read_examples
+from workbench.data.batches import Batches
+from workbench.data.reading import read_examples
 
 TEXTS = ["x" * 60, ("who", " is it"), "a kite", "down by the river", ("ask", " me"), "y" * 55]
 # Of the texts above these numbers of tokens are learnt: the end token is one, a prompt none.

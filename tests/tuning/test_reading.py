@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tiny import GOLDENS, byte_tokenizer
 
 import workbench as wb
+from workbench.data.batches import Batches
+from workbench.data.files import records_of_file
+from workbench.data.reading import read_examples
 from workbench.errors import DataError, SettingError
-from workbench.tasks.preprocessor import CausalLMPreprocessor
-from workbench.tuning.batches import Batches
-from workbench.tuning.files import records_of_file
-from workbench.tuning.reading import read_examples
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 
 PAIRS = [("who?", " me"), ("what?", " that, and\nthis")]
 

@@ -10,8 +10,8 @@ from templates import ENDS, EOS, MARKS, TEMPLATES
 
 import workbench as wb
 from workbench.errors import ChatTemplateError, PromptError
-from workbench.tasks.preprocessor import CausalLMPreprocessor
-from workbench.tasks.supervision import of_messages
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
+from workbench.preprocessing.supervision import of_messages
 from workbench.tokenizers import ChatTemplate
 from workbench.tokenizers.chat import CUT, check_messages
 from workbench.tokenizers.chat_renderer import renderer

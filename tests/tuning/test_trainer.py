@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from tiny import GOLDENS, byte_tokenizer, tiny_backbone
 
+from workbench.data.batches import Batch
 from workbench.errors import AdapterError, SettingError
 from workbench.models import CausalLM
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM as AnyCausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 from workbench.tuning import head
-from workbench.tuning.batches import Batch
 from workbench.tuning.settings import TuneSettings
 from workbench.tuning.trainer import Trainer
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tiny import GOLDENS
 
+from workbench.data.batches import Batches
+from workbench.data.reading import read_examples
 from workbench.errors import SettingError
 from workbench.models import CausalLM
-from workbench.tuning.batches import Batches
-from workbench.tuning.reading import read_examples
 from workbench.tuning.settings import TuneSettings
 from workbench.tuning.trainer import Trainer
 

@@ -16,7 +16,10 @@ from workbench.widgets import BrowsePanel, browse, cells
 
 from workbench import models
 from workbench.errors import MemoryTooSmallError, PresetError, SettingError, WorkbenchError
-from workbench.presets import catalog, load_job, memory
+from workbench.jobs import loading as load_job
+from workbench.presets import catalog, memory
+from workbench.presets.estimates import estimate
+from workbench.presets.listed_sizes import sizes_of_listed
 
 pytestmark = pytest.mark.usefixtures("kernel")
 
@@ -70,8 +73,8 @@ def test_needs_are_those_of_the_memory_estimate():
     for preset in PRESETS:
         needs = row(panel, preset.name)["needs"]
         for dtype in ("float32", "bfloat16", "int8", "int4"):
-            assert needs[dtype] == memory.estimate_preset(preset, dtype).total
-        assert needs["auto"] == memory.estimate_preset(preset).total
+            assert needs[dtype] == estimate(preset, dtype).total
+        assert needs["auto"] == estimate(preset).total
     quantised = BrowsePanel((info("small", stored_dtype="int8"),)).rows[0]["needs"]
     assert quantised["auto"] == quantised["int8"] < quantised["float32"]
 
@@ -82,7 +85,7 @@ def test_a_preset_fits_where_the_memory_check_lets_it_through():
     for preset in catalog.presets():
         fits = row(panel, preset.name)["needs"]["bfloat16"] <= panel.machine["limit"]
         try:
-            sizes = memory.Sizes.of_preset(preset)
+            sizes = sizes_of_listed(preset)
             memory.check(preset.name, sizes, "bfloat16", free=panel.machine["free"])
         except MemoryTooSmallError:
             assert not fits, preset.name

@@ -19,8 +19,8 @@ from workbench.widgets.compare_diff import common_units
 import workbench as wb
 from workbench import models, samplers
 from workbench.errors import AdapterError, PresetError, SettingError, WorkbenchError
-from workbench.generation.column import Result
-from workbench.generation.comparison import Column, ComparisonJob
+from workbench.jobs.column import Result
+from workbench.jobs.comparison import Column, ComparisonJob
 
 PROMPTS = ["Once upon a time", "The sea"]
 
@@ -524,8 +524,8 @@ def test_a_closed_panel_is_gone():
 
 
 def test_it_works_in_the_foreground(monkeypatch):
-    monkeypatch.setattr("workbench.jobs.needs_foreground", lambda: True)
-    monkeypatch.setattr("workbench.generation.jobs.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.jobs.job.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.jobs.generation.needs_foreground", lambda: True)
     monkeypatch.setattr("workbench.widgets.model_panel.needs_foreground", lambda: True)
     panel = panel_of()
     panel.start()

@@ -16,7 +16,7 @@ from workbench.widgets import GeneratePanel, cells, generate, settings
 
 from workbench import samplers
 from workbench.errors import PresetError, SettingError, WorkbenchError
-from workbench.generation import jobs
+from workbench.jobs import generation as jobs
 
 PROMPT = "Once upon a time"
 

@@ -135,8 +135,8 @@ def test_a_place_must_be_there(place):
 
 
 def test_in_the_foreground_everything_is_there_at_once(monkeypatch):
-    monkeypatch.setattr("workbench.jobs.needs_foreground", lambda: True)
-    monkeypatch.setattr("workbench.generation.jobs.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.jobs.job.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.jobs.generation.needs_foreground", lambda: True)
     monkeypatch.setattr("workbench.widgets.model_panel.needs_foreground", lambda: True)
     monkeypatch.setattr(threading, "Thread", None)
     panel = InspectPanel(FakeInspectLM(), TEXT, max_new_tokens=3)

@@ -12,8 +12,8 @@ from workbench.widgets import inspect_views
 from workbench.widgets.inspect_views import LEVELS, attention_answer, lens_answer
 
 from workbench.errors import PromptError
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import CausalLMPreprocessor
 
 pytestmark = pytest.mark.usefixtures("kernel")
 
@@ -188,7 +188,7 @@ def test_what_goes_wrong_is_said_in_a_sentence(error, said):
 
 
 def test_where_threads_cannot_reach_the_page_it_is_read_at_once(monkeypatch):
-    monkeypatch.setattr("workbench.jobs.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.jobs.job.needs_foreground", lambda: True)
     panel = ViewsPanel(FakeInspection())
     ask(panel, "lens", key=1)
     assert states(drained(panel)) == ["working", "ready"]

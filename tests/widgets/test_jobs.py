@@ -13,9 +13,9 @@ from doubles import FakeLM
 from patience import HANG, until
 
 from workbench.errors import PromptError, WorkbenchError
-from workbench.generation import jobs
 from workbench.generation.events import Done, Status, Token
-from workbench.generation.jobs import GenerationJob, JobState
+from workbench.jobs import generation as jobs
+from workbench.jobs.generation import GenerationJob, JobState
 
 PROMPT = "Once upon a time"
 

@@ -24,7 +24,7 @@ from workbench.widgets import ComparePanel, GeneratePanel, TunePanel
 from workbench.widgets.panel import Panel
 
 from workbench import models
-from workbench.jobs import Awaited
+from workbench.jobs.job import Awaited
 
 PANELS = 1_000
 LOADS = int(os.environ.get("WORKBENCH_LOADS", "30"))  # by hand: 300

@@ -23,10 +23,10 @@ from workbench.errors import (
     SettingError,
     WorkbenchError,
 )
-from workbench.generation import jobs
 from workbench.images import ImageConverter, MaskDecoder
 from workbench.images.drawing import COLOURS
 from workbench.images.masks import mask_decoder_shapes
+from workbench.jobs import generation as jobs
 
 PROMPT = "detect red circle ; blue square"
 CIRCLE = (102 / 1024, 154 / 1024, 461 / 1024, 512 / 1024)

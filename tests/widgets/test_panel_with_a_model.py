@@ -12,7 +12,7 @@ from patience import HANG
 from workbench.widgets import GeneratePanel
 
 import workbench as wb
-from workbench.generation.jobs import GenerationJob
+from workbench.jobs.generation import GenerationJob
 
 PROMPT = "The quick brown fox"
 

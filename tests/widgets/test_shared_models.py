@@ -176,7 +176,7 @@ def test_an_interrupt_stops_a_load_in_the_foreground(hub, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("workbench.widgets.model_panel.needs_foreground", lambda: True)
-    monkeypatch.setattr("workbench.presets.load_job.needs_foreground", lambda: True)
+    monkeypatch.setattr("workbench.jobs.loading.needs_foreground", lambda: True)
     monkeypatch.setattr(hub, "from_preset", interrupted)
     panel = GeneratePanel("tiny")
     assert panel.status == "idle" and panel.lm is None and panel.wait(0)

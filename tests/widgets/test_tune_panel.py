@@ -342,7 +342,7 @@ def test_a_closed_panel_stops_and_frees_everything(lm, fake):
 
 def test_on_colab_it_works_in_the_calling_thread(lm, fake, monkeypatch):
     fake()
-    for place in ("workbench.jobs", "workbench.widgets.model_panel"):
+    for place in ("workbench.jobs.job", "workbench.widgets.model_panel"):
         monkeypatch.setattr(f"{place}.needs_foreground", lambda: True)
     threads = threading.active_count()
     panel = TunePanel(lm, SHORT, **QUICK)

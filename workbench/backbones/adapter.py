@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.errors import SettingError, shown
 from workbench.kinds import NOTHING, NUMBER, RATE, integer, plain
-from workbench.presets.door import admit
+from workbench.memory.door import admit
 
 QUERY_AND_VALUE = ("query", "value")
 _KINDS = {"rank": integer(1), "alpha": NUMBER | NOTHING, "dropout": RATE}

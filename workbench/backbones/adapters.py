@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from workbench import ports
 from workbench.backbones.adapter import (
     QUERY_AND_VALUE,
     Adapter,
@@ -30,7 +31,7 @@ from workbench.backbones.views import see, seeing, view_here
 from workbench.errors import AdapterError
 from workbench.interrupts import let_through
 from workbench.kinds import NOTHING, integer
-from workbench.presets.door import names_exhaustion
+from workbench.memory.door import names_exhaustion
 
 
 class Adapters(Content, Mapping[str, Adapter]):
@@ -286,7 +287,7 @@ class Adapters(Content, Mapping[str, Adapter]):
         with unchanging(self._backbone):
             check_consistent(self._backbone)
             adapter = self[name]
-        _writer(path)(adapter, path, self._backbone)
+        ports.store().write_adapter(adapter, path, self._backbone)
 
     @names_exhaustion("loading an adapter")
     def load(self, path: str | Path, name: str | None = None) -> str:
@@ -306,7 +307,7 @@ class Adapters(Content, Mapping[str, Adapter]):
         check_unclaimed(self._backbone)  # before it is read
         path = Path(os.path.expanduser(path))
         name = path.name.removesuffix(".lora.h5") if name is None else name
-        adapter = _reader(path)(path, self._backbone)
+        adapter = ports.store().read_adapter(path, self._backbone)
         with self._changing():
             self._set(name, adapter)
             self._use(name)
@@ -399,23 +400,3 @@ class Adapters(Content, Mapping[str, Adapter]):
         trained = {id(variable) for variable in self._trained}
         for variable in self._backbone.variables:
             variable.trainable = id(variable) in trained
-
-
-def _writer(path: str | Path) -> Any:
-    if str(path).endswith(".lora.h5"):
-        from workbench.presets.formats.keras_hub_lora import write_lora
-
-        return write_lora
-    from workbench.presets.formats.peft import write_peft
-
-    return write_peft
-
-
-def _reader(path: Path) -> Any:
-    if path.name.endswith(".lora.h5"):
-        from workbench.presets.formats.keras_hub_lora import read_lora
-
-        return read_lora
-    from workbench.presets.formats.peft import read_peft
-
-    return read_peft

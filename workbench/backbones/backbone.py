@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
+from workbench import ports
 from workbench.backbones import saved_adapters
 from workbench.backbones.adapters import Adapters
 from workbench.backbones.all_or_nothing import put_back
@@ -17,7 +18,7 @@ from workbench.backbones.consistency import check_consistent
 from workbench.backbones.keras_files import KerasFiles
 from workbench.backbones.layout import FittingLayoutMap
 from workbench.backbones.precision import precision, quantized_policy
-from workbench.backbones.quantization import OwnQuantize, quantization_mode, quantize_layers
+from workbench.backbones.quantization import OwnQuantize, quantize_layers
 from workbench.backbones.saved_variables import Store, notes_problems
 from workbench.backbones.tables import Table
 from workbench.backbones.training_claims import check_unclaimed
@@ -25,9 +26,8 @@ from workbench.backbones.whole_changes import WholeChanges
 from workbench.errors import AdapterError, SettingError
 from workbench.interrupts import held
 from workbench.kinds import check_arguments
-from workbench.presets.door import names_exhaustion
-from workbench.presets.named import NamedPresets, SavesPresets
-from workbench.tree.shows import ShowsTree
+from workbench.memory.door import names_exhaustion
+from workbench.ports import NamedPresets, SavesPresets, ShowsTree
 
 
 def keeps_arguments(init: Callable[..., None]) -> Callable[..., None]:
@@ -95,9 +95,7 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
                 message says what to do.
             LoadCancelled: who listened to the progress stopped the load.
         """
-        from workbench.presets.load import load_backbone
-
-        return load_backbone(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
+        return ports.store().load_backbone(preset, cls, load_weights, dtype, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, with name, trainable and dtype, and where there are any the
@@ -152,11 +150,6 @@ class Backbone(ShowsTree, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, k
     def tables(self) -> dict[str, Table]:
         """What the inputs that hold ids may hold, by their names."""
         return {"token_ids": Table(self.config.vocabulary_size, self.max_length)}
-
-    @property
-    def quantization(self) -> str | None:
-        """ "int8" or "int4" where the matrices are integers, else None."""
-        return quantization_mode(self)
 
     def quantize(self, mode: str) -> None:
         """Hold the matrices as integers.

@@ -8,7 +8,7 @@ from typing import Any
 from workbench.backbones.layers.integers import KINDS
 from workbench.backbones.quantization import quantizable_layers, quantization_mode
 from workbench.errors import PresetError
-from workbench.presets.json_files import first
+from workbench.storage.json_files import first
 
 
 def check_consistent(backbone: Any) -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from workbench.backbones.all_or_nothing import unchanging
 from workbench.errors import PresetError
-from workbench.presets.atomic import replacing_file
+from workbench.storage.atomic import replacing_file
 
 
 class KerasFiles:

@@ -11,7 +11,7 @@ from workbench.backbones.layers.quantizable import Quantizable
 from workbench.backbones.precision import check_mode
 from workbench.errors import SettingError
 from workbench.interrupts import let_through
-from workbench.presets.door import admit, names_exhaustion
+from workbench.memory.door import admit, names_exhaustion
 
 BYTES = {"int8": 1, "int4": 0.5}  # of a number
 
@@ -24,6 +24,11 @@ class OwnQuantize:
         model = super().__new__(cls, *args, **kwargs)
         vars(model).pop("quantize", None)  # the wrapper; the method is the class's
         return model
+
+    @property
+    def quantization(self) -> str | None:
+        """ "int8" or "int4" where the matrices are integers, else None."""
+        return quantization_mode(self)
 
 
 def quantizable_layers(model: keras.Model) -> list[Any]:

@@ -21,7 +21,7 @@ from workbench.backbones.kept_adapter import KeptAdapter
 from workbench.backbones.saved_variables import Store
 from workbench.errors import AdapterError, PresetError, shown
 from workbench.kinds import integer
-from workbench.presets.json_files import parse_json
+from workbench.storage.json_files import parse_json
 
 _HEADER = "adapters"
 _FOREIGN = (

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from workbench.errors import AdapterError, PresetError, WorkbenchError, shown
-from workbench.presets.json_files import first
+from workbench.storage.json_files import first
 
 Store = MutableMapping[str, Any]
 

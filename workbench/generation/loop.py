@@ -14,7 +14,7 @@ from workbench.generation.events import Status
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Output, Programs, Run
 from workbench.generation.request import Request
-from workbench.presets.door import names_exhaustion
+from workbench.memory.door import names_exhaustion
 
 _looks_ahead: ContextVar[bool] = ContextVar("looks_ahead", default=True)
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from workbench.backbones.audio_config import AudioConfig
 from workbench.backbones.source import AUDIO_INPUTS, SOURCE_INPUTS
+from workbench.estimates import peaks
+from workbench.estimates.estimate import Estimate
+from workbench.estimates.sizes import Sizes
 from workbench.generation.programs import cache_room, padded
 from workbench.generation.request import Request
-from workbench.presets import peaks
-from workbench.presets.door import admit
-from workbench.presets.free_memory import on_cpu
-from workbench.presets.memory import Estimate
-from workbench.presets.sizes import Sizes
+from workbench.memory.door import admit
+from workbench.memory.free_memory import on_cpu
 from workbench.samplers import BeamSampler, ContrastiveSampler, Sampler
 
 FRAME = 384  # samples of a recording

@@ -17,7 +17,7 @@ from workbench.errors import SettingError
 from workbench.generation.programs import Programs, Room, Source, cache_room, padded, read_prompts
 from workbench.generation.request import Request
 from workbench.interrupts import held, let_through
-from workbench.presets.door import names_exhaustion
+from workbench.memory.door import names_exhaustion
 from workbench.samplers import BeamSampler, ContrastiveSampler
 from workbench.samplers.beam import expand, first_scores, follow
 from workbench.samplers.contrastive import candidates, contrast

@@ -14,14 +14,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from workbench.errors import ImageError, SettingError
-
-if TYPE_CHECKING:
-    from workbench.images.masks import MaskDecoder
 
 Box = tuple[float, float, float, float]
 
@@ -33,6 +30,15 @@ WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 _CODES = re.compile(r"(?:<(?:loc[0-9]{4}|seg[0-9]{3})>)+")
 _CODE = re.compile(r"<(loc|seg)([0-9]+)>")
 _PHRASE = re.compile(r"[^;<\n]*")
+
+
+class DecodesMasks(Protocol):
+    """What a region asks of a `MaskDecoder`."""
+
+    def mask(
+        self, codes: tuple[int, ...], box: tuple[int, int, int, int], height: int, width: int
+    ) -> np.ndarray:
+        """The pixels that the codes stand for: bool (height, width)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Region:
         y0, x0, y1, x1 = self.box
         return round(y0 * height), round(x0 * width), round(y1 * height), round(x1 * width)
 
-    def mask(self, decoder: MaskDecoder, height: int, width: int) -> np.ndarray:
+    def mask(self, decoder: DecodesMasks, height: int, width: int) -> np.ndarray:
         """Which pixels belong to the region: bool (height, width), False outside its box.
 
         Raises:

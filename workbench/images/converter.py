@@ -10,7 +10,8 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from workbench.errors import ImageError, PresetError, SettingError, shown
+from workbench import ports
+from workbench.errors import ImageError, SettingError, shown
 from workbench.images.decoding import check_size
 from workbench.images.reading import ImageSource, batch_levels, levels
 from workbench.images.resizing import (
@@ -140,13 +141,7 @@ class ImageConverter:
         Raises:
             PresetError: there is no such preset, or it has no image converter of this class.
         """
-        from workbench.presets.load import open_preset
-
-        found = open_preset(preset, cls).preprocessor_arguments().get("image_converter")
-        if not isinstance(found, cls):
-            got = "none" if found is None else type(found).__name__
-            raise PresetError.at(preset, "image_converter", cls.__name__, got)
-        return found
+        return ports.store().load_image_converter(preset, cls)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from workbench.errors import ImageError
-from workbench.presets.json_files import shown
+from workbench.storage.json_files import shown
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 50_000_000

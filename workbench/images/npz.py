@@ -15,7 +15,7 @@ from stat import S_ISREG
 import numpy as np
 
 from workbench.errors import PresetError
-from workbench.presets.json_files import first
+from workbench.storage.json_files import first
 
 MAX_BYTES = 200 * 10**6
 _MAX_MEMBERS = 1000

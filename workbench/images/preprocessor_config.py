@@ -14,7 +14,7 @@ from typing import Any
 from workbench.errors import PresetError, SettingError
 from workbench.images.converter import ImageConverter
 from workbench.kinds import FLAG, NOTHING, NUMBER, one_of
-from workbench.presets.json_files import first, shown
+from workbench.storage.json_files import first, shown
 
 FILE = "preprocessor_config.json"
 _RESCALE = 1 / 255

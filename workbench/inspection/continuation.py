@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.generation.events import Event
-from workbench.generation.jobs import Turn
+from workbench.generation.turn import Turn
 
 
 class Continuation(Turn):

@@ -12,14 +12,14 @@ import numpy as np
 
 from workbench.backbones.observing import Seen, observing
 from workbench.errors import PromptError
+from workbench.estimates import peaks
+from workbench.estimates.sizes import Sizes
 from workbench.generation.lengths import check_length
 from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
 from workbench.generation.request import checked_ids
 from workbench.interrupts import held
-from workbench.presets import peaks
-from workbench.presets.door import names_exhaustion
-from workbench.presets.sizes import Sizes
+from workbench.memory.door import names_exhaustion
 from workbench.tokenizers import Tokenizer
 
 CHANGED = "The model has been trained or changed since it read this text: read it again"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.presets import embedded
-from workbench.presets.files import CONFIG, METADATA, PREPROCESSOR
-from workbench.presets.json_files import read_json
+from workbench.storage.files import CONFIG, METADATA, PREPROCESSOR
+from workbench.storage.json_files import read_json
 
 CATALOG = Path(__file__).with_name("catalog.json")
 CLASSIFIERS = Path(__file__).with_name("classifiers.json")

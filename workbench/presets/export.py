@@ -12,13 +12,13 @@ import numpy as np
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.weights import expand, repeats, rules_for, stored
 from workbench.errors import PresetError
-from workbench.presets.files import CONFIG, TRANSFORMERS_PREPROCESSOR
-from workbench.presets.formats.safetensors import INDEX, WHOLE
-from workbench.presets.formats.safetensors_writer import write_safetensors
-from workbench.presets.formats.transformers_tokenizer import token_ids, write_tokenizer
-from workbench.presets.registry import family_of, transformers_of
+from workbench.families.registry import family_of, transformers_of
+from workbench.formats.safetensors import INDEX, WHOLE
+from workbench.formats.safetensors_writer import write_safetensors
+from workbench.presets.folders.transformers_tokenizer import token_ids, write_tokenizer
 from workbench.presets.save import head_values, weight_values
 from workbench.presets.saved_folder import Weights, saving
+from workbench.storage.files import CONFIG, TRANSFORMERS_PREPROCESSOR
 from workbench.tasks.task import Task
 
 GENERATION_CONFIG = "generation_config.json"

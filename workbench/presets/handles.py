@@ -12,11 +12,11 @@ from typing import Any
 
 from workbench.errors import PresetError
 from workbench.presets import embedded
-from workbench.presets.atomic import surviving
 from workbench.presets.catalog import PresetInfo, classifiers, find, presets
-from workbench.presets.files import CONFIG, METADATA
-from workbench.presets.json_files import read_json, shown
-from workbench.presets.paths import has_file, preset_file
+from workbench.storage.atomic import surviving
+from workbench.storage.files import CONFIG, METADATA
+from workbench.storage.json_files import read_json, shown
+from workbench.storage.paths import has_file, preset_file
 
 EMBEDDED = Path(embedded.__file__).parent
 
@@ -27,7 +27,7 @@ def resolve(handle: str | Path, weights: bool = True) -> Path:
     """The folder of a preset, or the `.gguf` file that is one.
 
     What comes from a hub is kept in its library's cache, shared with other programs that use it,
-    and is found there again without a network. `workbench.presets.progress` reports the download
+    and is found there again without a network. `workbench.storage.progress` reports the download
     and can stop it; the next attempt continues it. Only files a preset consists of are fetched:
     configs, tokenizers, chat templates, and weights in safetensors or HDF5; no pickles, no code.
 
@@ -159,7 +159,7 @@ def _metadata(folder: Path) -> dict[str, Any]:
 
 
 def _loads(owner: type, preset: dict[str, Any]) -> bool:
-    from workbench.presets.registry import find_class
+    from workbench.families.registry import find_class
 
     found = find_class(preset["metadata"]["backbone"])
     return found is not None and any(issubclass(cls, owner) for cls in found[0].classes)

@@ -14,28 +14,28 @@ from workbench.backbones.all_or_nothing import put_back
 from workbench.backbones.precision import Precision, policy_name, precision
 from workbench.backbones.weights import Rules, loading, repeats, rules_for
 from workbench.errors import PresetError, WorkbenchError
+from workbench.estimates.fast_dtype import fast_dtype
+from workbench.families.registry import Family
+from workbench.formats.tensors import TensorSource
 from workbench.interrupts import held
+from workbench.memory.door import names_exhaustion
 from workbench.presets.catalog import find
 from workbench.presets.chat_templates import known_chat_template
-from workbench.presets.door import names_exhaustion
-from workbench.presets.fast_dtype import fast_dtype
-from workbench.presets.files import CONFIG, PREPROCESSOR
-from workbench.presets.formats.gguf import GgufFile
-from workbench.presets.formats.keras_hub import KerasHubFolder
-from workbench.presets.formats.objects import SavedObject
-from workbench.presets.formats.tensors import TensorSource
-from workbench.presets.formats.transformers import TransformersFolder
+from workbench.presets.folders.gguf import GgufFile
+from workbench.presets.folders.keras_hub import KerasHubFolder
+from workbench.presets.folders.manifest import Manifest
+from workbench.presets.folders.objects import SavedObject
+from workbench.presets.folders.transformers import TransformersFolder
 from workbench.presets.handles import resolve
-from workbench.presets.json_files import MAX_CONFIG, read_json, shown
 from workbench.presets.loading import WeightLoader
-from workbench.presets.manifest import Manifest
 from workbench.presets.memory import check_listed, check_weights
-from workbench.presets.paths import has_file, preset_file
-from workbench.presets.progress import Progress, check, report
-from workbench.presets.readers import reading
-from workbench.presets.registry import Family
-from workbench.presets.tokenizer_classes import as_family_class
+from workbench.storage.files import CONFIG, PREPROCESSOR
+from workbench.storage.json_files import MAX_CONFIG, read_json, shown
+from workbench.storage.paths import has_file, preset_file
+from workbench.storage.progress import Progress, check, report
+from workbench.storage.readers import reading
 from workbench.tokenizers import Tokenizer
+from workbench.tokenizers.tokenizer_classes import as_family_class
 
 
 class PresetFolder(Protocol):
@@ -178,6 +178,19 @@ def load_tokenizer(handle: str | Path, cls: type) -> Any:
     if isinstance(tokenizer, cls):
         return tokenizer
     return as_family_class(tokenizer, preset.family.tokenizer)
+
+
+def load_image_converter(handle: str | Path, cls: type) -> Any:
+    """The image converter of a preset.
+
+    Raises:
+        PresetError: there is no such preset, or it has no image converter of this class.
+    """
+    found = open_preset(handle, cls).preprocessor_arguments().get("image_converter")
+    if not isinstance(found, cls):
+        got = "none" if found is None else type(found).__name__
+        raise PresetError.at(handle, "image_converter", cls.__name__, got)
+    return found
 
 
 def open_preset(handle: str | Path, cls: type) -> PresetFolder:

@@ -23,12 +23,12 @@ from workbench.backbones.weights import (
     numbered,
 )
 from workbench.errors import PresetError
+from workbench.formats.integer_rules import KERNEL, TABLE, has_bias, integer_rules
+from workbench.formats.tensors import FLOATS, INTEGERS, STORED, TensorSource
 from workbench.interrupts import let_through
-from workbench.presets.files import CONFIG
-from workbench.presets.formats.integer_rules import KERNEL, TABLE, has_bias, integer_rules
-from workbench.presets.formats.tensors import FLOATS, INTEGERS, STORED, TensorSource
-from workbench.presets.json_files import first, shown
-from workbench.presets.progress import Meter, check
+from workbench.storage.files import CONFIG
+from workbench.storage.json_files import first, shown
+from workbench.storage.progress import Meter, check
 
 _CHUNK = 2**20
 

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-import workbench
 from workbench.backbones.adapter import LowRank
 from workbench.backbones.all_or_nothing import unchanging
 from workbench.backbones.backbone import Backbone
@@ -24,7 +23,15 @@ from workbench.backbones.consistency import check_consistent
 from workbench.backbones.layers.low_rank import merged
 from workbench.backbones.weights import Rule, expand, repeats, rules_for, stored
 from workbench.errors import PresetError
-from workbench.presets.files import (
+from workbench.families.registry import Family, family_of
+from workbench.formats.hdf5 import INDEX, WHOLE
+from workbench.formats.hdf5_writer import write_file, write_sharded, write_whole
+from workbench.formats.integer_rules import KERNEL, TABLE, integer_rules
+from workbench.formats.policies import FLOAT_POLICIES
+from workbench.formats.tensors import INTEGERS, STORED
+from workbench.presets.folders.objects import write_object
+from workbench.presets.saved_folder import Weights, saving
+from workbench.storage.files import (
     ASSETS,
     CHAT_TEMPLATE,
     CONFIG,
@@ -35,17 +42,10 @@ from workbench.presets.files import (
     TASK_WEIGHTS,
     TOKENIZER,
 )
-from workbench.presets.formats.hdf5 import INDEX, WHOLE
-from workbench.presets.formats.hdf5_writer import write_file, write_sharded, write_whole
-from workbench.presets.formats.integer_rules import KERNEL, TABLE, integer_rules
-from workbench.presets.formats.objects import write_object
-from workbench.presets.formats.policies import FLOAT_POLICIES
-from workbench.presets.formats.tensors import INTEGERS, STORED
-from workbench.presets.registry import Family, family_of
-from workbench.presets.saved_folder import Weights, saving
-from workbench.presets.tokenizer_classes import as_family_class
 from workbench.tasks.task import Task
 from workbench.tokenizers import Tokenizer
+from workbench.tokenizers.tokenizer_classes import as_family_class
+from workbench.version import __version__
 
 _GIGABYTE = 2**30
 _ROOM = 4 * 2**20  # for everything but the weights
@@ -255,7 +255,7 @@ def head_values(task: Any) -> Values:
 def _metadata(backbone: Any) -> dict[str, Any]:
     return {
         "keras_version": keras.__version__,
-        "workbench_version": workbench.__version__,
+        "workbench_version": __version__,
         "parameter_count": backbone.count_params() - backbone.adapters.live_parameters,
         "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
         "tasks": ["CausalLM"],

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.errors import PresetError
-from workbench.presets.atomic import real_path, replacing
-from workbench.presets.disk import sync_tree
-from workbench.presets.files import (
+from workbench.presets.folders.manifest import checksums, read_table, write_table
+from workbench.storage.atomic import real_path, replacing
+from workbench.storage.disk import sync_tree
+from workbench.storage.files import (
     ASSETS,
     CHAT_TEMPLATE,
     CHECKSUMS,
@@ -21,9 +22,8 @@ from workbench.presets.files import (
     TASK,
     TOKENIZER,
 )
-from workbench.presets.json_files import read_json
-from workbench.presets.manifest import checksums, read_table, write_table
-from workbench.presets.paths import has_file, preset_file
+from workbench.storage.json_files import read_json
+from workbench.storage.paths import has_file, preset_file
 from workbench.workers import in_background
 
 _VOCABULARIES = ("vocabulary.json", "merges.txt", "vocabulary.txt", "vocabulary.spm", TOKENIZER)

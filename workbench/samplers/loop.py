@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,7 @@ from jax import lax
 
 from workbench.errors import SettingError
 from workbench.samplers.history import History
-
-if TYPE_CHECKING:
-    from workbench.samplers.sampler import Sampler
+from workbench.samplers.settings import Settings
 
 Next = Callable[..., tuple[jax.Array, Any, Any]]
 
@@ -95,7 +93,31 @@ class Loop(NamedTuple):
         return History.start(tokens, given, vocabulary_size).add(tokens, self.generated(index))
 
 
-def fill(sampler: Sampler, loop: Loop) -> jax.Array:
+class Picker(Protocol):
+    """What the loop asks of a sampler."""
+
+    @property
+    def initial_seed(self) -> int | None:
+        """The seed of the draws, None for a fresh one."""
+
+    def settings(self) -> Settings:
+        """The current values, as scalars for the compiled step."""
+
+    def check_vocabulary(self, vocabulary_size: int) -> None:
+        """Raises `SettingError` if the sampler asks for more tokens than there are."""
+
+    def choose(
+        self,
+        logits: jax.Array,
+        settings: Settings,
+        seeds: jax.Array,
+        step: jax.Array | int,
+        history: History,
+    ) -> jax.Array:
+        """The next token of every row, (B,) int32."""
+
+
+def fill(sampler: Picker, loop: Loop) -> jax.Array:
     """The prompt (B, T), filled with what `sampler.choose` picks, one column after the other."""
     settings = sampler.settings()
     seed = sampler.initial_seed

@@ -14,18 +14,18 @@ from workbench.audio import AudioSource, open_audio
 from workbench.backbones.encoder_decoder import TARGET_INPUTS
 from workbench.backbones.source import AUDIO_INPUTS
 from workbench.errors import PromptError
+from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.generation.events import Done, Event
 from workbench.generation.request import Request
 from workbench.generation.stream import stream_events
-from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
-from workbench.tasks.audio_to_text_preprocessor import (
+from workbench.preprocessing.audio_to_text_preprocessor import (
     AUDIO,
     AudioToTextPreprocessor,
     Recording,
     recordings_of,
 )
+from workbench.preprocessing.preprocessor import Arrays
 from workbench.tasks.causal_lm import check_arrays
-from workbench.tasks.preprocessor import Arrays
 from workbench.tasks.seq2seq_lm import Seq2SeqLM
 from workbench.tasks.transcription import Transcription
 

@@ -11,6 +11,7 @@ import numpy as np
 from workbench import samplers
 from workbench.backbones.decoder import Decoder
 from workbench.errors import PromptError, SettingError, shown
+from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.generation.events import Event
 from workbench.generation.lengths import NO_LIMIT
 from workbench.generation.memory import admit_request
@@ -19,10 +20,9 @@ from workbench.generation.request import Request, make_request
 from workbench.generation.stream import collect_ids, stream_events
 from workbench.inspection.subject import Subject
 from workbench.kinds import FLAG
-from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
+from workbench.preprocessing.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tasks.conversing import Converses
 from workbench.tasks.inspecting import Inspects
-from workbench.tasks.preprocessor import Arrays, CausalLMPreprocessor, pack, texts_of
 from workbench.tasks.task import Task
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.errors import PromptError, WorkbenchError, shown
 from workbench.generation.events import Done, Event, Token
-from workbench.generation.jobs import Turn
 from workbench.generation.prefix import Prefix
+from workbench.generation.turn import Turn
 from workbench.kinds import INTEGER, NOTHING
-from workbench.tasks.image_chat import Content, check_content, content_text
+from workbench.preprocessing.image_chat import Content, check_content, content_text
 
 if TYPE_CHECKING:
     from workbench.tasks.causal_lm import CausalLM

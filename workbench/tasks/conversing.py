@@ -6,13 +6,13 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.generation.events import Event
 from workbench.generation.prefix import Prefix
 from workbench.generation.programs import Programs
 from workbench.generation.request import Request
 from workbench.generation.stream import collect_texts, stream_events
-from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
-from workbench.tasks.preprocessor import CausalLMPreprocessor
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
 from workbench.tokenizers import ChatTemplate
 from workbench.tokenizers.end_of_turn import stops_of_turn
 

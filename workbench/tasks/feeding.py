@@ -20,7 +20,7 @@ from keras.src.trainers.data_adapters import (
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 
 from workbench.errors import SettingError, WorkbenchError, shown
-from workbench.tasks.columns import count, take
+from workbench.preprocessing.columns import count, take
 from workbench.tasks.learnt import Tally, is_learnt
 
 Parts = tuple[Any, Any, Any]

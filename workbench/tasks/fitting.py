@@ -5,16 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from workbench.backbones.tables import admit_batch
 from workbench.backbones.training_claims import trains_alone
+from workbench.data.examples import Examples
+from workbench.data.reading import Frame, TableOfColumns, read_examples
 from workbench.errors import SettingError
 from workbench.interrupts import held
 from workbench.kinds import NOTHING, RATE, integer
-from workbench.tasks.columns import columns_of, count
+from workbench.preprocessing.columns import columns_of, count
+from workbench.preprocessing.preprocessor import Preprocessor
 from workbench.tasks.feeding import (
     Elements,
     Parts,
@@ -32,10 +35,6 @@ from workbench.tasks.learnt import Tally, TellsUnlearnt
 from workbench.tasks.step_memory import admit_optimizer, admit_step
 from workbench.tasks.trainable import check_trainable
 from workbench.tasks.whole_steps import WholeSteps
-
-if TYPE_CHECKING:
-    from workbench.tasks.preprocessor import Preprocessor
-    from workbench.tuning.examples import Examples
 
 
 class FitsRawData(WholeSteps):
@@ -302,8 +301,6 @@ class FitsRawData(WholeSteps):
 
     def _rows(self, x: Any) -> Any:
         """Rows as columns, files and tables as examples."""
-        from workbench.tuning.reading import Frame, TableOfColumns, read_examples
-
         if isinstance(x, Path | TableOfColumns | Frame):
             return read_examples(x, self)
         return columns_of(x, self.preprocessor.pair_names, self.preprocessor.other_names)
@@ -335,8 +332,6 @@ class FitsRawData(WholeSteps):
 
     @staticmethod
     def _is_examples(x: Any) -> bool:
-        from workbench.tuning.examples import Examples
-
         return isinstance(x, Examples)
 
 

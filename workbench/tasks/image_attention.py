@@ -9,12 +9,12 @@ import numpy as np
 
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.backbones.observing import observing
+from workbench.estimates import peaks
 from workbench.generation.memory import admit_reading
 from workbench.generation.programs import Programs, padded
 from workbench.interrupts import held
-from workbench.presets import peaks
-from workbench.presets.door import names_exhaustion
-from workbench.tasks.image_text_preprocessor import Reading
+from workbench.memory.door import names_exhaustion
+from workbench.preprocessing.image_text_preprocessor import Reading
 
 WEIGHTS = "decoder_block_*/attention/weights"
 

@@ -10,22 +10,22 @@ import numpy as np
 
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.errors import PromptError, shown
+from workbench.generation.arguments import DEFAULT_ALTERNATIVES
 from workbench.generation.programs import padded
 from workbench.generation.request import Request, checked_ids
 from workbench.generation.stream import collect_ids
 from workbench.inspection.subject import Subject
 from workbench.kinds import integer
-from workbench.presets.door import admit
-from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
-from workbench.tasks.causal_lm import CausalLM, check_arrays
-from workbench.tasks.image_attention import attention_over_picture
-from workbench.tasks.image_text_preprocessor import (
+from workbench.memory.door import admit
+from workbench.preprocessing.image_text_preprocessor import (
     IMAGES,
     ImagePrompt,
     ImageTextPreprocessor,
     Reading,
 )
-from workbench.tasks.preprocessor import Arrays
+from workbench.preprocessing.preprocessor import Arrays
+from workbench.tasks.causal_lm import CausalLM, check_arrays
+from workbench.tasks.image_attention import attention_over_picture
 
 PLACE = 0  # the id that stands where a picture's vector goes; which one does not matter
 

@@ -15,6 +15,7 @@ from PIL import Image
 from workbench import samplers
 from workbench.backbones.parseq_orders import check_orders, order_masks, training_orders
 from workbench.errors import ImageError, PromptError, SettingError
+from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.generation.events import Event
 from workbench.generation.loop import Clock
 from workbench.generation.refinement import read_again
@@ -23,11 +24,10 @@ from workbench.generation.search import is_search
 from workbench.generation.stream import collect_ids, events_of, ids_of, stream_events
 from workbench.inspection.subject import Subject
 from workbench.kinds import FLAG, NOTHING, checks_types, integer
+from workbench.preprocessing.parseq_preprocessor import IMAGES, PARSeqPreprocessor, pictures_of
+from workbench.preprocessing.preprocessor import Arrays, pack
 from workbench.samplers import GreedySampler
-from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.tasks.causal_lm import CausalLM, check_arrays
-from workbench.tasks.parseq_preprocessor import IMAGES, PARSeqPreprocessor, pictures_of
-from workbench.tasks.preprocessor import Arrays, pack
 
 MAX_REFINEMENTS = 32
 _ONE = str | bytes | Sequence | Mapping | np.ndarray | jax.Array | io.IOBase | Image.Image

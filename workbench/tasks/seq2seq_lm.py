@@ -11,13 +11,18 @@ import numpy as np
 from workbench.backbones.encoder_decoder import TARGET_INPUTS, EncoderDecoder
 from workbench.backbones.source import SOURCE_INPUTS
 from workbench.errors import PromptError
+from workbench.generation.arguments import DEFAULT_ALTERNATIVES
 from workbench.generation.programs import padded
 from workbench.generation.request import Request, checked_ids
 from workbench.inspection.subject import Subject
-from workbench.tasks.arguments import DEFAULT_ALTERNATIVES
+from workbench.preprocessing.preprocessor import Arrays
+from workbench.preprocessing.seq2seq_preprocessor import (
+    TEXTS,
+    Pair,
+    Seq2SeqLMPreprocessor,
+    pairs_of,
+)
 from workbench.tasks.causal_lm import CausalLM, check_arrays
-from workbench.tasks.preprocessor import Arrays
-from workbench.tasks.seq2seq_preprocessor import TEXTS, Pair, Seq2SeqLMPreprocessor, pairs_of
 
 
 @keras.saving.register_keras_serializable("workbench")

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from workbench.presets import peaks
-from workbench.presets.door import admit
-from workbench.presets.free_memory import on_cpu
-from workbench.presets.sizes import Sizes
+from workbench.estimates import peaks
+from workbench.estimates.sizes import Sizes
+from workbench.memory.door import admit
+from workbench.memory.free_memory import on_cpu
 
 STATES = 2  # numbers that Adam keeps for each trained one
 ADVICE = "Take a smaller batch_size, shorter texts, or an adapter: lm.adapters.add(name)."

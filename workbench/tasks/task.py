@@ -7,17 +7,17 @@ from typing import Any, Self
 
 import keras
 
+from workbench import ports
 from workbench.backbones.adapters import Adapters
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.keras_files import KerasFiles
 from workbench.backbones.quantization import OwnQuantize
 from workbench.backbones.tables import Name
 from workbench.backbones.whole_changes import WholeChanges
-from workbench.presets.files import PREPROCESSOR
-from workbench.presets.named import NamedPresets, SavesPresets
+from workbench.ports import NamedPresets, SavesPresets, ShowsTree
+from workbench.preprocessing.preprocessor import Preprocessor
+from workbench.storage.files import PREPROCESSOR
 from workbench.tasks.fitting import FitsRawData
-from workbench.tasks.preprocessor import Preprocessor
-from workbench.tree.shows import ShowsTree
 
 _REMEMBERED = ("preset", "context_length")
 
@@ -82,9 +82,7 @@ class Task(
                 message says what to do.
             LoadCancelled: who listened to the progress stopped the load.
         """
-        from workbench.presets.load import load_task
-
-        return load_task(preset, cls, load_weights=load_weights, dtype=dtype, **kwargs)
+        return ports.store().load_task(preset, cls, load_weights, dtype, **kwargs)
 
     def head_config(self) -> dict[str, Any]:
         """The values of `head_arguments` and `setting_arguments`."""

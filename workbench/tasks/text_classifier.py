@@ -12,8 +12,8 @@ from workbench.backbones.config import check_rate, check_size
 from workbench.backbones.layers.dense import NamedDense
 from workbench.errors import SettingError, shown
 from workbench.kinds import checks_types
+from workbench.preprocessing.text_classifier_preprocessor import TextClassifierPreprocessor
 from workbench.tasks.task import Task
-from workbench.tasks.text_classifier_preprocessor import TextClassifierPreprocessor
 
 ACTIVATIONS = ("linear", "softmax", "sigmoid", "tanh", "relu")
 

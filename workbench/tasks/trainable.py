@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from workbench.backbones.adapters import Adapters
 from workbench.errors import AdapterError, SettingError
 
-if TYPE_CHECKING:
-    from workbench.tasks.task import Task
+
+class HasAdapters(Protocol):
+    """A task, as far as this question goes."""
+
+    @property
+    def adapters(self) -> Adapters: ...
+
+    @property
+    def trainable_variables(self) -> list[Any]: ...
 
 
-def check_trainable(task: Task, call: str) -> None:
+def check_trainable(task: HasAdapters, call: str) -> None:
     """Refuse to train what would stay as it is.
 
     Raises:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from workbench.audio import Piece, cut_at_pauses
+from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
-from workbench.generation.jobs import Turn
 from workbench.generation.loop import Clock
-from workbench.tasks.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
-from workbench.tasks.audio_to_text_preprocessor import AudioToTextPreprocessor
+from workbench.generation.turn import Turn
+from workbench.preprocessing.audio_to_text_preprocessor import AudioToTextPreprocessor
 
 
 @dataclass(frozen=True, slots=True)

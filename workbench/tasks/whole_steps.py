@@ -14,7 +14,7 @@ from typing import Any
 
 from workbench.backbones.all_or_nothing import put_back
 from workbench.interrupts import held
-from workbench.presets.door import names_exhaustion
+from workbench.memory.door import names_exhaustion
 
 _TRAINED, _OTHERS = "trainable_variables", "non_trainable_variables"
 _OPTIMIZER, _METRICS = "optimizer_variables", "metrics_variables"

@@ -68,8 +68,7 @@ class BytePairTokenizer(LibraryTokenizer):
         if split_pattern is not None:
             self.split_pattern = split_pattern
         tokens = self.special_tokens if unsplittable_tokens is None else unsplittable_tokens
-        self.unsplittable_tokens = list(tokens)
-        expect_tokens("unsplittable_tokens", self.unsplittable_tokens)
+        self.unsplittable_tokens = expect_tokens("unsplittable_tokens", tokens)
         self.vocabulary: dict[str, int] = {}
         self.merges: list[str] = []
         if (vocabulary is None) != (merges is None):

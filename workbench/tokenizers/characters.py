@@ -69,8 +69,8 @@ class CharacterTokenizer(Tokenizer):
         """
         named = isinstance(vocabulary, Path) or str(vocabulary).endswith(".txt")
         where = vocabulary if named else "vocabulary"
-        characters = _lines(vocabulary) if named else list(vocabulary)
-        expect_tokens("vocabulary", characters)
+        given = list(vocabulary) if isinstance(vocabulary, str) else vocabulary
+        characters = expect_tokens("vocabulary", _lines(vocabulary) if named else given)
         if not characters or any(len(character) != 1 for character in characters):
             wrong = [item for item in characters if len(item) != 1]
             raise PresetError.at(where, "vocabulary", "single characters", wrong)

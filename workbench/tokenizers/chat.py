@@ -9,30 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.errors import ChatTemplateError, PromptError, shown
 from workbench.kinds import NOTHING, OBJECT
 from workbench.tokenizers.control import CUT, cut_arguments, cut_messages
-
-if TYPE_CHECKING:
-    from workbench.tokenizers.tokenizer import Tokenizer
+from workbench.tokenizers.tokenizer import Tokenizer
 
 Message = Mapping[str, Any]
 
-END_OF_TURN = ("<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>")
-"""What closes a turn in the templates of the families; each ends generation too."""
-
 _ARGUMENTS = OBJECT | NOTHING
-
-END_OF_TEXT = "<|endoftext|>"
-"""What a chat model of the families that have it may end with, though no template writes it."""
-
-
-def end_of_turn_tokens(source: str | None) -> list[str]:
-    """The tokens that end a reply written by a template."""
-    turns = [token for token in END_OF_TURN if source is not None and token in source]
-    return [*turns, END_OF_TEXT] if turns else []
 
 
 def check_messages(messages: str | Sequence[Message]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -82,7 +82,15 @@ def expect(key: str, fits: object, expected: str, got: object) -> None:
         raise SettingError(f"{key}: expected {expected}, got {shown(got)}")
 
 
-def expect_tokens(key: str, tokens: Iterable[object]) -> None:
-    """Raises `SettingError` unless all tokens are strings."""
-    wrong = [token for token in tokens if not isinstance(token, str)]
+def expect_tokens(key: str, tokens: object) -> list[str]:
+    """The tokens as a list.
+
+    Raises:
+        SettingError: they are no list, or other iterable, of strings. One string is none.
+    """
+    several = isinstance(tokens, Iterable) and not isinstance(tokens, str | bytes | Mapping)
+    expect(key, several, "a list of strings", tokens)
+    found = list(tokens)
+    wrong = [token for token in found if not isinstance(token, str)]
     expect(key, not wrong, "strings", wrong)
+    return found

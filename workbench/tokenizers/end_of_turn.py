@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.errors import ChatTemplateError
 from workbench.tokenizers.chat import ChatTemplate, Message
-
-if TYPE_CHECKING:
-    from workbench.tokenizers.tokenizer import Tokenizer
+from workbench.tokenizers.tokenizer import Tokenizer
 
 _QUESTION = {"role": "user", "content": "?"}
 _REPLY = "\ufdd1"  # a code point that is no character: no template writes it by itself

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.errors import PresetError, WorkbenchError
-from workbench.presets.json_files import parse_json
+from workbench.storage.json_files import parse_json
 
 MAX_BYTES = 64 << 20  # the largest published vocabulary file, Gemma 3's, is 33 MB
 

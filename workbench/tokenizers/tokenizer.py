@@ -11,13 +11,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from workbench import ports
 from workbench.errors import PresetError, PromptError, SettingError, shown
 from workbench.kinds import NOTHING, integer
-from workbench.presets.named import NamedPresets
-from workbench.tokenizers.chat import end_of_turn_tokens
+from workbench.ports import NamedPresets
 from workbench.tokenizers.checks import as_rows, as_text, expect, index_of, integer_dtype
 from workbench.tokenizers.control import WRITTEN_BY_MODELS, marks
 from workbench.tokenizers.incremental import IncrementalDecoder, Piece, TextRule
+from workbench.tokenizers.turn_tokens import end_of_turn_tokens
 
 PLAIN_NAME = re.compile(r"[\w-]+\.json")
 WHITE_SPACE = r"[^\S\x1c-\x1f]*"  # as the `tokenizers` library knows it
@@ -338,15 +339,11 @@ class Tokenizer(ABC):
 
         `PresetError` when the preset has none, or one of another class.
         """
-        from workbench.presets.load import load_tokenizer
-
-        return load_tokenizer(preset, cls)
+        return ports.store().load_tokenizer(preset, cls)
 
     def save_to_preset(self, preset_dir: str | Path) -> None:
         """Writes configuration and vocabulary as a preset folder, all or nothing."""
-        from workbench.presets.save import save_preset
-
-        save_preset(self, preset_dir)
+        ports.store().save_preset(self, preset_dir)
 
     def __repr__(self) -> str:
         size = "no vocabulary" if self._loaded is None else f"{self.vocabulary_size()} tokens"

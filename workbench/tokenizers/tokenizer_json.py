@@ -67,11 +67,11 @@ class TransformersTokenizer(LibraryTokenizer):
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
         named = (token for token in (start_token, end_token, pad_token) if token is not None)
-        expect_tokens("special tokens", [*named, *extra_stop_tokens])
+        expect_tokens("special tokens", named)
         self.start_token = start_token
         self.end_token = end_token
         self.pad_token = pad_token
-        self.extra_stop_tokens = tuple(extra_stop_tokens)
+        self.extra_stop_tokens = tuple(expect_tokens("extra_stop_tokens", extra_stop_tokens))
         self._prepends = prepends_start_token
         self.sentence_piece: bytes | None = None  # the model the file was made of, where known
         self._data = b""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workbench.errors import PresetError, shown
 from workbench.kinds import FLAG, INTEGER, NOTHING, OBJECT, list_of
-from workbench.presets.files import CHAT_TEMPLATE
+from workbench.storage.files import CHAT_TEMPLATE
 from workbench.tokenizers.files import read_bytes, read_json, read_text
 from workbench.tokenizers.sentence_piece import SentencePieceTokenizer
 from workbench.tokenizers.tokenizer import Tokenizer

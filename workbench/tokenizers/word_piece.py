@@ -64,8 +64,7 @@ class WordPieceTokenizer(LibraryTokenizer):
         **kwargs: object,
     ) -> None:
         super().__init__(sequence_length, dtype, **kwargs)
-        more = [] if special_tokens is None else list(special_tokens)
-        expect_tokens("special_tokens", more)
+        more = expect_tokens("special_tokens", [] if special_tokens is None else special_tokens)
         self.lowercase, self.strip_accents = lowercase, strip_accents
         self.split, self.split_on_cjk = split, split_on_cjk
         self.suffix_indicator, self.oov_token = suffix_indicator, oov_token
@@ -79,8 +78,7 @@ class WordPieceTokenizer(LibraryTokenizer):
         """Takes the tokens from data or a file, or raises `PresetError`."""
         named = isinstance(vocabulary, str | Path)
         where = vocabulary if named else "vocabulary"
-        tokens = _lines(vocabulary) if named else list(vocabulary)
-        expect_tokens("vocabulary", tokens)
+        tokens = expect_tokens("vocabulary", _lines(vocabulary) if named else vocabulary)
         if self.oov_token not in tokens:
             raise PresetError(f"{where}: lacks the token {self.oov_token!r} for unknown words")
         self._adopt(self._build(tokens), where)

@@ -1,6 +1,6 @@
 """What a model is made of, as a tree to print or to unfold in a notebook."""
 
 from workbench.tree.node import Node
-from workbench.tree.shows import ShowsTree, Tree
+from workbench.tree.shows import Tree
 
-__all__ = ["Node", "ShowsTree", "Tree"]
+__all__ = ["Node", "Tree"]

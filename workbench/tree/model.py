@@ -12,8 +12,8 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import StackConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.parseq_config import PARSeqConfig
+from workbench.preprocessing.preprocessor import Preprocessor
 from workbench.tasks.causal_lm import CausalLM
-from workbench.tasks.preprocessor import Preprocessor
 from workbench.tasks.task import Task
 from workbench.tokenizers.byte_pair import BytePairTokenizer
 from workbench.tokenizers.characters import CharacterTokenizer
@@ -23,8 +23,14 @@ from workbench.tokenizers.word_piece import WordPieceTokenizer
 from workbench.tree.describe import arguments, brief, components
 from workbench.tree.layers import Walk
 from workbench.tree.node import Node
+from workbench.tree.shows import Tree
 
 CONVERTERS = ("image_converter", "audio_converter")
+
+
+def tree(model: Backbone | Task, depth: int | None) -> Tree:
+    """The tree of a backbone or of a task, printed down to `depth` levels."""
+    return Tree(tree_of(model), depth)
 
 
 def tree_of(model: Backbone | Task) -> Node:

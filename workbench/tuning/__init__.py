@@ -11,11 +11,11 @@ from typing import Any
 _NAMES = {
     "Adapter": "workbench.backbones.adapter",
     "AdapterConfig": "workbench.backbones.adapter",
-    "Batch": "workbench.tuning.batches",
-    "Batches": "workbench.tuning.batches",
+    "Batch": "workbench.data.batches",
+    "Batches": "workbench.data.batches",
     "Best": "workbench.tuning.history",
-    "Example": "workbench.tuning.examples",
-    "Examples": "workbench.tuning.examples",
+    "Example": "workbench.data.examples",
+    "Examples": "workbench.data.examples",
     "History": "workbench.tuning.history",
     "Problem": "workbench.tuning.events",
     "Sample": "workbench.tuning.events",
@@ -25,7 +25,7 @@ _NAMES = {
     "TrainingJob": "workbench.tuning.job",
     "TuneSettings": "workbench.tuning.settings",
     "Validation": "workbench.tuning.events",
-    "read_examples": "workbench.tuning.reading",
+    "read_examples": "workbench.data.reading",
 }
 
 __all__ = sorted(_NAMES)

@@ -20,11 +20,11 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from workbench.errors import CheckpointError, PresetError, WorkbenchError
-from workbench.presets.atomic import replacing, sweep
-from workbench.presets.json_files import parse_json, shown
-from workbench.presets.lock import locked
-from workbench.presets.manifest import as_table
-from workbench.presets.paths import has_file, preset_file
+from workbench.presets.folders.manifest import as_table
+from workbench.storage.atomic import replacing, sweep
+from workbench.storage.json_files import parse_json, shown
+from workbench.storage.lock import locked
+from workbench.storage.paths import has_file, preset_file
 from workbench.tuning.checkpoint_content import Checkpoint, decoded, encoded
 
 TABLE = "checkpoint.json"

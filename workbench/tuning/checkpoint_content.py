@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.errors import CheckpointError
-from workbench.presets.json_files import shown
+from workbench.storage.json_files import shown
 from workbench.tuning.events import Problem, Sample, Step, Validation
 from workbench.tuning.feed import Facts
 from workbench.tuning.history import Best, History, columns

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.jobs import JobState
+from workbench.jobs.job import JobState
 
 __all__ = ["Event", "JobState", "Moment", "Problem", "Sample", "Saved", "Step", "Validation"]
 

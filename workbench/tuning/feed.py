@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from workbench.backbones.tables import no_row, target_input
+from workbench.data.batches import Batch, Batches
+from workbench.data.examples import Examples
 from workbench.errors import DataError
-from workbench.tuning.batches import Batch, Batches
-from workbench.tuning.examples import Examples
 from workbench.tuning.settings import TuneSettings
 
 Facts = dict[str, str | int]
@@ -135,7 +135,7 @@ def differences(here: dict[str, Facts], there: dict[str, Facts]) -> list[str]:
 def _examples(lm: Any, data: Any, settings: TuneSettings) -> Examples:
     if isinstance(data, Examples):
         return data
-    from workbench.tuning.reading import read_examples
+    from workbench.data.reading import read_examples
 
     return read_examples(data, lm, length=settings.length)
 

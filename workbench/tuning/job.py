@@ -16,8 +16,8 @@ from typing import Any, Self
 from workbench.backbones.training_claims import TrainingClaim, claim, release
 from workbench.backbones.views import NO_VIEW, seeing
 from workbench.errors import AdapterError, WorkbenchError
-from workbench.jobs import FINAL, Job, JobState, JobStatus
-from workbench.presets.memory import Estimate
+from workbench.estimates.estimate import Estimate
+from workbench.jobs.job import FINAL, Job, JobState, JobStatus
 from workbench.tuning.checkpoint import Checkpoints
 from workbench.tuning.checkpoint_content import Checkpoint
 from workbench.tuning.events import Event, Moment

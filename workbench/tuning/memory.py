@@ -17,13 +17,13 @@ from workbench.backbones.backbone import Backbone
 from workbench.backbones.config import DecoderConfig
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig
 from workbench.backbones.image_text import ImageTextDecoder
+from workbench.data.batches import bucket
 from workbench.errors import MemoryTooSmallError, SettingError
-from workbench.presets.door import gigabytes
-from workbench.presets.free_memory import free_memory, limit, on_cpu, resident
-from workbench.presets.memory import Estimate
-from workbench.presets.peaks import PROCESS, scores_kept, seeing
-from workbench.presets.sizes import Sizes
-from workbench.tuning.batches import bucket
+from workbench.estimates.estimate import Estimate
+from workbench.estimates.peaks import PROCESS, scores_kept, seeing
+from workbench.estimates.sizes import Sizes
+from workbench.memory.door import gigabytes
+from workbench.memory.free_memory import free_memory, limit, on_cpu, resident
 from workbench.tuning.head import PIECE_NUMBERS
 from workbench.tuning.settings import TuneSettings
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from workbench.data.examples import Example
 from workbench.tokenizers import Tokenizer
 from workbench.tokenizers.incremental import IncrementalDecoder
-from workbench.tuning.examples import Example
 
 
 @dataclass(frozen=True, slots=True)

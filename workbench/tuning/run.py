@@ -18,8 +18,8 @@ import numpy as np
 from workbench.backbones.adapter import Adapter, AdapterConfig
 from workbench.backbones.all_or_nothing import all_or_nothing
 from workbench.backbones.training_claims import own_changes
+from workbench.data.batches import Batch
 from workbench.errors import CheckpointError, PresetError, SettingError, WorkbenchError
-from workbench.tuning.batches import Batch
 from workbench.tuning.checkpoint import Checkpoints
 from workbench.tuning.checkpoint_content import Checkpoint
 from workbench.tuning.divergence import LARGEST_NUMBER, diverged, is_sound, largest_number

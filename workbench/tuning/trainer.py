@@ -21,12 +21,12 @@ from workbench.backbones.adapter import Adapter
 from workbench.backbones.all_or_nothing import put_back, unchanging
 from workbench.backbones.remat import rematerialising
 from workbench.backbones.tables import admit_batch
+from workbench.data.batches import Batch
 from workbench.errors import AdapterError, SettingError
 from workbench.generation.compilation import compiler_options, keep_compiled_programs
 from workbench.interrupts import held, let_through
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tuning.adamw import Arrays, Moments, clipped, updated
-from workbench.tuning.batches import Batch
 from workbench.tuning.head import loss_in_pieces
 from workbench.tuning.settings import TuneSettings
 

@@ -9,8 +9,8 @@ import time
 
 
 def main(folder: str, call: str, length: int) -> None:
+    from workbench.memory.free_memory import resident
     from workbench.models import CausalLM
-    from workbench.presets.free_memory import resident
 
     lm = CausalLM.from_preset(folder, dtype="float32")
     lm.preprocessor.sequence_length = lm.context_length = length + 8

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 from lora_figures import RANK, RATE, TARGETS, measure, tokens
 
+from workbench.data.batches import Batch
 from workbench.models import CausalLM
-from workbench.tuning.batches import Batch
 from workbench.tuning.settings import TuneSettings
 from workbench.tuning.trainer import Trainer
 

@@ -10,13 +10,13 @@ import numpy as np
 
 
 def main(folder: str, dtype: str, work: dict[str, int]) -> None:
+    from workbench.estimates.estimate import estimate_config
     from workbench.models import CausalLM
-    from workbench.presets import memory
 
     lm = CausalLM.from_preset(folder, dtype=dtype)
     config = lm.backbone.config
     length, batch = work.get("length", 64), work.get("batch", 1)
-    estimate = memory.estimate_config(config, dtype, **work)
+    estimate = estimate_config(config, dtype, **work)
     if work.get("training"):
         train(lm, length, batch, work.get("lora_rank"))
     elif length:

@@ -11,8 +11,8 @@ import numpy as np
 
 
 def main(folder: str, dtype: str, work: dict[str, Any]) -> None:
+    from workbench.data import batches
     from workbench.models import CausalLM
-    from workbench.tuning import batches
     from workbench.tuning.feed import Feed
     from workbench.tuning.job import TrainingJob
 

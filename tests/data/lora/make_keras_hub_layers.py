@@ -1,4 +1,4 @@
-"""Makes `workbench/presets/formats/keras_hub_layers.json` and `keras_hub_layers.json` here: needs
+"""Makes `workbench/presets/adapters/keras_hub_layers.json` and `keras_hub_layers.json` here: needs
 keras_hub, with `KERAS_BACKEND=jax`.
 
     python tests/data/lora/make_keras_hub_layers.py
@@ -23,7 +23,7 @@ from keras.src.saving.keras_saveable import KerasSaveable
 
 HERE = Path(__file__).parent
 GOLDENS = HERE.parent / "goldens" / "keras_hub"
-TABLE = HERE.parents[2] / "workbench" / "presets" / "formats" / "keras_hub_layers.json"
+TABLE = HERE.parents[2] / "workbench" / "presets" / "adapters" / "keras_hub_layers.json"
 DEPTHS = (3, 4)
 # The richest model of each class: a preset among the goldens, and arguments in place of its own.
 MODELS: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tqdm.auto import tqdm
 
-from workbench.presets.progress import Progress, has_listener, listening
+from workbench.storage.progress import Progress, has_listener, listening
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from workbench.presets.hubs.disk import check_space, disk_errors
 from workbench.presets.hubs.partial import PartialFile
 from workbench.presets.hubs.selection import SMALL, ListedFile, choose, choose_file
 from workbench.presets.hubs.transfer import Transfer, holding, run
-from workbench.presets.json_files import shown
+from workbench.storage.json_files import shown
 
 _HANDLE = re.compile(
     r"hf://(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})(@(?P<revision>\w[\w./-]*?))?"

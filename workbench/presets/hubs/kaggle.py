@@ -42,8 +42,8 @@ from workbench.presets.hubs.disk import check_space, disk_errors
 from workbench.presets.hubs.partial import PartialFile
 from workbench.presets.hubs.selection import ListedFile, choose
 from workbench.presets.hubs.transfer import Transfer, holding, run
-from workbench.presets.json_files import shown
-from workbench.presets.paths import plain_name
+from workbench.storage.json_files import shown
+from workbench.storage.paths import plain_name
 
 _HANDLE = re.compile(r"kaggle://([\w.-]+(/[\w.-]+){3}(/[1-9][0-9]{0,8})?)", re.ASCII)
 _LOG_IN = (

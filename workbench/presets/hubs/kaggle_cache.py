@@ -17,7 +17,7 @@ from kagglehub.handle import ModelHandle
 
 from workbench.errors import PresetError
 from workbench.presets.hubs.selection import ListedFile, choose
-from workbench.presets.json_files import read_json
+from workbench.storage.json_files import read_json
 
 
 def folder_of(model: ModelHandle) -> Path:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from workbench.errors import PresetError
-from workbench.presets.files import CHECKSUMS, CONFIG
-from workbench.presets.json_files import shown
-from workbench.presets.paths import plain_name
+from workbench.storage.files import CHECKSUMS, CONFIG
+from workbench.storage.json_files import shown
+from workbench.storage.paths import plain_name
 
 
 @dataclass(frozen=True)

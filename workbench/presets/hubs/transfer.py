@@ -18,7 +18,7 @@ import filelock
 
 from workbench.errors import LoadCancelled
 from workbench.presets.hubs.bar import seen_by_somebody
-from workbench.presets.progress import INTERVAL, Meter
+from workbench.storage.progress import INTERVAL, Meter
 from workbench.workers import Stop, in_background
 
 T = TypeVar("T")

@@ -1,0 +1,346 @@
+"""Gemma 3's tokenizer, and its prompts with pictures in them as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from workbench.backbones.config import check_size
+from workbench.errors import PromptError, SettingError
+from workbench.images import ImageConverter
+from workbench.kinds import checks_types
+from workbench.preprocessing.image_chat import image_messages
+from workbench.preprocessing.image_text_preprocessor import (
+    ImagePrompt,
+    ImageTextPreprocessor,
+    Reading,
+    are_prompts,
+)
+from workbench.preprocessing.preprocessor import Arrays, pack
+from workbench.tokenizers import ChatTemplate, SentencePieceTokenizer, Tokenizer
+
+START_OF_IMAGE, END_OF_IMAGE = "<start_of_image>", "<end_of_image>"
+PLACES = ("<img>", "<image_soft_token>")
+"""What KerasHub's vocabulary and Transformers' call the token where a picture's vectors stand."""
+
+
+class Gemma3Tokenizer(SentencePieceTokenizer):
+    """Gemma 3's SentencePiece tokenizer; a chat's turn ends with `<end_of_turn>`.
+
+    `has_vision_tokens` is kept for KerasHub's files: whether the vocabulary has those of images.
+    """
+
+    start_token = "<bos>"
+    end_token = "<eos>"
+    pad_token = "<pad>"
+    extra_stop_tokens = ("<end_of_turn>",)
+
+    @checks_types
+    def __init__(self, *args: Any, has_vision_tokens: bool = True, **kwargs: Any) -> None:
+        self.has_vision_tokens = has_vision_tokens
+        super().__init__(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "has_vision_tokens": self.has_vision_tokens}
+
+    @property
+    def special_token_ids(self) -> frozenset[int]:
+        """The ids that text leaves out; the marks of pictures stay, which the user wrote."""
+        return super().special_token_ids | set(self._known_ids((END_OF_IMAGE, *PLACES)))
+
+    def control_tokens(self, template: str | None = None) -> frozenset[str]:
+        """Those of every tokenizer, and the marks of pictures."""
+        marks = filter(self.has_token, (START_OF_IMAGE, END_OF_IMAGE, *PLACES))
+        return super().control_tokens(template) | frozenset(marks)
+
+
+class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
+    """Strings and pictures to Gemma 3's arrays and back.
+
+    A picture goes where its prompt says `<start_of_image>`. A prompt that says it nowhere gets its
+    pictures in front, which is where they stand in the chats Gemma was trained on. Each mark
+    becomes two line ends, the mark, the places of a picture's vectors, `<end_of_image>` and two
+    line ends. In a batch each prompt may have another number of pictures: `images` is then a list
+    of lists.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        image_converter: sizes and scales pictures; None for a model that reads text only.
+        sequence_length: tokens per sample, those of pictures included.
+        add_start_token: put the tokenizer's start token before every text.
+        add_end_token: put its end token after every training text that leaves room.
+        max_images_per_prompt: how many pictures a prompt may have.
+        num_vision_tokens_per_image: how many places a picture takes.
+
+    Raises:
+        SettingError: an argument is impossible, or the vocabulary has no tokens for pictures.
+    """
+
+    tokenizer_cls = Gemma3Tokenizer
+
+    @checks_types
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        image_converter: ImageConverter | None = None,
+        sequence_length: int = 1024,
+        add_start_token: bool = True,
+        add_end_token: bool = True,
+        max_images_per_prompt: int = 2,
+        num_vision_tokens_per_image: int = 256,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            tokenizer, image_converter, sequence_length, add_start_token, add_end_token, **kwargs
+        )
+        name = type(self).__name__
+        if image_converter is not None:  # files of text models have zeros here
+            check_size(name, "max_images_per_prompt", max_images_per_prompt)
+            check_size(name, "num_vision_tokens_per_image", num_vision_tokens_per_image)
+        self.max_images_per_prompt = max_images_per_prompt
+        self.num_vision_tokens_per_image = num_vision_tokens_per_image
+        self._place = next(filter(tokenizer.has_token, PLACES), None)
+        marked = tokenizer.has_token(START_OF_IMAGE) and tokenizer.has_token(END_OF_IMAGE)
+        if image_converter is not None and (self._place is None or not marked):
+            raise SettingError(
+                f"{name}: tokenizer: expected {START_OF_IMAGE}, {END_OF_IMAGE} and "
+                f"{' or '.join(PLACES)} in a vocabulary for pictures, which are not all there"
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments without the tokenizer."""
+        converter = self.image_converter
+        return {
+            **super().get_config(),
+            "image_converter": None if converter is None else converter.get_config(),
+            "max_images_per_prompt": self.max_images_per_prompt,
+            "num_vision_tokens_per_image": self.num_vision_tokens_per_image,
+        }
+
+    @property
+    def image_token_ids(self) -> tuple[int, int, int] | None:
+        """The ids before, after and in the places of a picture; None for a text model."""
+        if self.image_converter is None:
+            return None
+        return tuple(map(self.tokenizer.token_to_id, (START_OF_IMAGE, END_OF_IMAGE, self._place)))
+
+    def picture_ids(self) -> dict[str, int]:
+        """`image_token_ids` under Transformers' names."""
+        names = ("boi_token_index", "eoi_token_index", "image_token_index")
+        return dict(zip(names, self.image_token_ids or (), strict=False))
+
+    def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
+        """The ids of a prompt, the places of its pictures among them.
+
+        Raises:
+            PromptError: it has more pictures than max_images_per_prompt, or another number of
+                them than of `<start_of_image>`.
+        """
+        if self.image_converter is None:
+            return self.prompt_ids(prompt.text)
+        text = prompt.text
+        if prompt.images and START_OF_IMAGE not in text:
+            text = START_OF_IMAGE * len(prompt.images) + text
+        self._check_count(text.count(START_OF_IMAGE), len(prompt.images), f"prompt {row}")
+        return self.prompt_ids(self._expanded(text))
+
+    def reading(self, prompt: ImagePrompt, row: int = 0) -> Reading:
+        """What the decoder reads of a prompt.
+
+        Raises:
+            PromptError: as `reading_ids`, or the model reads no pictures.
+            ImageError: a picture cannot be read.
+        """
+        ids = self.reading_ids(prompt, row)
+        sees = self.image_converter is not None
+        mask = self._image_mask(ids) if sees else [False] * len(ids)
+        return Reading(ids, mask, self.convert(prompt, row))
+
+    def chat_reading(
+        self,
+        messages: str | Sequence[Mapping[str, Any]],
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> Reading:
+        """What the decoder reads of a conversation whose messages may hold pictures.
+
+        Raises:
+            PromptError, ChatTemplateError, ImageError: as `reading` and `chat_ids`.
+        """
+        ids = self.chat_ids(messages, template_arguments)
+        pictures = image_messages(messages)[1]
+        mask = self._image_mask(ids) if pictures else [False] * len(ids)
+        return Reading(ids, mask, self.convert(ImagePrompt("", tuple(pictures))))
+
+    def chat_ids(
+        self,
+        messages: str | Sequence[Mapping[str, Any]],
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """The ids a reply to messages is continued from, the places of pictures among them. Marks
+        of pictures written in a message stay letters.
+
+        Raises:
+            PromptError: the messages are no messages, or have too many pictures.
+            ChatTemplateError: the tokenizer has no template, or its template fails or leaves out a
+                picture.
+        """
+        plain, pictures = image_messages(messages)
+        if self.image_converter is None:
+            self.convert(ImagePrompt("", tuple(pictures)))
+            return super().chat_ids(plain, template_arguments)
+        template = ChatTemplate.of(self.tokenizer)
+
+        def expanded(text: str) -> str:
+            self._check_count(text.count(START_OF_IMAGE), len(pictures), "messages")
+            return self._expanded(text)
+
+        marks = frozenset((START_OF_IMAGE, END_OF_IMAGE, *filter(self._has, PLACES)))
+        return template.ids(plain, self.tokenizer, template_arguments, marks, expanded)
+
+    def __call__(
+        self, x: Any, y: Any = None, sample_weight: Any = None, sequence_length: int | None = None
+    ) -> tuple[Arrays, np.ndarray, np.ndarray]:
+        """Training arrays: inputs, labels and weights.
+
+        Strings are texts to continue, every token of which weighs 1. A dict of `prompts`,
+        `responses` and perhaps `images`, or such `ImagePrompt`s, weighs the tokens of responses
+        alone. With an
+        image_converter the inputs are `images` float32 (B, pictures, height, width, 3), blank where
+        a row has fewer, `vision_indices` int32 (B, pictures * places), `vision_mask`, `token_ids`
+        and `padding_mask` (B, L); without, the last two. One sample has no axis B.
+
+        Raises:
+            SettingError: labels or weights are given, which this preprocessor makes itself.
+            PromptError, ImageError: as `reading`.
+        """
+        length = sequence_length or self.sequence_length
+        if not isinstance(x, Mapping) and not are_prompts(x):
+            single = isinstance(x, str)
+            made = super().__call__([x] if single else x, y, sample_weight, length)
+            places = np.zeros_like(made[0]["padding_mask"])
+            made = self._with_images(made[0], places, [[]] * len(places)), *made[1:]
+            return _alone(*made) if single else made
+        prompts, single = self._training_rows(x, y, sample_weight)
+        readings = [self.reading(prompt, row) for row, prompt in enumerate(prompts)]
+        answers = [self.response_ids(prompt.response) for prompt in prompts]
+        made, labels, weights = self._packed_answers(
+            [reading.ids for reading in readings], answers, length
+        )
+        del made["response_mask"]
+        made = self._with_images(made, *_packed_images(readings, length))
+        return _alone(made, labels, weights) if single else (made, labels, weights)
+
+    def generate_preprocess(self, x: Any, sequence_length: int | None = None) -> Arrays:
+        """Prompts as arrays: the inputs of `__call__`, without responses and end tokens.
+
+        Raises:
+            PromptError: a prompt is longer than the sequence length, or as `reading`.
+            ImageError: a picture cannot be read.
+        """
+        length = sequence_length or self.sequence_length
+        prompts, single = self.prompts_of(x)
+        readings = [self.reading(prompt, row) for row, prompt in enumerate(prompts)]
+        for row, reading in enumerate(readings):
+            if len(reading.ids) > length:
+                raise PromptError(
+                    f"prompt {row} has {len(reading.ids)} tokens: expected at most the sequence "
+                    f"length {length}"
+                )
+        rows = [reading.ids for reading in readings]
+        ids, mask = pack(rows, length, self.pad_token_id)
+        made = {"token_ids": ids, "padding_mask": mask}
+        made = self._with_images(made, *_packed_images(readings, length))
+        return _alone(made)[0] if single else made
+
+    def _pictures(self, images: Any, count: int, single: bool) -> list[tuple[Any, ...]]:
+        if images is None:
+            return [()] * count
+        if single:
+            return [_several(images)]
+        if not _is_several(images):
+            return [(images,)] * count
+        if len(images) != count:
+            raise PromptError(
+                f"inputs: images: expected one or a list of them for each of {count} prompts, got "
+                f"{len(images)}"
+            )
+        return [_several(own) for own in images]
+
+    def _has(self, token: str) -> bool:
+        return self.tokenizer.has_token(token)
+
+    def _expanded(self, text: str) -> str:
+        """A text in which each mark has become all that stands for a picture."""
+        places = self._place * self.num_vision_tokens_per_image
+        return text.replace(START_OF_IMAGE, f"\n\n{START_OF_IMAGE}{places}{END_OF_IMAGE}\n\n")
+
+    def _image_mask(self, ids: Sequence[int]) -> list[bool]:
+        """Where pictures' vectors stand: after each mark. The same token elsewhere is a word that a
+        prompt says."""
+        mask, start = np.zeros(len(ids), bool), self.tokenizer.token_to_id(START_OF_IMAGE)
+        for at in np.flatnonzero(np.asarray(ids) == start):
+            mask[at + 1 : at + 1 + self.num_vision_tokens_per_image] = True
+        return mask.tolist()
+
+    def _check_count(self, marks: int, pictures: int, where: str) -> None:
+        if pictures > self.max_images_per_prompt:
+            raise PromptError(
+                f"{where}: expected at most {self.max_images_per_prompt} pictures, got {pictures}. "
+                "More are allowed by lm.preprocessor.max_images_per_prompt."
+            )
+        if marks != pictures:
+            raise PromptError(
+                f"{where}: expected a picture for each {START_OF_IMAGE}, got {pictures} pictures "
+                f"and {marks} marks"
+            )
+
+    def _with_images(
+        self, made: Arrays, places: np.ndarray, pictures: Sequence[Sequence[np.ndarray]]
+    ) -> Arrays:
+        """Arrays of text (B, L) with those of pictures, which stand at `places` (B, L)."""
+        if self.image_converter is None:
+            return made
+        size = (*self.image_converter.image_size, 3)
+        most = self.max_images_per_prompt
+        images = np.zeros((len(pictures), most, *size), np.float32)
+        indices = np.zeros((len(pictures), most * self.num_vision_tokens_per_image), np.int32)
+        for row, own in enumerate(pictures):
+            images[row, : len(own)] = own if own else 0
+            at = np.flatnonzero(places[row])
+            indices[row, : len(at)] = at
+        return {**made, "images": images, "vision_indices": indices, "vision_mask": places}
+
+
+def _alone(made: Arrays, *others: np.ndarray) -> tuple[Any, ...]:
+    """The only row of arrays."""
+    return {key: value[0] for key, value in made.items()}, *(other[0] for other in others)
+
+
+def _packed_images(
+    readings: Sequence[Reading], length: int
+) -> tuple[np.ndarray, list[list[np.ndarray]]]:
+    """Where pictures stand in packed rows, bool (B, length), and the pictures of each."""
+    places = np.zeros((len(readings), length), bool)
+    for row, reading in enumerate(readings):
+        mask = reading.image_mask[:length]
+        places[row, : len(mask)] = mask
+    return places, [reading.images for reading in readings]
+
+
+def _is_several(images: Any) -> bool:
+    return isinstance(images, list | tuple) or np.ndim(_array(images)) > 3
+
+
+def _array(images: Any) -> Any:
+    """What has axes, None for paths, bytes and files."""
+    return images if isinstance(images, np.ndarray) else None
+
+
+def _several(images: Any) -> tuple[Any, ...]:
+    """The pictures of one prompt, given as one, several, or None."""
+    if images is None:
+        return ()
+    return tuple(images) if _is_several(images) else (images,)

@@ -1,0 +1,109 @@
+"""What families with experts share: which layers are sparse, and their weights in both formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.backbones import config
+from workbench.backbones.weights import Rule
+from workbench.errors import SettingError
+from workbench.families import llama
+from workbench.families.shared_rules import OURS
+
+
+def sparse_layers(
+    owner: str,
+    num_layers: object,
+    window: int | None,
+    dense: config.Gated,
+    step: object,
+    dense_layers: Sequence[int],
+) -> tuple[config.LayerSpec, ...]:
+    """Specs of all layers: every `step`-th has experts, those in `dense_layers` never.
+
+    Raises:
+        SettingError: a number is impossible, or `dense_layers` names a layer there is not.
+    """
+    count = config.layer_count(owner, num_layers)
+    config.check_size(owner, "decoder_sparse_step", step)
+    if isinstance(dense_layers, str) or not isinstance(dense_layers, Sequence):
+        raise SettingError(
+            f"{owner}: mlp_only_layers: expected a list of indices, got {dense_layers!r}"
+        )
+    outside = [i for i in dense_layers if type(i) is not int or not 0 <= i < count]
+    if outside:
+        raise SettingError(
+            f"{owner}: mlp_only_layers: expected indices from 0 to {count - 1}, got {outside}"
+        )
+    return tuple(
+        config.LayerSpec(window, mlp=dense if (i + 1) % step or i in dense_layers else None)
+        for i in range(count)
+    )
+
+
+def expect_default(owner: str, name: str, value: object, expected: object) -> None:
+    """Refuse a setting of KerasHub's that has only one value here."""
+    if value != expected:
+        raise SettingError(f"{owner}: {name}: expected {expected!r}, got {value!r}")
+
+
+_KINDS = ("query", "key", "value")
+
+
+def hub_attention(decoder: str, kernel: str, output: str) -> tuple[Rule, ...]:
+    """Attention and norms in KerasHub's files; `kernel` has a place for query, key or value."""
+    block = f"layers/{decoder}{{_i}}/"
+    attention = block + "_self_attention_layer/"
+    kernels = tuple(
+        Rule(
+            f"{OURS}attention/{kind}/kernel",
+            f"{attention}{kernel.format(kind)}/vars/0",
+            "hkd -> dhk",
+        )
+        for kind in _KINDS
+    )
+    return (
+        *kernels,
+        Rule(OURS + "attention/output/kernel", f"{attention}{output}/vars/0", "dhk -> hkd"),
+        Rule(OURS + "attention_norm/scale", block + "_self_attention_layernorm/vars/0"),
+        Rule(OURS + "mlp_norm/scale", block + "_feedforward_layernorm/vars/0"),
+    )
+
+
+def hub_gated(ours: str, theirs: str) -> tuple[Rule, ...]:
+    """A gated network in KerasHub's files."""
+    return (
+        Rule(f"{ours}/gate/kernel", f"{theirs}/_feedforward_gate_dense/vars/0", "fd -> df"),
+        Rule(f"{ours}/up/kernel", f"{theirs}/_feedforward_intermediate_dense/vars/0", "fd -> df"),
+        Rule(f"{ours}/down/kernel", f"{theirs}/_feedforward_output_dense/vars/0", "df -> fd"),
+    )
+
+
+def hub_experts(mixture: str) -> tuple[Rule, ...]:
+    """Router and experts in KerasHub's files, gate and up joined."""
+    bank, kernel = mixture + "/expert_bank/vars/", OURS + "mlp/experts/"
+    return (
+        hub_router(mixture),
+        Rule(kernel + "gate", bank + "0", "efd -> edf", part=(0, 2)),
+        Rule(kernel + "up", bank + "0", "efd -> edf", part=(1, 2)),
+        Rule(kernel + "down", bank + "1", "edf -> efd"),
+    )
+
+
+def hub_router(mixture: str) -> Rule:
+    """The router in KerasHub's files."""
+    theirs = mixture + "/_sparse_feedforward_gate_dense/vars/0"
+    return Rule(OURS + "mlp/router/kernel", theirs, "ed -> de")
+
+
+def experts(mixture: str, gate: str, up: str, down: str) -> tuple[Rule, ...]:
+    """Router and experts in Transformers' files, a tensor for each expert."""
+    block = llama.LAYER + mixture
+    kernels = tuple(
+        Rule(f"{OURS}mlp/experts/{ours}", llama.theirs(f"{block}.experts.{{e}}.{theirs}.weight"))
+        for ours, theirs in {"gate": gate, "up": up, "down": down}.items()
+    )
+    return (Rule(OURS + "mlp/router/kernel", llama.theirs(f"{block}.gate.weight")), *kernels)
+
+
+PROJECTIONS = ("gate_proj", "up_proj", "down_proj")

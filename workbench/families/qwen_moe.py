@@ -1,0 +1,238 @@
+"""Qwen1.5-MoE: Qwen2 with experts not weighted to sum to 1, and one that every token uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.backbones import config
+from workbench.backbones.backbone import keeps_arguments
+from workbench.backbones.decoder import Decoder
+from workbench.backbones.weights import Rule
+from workbench.families import llama, mixtures, qwen
+from workbench.families.registry import Family
+from workbench.families.shared_rules import OURS
+from workbench.formats import gguf_configs
+from workbench.formats.settings import Settings
+from workbench.formats.transformers_config import Transformers
+from workbench.preprocessing.preprocessor import CausalLMPreprocessor
+from workbench.tasks.causal_lm import CausalLM
+
+
+class QwenMoeBackbone(Decoder):
+    """A Qwen1.5-MoE decoder (Qwen Team 2024), with KerasHub's arguments.
+
+    Args:
+        vocabulary_size: rows of the token table.
+        num_layers: number of blocks.
+        num_query_heads: attention heads; the head width is hidden_dim / num_query_heads.
+        num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
+        hidden_dim: width of the residual stream.
+        intermediate_dim: inner width of the network in layers without experts.
+        moe_intermediate_dim: inner width of an expert.
+        shared_expert_intermediate_dim: inner width of the expert that every token uses.
+        num_experts: experts in a layer.
+        top_k: experts that a token uses besides the shared one.
+        norm_top_k_prob: weight a token's experts to sum to 1.
+        decoder_sparse_step: every how manieth layer has experts.
+        rope_max_wavelength: base of the rotary frequencies.
+        rope_scaling_factor: positions are divided by it.
+        layer_norm_epsilon: epsilon of every norm.
+        dropout: rate after each branch in training.
+        dtype: Keras dtype policy.
+        tie_word_embeddings: project to logits with the token table itself.
+        use_sliding_window_attention: every layer sees only the last sliding_window_size keys.
+        sliding_window_size: keys a query sees there, itself included.
+        output_router_logits: False; the backbone returns hidden states alone.
+        router_aux_loss_coefficient: weight of the load-balancing loss in training.
+        mlp_only_layers: indices of layers without experts.
+
+    Raises:
+        SettingError: an argument is impossible.
+    """
+
+    @keeps_arguments
+    def __init__(
+        self,
+        vocabulary_size: int,
+        num_layers: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        moe_intermediate_dim: int,
+        shared_expert_intermediate_dim: int,
+        num_experts: int,
+        top_k: int = 4,
+        norm_top_k_prob: bool = False,
+        decoder_sparse_step: int = 1,
+        rope_max_wavelength: float = 10_000,
+        rope_scaling_factor: float = 1.0,
+        layer_norm_epsilon: float = 1e-6,
+        dropout: float = 0,
+        dtype: Any = None,
+        tie_word_embeddings: bool = False,
+        use_sliding_window_attention: bool = False,
+        sliding_window_size: int = 32_768,
+        output_router_logits: bool = False,
+        router_aux_loss_coefficient: float = 0.001,
+        mlp_only_layers: Sequence[int] = (),
+        **kwargs: Any,
+    ) -> None:
+        owner = "QwenMoeBackbone"
+        mixtures.expect_default(owner, "output_router_logits", output_router_logits, False)
+        head_dim = config.head_width(owner, hidden_dim, num_query_heads)
+        super().__init__(
+            config.DecoderConfig(
+                vocabulary_size=vocabulary_size,
+                width=hidden_dim,
+                layers=mixtures.sparse_layers(
+                    owner,
+                    num_layers,
+                    sliding_window_size if use_sliding_window_attention else None,
+                    config.Gated(intermediate_dim),
+                    decoder_sparse_step,
+                    mlp_only_layers,
+                ),
+                position=config.Rope(rope_max_wavelength, rope_scaling_factor),
+                norm=config.RMSNorm(layer_norm_epsilon),
+                attention=config.Attention(
+                    num_query_heads,
+                    num_key_value_heads,
+                    head_dim,
+                    scale=head_dim**-0.5,
+                    bias=True,
+                ),
+                mlp=config.MoE(
+                    num_experts,
+                    top_k,
+                    moe_intermediate_dim,
+                    normalize=norm_top_k_prob,
+                    shared_width=shared_expert_intermediate_dim,
+                    balance_loss=router_aux_loss_coefficient,
+                ),
+                tied=tie_word_embeddings,
+                dropout=dropout,
+            ),
+            dtype=dtype,
+            **kwargs,
+        )
+
+
+class QwenMoeTokenizer(qwen.QwenTokenizer):
+    """Qwen1.5-MoE's byte-level BPE tokenizer, which is Qwen2's."""
+
+
+class QwenMoeCausalLMPreprocessor(CausalLMPreprocessor):
+    """Strings to Qwen1.5-MoE's ids and back."""
+
+    tokenizer_cls = QwenMoeTokenizer
+
+
+class QwenMoeCausalLM(CausalLM):
+    """Qwen1.5-MoE as a causal language model."""
+
+    backbone_cls = QwenMoeBackbone
+    preprocessor_cls = QwenMoeCausalLMPreprocessor
+
+
+_DECODER = "qwen_moe_transformer_decoder"
+_MIXTURE = f"layers/{_DECODER}{{_i}}/mlp"
+_SHARED_GATE = OURS + "mlp/shared_gate/kernel"
+
+KERAS_HUB_RULES = (
+    *llama.hub_outer_rules("qwen_layer_norm"),
+    *mixtures.hub_attention(_DECODER, "{}_dense", "_output_dense"),
+    *qwen.hub_biases(_DECODER, "{}_dense"),
+    *mixtures.hub_gated(OURS + "mlp", _MIXTURE),
+    *mixtures.hub_experts(_MIXTURE),
+    *mixtures.hub_gated(OURS + "mlp/shared", _MIXTURE + "/shared_expert_dense"),
+    Rule(_SHARED_GATE, _MIXTURE + "/shared_expert_gate_dense/vars/0", "od -> do"),
+)
+
+TRANSFORMERS_RULES = (
+    *llama.TRANSFORMERS_RULES,
+    *qwen.BIASES,
+    *mixtures.experts("mlp", *mixtures.PROJECTIONS),
+    *(
+        Rule(
+            f"{OURS}mlp/shared/{kind}/kernel",
+            llama.theirs(f"{llama.LAYER}mlp.shared_expert.{kind}_proj.weight"),
+        )
+        for kind in ("gate", "up", "down")
+    ),
+    Rule(_SHARED_GATE, llama.theirs(llama.LAYER + "mlp.shared_expert_gate.weight")),
+)
+
+
+def _read(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
+    used = settings.take("use_sliding_window", False)
+    window = settings.take("sliding_window", 4096)
+    count = config.layer_count("config.json", arguments["num_layers"])
+    full, windowed = (["full_attention"] * count, ["sliding_attention"] * count)
+    # With the window on, a file that does not say has it in every second layer.
+    settings.expect("layer_types", windowed if used else full, default=[] if used else full)
+    rope = llama.linear_rope(settings.rope(), "rope_scaling_factor")
+    found = {**rope, "use_sliding_window_attention": used}
+    return {**found, "sliding_window_size": window} if used else found
+
+
+def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    written = llama.linear_rope_config(arguments, "rope_scaling_factor")
+    written["mlp_only_layers"] = list(arguments["mlp_only_layers"])
+    if not arguments["use_sliding_window_attention"]:
+        return {**written, "use_sliding_window": False}
+    kinds = ["sliding_attention"] * arguments["num_layers"]
+    window = arguments["sliding_window_size"]
+    return {
+        **written,
+        "use_sliding_window": True,
+        "sliding_window": window,
+        "layer_types": kinds,
+    }
+
+
+KEYS = {
+    **qwen.KEYS,
+    "moe_intermediate_size": "moe_intermediate_dim",
+    "num_experts_per_tok": "top_k",
+    "norm_topk_prob": "norm_top_k_prob",
+    "decoder_sparse_step": "decoder_sparse_step",
+    "router_aux_loss_coef": "router_aux_loss_coefficient",
+    "mlp_only_layers": "mlp_only_layers",
+}
+DEFAULTS = {
+    **qwen.DEFAULTS,
+    "norm_topk_prob": False,
+    "decoder_sparse_step": 1,
+    "router_aux_loss_coef": 0.001,
+    "mlp_only_layers": [],
+}
+HARMLESS = ("max_position_embeddings", "max_window_layers", "output_router_logits")
+
+FAMILIES = (
+    Family(
+        name="qwen_moe",
+        backbone=QwenMoeBackbone,
+        tokenizer=QwenMoeTokenizer,
+        preprocessor=QwenMoeCausalLMPreprocessor,
+        causal_lm=QwenMoeCausalLM,
+        keras_hub_rules=KERAS_HUB_RULES,
+        gguf=gguf_configs.QWEN2_MOE,
+        transformers=Transformers(
+            model_type="qwen2_moe",
+            architecture="Qwen2MoeForCausalLM",
+            rules=TRANSFORMERS_RULES,
+            keys={
+                **KEYS,
+                "num_experts": "num_experts",
+                "shared_expert_intermediate_size": "shared_expert_intermediate_dim",
+            },
+            defaults=DEFAULTS,
+            fixed={"hidden_act": ("silu",), "qkv_bias": (True,)},
+            read=_read,
+            write=_write,
+            harmless=HARMLESS,
+        ),
+    ),
+)

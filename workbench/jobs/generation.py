@@ -1,0 +1,184 @@
+"""A generation as a job: started, watched, cancelled, waited for, with or without a front end."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from workbench.errors import PromptError
+from workbench.generation.events import Done, Event, Reason, Stats, Status, Token
+from workbench.generation.turn import Turn
+from workbench.jobs.job import FINAL, POLL_SECONDS, Job, JobState, JobStatus, needs_foreground
+
+__all__ = [
+    "FINAL",
+    "POLL_SECONDS",
+    "GenerationJob",
+    "JobState",
+    "JobStatus",
+    "Observer",
+    "needs_foreground",
+]
+
+Observer = Callable[[JobState | Token | Done], None]
+
+
+class WorkClock:
+    """Seconds by kind of work, of what lies between `start` and the laps."""
+
+    def __init__(self) -> None:
+        self.work: Literal["prefill", "decode"] = "prefill"
+        self._seconds = {"compile": 0.0, "prefill": 0.0, "decode": 0.0}
+        self._last = 0.0
+
+    def start(self) -> None:
+        """What came before counts for nothing."""
+        self._last = time.monotonic()
+
+    def lap(self, work: str) -> None:
+        """The time since the last lap went into `work`."""
+        now = time.monotonic()
+        self._seconds[work] += now - self._last
+        self._last = now
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """The seconds by the names that `Stats` has for them."""
+        return {f"{work}_seconds": seconds for work, seconds in self._seconds.items()}
+
+
+class GenerationJob(Job):
+    """One completion of one prompt, written in the background.
+
+    Args:
+        lm: A causal language model, anything with `stream` as `CausalLM.stream`.
+        prompt: The text to continue; for models that read more than text a dict, as for
+            `lm.stream`; or `Chat.turn(...)`: the reply to write.
+        sampler: As for `lm.stream`; None takes the model's own.
+        max_new_tokens: The most tokens to write; None leaves it to `max_length`.
+        max_length: The most tokens of prompt and completion together.
+        stop_token_ids: "auto" for the tokenizer's own, None for none, or a tuple of ids.
+        seed: Makes the run repeatable; None draws a fresh one.
+        on_event: Called with every `JobState`, `Token` and `Done`, one at a time, in order, from
+            the thread that works. What it raises is logged once and never stops the job.
+
+    Raises:
+        PromptError: The prompt is neither a string, nor a dict, nor a turn.
+
+    Two jobs on one model run one after the other, in the order they were started. After a cancel,
+    an interrupt or an error the text written so far is kept.
+
+    ```python
+    job = GenerationJob(lm, "Once upon a time", max_new_tokens=64, seed=7)
+    job.start()
+    job.wait()
+    print(job.text)
+    ```
+    """
+
+    thread_name = "workbench-generation"
+
+    def __init__(
+        self,
+        lm: Any,
+        prompt: str | Mapping[str, Any] | Turn,
+        *,
+        sampler: Any = None,
+        max_new_tokens: int | None = None,
+        max_length: int | None = None,
+        stop_token_ids: str | Iterable[int] | None = "auto",
+        seed: int | None = None,
+        on_event: Observer | None = None,
+    ) -> None:
+        if not isinstance(prompt, str | Mapping | Turn):
+            raise PromptError(
+                f"a job takes one string or dict, or a turn of a Chat, got {type(prompt).__name__}"
+            )
+        super().__init__(lm, on_event)
+        self.prompt = prompt
+        self.tokens: list[Token] = []
+        self.reason: Reason | None = None
+        self._arguments = {
+            "sampler": sampler,
+            "max_new_tokens": max_new_tokens,
+            "max_length": max_length,
+            "stop_token_ids": stop_token_ids,
+            "seed": seed,
+        }
+        self._stats: Stats | None = None
+        self._tail = ""
+        self._prompt_size: int | None = None
+        self._clock = WorkClock()
+
+    def run(self) -> str:
+        """Generates in the calling thread and returns the text; an interrupt cancels."""
+        self._claim()
+        self._work()
+        return self.text
+
+    @property
+    def text(self) -> str:
+        """The completion so far, without the prompt."""
+        return "".join(token.text for token in list(self.tokens)) + self._tail
+
+    @property
+    def stats(self) -> Stats | None:
+        """Counts and times, once there is a token; those of the model when it has finished."""
+        if self._stats is not None or not self.tokens:
+            return self._stats
+        return Stats(
+            prompt_tokens=self._prompt_tokens(),
+            new_tokens=len(self.tokens),
+            **self._clock.spent,
+        )
+
+    @staticmethod
+    def _in_foreground() -> bool:
+        return needs_foreground()
+
+    def _progress(self) -> str:
+        ahead = self.position
+        waits = f"{ahead} ahead" if ahead else ""
+        return f"{len(self.tokens)} tokens" if self.tokens else waits
+
+    def _do(self) -> JobStatus:
+        self._enter("running")
+        self._clock.start()
+        with contextlib.closing(self._events()) as events:
+            for event in events:
+                self._take(event)
+                if self._cancelled.is_set() and self.reason is None:
+                    return "cancelled"
+        return "done"
+
+    def _events(self) -> Iterator[Event]:
+        if isinstance(self.prompt, Turn):
+            return self.prompt.stream(**self._arguments)
+        return self._lm.stream(self.prompt, **self._arguments)
+
+    def _prompt_tokens(self) -> int:
+        if isinstance(self.prompt, Turn):
+            return self.prompt.prompt_tokens
+        if self._prompt_size is None:  # counting may convert a picture: once is enough
+            self._prompt_size = self._lm.prompt_tokens(self.prompt)
+        return self._prompt_size
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Status):
+            self._clock.lap("compile" if self._status == "compiling" else self._clock.work)
+            self._enter("compiling" if event.stage == "compiling" else "running")
+            return
+        if isinstance(event, Token):
+            self._clock.lap(self._clock.work)
+            self._clock.work = "decode"
+            self.tokens.append(event)
+        else:
+            self.reason, self._stats, self._tail = event.reason, event.stats, event.tail
+        self._tell(event)
+
+    def _finish(self, status: JobStatus) -> None:
+        if status == "cancelled":
+            self.reason = "cancelled"
+        super()._finish(status)

@@ -1,0 +1,285 @@
+"""Adapters as KerasHub's files, `.lora.h5`.
+
+A file has a rank for all layers and, by the number of a layer, `lora_kernel_a` (..., rank) and
+`lora_kernel_b` (rank, last axis) of the layer's kernel. Nothing outside this module and its table
+knows a layer by a number: what is read has our names at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
+from workbench.backbones.backbone import Backbone
+from workbench.backbones.weights import Rule, Shape
+from workbench.errors import AdapterError, PresetError
+from workbench.families.registry import family_of
+from workbench.formats.hdf5 import Hdf5File
+from workbench.formats.hdf5_writer import write_sealed
+from workbench.presets.adapters.adapter_modules import Module, check_updates, modules
+from workbench.presets.adapters.adapter_tensors import Tensors
+from workbench.presets.adapters.keras_hub_layers import HubLayer, default_targets, hub_layers
+from workbench.presets.adapters.low_rank_factors import from_heads, reduced, scaled, to_heads
+from workbench.storage.atomic import replacing_file
+from workbench.storage.json_files import shown
+from workbench.storage.readers import reading
+
+_RANK = "lora/vars/rank"
+_TENSOR = re.compile(r"lora/(\d{1,9})/vars/lora_kernel_[ab]")
+_A, _B = "lora/{}/vars/lora_kernel_a", "lora/{}/vars/lora_kernel_b"
+_FIRST = "/vars/0"
+_MAX_RANK = 2**20
+_ROOM = 2**20  # for what describes the tensors
+
+
+def read_lora(path: str | Path, backbone: Backbone) -> Adapter:
+    """The adapter in a file of KerasHub's `save_lora_weights`, for this backbone.
+
+    Updates that all heads share become updates of the whole projection, see
+    `low_rank_factors.from_heads`. Layers whose two tensors are zero, which can never change, are
+    left out.
+
+    Args:
+        path: the file.
+        backbone: the model it is for; nothing of it changes.
+
+    Returns:
+        Its updates; the rank of the configuration is the file's.
+
+    Raises:
+        AdapterError: the file is missing or malformed, or of another model. All that does not fit
+            is named, the first 20 in full.
+    """
+    path = Path(os.path.expanduser(path))
+    if not path.is_file():
+        raise AdapterError(f"{path}: expected a file of LoRA weights, found none")
+    try:
+        with reading(path), closing(Hdf5File(path)) as source:
+            source.check_digest()
+            return _Reader(source, backbone).adapter()
+    except PresetError as error:
+        raise AdapterError(str(error)) from error
+
+
+def write_lora(adapter: Adapter, path: str | Path, backbone: Backbone) -> tuple[str, ...]:
+    """Write an adapter as a file that KerasHub's `load_lora_weights` reads, all or nothing.
+
+    The file has one rank: the configuration's, or more where an update needs more, which is the
+    case when heads of attention share KerasHub's B. A scale is multiplied into B.
+
+    `load_lora_weights` gives every query and value projection an update. Those without one here
+    have zeros in the file. An adapter of further projections is loaded by a backbone that has
+    them enabled before; with its defaults KerasHub would read the queries and values alone:
+
+        hub_backbone.enable_lora(rank, target_layer_names=list(names))
+        hub_backbone.load_lora_weights(path)
+
+    Args:
+        adapter: fits the backbone.
+        path: of the file to make or replace; it ends in `.lora.h5`.
+        backbone: the model it is for.
+
+    Returns:
+        The names of KerasHub's layers that the file has updates for: its defaults, or those to
+        enable first.
+
+    Raises:
+        AdapterError: KerasHub has no such model, or no layer that takes such an update; the
+            message names the projections.
+        PresetError: the file cannot be written; what was there before is unchanged.
+    """
+    if not str(path).endswith(".lora.h5"):
+        raise AdapterError(f"{shown(path)}: expected a file name that ends in .lora.h5")
+    slots = _slots(backbone)
+    found = _updated(adapter, slots)
+    names = _targets(found, slots, backbone)
+    rank = max(adapter.config.rank, *(a.shape[-1] for a, _ in found.values()))
+    size = sum(a.nbytes + b.nbytes for a, b in found.values())
+    with replacing_file(path, size + _ROOM) as new:
+        write_sealed(new, _tensors(found, slots, names, rank))
+    return names
+
+
+class _Slot(NamedTuple):
+    """A numbered layer of KerasHub's, and the projections of ours that it is; None for a layer
+    that is something else."""
+
+    layer: HubLayer
+    module: Module | None
+
+
+def _slots(backbone: Backbone) -> list[_Slot]:
+    """The numbered layers of a backbone."""
+    table = modules(backbone, family_of(type(backbone)).keras_hub_rules, _layer_path)
+    return [_Slot(layer, table.get(layer.path)) for layer in hub_layers(backbone)]
+
+
+def _layer_path(rule: Rule) -> str:
+    return rule.names[0].removesuffix(_FIRST)
+
+
+class _Reader:
+    """Takes every tensor of a file once; what is wrong is collected."""
+
+    def __init__(self, source: Hdf5File, backbone: Backbone) -> None:
+        self._tensors = Tensors(source)
+        self._slots = _slots(backbone)
+        self._rank = source.integer(_RANK)
+
+    def adapter(self) -> Adapter:
+        """What the file holds."""
+        if not 1 <= self._rank <= _MAX_RANK:
+            self._tensors.problem(_RANK, f"1 to {_MAX_RANK}", self._rank)
+            self._tensors.finish()
+        pairs = {index: self._pair(index) for index in self._numbers()}
+        self._tensors.finish()
+        moving = {i: pair for i, pair in pairs.items() if any(part.any() for part in pair)}
+        updates = {
+            path: update
+            for index, pair in (moving or pairs).items()
+            for path, update in _ours(self._slots[index].module, *_filled(*pair)).items()
+        }
+        targets = tuple(dict.fromkeys(path.rpartition("/")[2] for path in updates))
+        return Adapter(AdapterConfig(self._rank, targets=targets), updates)
+
+    def _numbers(self) -> list[int]:
+        """The layers that have tensors and can; other tensors are noted."""
+        numbers = set()
+        for name in self._tensors.names():
+            found = _TENSOR.fullmatch(name)
+            if name == _RANK:
+                continue
+            if found is None:
+                expected = f"{_RANK}, {_A.format('<n>')} or {_B.format('<n>')}"
+                self._tensors.problem(name, expected, "another tensor")
+            else:
+                numbers.add(found[1])
+        if not numbers:
+            self._tensors.problem("lora", "tensors of layers", "none")
+        return sorted(int(number) for number in numbers if self._is_projection(number))
+
+    def _is_projection(self, number: str) -> bool:
+        index, name = int(number), f"lora/{number}"
+        if str(index) != number or index >= len(self._slots):
+            self._tensors.problem(name, f"a layer from 0 to {len(self._slots) - 1}", number)
+        elif self._slots[index].module is None:
+            got = f"{self._slots[index].layer.path}, which takes no update"
+            self._tensors.problem(name, "a projection", got)
+        else:
+            return True
+        return False
+
+    def _pair(self, index: int) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
+        """A layer's two tensors; nothing where they do not fit."""
+        shapes = _shapes(self._slots[index].module, self._rank)
+        pair = [
+            self._tensors.take(name.format(index), shape)
+            for name, shape in zip((_A, _B), shapes, strict=True)
+        ]
+        return () if any(part is None for part in pair) else tuple(pair)
+
+
+def _filled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A layer's two tensors without the zeros that fill them up to the rank of the file."""
+    used = a.reshape(-1, len(b)).any(axis=0) | b.any(axis=1)
+    return (a[..., used], b[used]) if used.any() else (a, b)
+
+
+def _shapes(module: Module, rank: int) -> tuple[Shape, Shape]:
+    """The shapes of a layer's two tensors."""
+    kernel = module.file_shape
+    return (*kernel[:-1], rank), (rank, kernel[-1])
+
+
+def _heads(module: Module) -> str:
+    """The axes that are outputs and that B lacks: the heads; none where B has all outputs."""
+    place = module.places[0]
+    return "".join(x for x in place.output_letters if x not in place.theirs[-1])
+
+
+def _ours(module: Module, a: np.ndarray, b: np.ndarray) -> dict[str, LowRank]:
+    """Our updates from a layer's two tensors."""
+    if not _heads(module):
+        return module.split(reduced(LowRank(a.reshape(-1, len(b)).T, b.T)))
+    place = module.places[0]
+    order = _heads(module) + "r" + place.input_letters
+    turned = _turned(module, a, _axes(module), order)
+    update = from_heads(turned.reshape(-1, len(b), module.inputs), b)
+    return {place.path: update}
+
+
+def _theirs(module: Module, updates: Mapping[str, LowRank]) -> tuple[np.ndarray, np.ndarray]:
+    """A layer's two tensors, in as small a rank as its updates have."""
+    if not _heads(module):
+        update = reduced(scaled(module.join(updates)))
+        shape = _shapes(module, update.rank)[0]
+        return update.a.T.reshape(shape), update.b.T
+    place = module.places[0]
+    count = module.outputs // module.file_shape[-1]
+    a, b = to_heads(scaled(updates[place.path]), count)
+    order = _heads(module) + "r" + place.input_letters
+    return _turned(module, a, order, _axes(module)), b
+
+
+def _axes(module: Module) -> str:
+    """The axes of A as KerasHub has them."""
+    return "".join(module.places[0].theirs[:-1]) + "r"
+
+
+def _turned(module: Module, a: np.ndarray, axes: str, order: str) -> np.ndarray:
+    """A with its axes, some merged now, in another order, one for each letter."""
+    sizes = module.places[0].sizes
+    rank = a.size // np.prod([sizes[x] for x in axes if x != "r"], dtype=int)
+    split = a.reshape([rank if x == "r" else sizes[x] for x in axes])
+    return split.transpose([axes.index(x) for x in order])
+
+
+def _updated(adapter: Adapter, slots: list[_Slot]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """The two tensors of every layer with an update, by number."""
+    there = {slot.module.name: slot.module for slot in slots if slot.module is not None}
+    check_updates(adapter, there, "KerasHub")
+    return {
+        index: _theirs(slot.module, adapter.updates)
+        for index, slot in enumerate(slots)
+        if slot.module is not None and slot.module.holds(adapter)
+    }
+
+
+def _targets(
+    found: Mapping[int, object], slots: list[_Slot], backbone: Backbone
+) -> tuple[str, ...]:
+    """KerasHub's names of layers to enable: its defaults where they are all that is needed."""
+    needed = tuple(dict.fromkeys(slots[index].layer.name for index in sorted(found)))
+    usual = default_targets(backbone)
+    names = usual if set(needed) <= set(usual) else needed
+    other = [s.layer.path for s in slots if s.layer.name in names and s.module is None]
+    if other:
+        raise AdapterError(
+            f"KerasHub enables layers by name, and those called {needed} are not all projections "
+            f"here: {other[:20]}"
+        )
+    return names
+
+
+def _tensors(
+    found: Mapping[int, tuple[np.ndarray, np.ndarray]],
+    slots: list[_Slot],
+    names: tuple[str, ...],
+    rank: int,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """What the file holds: zeros where a layer that KerasHub reads has no update."""
+    yield _RANK, np.int64(rank)
+    for index, slot in enumerate(slots):
+        if slot.layer.name in names:
+            whole = [np.zeros(shape, np.float32) for shape in _shapes(slot.module, rank)]
+            for values, part in zip(whole, found.get(index, ()), strict=False):
+                values[tuple(map(slice, part.shape))] = part
+            yield _A.format(index), whole[0]
+            yield _B.format(index), whole[1]

@@ -1,0 +1,1 @@
+"""Presets on disk, a module a layout: KerasHub's folders, Transformers' folders, GGUF files."""

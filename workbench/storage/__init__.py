@@ -1,0 +1,4 @@
+"""Files and folders: atomic writes, locks, safe paths, JSON with limits, progress.
+
+May import `workers` and `errors`.
+"""
