@@ -7,8 +7,10 @@ other processes may hold its cores for a while. No test may fail for that.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 # A limit on time is stated for an idle machine and multiplied by this. Set the variable to 1 to
 # see by hand whether an idle machine keeps to the limits.
@@ -24,3 +26,15 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.002)
+
+
+def waited_for(job: Any) -> threading.Event:
+    """An event that is set as soon as an interrupt would reach `job.wait`, and not its caller."""
+    waiting, wait = threading.Event(), job._wait
+
+    def announced(timeout: float | None) -> bool:
+        waiting.set()
+        return wait(timeout)
+
+    job._wait = announced
+    return waiting

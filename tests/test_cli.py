@@ -113,19 +113,19 @@ def test_lab_serves_the_first_tutorial(tmp_path):
         stderr=subprocess.PIPE,
     )
     try:
-        address = _first_address(process.stderr, seconds=60)
+        address = _first_address(process.stderr)
         assert "01_your_first_tokens.ipynb" in address
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=HANG)  # reads on: a full pipe would keep it from ending
+            process.communicate(timeout=20)  # reads on: a full pipe would keep it from ending
         except subprocess.TimeoutExpired:  # Jupyter may miss a signal while it starts
             process.kill()
             process.communicate()
 
 
-def _first_address(stream, seconds):
-    end, log = time.monotonic() + seconds, b""
+def _first_address(stream):
+    end, log = time.monotonic() + HANG, b""
     while time.monotonic() < end:
         if select.select([stream], [], [], 1)[0]:
             log += os.read(stream.fileno(), 4096)

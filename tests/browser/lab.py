@@ -92,7 +92,7 @@ class Lab:
     def __exit__(self, *problem):
         self._process.terminate()
         try:
-            self._process.wait(HANG)
+            self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -108,7 +108,7 @@ class Lab:
         deadline = time.monotonic() + HANG
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{self.url}/api/status"):
+                with urllib.request.urlopen(f"{self.url}/api/status", timeout=HANG):
                     return
             except OSError:
                 time.sleep(0.1)

@@ -15,8 +15,12 @@ CELLS = [
 ]
 HELD = 40  # tokens of a run that is held in its middle
 WAITS = """
-import threading, time
+import pathlib, threading, time
+from patience import waited_for
+waiting = waited_for(panel._run.job)
 def let_go():
+    waiting.wait()
+    pathlib.Path("waiting").touch()
     while panel.status != "stopping":
         time.sleep(0.01)
     pace.allow()
@@ -110,8 +114,8 @@ def test_the_kernels_interrupt_is_the_second_stop(notebook):
     stream(notebook)
     kernel = f"{NOTEBOOK}.sessionContext.session.kernel"
     notebook.page.evaluate(f"(code) => {kernel}.requestExecute({{ code }}) && null", WAITS)
-    notebook.page.wait_for_function(f"{kernel}.status === 'busy'")
-    notebook.page.wait_for_timeout(500)  # an interrupt before wait() would stop the cell alone
+    waiting = notebook.lab.notebooks / "waiting"
+    notebook.until(waiting.exists)  # an interrupt before wait() would stop the cell alone
     notebook.page.evaluate("jupyterapp.commands.execute('notebook:interrupt-kernel')")
     status_is(notebook, "stopped")
     assert notebook.value("interrupted") == "'stopped'"

@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 from linear import PATH, LinearLM, linear_feed
-from patience import HANG
+from patience import HANG, waited_for
 
 from workbench.errors import (
     DataError,
@@ -237,13 +237,15 @@ def test_a_resume_right_after_a_pause_goes_on(unbroken):
 
 
 def test_many_pauses_change_nothing(unbroken, until):
-    job = job_of(LinearLM(step_seconds=0.001))
+    lm = LinearLM(hold_at_step=1)
+    job = job_of(lm)
     job.start()
     for target in range(1, STEPS, 5):
-        until(lambda target=target: job.step >= target)
+        until(lambda target=target: job.step == target)
         job.pause()
-        if not job.wait(HANG):
-            job.resume()
+        lm.steps.allow(target + 5)
+        assert job.wait(HANG) is False
+        job.resume()
     assert job.wait(HANG) and same_as(job, unbroken)
 
 
@@ -330,11 +332,11 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt_soon(until, job, lm):
-    """Once the job is held; it may go on when it has heard of it."""
+def interrupt_soon(until, job, lm, ready=lambda: True):
+    """Once the job is held, and ready; it may go on when it has heard of it."""
 
     def kill():
-        until(lambda: job.step > 3)
+        until(lambda: job.step > 3 and ready())
         os.kill(os.getpid(), signal.SIGINT)
         until(lambda: job.status in ("stopping", "cancelled"))
         lm.steps.allow()
@@ -349,7 +351,7 @@ def test_an_interrupt_while_waiting_cancels(until):
     lm = LinearLM(hold_at_step=4)
     job = job_of(lm)
     job.start()
-    killer = interrupt_soon(until, job, lm)
+    killer = interrupt_soon(until, job, lm, waited_for(job).is_set)
     assert job.wait(HANG) is True
     killer.join()
     assert job.status == "cancelled" and job.error is None
@@ -454,7 +456,7 @@ def test_a_truth_value_is_no_share(tiny_lms):
 
 
 def test_jobs_of_one_model_wait_for_each_other():
-    lm = LinearLM(delay=0.002, step_seconds=0.002)
+    lm = LinearLM(hold_at_step=0)
     seen = []
     work = [
         job_of(lm, name="one", steps=5),
@@ -463,6 +465,7 @@ def test_jobs_of_one_model_wait_for_each_other():
     ]
     for job in work:
         job.start()
+    lm.steps.allow()
     assert all(job.wait(HANG) for job in work)
     assert [job.status for job in work] == ["done"] * 3
     assert any(told == JobState("queued", 2) for told in seen)

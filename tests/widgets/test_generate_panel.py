@@ -372,7 +372,7 @@ def test_deltas_join_to_the_text_and_snapshots_hold_it_whole():
     assert len(snapshots[-1]["alternatives"]) == 300
     times = [at for at, _, _ in messages]
     busiest = max(sum(t <= u < t + 1 for u in times) for t in times)
-    assert busiest <= 20
+    assert busiest <= 22, "17 in their spacing, one that was late, four that tell the status"
 
 
 def test_twenty_thousand_tokens_stay_within_the_rate(monkeypatch):

@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 from doubles import FakeLM
-from patience import HANG, until
+from patience import HANG, until, waited_for
 
 from workbench.errors import PromptError, WorkbenchError
 from workbench.generation.events import Done, Status, Token
@@ -74,8 +74,8 @@ def test_a_compilation_is_not_counted_as_decoding():
     began = time.monotonic()
     job.start()
     until(lambda: len(job.tokens) == 9)
-    took = time.monotonic() - began
     stats = job.stats
+    took = time.monotonic() - began
     job.cancel()
     job._lm.pace.allow()
     job.wait()
@@ -237,11 +237,11 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt_soon(job, lm):
-    """Once the job is held; it may go on when it has heard of it."""
+def interrupt_soon(job, lm, ready=lambda: True):
+    """Once the job is held, and ready; it may go on when it has heard of it."""
 
     def kill():
-        until(lambda: len(job.tokens) > 3)
+        until(lambda: len(job.tokens) > 3 and ready())
         os.kill(os.getpid(), signal.SIGINT)
         until(lambda: job.status in ("stopping", "cancelled"))
         lm.pace.allow()
@@ -255,7 +255,7 @@ def test_an_interrupt_while_waiting_cancels_cleanly(interruptible):
     lm = FakeLM(hold_at=4)
     job = GenerationJob(lm, PROMPT)
     job.start()
-    killer = interrupt_soon(job, lm)
+    killer = interrupt_soon(job, lm, waited_for(job).is_set)
     assert job.wait(HANG) is True
     killer.join()
     assert job.status == "cancelled" and job.text and job.error is None

@@ -124,7 +124,7 @@ def test_a_load_stops_with_the_last_panel_that_waits(hub):
 def test_forty_closed_panels_leave_no_thread(hub):
     for number in range(40):
         GeneratePanel(f"tiny_{number}").close()
-    until(lambda: loading() == 0, 5.0)
+    until(lambda: loading() == 0)
 
 
 def test_a_cell_that_is_run_again_goes_on_with_its_load(hub, monkeypatch):

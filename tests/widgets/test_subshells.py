@@ -82,7 +82,7 @@ def value_of(client, expression):
 
 def heard(page, subshell, expression):
     """Whether it becomes true soon. Asked on a subshell: the main one would set things right."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANG
     while time.monotonic() < deadline:
         if value_on(page, subshell, expression) == "True":
             return True
