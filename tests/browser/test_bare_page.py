@@ -52,7 +52,7 @@ def status(stage):
 def stop(on):
     """Stop by the button, while the model writes a token."""
     on.page.get_by_role("button", name="Stop", exact=True).click()
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
     on.panel.lm.pace.allow()
     on.until(lambda: on.panel.status == "stopped")
 
@@ -103,7 +103,7 @@ def test_keys(stage):
     on.until(lambda: shown(on))
     assert on.panel.lm.calls[0]["prompt"] == "A fox\nran" == on.panel.prompt
     on.page.keyboard.press("Escape")
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
     on.panel.lm.pace.allow()
     on.until(lambda: on.panel.status == "stopped")
 

@@ -64,7 +64,7 @@ def test_a_load_can_be_cancelled(notebook):
     load(notebook)
     browse_status(notebook, r"loading \d+ %")
     notebook.page.get_by_role("button", name="Cancel").click()
-    browse_status(notebook, "stopping")
+    browse_status(notebook, "stopping|stopped")
     notebook.value("pace.allow()")
     browse_status(notebook, "stopped")
     assert notebook.value("(panel.status, panel.model)") == "('cancelled', None)"

@@ -70,7 +70,7 @@ def agrees(on):
 def stop(on):
     """Stop, by the button, while the model writes a token."""
     press(on, "Stop")
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
     on.panel.lm.pace.allow()
     settle(on, "stopped")
 
@@ -112,7 +112,7 @@ def test_keys(stage):
     assert kept(on)[0] == "A fox\nran"
     on.page.keyboard.type("next")
     on.page.keyboard.press("Escape")
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
     on.panel.lm.pace.allow()
     settle(on, "stopped")
     assert box(on).input_value() == "next", "what was typed meanwhile stays"

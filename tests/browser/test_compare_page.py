@@ -67,7 +67,7 @@ def finish(on):
 
 def stopped(on):
     """Until what is asked to stop has stopped: the model is given the token at work."""
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
     on.panel.lm.pace.allow()
     on.until(lambda: on.panel.status == "stopped")
 

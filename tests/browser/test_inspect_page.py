@@ -355,7 +355,7 @@ def test_a_branch_streams_in_and_can_be_stopped(stage):
     assert on.panel.status == "streaming" and on.panel.inspection is None
     assert bars(on).first.get_attribute("aria-disabled") == "true"
     on.page.get_by_role("button", name="Stop", exact=True).click()
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
     lm.pace.allow()
     on.until(lambda: on.panel.status == "stopped")
     on.run(0.1)

@@ -123,7 +123,7 @@ def test_stop_keeps_the_text_and_runs_come_back(stage):
     on.page.keyboard.press("Control+Enter")
     on.until(lambda: len(words(on)) > 2)
     on.page.keyboard.press("Escape")
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
     on.panel.lm.pace.allow()
     on.until(lambda: on.panel.status == "stopped")
     on.run(0.1)

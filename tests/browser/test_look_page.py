@@ -367,7 +367,7 @@ def test_stop_keeps_the_answer_and_a_second_view_has_it(stage):
     on.until(lambda: labels(on))
     on.page.get_by_label("Prompt", exact=True).focus()
     on.page.keyboard.press("Escape")
-    on.until(lambda: on.panel.status == "stopping")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
     on.panel.lm.pace.allow()
     on.until(lambda: on.panel.status == "stopped")
     on.page.evaluate("window.unmount()")
