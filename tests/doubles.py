@@ -40,6 +40,7 @@ class Pace:
     def __init__(self, delay=0.0, hold_at=None):
         self.delay, self._allowed = delay, math.inf if hold_at is None else hold_at
         self._changed = threading.Condition()
+        self.holds = False  # whether a text waits to be allowed more
 
     def allow(self, tokens=math.inf):
         """Let every text become so many tokens long, and wait there."""
@@ -51,7 +52,9 @@ class Pace:
         """Until the token of that index may be written."""
         time.sleep(self.delay)
         with self._changed:
+            self.holds = index >= self._allowed
             self._changed.wait_for(lambda: index < self._allowed, HANG)
+            self.holds = False
 
 
 class FakeBackbone:

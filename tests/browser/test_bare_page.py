@@ -79,7 +79,7 @@ def test_stop_is_quick_and_keeps_the_text(stage):
     on = stage(FakeLM(delay=0.01, hold_at=30))
     generate(on)
     on.until(lambda: len(shown(on)) > 40)
-    on.until(lambda: len(on.panel.tokens) == 30)
+    on.until(lambda: on.panel.lm.pace.holds)
     stop(on)
     assert len(on.panel.tokens) == 31, "the token at work is the last"
     on.run(0.1)

@@ -7,7 +7,6 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from compare_doubles import ComparedLM
-from patience import until
 from stage import AXE
 from workbench.widgets import ComparePanel
 from workbench.widgets.panel import page_source
@@ -240,7 +239,7 @@ def test_stop_is_quick_and_keeps_the_texts(stage):
     on = stage(ComparedLM(delay=0.01, hold_at=20))
     press(on, "Generate")
     on.until(lambda: all(len(text) > 10 for text in texts(on)))
-    until(lambda: [len(one.tokens) for one in on.panel.results[0]] == [20, 20])
+    on.until(lambda: on.panel.lm.pace.holds)
     press(on, "Stop")
     stopped(on)
     assert sum(len(one.tokens) for one in on.panel.results[0]) == 41, (

@@ -97,7 +97,7 @@ def agrees(notebook):
 
 def test_stop_in_the_browser_stops_the_text_and_keeps_it(notebook):
     stream(notebook)
-    notebook.until(lambda: notebook.value("len(panel.tokens)") == str(HELD))
+    notebook.until(lambda: notebook.value("pace.holds") == "True")
     stop(notebook)
     assert notebook.value("len(panel.tokens)") == str(HELD + 1), "the token at work is the last"
     agrees(notebook)

@@ -283,7 +283,7 @@ def test_a_cancel_stops_within_a_step_with_its_weights(unbroken, until):
     lm = LinearLM(hold_at_step=5)
     job = job_of(lm)
     job.start()
-    until(lambda: job.step >= 5)
+    until(lambda: lm.steps.holds)
     step = job.step
     job.cancel()
     assert job.status == "stopping"

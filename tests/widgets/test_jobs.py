@@ -86,7 +86,7 @@ def test_cancel_keeps_the_text_and_stops_within_a_step():
     lm = FakeLM(hold_at=5)
     job = GenerationJob(lm, PROMPT, seed=3)
     job.start()
-    until(lambda: len(job.tokens) == 5)
+    until(lambda: lm.pace.holds)
     job.cancel()
     assert job.status == "stopping"
     lm.pace.allow()
