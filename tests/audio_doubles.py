@@ -39,6 +39,7 @@ class FakeTranscription(Turn):
             for _ in range(max(1, round(len(piece) / RATE / 0.5))):
                 if len(texts) == count:
                     break
+                self.lm.heard = len(texts)
                 for event in self.lm.stream(f"{len(texts)}", max_new_tokens=1, seed=len(texts)):
                     if isinstance(event, Token):
                         texts.append(event.text)
@@ -62,9 +63,13 @@ class FakeHearingLM(FakeLM):
         self.preprocessor = HearingPreprocessor()
         self.pieces = pieces
         self.error_at_once = error_at_once
+        self.heard = 0  # how many words, of all pieces
 
     def transcription(self, audio, rate=None):
         return FakeTranscription(self, open_audio(audio, rate))
+
+    def _wait(self, index):
+        self.pace.wait(self.heard)
 
 
 def bursts(seconds=8.0, rate=RATE):

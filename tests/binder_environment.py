@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 FIRST = "/lab/tree/notebooks/01_your_first_tokens.ipynb"
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 class Binder:
@@ -88,7 +88,7 @@ class Binder:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(address, timeout=10) as page:
+                with urllib.request.urlopen(address, timeout=60) as page:
                     return page.url.removeprefix(address)
             except OSError:
                 time.sleep(0.5)
@@ -128,7 +128,7 @@ def main(beginnings: Sequence[str]) -> None:
             raise SystemExit(f"expected to land on {FIRST}, got {found}")
         for name in chosen:
             began = time.monotonic()
-            binder.run("jupyter", "execute", "--timeout=300", f"notebooks/{name}")
+            binder.run("jupyter", "execute", "--timeout=1200", f"notebooks/{name}")
             print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
 
 

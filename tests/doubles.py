@@ -9,11 +9,13 @@ import math
 import operator
 import queue
 import random
+import threading
 import time
 import weakref
 from types import SimpleNamespace
 
 from comm.base_comm import BaseComm
+from patience import HANG
 
 from workbench.errors import ChatTemplateError
 from workbench.generation.events import Alternative, Done, Stats, Status, Token
@@ -23,6 +25,36 @@ STORY = (
     "boats go under bridge one day he found red kite in tall grass then ran home"
 )
 WORDS = tuple(STORY.split())
+
+
+class Pace:
+    """How fast a text is written: `delay` seconds a token, and no further than it is allowed.
+
+    A text that waits at a token is surely in its middle, however slow the machine is.
+
+    Args:
+        delay: Seconds for each token.
+        hold_at: The token (from 0) before which a text waits to be allowed more; None never waits.
+    """
+
+    def __init__(self, delay=0.0, hold_at=None):
+        self.delay, self._allowed = delay, math.inf if hold_at is None else hold_at
+        self._changed = threading.Condition()
+        self.holds = False  # whether a text waits to be allowed more
+
+    def allow(self, tokens=math.inf):
+        """Let every text become so many tokens long, and wait there."""
+        with self._changed:
+            self._allowed = tokens
+            self._changed.notify_all()
+
+    def wait(self, index):
+        """Until the token of that index may be written."""
+        time.sleep(self.delay)
+        with self._changed:
+            self.holds = index >= self._allowed
+            self._changed.wait_for(lambda: index < self._allowed, HANG)
+            self.holds = False
 
 
 class FakeBackbone:
@@ -50,8 +82,8 @@ class FakeLM:
     """Streams words chosen by the prompt, the sampler and the seed alone.
 
     Args:
-        delay: Seconds for each token.
-        compile_seconds: The first stream, and only that, says it compiles and takes so long.
+        delay, hold_at: Those of its `pace`, a `Pace`.
+        compiled: The first stream, and only that, says it compiles and waits for this event.
         fail_at: The token (from 0) at which the stream raises `error`; None never does.
         stop_at: The token before which the stream ends by itself; None goes on to the limit.
         words: The vocabulary; words may carry anything, markup included.
@@ -60,13 +92,14 @@ class FakeLM:
     def __init__(
         self,
         delay=0.0,
-        compile_seconds=0.0,
+        compiled=None,
         fail_at=None,
         error=None,
         stop_at=None,
         words=WORDS,
         max_length=512,
         name="fake_tiny_en",
+        hold_at=None,
     ):
         self.name = name
         self.preset = name
@@ -74,14 +107,20 @@ class FakeLM:
         self.backbone = FakeBackbone()
         self.preprocessor = FakePreprocessor()
         self.sampler, self.weights = FakeSampler(), []
-        self.delay = delay
-        self.compile_seconds = compile_seconds
+        self.pace = Pace(delay, hold_at)
+        self.compiled = compiled
         self.fail_at = fail_at
         self.error = error or RuntimeError("the model broke")
         self.stop_at = stop_at
         self.words = list(words)
         self.calls = []
         self.active = 0
+
+    def let_go(self):
+        """Hold nothing any more."""
+        self.pace.allow()
+        if self.compiled is not None:
+            self.compiled.set()
 
     def prompt_tokens(self, prompt):
         return len(self.preprocessor.prompt_ids(prompt))
@@ -110,10 +149,10 @@ class FakeLM:
         raise ChatTemplateError("chat: this model has no chat template: load an instruct preset.")
 
     def _events(self, prompt, max_new_tokens, sampler, seed, alternatives):
-        if self.compile_seconds:
+        if self.compiled is not None:
             yield Status("compiling")
-            time.sleep(self.compile_seconds)
-            self.compile_seconds = 0.0
+            self.compiled.wait(HANG)
+            self.compiled = None
         yield Status("prefill")
         limit = max_new_tokens or self.max_length
         count = limit if self.stop_at is None else min(limit, self.stop_at)
@@ -123,7 +162,7 @@ class FakeLM:
         for index in range(count):
             if index == self.fail_at:
                 raise self.error
-            time.sleep(self.delay)
+            self._wait(index)
             token = self._token(choose, alternatives)
             pieces.append(token.text)
             yield token
@@ -131,6 +170,9 @@ class FakeLM:
             len(self.preprocessor.prompt_ids(prompt)), count, 0.0, time.monotonic() - began
         )
         yield Done("length" if count == limit else "stop", "".join(pieces), stats)
+
+    def _wait(self, index):
+        self.pace.wait(index)
 
     def _token(self, choose, alternatives):
         ids = choose.sample(range(len(self.words)), min(alternatives, len(self.words)))
@@ -169,15 +211,16 @@ class FakeChatLM(FakeLM):
 
 
 def slow_down(lm, delay):
-    """Make a real model take `delay` seconds more for each token; change it on what is returned."""
-    pace = SimpleNamespace(delay=delay)
+    """Make a real model write at a pace of `delay` seconds more a token; the `Pace`."""
+    pace = Pace(delay)
 
     def slow(stream):
         def slowly(*args, **settings):
+            count = itertools.count()
             with contextlib.closing(stream(*args, **settings)) as events:
                 for event in events:
                     if isinstance(event, Token):
-                        time.sleep(pace.delay)
+                        pace.wait(next(count))
                     yield event
 
         return slowly

@@ -44,7 +44,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     and no viewer shows them without a kernel."""
     NotebookClient(
         notebook,
-        timeout=300,
+        timeout=1200,
         kernel_name="python3",
         store_widget_state=False,
         record_timing=False,

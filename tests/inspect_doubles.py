@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from doubles import WORDS, FakeBackbone, FakeLM
+from patience import HANG
 
 from workbench.errors import PromptError
 from workbench.generation.events import Done, Stats, Status, Token
@@ -49,7 +50,7 @@ class FakeInspection:
 
     def distribution(self, place):
         self._lm.looks.append(place)
-        self._lm.gate.wait(30)
+        self._lm.gate.wait(HANG)
         return Distribution.of(self._logits[place].astype(np.float32))
 
     def lens(self, k=5):
@@ -128,15 +129,15 @@ class FakeInspectLM(FakeLM, Inspects):
 
     def stream_ids(self, ids, max_new_tokens=None, sampler=None, seed=None, **settings):
         self.calls.append({"ids": list(ids), "sampler": sampler, "seed": seed})
-        if self.compile_seconds:
+        if self.compiled is not None:
             yield Status("compiling")
-            time.sleep(self.compile_seconds)
+            self.compiled.wait(HANG)
         yield Status("prefill")
         began, written = time.monotonic(), list(map(int, ids))
         for index in range(max_new_tokens):
             if index == self.fail_at:
                 raise self.error
-            time.sleep(self.delay)
+            self.pace.wait(index)
             chances = softmax_log(self.logits(written))
             likely = np.argsort(-chances, kind="stable")[:4]
             token = int(likely[np.random.default_rng([seed, len(written)]).integers(4)])

@@ -3,11 +3,10 @@
 import json
 import math
 import re
-import threading
-import time
 
 import numpy as np
 from doubles import FakeLM, FakePreprocessor
+from patience import HANG
 from PIL import Image, ImageDraw
 
 from workbench.generation.events import Alternative, Token
@@ -49,26 +48,23 @@ class FakeImagePreprocessor(FakePreprocessor):
 class FakeLookLM(FakeLM):
     """Gives each task its answer, a location or a word a token, whatever the picture.
 
-    `answers` replaces some; `looks` counts how often the attention was asked for, `look_seconds`
-    is how long that takes, `look_error` what it raises. At token `hold_at` the answer waits until
-    `go_on` is set.
+    `answers` replaces some; `looks` counts how often the attention was asked for, `looking` is
+    an event that this waits for, `look_error` what it raises.
     """
 
     def __init__(
         self,
         answers=None,
         converter=None,
-        look_seconds=0.0,
+        looking=None,
         look_error=None,
-        hold_at=None,
         **options,
     ):
         super().__init__(**options)
         converter = converter or ImageConverter((64, 64), crop_to_aspect_ratio=False)
         self.preprocessor = FakeImagePreprocessor(converter)
         self.answers = {**ANSWERS, **(answers or {})}
-        self.hold_at, self.go_on = hold_at, threading.Event()
-        self.look_seconds, self.look_error, self.looks = look_seconds, look_error, 0
+        self.looking, self.look_error, self.looks = looking, look_error, 0
 
     def prompt_tokens(self, inputs):
         return math.prod(GRID) + len(self.preprocessor.prompt_ids(inputs["prompts"]))
@@ -80,7 +76,8 @@ class FakeLookLM(FakeLM):
     def image_attention(self, inputs, completion):
         assert inputs["images"].mode == "RGB" and all(type(i) is int for i in completion)
         self.looks += 1
-        time.sleep(self.look_seconds)
+        if self.looking is not None:
+            assert self.looking.wait(HANG)
         if self.look_error:
             raise self.look_error
         rows, columns = GRID
@@ -101,8 +98,6 @@ class FakeLookLM(FakeLM):
             self.stop_at = stop
 
     def _token(self, choose, alternatives):
-        if self._place == self.hold_at:
-            self.go_on.wait(60)
         piece, self._place = self._pieces[self._place], self._place + 1
         best = [Alternative(7, piece, math.log(0.9)), Alternative(8, " other", math.log(0.1))]
         return Token(7, piece, best[0].logprob, tuple(best))

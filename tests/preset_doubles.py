@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
-import time
+import weakref
+
+from doubles import Pace
 
 from workbench.presets.catalog import PresetInfo
 from workbench.storage.progress import Progress, report
@@ -109,13 +112,15 @@ class Hub:
 
 
 def slow_reading(delay):
-    """Make every load in this process take `delay` seconds more for each weight it reads."""
+    """Make every load in this process read its weights at a pace of `delay` seconds more for each;
+    the `Pace`."""
     from workbench.presets.loading import WeightLoader
 
-    value = WeightLoader.value
+    pace, value, counts = Pace(delay), WeightLoader.value, weakref.WeakKeyDictionary()
 
     def slowly(self, *arguments):
-        time.sleep(delay)
+        pace.wait(next(counts.setdefault(self, itertools.count())))
         return value(self, *arguments)
 
     WeightLoader.value = slowly
+    return pace

@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from patience import HANG
 
 import workbench as wb
 from workbench import cli
@@ -112,7 +113,7 @@ def test_lab_serves_the_first_tutorial(tmp_path):
         stderr=subprocess.PIPE,
     )
     try:
-        address = _first_address(process.stderr, seconds=60)
+        address = _first_address(process.stderr)
         assert "01_your_first_tokens.ipynb" in address
     finally:
         process.terminate()
@@ -123,8 +124,8 @@ def test_lab_serves_the_first_tutorial(tmp_path):
             process.communicate()
 
 
-def _first_address(stream, seconds):
-    end, log = time.monotonic() + seconds, b""
+def _first_address(stream):
+    end, log = time.monotonic() + HANG, b""
     while time.monotonic() < end:
         if select.select([stream], [], [], 1)[0]:
             log += os.read(stream.fileno(), 4096)

@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from first_cell import code_cells, first_cell
 from jupyter_client.manager import start_new_kernel
+from patience import HANG
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SLOW = """
@@ -49,7 +50,7 @@ class Kernel:
 
     def value(self, expression):
         asked = {"value": expression}
-        told = self.client.execute("", user_expressions=asked, reply=True, timeout=60)
+        told = self.client.execute("", user_expressions=asked, reply=True, timeout=HANG)
         return told["content"]["user_expressions"]["value"]["data"]["text/plain"]
 
 
@@ -86,10 +87,10 @@ def test_the_first_tutorial_runs_with_its_panel_in_the_foreground(colab):
 def test_the_kernels_interrupt_is_the_stop_button(colab):
     tests = str(Path(__file__).parent)
     request = colab.client.execute(SLOW.format(tests=tests))
-    while not is_of_tokens(colab.client.get_iopub_msg(timeout=120)):
+    while not is_of_tokens(colab.client.get_iopub_msg(timeout=HANG)):
         pass
     colab.manager.interrupt_kernel()
-    while colab.client.get_shell_msg(timeout=60)["parent_header"]["msg_id"] != request:
+    while colab.client.get_shell_msg(timeout=HANG)["parent_header"]["msg_id"] != request:
         pass
     assert colab.value("(panel.status, panel.error)") == "('stopped', None)"
     assert 0 < int(colab.value("len(panel.tokens)")) < 400

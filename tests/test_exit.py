@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from jupyter_client.manager import start_new_kernel
+from patience import HANG
 
 DRIVER = Path(__file__).with_name("exit_driver.py")
 EXITS = int(os.environ.get("WORKBENCH_EXITS", "1"))
 KINDS = ("loads", "panels", "downloads", "hashing", "generation", "comparison", "training")
 LATEST = 3.0  # seconds after the work has begun
-PATIENCE = 60  # seconds, for a machine that is busy with other things; it hung for good
 
 CELL = """
 import workbench as wb
@@ -31,7 +31,7 @@ def test_a_process_ends_in_the_middle_of_work(kind):
             [sys.executable, DRIVER, kind, str(moment)],
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG,
         )
         assert (done.returncode, done.stderr) == (0, ""), moment
 
@@ -39,9 +39,9 @@ def test_a_process_ends_in_the_middle_of_work(kind):
 def test_a_kernel_ends_while_its_panels_load():
     manager, client = start_new_kernel()
     try:
-        assert client.execute_interactive(CELL, timeout=PATIENCE)["content"]["status"] == "ok"
+        assert client.execute_interactive(CELL, timeout=HANG)["content"]["status"] == "ok"
         client.shutdown()
-        assert manager.provisioner.process.wait(PATIENCE) == 0
+        assert manager.provisioner.process.wait(HANG) == 0
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from patience import SLOW
+
 PROGRAM = """
 import sys, time
 start = time.perf_counter()
@@ -12,7 +14,7 @@ import workbench
 seconds = time.perf_counter() - start
 heavy = {"keras", "jax", "numpy", "tensorflow", "torch", "ipywidgets"} & set(sys.modules)
 assert not heavy, heavy
-assert seconds < 0.5, seconds
+assert seconds < 0.5 * float(sys.argv[1]), seconds
 import workbench as keras_hub
 keras_hub.models.CausalLM
 foreign = {"tensorflow", "torch"} & set(sys.modules)
@@ -21,7 +23,9 @@ assert not foreign, foreign
 
 
 def test_import_is_light_and_models_need_no_other_framework():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(SLOW)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import traitlets
 from doubles import STORY, FakeLM
+from patience import HANG
 from workbench.widgets.inspect.views import InspectViews
 from workbench.widgets.shared.pages import page, style
 from workbench.widgets.shared.panel import Panel
@@ -72,7 +73,7 @@ class FakeInspection:
     def _ask(self, what):
         self.asked.append(what)
         if self.hold is not None:
-            assert self.hold.wait(20)
+            assert self.hold.wait(HANG)
         if self.error is not None:
             raise self.error
 

@@ -11,6 +11,8 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
+from patience import HANG
+from stage import patient
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 OPTIONS = {
@@ -103,10 +105,10 @@ class Lab:
         (folder / "kernel.json").write_text(json.dumps(spec))
 
     def _wait(self):
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + HANG
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{self.url}/api/status", timeout=5):
+                with urllib.request.urlopen(f"{self.url}/api/status", timeout=HANG):
                     return
             except OSError:
                 time.sleep(0.1)
@@ -139,7 +141,7 @@ class Notebook:
     """A notebook open in the browser."""
 
     def __init__(self, page, lab, name):
-        self.page, self.lab, self.name = page, lab, name
+        self.page, self.lab, self.name = patient(page), lab, name
 
     def open(self):
         self.page.goto(f"{self.lab.url}/{self.lab.pages}/{self.name}?reset")
@@ -151,7 +153,7 @@ class Notebook:
           window.jupyterapp && {NOTEBOOK}?.sessionContext?.session?.kernel?.status === "idle"
           && {NOTEBOOK}.sessionContext.session.kernel.connectionStatus === "connected"
         """
-        self.page.wait_for_function(ready, timeout=60_000)
+        self.page.wait_for_function(ready)
 
     def run_all(self):
         self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -164,6 +166,14 @@ class Notebook:
         self.page.evaluate(command)
         light = str("Light" in name).lower()
         self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")  # the theme's curtain
+
+    def until(self, condition):
+        """Wait until a condition is true."""
+        end = time.monotonic() + HANG
+        while not condition():
+            assert time.monotonic() < end, "waited too long"
+            self.page.wait_for_timeout(50)
 
     def value(self, expression):
         """The repr of an expression in the kernel."""

@@ -5,11 +5,15 @@ a notebook; only the transport is missing. Where a panel shows another one, a pa
 """
 
 import base64
+import math
 import time
 
 from axe_playwright_python.sync_playwright import Axe
 from ipywidgets.widgets.widget import _remove_buffers
+from patience import HANG
 
+TURN = 0.02  # seconds between messages
+LET_TURN_PASS = "(milliseconds) => new Promise((done) => setTimeout(done, milliseconds))"
 # The rules that axe is asked for.
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 PAGE = """
@@ -122,11 +126,24 @@ def encoded(buffers):
     return [base64.b64encode(buffer).decode() for buffer in buffers]
 
 
+def patient(page):
+    """The page, which waits for all that must come as long as any test does."""
+    page.set_default_timeout(1000 * HANG)
+    return page
+
+
+def let_go(panel):
+    """Cancel what a panel does, and let a fake model that is held notice it."""
+    panel.cancel()
+    if panel.lm is not None:
+        panel.lm.let_go()
+
+
 class Stage:
     """A panel on a page. `run` lets both sides talk."""
 
     def __init__(self, page, panel, width=960):
-        self.page, self.panel = page, panel
+        self.page, self.panel = patient(page), panel
         self.alive = True
         self.heard = []
         page.set_content(PAGE)
@@ -146,19 +163,21 @@ class Stage:
             self.panel.comm.handle_msg({"content": {"data": data}, "buffers": buffers})
 
     def run(self, seconds=0.0):
-        """Deliver messages for some seconds, and at least once."""
-        end = time.monotonic() + seconds
-        while True:
-            self._deliver()
-            if time.monotonic() >= end:
-                return
-            self.page.wait_for_timeout(15)
+        """Deliver messages for some seconds, and at least once.
 
-    def until(self, condition, seconds=5.0):
-        end = time.monotonic() + seconds
+        They are seconds of the page's own timers: what the page has put off for less is done.
+        """
+        self._deliver()
+        for _ in range(math.ceil(seconds / TURN)):
+            self.page.evaluate(LET_TURN_PASS, 1000 * TURN)
+            self._deliver()
+
+    def until(self, condition):
+        """Deliver messages until a condition is true."""
+        end = time.monotonic() + HANG
         while not condition():
             assert time.monotonic() < end, "waited too long"
-            self.run(0.02)
+            self.run(TURN)
 
     def _deliver(self):
         messages = [

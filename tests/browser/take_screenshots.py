@@ -113,14 +113,13 @@ class View:
         if self.page.locator("#jp-left-stack").is_visible():
             self.page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
         self.notebook.run_all()
-        self.page.locator(".wb-status", has_text=AT_REST).wait_for(timeout=60_000)
+        self.page.locator(".wb-status", has_text=AT_REST).wait_for()
         self.notebook.ready()
 
     def themes(self) -> Iterator[None]:
         """The panel in light and in dark, photographed at the end of each round."""
         for theme in ("Light", "Dark"):
             self.notebook.theme(f"JupyterLab {theme}")
-            self.page.wait_for_timeout(1500)  # the theme's own curtain
             yield
             self.page.evaluate(TO_THE_TOP)
             cell = self.page.locator(".jp-CodeCell", has=self.page.locator(".wb-panel"))
@@ -184,9 +183,9 @@ def look(view: View) -> None:
     """The answer to the prompt, and where its last word but one looked."""
     view.open("look", [LOOK], height=1100)
     view.press("Generate")
-    view.page.locator(".wb-status", has_text="done").wait_for(timeout=180_000)
+    view.page.locator(".wb-status", has_text="done").wait_for()
     view.page.get_by_role("checkbox", name="Attention").check()
-    view.page.locator(".wb-look-heat").wait_for(timeout=180_000)
+    view.page.locator(".wb-look-heat").wait_for()
     view.page.get_by_label("Token", exact=True).fill("4")
     view.page.get_by_label("Opacity").fill("60")
     for _ in view.themes():
@@ -200,7 +199,7 @@ def tune(view: View) -> None:
         view.run("panel.job and (panel.cancel(), panel.wait(), panel.reset())")
         view.press("Start")
         script = "Number(document.querySelector('.wb-chart').ariaValueNow) >= 128"
-        view.page.wait_for_function(script, timeout=600_000)
+        view.page.wait_for_function(script)
 
 
 def inspect(view: View) -> None:

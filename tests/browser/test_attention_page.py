@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from patience import SLOW
 from stage import check_looks
 from view_doubles import TEXT, WORDS, FakeInspection, ViewsPanel, held
 
@@ -204,9 +205,9 @@ def test_what_is_not_causal_is_whole(stage):
 def test_a_long_text_with_many_heads_is_drawn_quickly(stage):
     on = stage(FakeInspection(("Once", *WORDS * 11), heads=6))
     size = 1 + 11 * len(WORDS)
-    on.until(lambda: on.page.locator(".wb-attention-body").is_visible(), 20)
+    on.until(lambda: on.page.locator(".wb-attention-body").is_visible())
     assert pixels(on).shape[0] == 336 < size
-    assert on.page.evaluate(CLOCK) < 1000  # milliseconds; 76 on a busy machine of two cores
+    assert on.page.evaluate(CLOCK) < 400 * SLOW  # milliseconds; 76 on a busy machine of two cores
     on.page.get_by_role("radio", name="head 5").scroll_into_view_if_needed()
     assert on.page.get_by_role("radio").count() == 7
 

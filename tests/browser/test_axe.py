@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from patience import HANG
 from stage import AXE
 
 THEMES = Path(sys.prefix, "share", "jupyter", "lab", "themes", "@jupyterlab")
@@ -47,7 +48,7 @@ def put_theme(page, kind):
 
 
 def until_status(on, words):
-    on.until(lambda: on.page.locator(".wb-status").first.text_content() in words, 20)
+    on.until(lambda: on.page.locator(".wb-status").first.text_content() in words)
     on.run(0.2)
 
 
@@ -65,7 +66,7 @@ def test_axe_finds_nothing(stage, name, screenshots):
     until_status(on, ("idle",))
     assert found(on.page) == [], "before a run"
     begin(on.panel)
-    assert on.panel.wait(20)
+    assert on.panel.wait(HANG)
     until_status(on, ("done", "loaded"))
     for entry in ("Help", "Copy as code"):
         menu(on)

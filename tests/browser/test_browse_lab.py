@@ -9,8 +9,9 @@ from lab import Lab, Notebook
 
 CELLS = [
     "import workbench as wb\npanel = wb.browse()\npanel",
-    "from preset_doubles import slow_reading\nslow_reading(0.05)",
+    "from preset_doubles import slow_reading\npace = slow_reading(0.02)",
 ]
+HELD = 20  # weights that a load has read when it is held in its middle
 PROMPT = "Once upon a time, there was a small fox named Pip."
 
 
@@ -28,9 +29,9 @@ def notebook(browser, tmp_path_factory):
         page.close()
 
 
-def browse_status(notebook, text, seconds=60):
+def browse_status(notebook, text):
     found = notebook.page.locator(".wb-browse .wb-status", has_text=re.compile(text))
-    found.wait_for(timeout=seconds * 1000)
+    found.wait_for()
 
 
 def open_card(notebook):
@@ -59,25 +60,30 @@ def test_fits_here_is_a_part_of_the_catalog_by_this_machines_memory(notebook):
 
 def test_a_load_can_be_cancelled(notebook):
     open_card(notebook)
+    notebook.value(f"pace.allow({HELD})")
     load(notebook)
     browse_status(notebook, r"loading \d+ %")
     notebook.page.get_by_role("button", name="Cancel").click()
+    browse_status(notebook, "stopping|stopped")
+    notebook.value("pace.allow()")
     browse_status(notebook, "stopped")
     assert notebook.value("(panel.status, panel.model)") == "('cancelled', None)"
 
 
 def test_from_fits_here_over_the_card_to_a_text(notebook):
     open_card(notebook)
+    notebook.value(f"pace.allow({HELD})")
     load(notebook)
     amount = re.compile(r"MB of [\d.]+ MB · .* left")
     notebook.page.locator(".wb-preset-amount", has_text=amount).wait_for()
     browse_status(notebook, r"loading \d+ %")
     assert "reading model.weights.h5" in notebook.page.locator(".wb-preset-stage").text_content()
+    notebook.value("pace.allow()")
     browse_status(notebook, "loaded")
     below = notebook.page.locator(".wb-below .wb-generate")
     below.get_by_label("Prompt", exact=True).fill(PROMPT)
     below.get_by_role("button", name="Generate").click()
-    below.locator(".wb-status", has_text="done").wait_for(timeout=60_000)
+    below.locator(".wb-status", has_text="done").wait_for()
     text = below.locator(".wb-completion").text_content()
     assert text == ast.literal_eval(notebook.value("panel.below.text")) != ""
     assert notebook.value("panel.model is panel.below.lm") == "True"
@@ -95,7 +101,6 @@ def test_it_follows_the_theme(notebook, theme, screenshots):
 
 def test_a_page_that_is_loaded_again_shows_the_model(notebook):
     notebook.save()
-    notebook.page.wait_for_timeout(300)
     notebook.open()
     browse_status(notebook, "loaded")
     notebook.page.locator(".wb-below .wb-generate .wb-completion").wait_for()

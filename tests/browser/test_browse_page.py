@@ -2,6 +2,7 @@
 
 import pytest
 from doubles import FakeLM
+from patience import SLOW
 from preset_doubles import Hub, catalog_of, info
 from stage import check_looks
 from workbench.widgets import browse
@@ -233,8 +234,9 @@ def test_five_hundred_rows_are_quick(stage):
     on = stage()
     took = {**on.page.evaluate(MEASURE), "frame": on.page.evaluate(SCROLL)}
     print({name: f"{milliseconds:.1f} ms" for name, milliseconds in took.items()})
-    assert took["sort"] < 50 and took["filter"] < 50, "with the layout that follows"
-    assert took["frame"] < 100, "while it scrolls through all rows"
+    limit = 50 * SLOW  # milliseconds
+    assert took["sort"] < limit and took["filter"] < limit, "with the layout that follows"
+    assert took["frame"] < 2 * limit, "while it scrolls through all rows"
 
 
 # -- keys and screen readers ----------------------------------------------------------------

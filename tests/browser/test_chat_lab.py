@@ -1,6 +1,7 @@
 """A conversation in a real JupyterLab: sent, streamed, stopped, regenerated and edited by hand."""
 
 import ast
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -15,6 +16,8 @@ CELLS = [
     "panel",
     "from doubles import slow_down\npace = slow_down(lm, 0.03)",
 ]
+HELD = 20  # tokens of a reply that is held in its middle
+STOPS = re.compile("stopping|stopped")  # at once where it was between two tokens
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +28,14 @@ def notebook(browser, tmp_path_factory):
         notebook = Notebook(page, lab, "chat.ipynb")
         notebook.open()
         notebook.run_all()
-        page.locator(".wb-status", has_text="idle").wait_for(timeout=60_000)
+        page.locator(".wb-status", has_text="idle").wait_for()
         notebook.ready()
         yield notebook
         page.close()
 
 
-def status_is(notebook, text, seconds=60):
-    notebook.page.locator(".wb-status", has_text=text).wait_for(timeout=seconds * 1000)
+def status_is(notebook, text):
+    notebook.page.locator(".wb-status", has_text=text).wait_for()
 
 
 def press(notebook, name):
@@ -43,44 +46,70 @@ def messages(notebook):
     return ast.literal_eval(notebook.value("panel.messages"))
 
 
+def hold(notebook):
+    """The replies to come wait in their middle."""
+    notebook.value(f"pace.allow({HELD})")
+
+
+def finish(notebook):
+    """A reply streams, and goes on to its end."""
+    status_is(notebook, "tok/s")
+    notebook.value("pace.allow()")
+    status_is(notebook, "done")
+
+
+def stop(notebook):
+    """Stop a reply while the model writes a token."""
+    press(notebook, "Stop")
+    status_is(notebook, STOPS)
+    notebook.value("pace.allow()")
+    status_is(notebook, "stopped")
+
+
 def agrees(notebook):
-    """Whether the page shows what the kernel has."""
-    notebook.page.wait_for_timeout(200)
-    shown = notebook.page.locator(".wb-said, .wb-reply .wb-completion").all_text_contents()
-    return [text.strip() for text in shown] == [m["content"] for m in messages(notebook)]
+    """Until the page shows what the kernel has."""
+    said = notebook.page.locator(".wb-said, .wb-reply .wb-completion")
+
+    def same():
+        shown = [text.strip() for text in said.all_text_contents()]
+        return shown == [m["content"] for m in messages(notebook)]
+
+    notebook.until(same)
 
 
 def test_a_conversation_by_hand(notebook, screenshots):
     page = notebook.page
     box = page.get_by_label("Message", exact=True)
     box.fill("Pip the fox found a red kite.")
+    hold(notebook)
     box.press("Control+Enter")
-    status_is(notebook, "tok/s")  # it streams
-    status_is(notebook, "done")
-    assert agrees(notebook) and len(messages(notebook)) == 2 and box.input_value() == ""
+    finish(notebook)
+    agrees(notebook)
+    assert len(messages(notebook)) == 2 and box.input_value() == ""
 
     box.fill("Then the wind came.")
+    hold(notebook)
     press(notebook, "Send")
-    status_is(notebook, "tok/s")
-    status_is(notebook, "done")
-    assert agrees(notebook) and len(messages(notebook)) == 4
+    finish(notebook)
+    agrees(notebook)
+    assert len(messages(notebook)) == 4
     assert "prompt tokens from the cache" in page.locator(".wb-tally").text_content()
     assert int(notebook.value("panel.history == [] and panel._run.job.stats.reused_tokens")) > 60
 
     before = messages(notebook)
+    hold(notebook)
     press(notebook, "Regenerate")
-    status_is(notebook, "tok/s")
-    status_is(notebook, "done")
+    finish(notebook)
     assert messages(notebook)[:3] == before[:3] and messages(notebook)[3] != before[3]
-    assert agrees(notebook)
+    agrees(notebook)
 
     page.get_by_role("button", name="Edit", exact=True).first.click()
     page.get_by_label("Edit message").first.fill("Mia the owl found a blue boat.")
+    hold(notebook)
     press(notebook, "Send again")
     status_is(notebook, "tok/s")
-    press(notebook, "Stop")
-    status_is(notebook, "stopped")
-    assert agrees(notebook)
+    stop(notebook)
+    agrees(notebook)
     mia, reply = messages(notebook)
     assert mia["content"] == "Mia the owl found a blue boat." and reply["end"] == "cancelled"
 
@@ -92,13 +121,13 @@ def test_a_conversation_by_hand(notebook, screenshots):
 
 
 def test_a_page_loaded_again_mid_reply_has_the_conversation(notebook):
-    notebook.value("(panel.clear(), setattr(pace, 'delay', 0.1), panel.send('One day'))")
-    notebook.page.locator(".wb-token").nth(3).wait_for(timeout=20_000)
+    hold(notebook)
+    notebook.value("(panel.clear(), panel.send('One day'))")
+    notebook.page.locator(".wb-token").nth(3).wait_for()
     notebook.save()
-    notebook.page.wait_for_timeout(300)
     notebook.open()
-    notebook.page.locator(".wb-token").nth(8).wait_for(timeout=20_000)
+    notebook.page.locator(".wb-token").nth(HELD - 1).wait_for()
     assert notebook.value("panel.busy") == "True"
-    press(notebook, "Stop")
-    status_is(notebook, "stopped")
-    assert agrees(notebook) and len(messages(notebook)) == 2
+    stop(notebook)
+    agrees(notebook)
+    assert len(messages(notebook)) == 2

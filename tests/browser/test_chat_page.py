@@ -1,10 +1,12 @@
 """Chat mode on a page of its own: turns, keys, what is kept, hostile text, accessibility."""
 
 import re
+from threading import Event
 
 import pytest
 from doubles import FakeChatLM, FakeLM
-from stage import check_looks
+from patience import HANG, until
+from stage import check_looks, let_go
 from workbench.widgets import GeneratePanel
 
 
@@ -23,7 +25,7 @@ def stage(put):
         panel = cls(lm or FakeChatLM(stop_at=20), **{"chat": True, "seed": 7, **options})
         for text in said:
             panel.send(text)
-            panel.wait(5)
+            panel.wait(HANG)
         return put(panel, width, height=720)
 
     return open_
@@ -65,6 +67,14 @@ def agrees(on):
     return [text.strip() for text in told(on)] == kept(on)
 
 
+def stop(on):
+    """Stop, by the button, while the model writes a token."""
+    press(on, "Stop")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
+    on.panel.lm.pace.allow()
+    settle(on, "stopped")
+
+
 def summary(on):
     return on.page.locator(".wb-tally").text_content()
 
@@ -73,12 +83,13 @@ def summary(on):
 
 
 def test_turns_stream_in_place(stage):
-    on = stage(FakeChatLM(delay=0.005, stop_at=80))
+    on = stage(FakeChatLM(delay=0.005, stop_at=80, hold_at=40))
     say(on, "Hello")
     on.until(lambda: replies(on) and len(replies(on)[0]) > 40)
     assert on.panel.busy and box(on).input_value() == ""
     status = on.page.locator(".wb-status").text_content()
     assert re.fullmatch(r"streaming( \d+ tok/s)?", status)
+    on.panel.lm.pace.allow()
     settle(on)
     say(on, "And then?")
     settle(on)
@@ -91,7 +102,7 @@ def test_turns_stream_in_place(stage):
 
 
 def test_keys(stage):
-    on = stage(FakeChatLM(delay=0.01))
+    on = stage(FakeChatLM(delay=0.01, hold_at=20))
     box(on).click()
     on.page.keyboard.type("A fox")
     on.page.keyboard.press("Enter")
@@ -101,6 +112,8 @@ def test_keys(stage):
     assert kept(on)[0] == "A fox\nran"
     on.page.keyboard.type("next")
     on.page.keyboard.press("Escape")
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
+    on.panel.lm.pace.allow()
     settle(on, "stopped")
     assert box(on).input_value() == "next", "what was typed meanwhile stays"
     assert agrees(on) and on.page.locator(".wb-turn .wb-note").last.text_content() == "stopped"
@@ -193,12 +206,11 @@ def test_a_base_model_says_why_it_does_not_chat(stage):
 
 
 def test_the_switch_waits_for_a_run(stage):
-    on = stage(FakeChatLM(delay=0.01))
+    on = stage(FakeChatLM(delay=0.01, hold_at=20))
     say(on, "Hi")
     on.until(lambda: replies(on) and replies(on)[0])
     assert on.page.get_by_label("Complete", exact=True).is_disabled()
-    press(on, "Stop")
-    settle(on, "stopped")
+    stop(on)
     assert on.page.get_by_label("Complete", exact=True).is_enabled()
 
 
@@ -235,7 +247,8 @@ def test_copy_as_code_has_the_whole_conversation(stage):
 
 def test_a_second_view_mid_reply_shows_the_conversation(stage):
     on = stage(FakeChatLM(stop_at=80), said=("One",))
-    on.panel.lm.delay = 0.01
+    on.panel.lm.pace.delay = 0.01
+    on.panel.lm.pace.allow(40)
     say(on, "Two")
     on.until(lambda: len(replies(on)) == 2 and len(replies(on)[1]) > 60)
     on.page.evaluate("window.unmount()")
@@ -244,17 +257,19 @@ def test_a_second_view_mid_reply_shows_the_conversation(stage):
     on.mount()
     on.run(0.1)
     assert len(replies(on)[1]) > 60
+    on.panel.lm.pace.allow()
     settle(on)
     assert agrees(on) and len(kept(on)) == 4
 
 
 def test_lost_messages_are_made_good(stage):
-    on = stage(FakeChatLM(delay=0.01, stop_at=120))
+    on = stage(FakeChatLM(delay=0.01, stop_at=120, hold_at=30))
     say(on, "Hi")
     on.until(lambda: replies(on) and len(replies(on)[0]) > 40)
+    on.panel.lm.pace.allow(60)
+    until(lambda: len(on.panel.tokens) == 60)
     on.panel.comm.drain()
-    on.page.wait_for_timeout(200)
-    on.panel.comm.drain()
+    on.panel.lm.pace.allow()
     settle(on)
     assert agrees(on)
 
@@ -306,14 +321,14 @@ ASKED = ("What lives in the river?", "And who watches the boats?")
 
 
 def stream(on):
+    on.panel.lm.pace.allow(40)
     say(on, "Tell me more.")
     on.until(lambda: len(replies(on)) == 3 and len(replies(on)[2]) > 60)
 
 
-def stop(on):
+def stopped(on):
     stream(on)
-    press(on, "Stop")
-    settle(on, "stopped")
+    stop(on)
 
 
 def compile_(on):
@@ -349,9 +364,9 @@ STATES = {
     "loading": (lambda: dict(lm="stories_tiny_en", cls=NeverLoads), lambda on: None),
     "empty": (dict, lambda on: None),
     "refused": (lambda: dict(lm=FakeLM(), chat=False), lambda on: None),
-    "compiling": (lambda: dict(lm=FakeChatLM(compile_seconds=4)), compile_),
+    "compiling": (lambda: dict(lm=FakeChatLM(compiled=Event())), compile_),
     "streaming": (slow, stream),
-    "stopped": (slow, stop),
+    "stopped": (slow, stopped),
     "failed": (lambda: dict(said=ASKED), fail),
     "editing": (lambda: dict(said=ASKED), edit),
     "alternatives": (lambda: dict(said=ASKED), hover),
@@ -366,4 +381,4 @@ def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     on = stage(**options())
     reach(on)
     check_looks(on, screenshots, f"chat-{state}")
-    on.panel.cancel()
+    let_go(on.panel)

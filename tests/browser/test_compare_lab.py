@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -24,6 +25,8 @@ prompts = ["Once upon a time, there was a small fox.", "The sea"]
 panel = wb.compare(lm, adapters=["calm", "wild"], prompts=prompts, seed=7, max_new_tokens=400)
 panel"""
 SLOW = "from doubles import slow_down\npace = slow_down(lm, 0.01)"
+HELD = 40  # tokens of each column of a run that is held in its middle
+STOPS = re.compile("stopping|stopped")  # at once where it was between two tokens
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def notebook(browser, tmp_path_factory):
         notebook = Notebook(page, lab, "compare.ipynb")
         notebook.open()
         notebook.run_all()
-        page.locator(".wb-status", has_text="idle").wait_for(timeout=60_000)
+        page.locator(".wb-status", has_text="idle").wait_for()
         notebook.ready()
         yield notebook
         page.close()
@@ -43,9 +46,8 @@ def notebook(browser, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def at_rest(notebook):
     """Every test leaves the panel idle."""
-    notebook.value("setattr(pace, 'delay', 0.01)")
     yield
-    notebook.value("(panel.cancel(), panel.wait(5))")
+    notebook.value("(panel.cancel(), pace.allow(), panel.wait())")
 
 
 def texts(notebook):
@@ -57,8 +59,8 @@ def kernel_texts(notebook, prompt):
     return ast.literal_eval(found)
 
 
-def status_is(notebook, text, seconds=20):
-    notebook.page.locator(".wb-status", has_text=text).wait_for(timeout=seconds * 1000)
+def status_is(notebook, text):
+    notebook.page.locator(".wb-status", has_text=text).wait_for()
 
 
 def press(notebook, name):
@@ -66,44 +68,53 @@ def press(notebook, name):
 
 
 def stream(notebook, characters=60):
+    """A run whose columns wait in their middle, and are shown so far."""
+    notebook.value(f"pace.allow({HELD})")
     press(notebook, "Generate")
-    status_is(notebook, "tok/s", 90)  # the first time it compiles
+    status_is(notebook, "tok/s")  # the first time it compiles
     lengths = "[...document.querySelectorAll('.wb-completion')].map(n => n.textContent.length)"
     notebook.page.wait_for_function(f"Math.min(...{lengths}) > {characters}")
+
+
+def stop(notebook):
+    """Stop by the button, while a model writes a token."""
+    press(notebook, "Stop")
+    status_is(notebook, STOPS)
+    notebook.value("pace.allow()")
+    status_is(notebook, "stopped")
+
+
+def agrees(notebook):
+    """Until the page shows what the kernel has."""
+    notebook.until(lambda: texts(notebook) == kernel_texts(notebook, 0))
 
 
 def test_two_adapters_stream_together_until_they_are_stopped(notebook):
     stream(notebook)
     notebook.page.locator(".wb-differs").first.wait_for()
-    press(notebook, "Stop")
-    status_is(notebook, "stopped")
-    notebook.page.wait_for_timeout(300)
+    stop(notebook)
+    agrees(notebook)
     shown = texts(notebook)
-    assert shown == kernel_texts(notebook, 0) and shown[0] != shown[1]
+    assert shown[0] != shown[1]
     counts = ast.literal_eval(notebook.value("[len(r.tokens) for r in panel.results[0]]"))
     assert max(counts) - min(counts) <= 1
     assert notebook.value("lm.adapters.active") == "None"
 
 
 def test_a_page_that_is_loaded_again_mid_run_has_the_texts(notebook):
-    notebook.value("setattr(pace, 'delay', 0.05)")
-    stream(notebook, 20)
+    stream(notebook)
     notebook.save()
-    notebook.page.wait_for_timeout(300)
     notebook.open()
-    notebook.page.locator(".wb-token").nth(20).wait_for(timeout=20_000)
+    notebook.page.locator(".wb-token").nth(HELD).wait_for()
     assert notebook.value("panel.busy") == "True"
-    press(notebook, "Stop")
-    status_is(notebook, "stopped")
-    notebook.page.wait_for_timeout(300)
-    assert texts(notebook) == kernel_texts(notebook, 0)
+    stop(notebook)
+    agrees(notebook)
 
 
 def test_whole_runs_equal_each_adapter_alone_and_are_exported(notebook):
-    notebook.value("setattr(pace, 'delay', 0)")
     notebook.value("setattr(panel, 'max_new_tokens', 24)")
     press(notebook, "Generate")
-    status_is(notebook, "done", 60)
+    status_is(notebook, "done")
     # The box has followed to the last prompt.
     assert notebook.page.locator(".wb-prompt").input_value() == "The sea"
     shown = texts(notebook)
@@ -128,7 +139,7 @@ def test_whole_runs_equal_each_adapter_alone_and_are_exported(notebook):
 def test_it_follows_the_theme(notebook, theme, screenshots):
     notebook.theme(f"JupyterLab {theme}")
     notebook.value("setattr(panel, 'max_new_tokens', 400)")
-    stream(notebook, 100)
+    stream(notebook)
     notebook.page.screenshot(path=screenshots / f"compare-lab-{theme.lower()}.png")
     found = Axe().run(notebook.page, context=".wb-compare")
     assert found.violations_count == 0, found.generate_report()

@@ -37,6 +37,22 @@ def stage(put):
     return open_
 
 
+class HeldLM(ComparedLM):
+    """A model whose pace holds the texts of one prompt alone."""
+
+    def __init__(self, held, **options):
+        super().__init__(**options)
+        self.held = held
+
+    def stream(self, prompt, **settings):
+        self.prompt = prompt
+        return super().stream(prompt, **settings)
+
+    def _wait(self, index):
+        if self.prompt == self.held:
+            super()._wait(index)
+
+
 def press(on, name):
     on.page.get_by_role("button", name=name, exact=True).click()
 
@@ -46,6 +62,13 @@ def finish(on):
     press(on, "Generate")
     on.until(lambda: len(on.panel.runs) > before)
     on.run(0.1)
+
+
+def stopped(on):
+    """Until what is asked to stop has stopped: the model is given the token at work."""
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
+    on.panel.lm.pace.allow()
+    on.until(lambda: on.panel.status == "stopped")
 
 
 def texts(on):
@@ -171,7 +194,8 @@ def test_long_texts_are_compared_in_time(diff):
 
 
 def test_columns_stream_together_and_end_as_the_kernel_has_them(stage):
-    on = stage(ComparedLM(delay=0.004, stop_at=60), adapters=["pirate", None, "poet"])
+    lm = ComparedLM(delay=0.02, stop_at=60, hold_at=30)
+    on = stage(lm, adapters=["pirate", None, "poet"])
     assert on.page.locator(".wb-compare-title").all_text_contents() == [
         "pirate",
         "no adapter",
@@ -183,6 +207,8 @@ def test_columns_stream_together_and_end_as_the_kernel_has_them(stage):
     counts = [tokens.count() for tokens in counts]
     assert max(counts) - min(counts) <= 1
     on.until(lambda: re.fullmatch(r"prompt 1 of 2, streaming \d+ tok/s", status(on)))
+    lm.pace.delay = 0
+    lm.pace.allow()
     on.until(lambda: on.panel.status == "done")
     on.run(0.1)
     assert texts(on) == [result.text.lstrip() for result in on.panel.results[1]]
@@ -195,13 +221,14 @@ def test_columns_stream_together_and_end_as_the_kernel_has_them(stage):
 
 
 def test_the_page_follows_the_prompt_under_way_if_it_is_watched(stage):
-    on = stage(ComparedLM(delay=0.004, stop_at=30), prompts=[*PROMPTS, "A fox"])
+    lm = HeldLM("The sea", stop_at=30, hold_at=15)
+    on = stage(lm, prompts=[*PROMPTS, "A fox"])
     press(on, "Generate")
     on.until(lambda: on.panel.history and on.panel.history[0].now == 1)
-    on.run(0.1)
     box = on.page.locator(".wb-prompt")
-    assert box.input_value() == "The sea"
+    on.until(lambda: box.input_value() == "The sea")
     on.page.get_by_role("button", name="Prompt 1").click()
+    lm.pace.allow()
     on.until(lambda: on.panel.status == "done")
     on.run(0.1)
     assert box.input_value() == PROMPTS[0]
@@ -209,11 +236,15 @@ def test_the_page_follows_the_prompt_under_way_if_it_is_watched(stage):
 
 
 def test_stop_is_quick_and_keeps_the_texts(stage):
-    on = stage(ComparedLM(delay=0.01))
+    on = stage(ComparedLM(delay=0.01, hold_at=20))
     press(on, "Generate")
     on.until(lambda: all(len(text) > 10 for text in texts(on)))
+    on.until(lambda: on.panel.lm.pace.holds)
     press(on, "Stop")
-    on.until(lambda: on.panel.status == "stopped", 0.5)
+    stopped(on)
+    assert sum(len(one.tokens) for one in on.panel.results[0]) == 41, (
+        "the token at work is the last"
+    )
     on.run(0.1)
     assert texts(on) == [result.text.lstrip() for result in on.panel.results[0]]
     assert on.page.locator(".wb-compare-ending").all_text_contents() == ["stopped"] * 2
@@ -231,14 +262,14 @@ def test_a_column_that_fails_says_why_beside_the_others(stage):
 
 
 def test_keys(stage):
-    on = stage(ComparedLM(delay=0.01), prompts="")
+    on = stage(ComparedLM(delay=0.01, hold_at=20), prompts="")
     on.page.get_by_label("Prompt", exact=True).click()
     on.page.keyboard.type("A fox")
     on.page.keyboard.press("Control+Enter")
     on.until(lambda: all(texts(on)))
     assert on.panel.prompts == ["A fox"] == [on.panel.lm.calls[0]["prompt"]]
     on.page.keyboard.press("Escape")
-    on.until(lambda: on.panel.status == "stopped", 0.5)
+    stopped(on)
 
 
 def test_arrows_walk_through_a_text_with_its_alternatives(stage):
@@ -414,7 +445,8 @@ def test_while_models_load_the_prompt_can_be_written(stage):
 
 
 def test_a_page_that_comes_later_has_everything(stage):
-    on = stage(ComparedLM(delay=0.005, stop_at=40))
+    lm = HeldLM("The sea", delay=0.005, stop_at=40, hold_at=20)
+    on = stage(lm)
     press(on, "Generate")
     on.until(lambda: on.panel.history and on.panel.history[0].now == 1)
     on.until(lambda: all(texts(on)))
@@ -425,6 +457,8 @@ def test_a_page_that_comes_later_has_everything(stage):
     on.panel.comm.drain()
     on.mount()
     on.page.get_by_role("button", name="Prompt 2").click()
+    assert on.panel.busy
+    lm.pace.allow()
     on.until(lambda: on.panel.status == "done")
     on.run(0.1)
     assert texts(on) == [result.text.lstrip() for result in on.panel.results[1]]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from doubles import FakeLM
+from patience import HANG
+from stage import let_go
 from workbench.widgets import GeneratePanel
 
 PAGES = Path(__file__).parents[2] / "widgets"
@@ -98,7 +100,7 @@ def test_a_word_in_a_conversation(stage, kinds):
     make, begin = kinds["chat"]
     on = stage(make())
     begin(on.panel)
-    on.panel.wait(5)
+    on.panel.wait(HANG)
     on.run(0.1)
     check_trait(on, "Message", "message", "書く", "from a cell")
     check_trait(on, "System prompt", "system", "短く", "from a cell")
@@ -110,7 +112,7 @@ def test_a_word_in_a_conversation(stage, kinds):
 def test_a_word_in_the_settings_of_a_training(stage, kinds):
     make, begin = kinds["tune"]
     on = stage(make())
-    on.until(lambda: on.page.locator(".wb-status").text_content() == "idle", 20)
+    on.until(lambda: on.page.locator(".wb-status").text_content() == "idle")
     panel = on.panel
 
     def check_setting(label, name, word, other, held):
@@ -126,7 +128,7 @@ def test_a_word_in_the_settings_of_a_training(stage, kinds):
     prompts = ("Sample prompts, one a line", "sample_prompts")
     check_setting(*prompts, "船長", ["A cook"], lambda: panel.settings["sample_prompts"][0])
     begin(panel)
-    assert panel.wait(20)
+    assert panel.wait(HANG)
     on.run(0.2)
     on.page.get_by_role("button", name="Export").click()
     path = labelled(on, "to")
@@ -142,7 +144,7 @@ def test_a_word_in_a_comparison(stage, kinds):
     check_word(on, labelled(on, "Prompt"), "書く", lambda: panel.prompts[0], write)
     check_trait(on, "Seed", "seed", "75", 3)
     begin(panel)
-    panel.wait(5)
+    panel.wait(HANG)
     on.run(0.1)
     on.page.get_by_role("button", name="Export table").click()
     path = labelled(on, "or into the file")
@@ -161,7 +163,7 @@ def test_a_word_in_the_search(stage, kinds):
 
 
 def test_a_word_does_not_stop_a_run_and_its_last_key_is_its_own(stage):
-    on = stage(GeneratePanel(FakeLM(delay=0.01), max_new_tokens=400))
+    on = stage(GeneratePanel(FakeLM(delay=0.01, hold_at=40), max_new_tokens=400))
     prompt = labelled(on, "Prompt")
     last = {"key": "Enter", "code": "Enter", "modifiers": CTRL, "windowsVirtualKeyCode": 229}
     prompt.focus()
@@ -172,8 +174,8 @@ def test_a_word_does_not_stop_a_run_and_its_last_key_is_its_own(stage):
     on.until(lambda: on.panel.status == "streaming")
     check_trait(on, "Prompt", "prompt", "書く", "from a cell")
     assert on.panel.status == "streaming"
-    on.panel.cancel()
-    on.panel.wait(5)
+    let_go(on.panel)
+    on.panel.wait(HANG)
 
 
 def test_no_page_listens_past_the_guard():

@@ -1,11 +1,11 @@
 """The inspect panel in a real JupyterLab: sliders without the kernel, branches, themes."""
 
 import ast
-import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from lab import Lab, Notebook
+from patience import SLOW
 
 TEXT = "Once upon a time, there was a small fox"
 CELLS = [
@@ -66,8 +66,8 @@ def notebook(browser, tmp_path_factory):
         page.close()
 
 
-def status_is(notebook, text, seconds=120):
-    notebook.page.locator(".wb-status", has_text=text).wait_for(timeout=seconds * 1000)
+def status_is(notebook, text):
+    notebook.page.locator(".wb-status", has_text=text).wait_for()
 
 
 def value(notebook, expression):
@@ -76,15 +76,12 @@ def value(notebook, expression):
 
 def until(notebook, condition):
     """Until an expression is true in the kernel."""
-    end = time.monotonic() + 30
-    while notebook.value(condition) != "True":
-        assert time.monotonic() < end, condition
-        notebook.page.wait_for_timeout(50)
+    notebook.until(lambda: notebook.value(condition) == "True")
 
 
 def read(notebook):
     """Until the branch that is shown has been written and read."""
-    notebook.page.locator(".wb-inspect-list[aria-busy='false']").wait_for(timeout=120_000)
+    notebook.page.locator(".wb-inspect-list[aria-busy='false']").wait_for()
 
 
 def choose(notebook, place):
@@ -113,7 +110,7 @@ def test_sliders_move_the_cut_while_no_message_leaves_the_page(notebook):
     assert all(one["said"].startswith(f"Kept {n} of") for one, n in zip(moved, kept, strict=True))
     times = sorted(one["took"] for one in moved)
     print(f"a slider's step took {times[3]:.1f} ms, {times[-1]:.1f} at most, with no message")
-    assert times[3] < 50
+    assert times[3] < 50 * SLOW  # milliseconds
     until(notebook, "panel.top_p == 0.95")
 
 
@@ -158,7 +155,7 @@ def test_it_follows_the_theme(notebook, theme, tab, screenshots):
         "Layers": ".wb-lens-grid",
         "Attention": ".wb-attention-thumb",
     }
-    notebook.page.locator(there[tab]).first.wait_for(timeout=120_000)
+    notebook.page.locator(there[tab]).first.wait_for()
     notebook.page.wait_for_timeout(1000)
     path = screenshots / f"inspect-lab-{tab.lower()}-{theme.lower()}.png"
     notebook.page.screenshot(path=path)
@@ -171,9 +168,8 @@ def test_a_page_that_is_loaded_again_has_everything(notebook):
     page.get_by_role("tab", name="Distribution").click()
     text = value(notebook, "panel.shown.text")
     notebook.save()
-    page.wait_for_timeout(300)
     notebook.open()
-    page.locator(".wb-inspect-bar").first.wait_for(timeout=30_000)
+    page.locator(".wb-inspect-bar").first.wait_for()
     shown = page.locator(".wb-inspect-list").text_content().removesuffix("next token")
     assert shown == text and page.get_by_role("treeitem").count() == 3
     page.get_by_role("treeitem").first.click()

@@ -1,10 +1,11 @@
 """The generate panel in a real JupyterLab: what only a server, a kernel and a browser can show."""
 
 import ast
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from lab import Lab, Notebook
+from lab import NOTEBOOK, Lab, Notebook
 
 PROMPT = "Once upon a time, there was a small fox named Pip."
 CELLS = [
@@ -13,13 +14,21 @@ CELLS = [
     "panel",
     "from doubles import slow_down\npanel.wait()\npace = slow_down(panel.lm, 0.01)",
 ]
-WATCH = """
-() => {
-  const text = document.querySelector(".wb-completion");
-  const now = () => performance.timeOrigin + performance.now();
-  new MutationObserver(() => (window.lastChange = now())).observe(text, { childList: true });
-  document.querySelector(".wb-actions").addEventListener("click", () => (window.clicked = now()));
-}
+HELD = 40  # tokens of a run that is held in its middle
+STOPS = re.compile("stopping|stopped")  # at once where it was between two tokens
+WAITS = """
+import pathlib, threading, time
+from patience import waited_for
+waiting = waited_for(panel._run.job)
+def let_go():
+    waiting.wait()
+    pathlib.Path("waiting").touch()
+    while panel.status not in ("stopping", "stopped"):
+        time.sleep(0.01)
+    pace.allow()
+threading.Thread(target=let_go).start()
+panel.wait()
+interrupted = panel.status
 """
 
 
@@ -31,7 +40,7 @@ def notebook(browser, tmp_path_factory):
         notebook = Notebook(page, lab, "panel.ipynb")
         notebook.open()
         notebook.run_all()
-        page.locator(".wb-status", has_text="idle").wait_for(timeout=60_000)
+        page.locator(".wb-status", has_text="idle").wait_for()
         notebook.ready()
         yield notebook
         page.close()
@@ -40,9 +49,8 @@ def notebook(browser, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def at_rest(notebook):
     """Every test leaves the panel idle."""
-    notebook.value("setattr(pace, 'delay', 0.01)")
     yield
-    notebook.value("(panel.cancel(), panel.wait(5))")
+    notebook.value("(panel.cancel(), pace.allow(), panel.history and panel.wait())")
 
 
 def text_of(notebook):
@@ -53,36 +61,49 @@ def kernel_text(notebook):
     return ast.literal_eval(notebook.value("panel.text"))
 
 
-def status_is(notebook, text, seconds=20):
+def status_is(notebook, text):
     found = notebook.page.locator(".wb-status", has_text=text)
-    found.wait_for(timeout=seconds * 1000)
+    found.wait_for()
 
 
 def generate(notebook):
     notebook.page.get_by_role("button", name="Generate").click()
 
 
-def stream(notebook, characters=100):
+def stream(notebook):
+    """A run that waits in its middle, and is shown so far."""
+    notebook.value(f"pace.allow({HELD})")
     generate(notebook)
-    status_is(notebook, "tok/s", 60)  # the first time it compiles
-    condition = f"document.querySelector('.wb-completion').textContent.length > {characters}"
-    notebook.page.wait_for_function(condition)
+    status_is(notebook, "tok/s")
+    shown(notebook, HELD - 10)  # a page is told the last ones with those that follow
+
+
+def shown(notebook, tokens):
+    notebook.page.locator(".wb-token").nth(tokens - 1).wait_for()
+
+
+def stop(notebook):
+    """Stop by the button, while the model writes a token."""
+    notebook.page.get_by_role("button", name="Stop", exact=True).click()
+    status_is(notebook, STOPS)
+    notebook.value("pace.allow()")
+    status_is(notebook, "stopped")
+
+
+def agrees(notebook):
+    """Until the page shows what the kernel has, which is a text."""
+    notebook.until(lambda: text_of(notebook) == kernel_text(notebook) != "")
 
 
 def test_stop_in_the_browser_stops_the_text_and_keeps_it(notebook):
-    notebook.page.evaluate(WATCH)
     stream(notebook)
-    notebook.page.get_by_role("button", name="Stop", exact=True).click()
-    status_is(notebook, "stopped")
-    notebook.page.wait_for_timeout(300)
-    late = notebook.page.evaluate("window.lastChange - window.clicked")
-    print(f"text stopped {late:.0f} ms after the click")
-    assert late < 200
-    assert text_of(notebook) == kernel_text(notebook) != ""
+    notebook.until(lambda: notebook.value("pace.holds") == "True")
+    stop(notebook)
+    assert notebook.value("len(panel.tokens)") == str(HELD + 1), "the token at work is the last"
+    agrees(notebook)
 
 
 def test_the_next_run_equals_a_fresh_one(notebook):
-    notebook.value("setattr(pace, 'delay', 0)")
     generate(notebook)
     status_is(notebook, "done")
     fresh = notebook.value(
@@ -94,15 +115,14 @@ def test_the_next_run_equals_a_fresh_one(notebook):
 
 def test_the_kernels_interrupt_is_the_second_stop(notebook):
     stream(notebook)
-    notebook.page.evaluate(
-        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute("
-        "{code: 'panel.wait(); interrupted = panel.status'}) && null"
-    )
-    notebook.page.wait_for_timeout(300)
+    kernel = f"{NOTEBOOK}.sessionContext.session.kernel"
+    notebook.page.evaluate(f"(code) => {kernel}.requestExecute({{ code }}) && null", WAITS)
+    waiting = notebook.lab.notebooks / "waiting"
+    notebook.until(waiting.exists)  # an interrupt before wait() would stop the cell alone
     notebook.page.evaluate("jupyterapp.commands.execute('notebook:interrupt-kernel')")
     status_is(notebook, "stopped")
     assert notebook.value("interrupted") == "'stopped'"
-    assert text_of(notebook) == kernel_text(notebook) != ""
+    agrees(notebook)
 
 
 def test_shift_enter_in_the_prompt_stays_in_the_prompt(notebook):
@@ -111,12 +131,14 @@ def test_shift_enter_in_the_prompt_stays_in_the_prompt(notebook):
     prompt.click()
     for key in ("End", "Shift+Enter", "a", "b", "d", "d"):
         notebook.page.keyboard.press(key)
-    notebook.page.wait_for_timeout(500)
+    notebook.until(lambda: notebook.value("panel.prompt") == repr(f"{PROMPT}\nabdd"))
     assert notebook.value("panel.model_id") == panel
-    assert notebook.value("panel.prompt") == repr(f"{PROMPT}\nabdd")
+    notebook.value(f"pace.allow({HELD})")
     notebook.page.keyboard.press("Control+Enter")
     status_is(notebook, "tok/s")
     notebook.page.keyboard.press("Escape")
+    status_is(notebook, STOPS)
+    notebook.value("pace.allow()")
     status_is(notebook, "stopped")
     assert notebook.value("panel.model_id") == panel
     prompt.fill(PROMPT)
@@ -125,7 +147,7 @@ def test_shift_enter_in_the_prompt_stays_in_the_prompt(notebook):
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_it_follows_the_theme(notebook, theme, screenshots):
     notebook.theme(f"JupyterLab {theme}")
-    stream(notebook, 300)
+    stream(notebook)
     notebook.page.screenshot(path=screenshots / f"lab-{theme.lower()}.png")
     found = Axe().run(notebook.page, context=".wb-generate")
     assert found.violations_count == 0, found.generate_report()
@@ -135,20 +157,15 @@ def test_it_follows_the_theme(notebook, theme, screenshots):
 
 
 def test_a_page_that_is_loaded_again_mid_run_has_the_text(notebook):
-    notebook.value("setattr(pace, 'delay', 0.05)")
-    stream(notebook, 50)
+    stream(notebook)
     notebook.save()
-    notebook.page.wait_for_timeout(300)
     notebook.open()
-    notebook.page.locator(".wb-token").nth(20).wait_for(timeout=20_000)
+    shown(notebook, HELD)
     assert notebook.value("panel.busy") == "True"
-    before = len(text_of(notebook))
-    grown = f"document.querySelector('.wb-completion').textContent.length > {before}"
-    notebook.page.wait_for_function(grown)
-    notebook.page.get_by_role("button", name="Stop", exact=True).click()
-    status_is(notebook, "stopped")
-    notebook.page.wait_for_timeout(200)
-    assert text_of(notebook) == kernel_text(notebook) != ""
+    notebook.value(f"pace.allow({2 * HELD})")
+    shown(notebook, 2 * HELD - 10)
+    stop(notebook)
+    agrees(notebook)
 
 
 def test_running_the_cell_again_closes_the_old_panel(notebook):
@@ -156,18 +173,17 @@ def test_running_the_cell_again_closes_the_old_panel(notebook):
     count = "len(__import__('ipywidgets').widgets.widget._instances)"
     widgets = notebook.value(count)
     notebook.run_all()
-    notebook.page.wait_for_timeout(300)
+    notebook.until(lambda: notebook.value("panel.model_id") != old)
     notebook.ready()
-    assert notebook.value("panel.model_id") != old
     assert notebook.value("old.comm") == "None" and notebook.value(count) == widgets
 
 
 def test_a_kernel_that_was_restarted_is_noticed(notebook):
-    notebook.value("setattr(pace, 'delay', 0.05)")
-    stream(notebook, 50)
-    notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
-    status_is(notebook, "no answer", 10)
+    stream(notebook)
+    notebook.page.evaluate(f"{NOTEBOOK}.sessionContext.restartKernel()")
+    status_is(notebook, "no answer")
     assert "run the cell again" in notebook.page.get_by_role("alert").text_content()
     notebook.ready()
     notebook.run_all()
-    notebook.page.locator(".wb-status", has_text="idle").wait_for(timeout=30_000)
+    notebook.page.locator(".wb-status", has_text="idle").wait_for()
+    notebook.until(lambda: notebook.value("'pace' in globals()") == "True")

@@ -102,11 +102,11 @@ def alert(on):
 
 
 def test_text_streams_under_the_waveform_by_segments(stage):
-    on = stage(FakeHearingLM(delay=0.3))
+    on = stage(FakeHearingLM(delay=0.01, hold_at=6))
     press(on, "Transcribe")
     on.until(lambda: len(words(on)) > 0)
     assert on.panel.busy and on.page.get_by_role("button", name="Transcribe").is_disabled()
-    on.panel.lm.delay = 0.01
+    on.panel.lm.pace.allow()
     on.until(lambda: on.panel.status == "done")
     on.run(0.1)
     assert words(on) == on.panel.text.split() and len(words(on)) == 16
@@ -118,16 +118,18 @@ def test_text_streams_under_the_waveform_by_segments(stage):
 
 
 def test_stop_keeps_the_text_and_runs_come_back(stage):
-    on = stage(FakeHearingLM(delay=0.2))
+    on = stage(FakeHearingLM(delay=0.1, hold_at=6))
     on.page.locator(".wb-transcript").focus()
     on.page.keyboard.press("Control+Enter")
     on.until(lambda: len(words(on)) > 2)
     on.page.keyboard.press("Escape")
-    on.until(lambda: on.panel.status == "stopped", 1)
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
+    on.panel.lm.pace.allow()
+    on.until(lambda: on.panel.status == "stopped")
     on.run(0.1)
     stopped = words(on)
     assert stopped == on.panel.text.split()
-    on.panel.lm.delay = 0
+    on.panel.lm.pace.delay = 0
     finish(on)
     assert len(words(on)) == 16
     on.page.get_by_role("button", name="Run 1").click()

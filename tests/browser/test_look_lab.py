@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 BOX = (0.15, 0.11, 0.54, 0.5)  # of the red circle: y0, x0, y1, x1
 CELLS = [
     'import workbench as wb\npanel = wb.look("shapes_tiny")\npanel',
-    "from doubles import slow_down\npanel.wait()\npace = slow_down(panel.lm, 1)",
+    "from doubles import slow_down\npanel.wait()\npace = slow_down(panel.lm, 0.1)",
 ]
 DROP = """
 (stage, { name, type, content }) => {
@@ -39,7 +39,7 @@ def notebook(browser, tmp_path_factory):
         notebook = Notebook(page, lab, "look.ipynb")
         notebook.open()
         notebook.run_all()
-        page.locator(".wb-status", has_text="idle").wait_for(timeout=180_000)
+        page.locator(".wb-status", has_text="idle").wait_for()
         notebook.ready()
         yield notebook
         page.close()
@@ -62,8 +62,8 @@ def drop(notebook, name, content):
     notebook.page.locator(".wb-look-stage").evaluate(DROP, fields)
 
 
-def status_is(notebook, text, seconds=120):
-    notebook.page.locator(".wb-status", has_text=text).wait_for(timeout=seconds * 1000)
+def status_is(notebook, text):
+    notebook.page.locator(".wb-status", has_text=text).wait_for()
 
 
 def overlap(a, b):
@@ -81,9 +81,10 @@ def test_a_dropped_picture_is_asked_about_and_its_box_is_drawn(notebook):
     assert notebook.value("panel.image.size") == "(224, 224)"
     page.get_by_role("button", name="detect", exact=True).click()
     page.keyboard.type("red circle")
+    notebook.value("pace.allow(4)")
     page.keyboard.press("Control+Enter")
     status_is(notebook, "tok/s")  # it streams
-    notebook.value("setattr(pace, 'delay', 0)")
+    notebook.value("pace.allow()")
     status_is(notebook, "done")
     assert notebook.value("panel.prompt") == repr("detect red circle")
     label = page.locator(".wb-look-label").first
@@ -102,7 +103,7 @@ def test_the_heat_map_follows_the_scrubber(notebook):
     page = notebook.page
     page.get_by_role("checkbox", name="Attention").check()
     heat = page.locator(".wb-look-heat")
-    heat.wait_for(timeout=180_000)
+    heat.wait_for()
     scrubber = page.get_by_label("Token", exact=True)
     shape = ast.literal_eval(notebook.value("panel.attention().shape"))
     maps = []
@@ -128,7 +129,6 @@ def test_it_follows_the_theme(notebook, theme, screenshots):
 
 def test_a_page_that_is_loaded_again_has_picture_and_answer(notebook):
     notebook.save()
-    notebook.page.wait_for_timeout(500)
     notebook.open()
     page = notebook.page
     page.get_by_role("img", name="shapes.png, 224 by 224 pixels").wait_for()
@@ -141,6 +141,6 @@ def test_a_file_larger_than_a_message_may_be_arrives_whole(notebook):
     assert len(content) > 10 * 2**20, "what the server takes at once"
     drop(notebook, "large.bmp", content)
     image = notebook.page.get_by_role("img", name="large.bmp, 2000 by 2000 pixels")
-    image.wait_for(timeout=60_000)
+    image.wait_for()
     assert notebook.value("panel.image.size") == "(2000, 2000)"
     assert notebook.page.locator(".wb-look-label").count() == 0

@@ -3,12 +3,13 @@
 import base64
 import io
 import re
+from threading import Event
 
 import numpy as np
 import pytest
 from picture_doubles import FakeLookLM, shapes_picture
 from PIL import Image
-from stage import check_looks
+from stage import check_looks, let_go
 from workbench.widgets import LookPanel
 
 from workbench.images import MaskDecoder
@@ -88,7 +89,7 @@ def generate(on):
 def finish(on):
     generate(on)
     status = on.page.locator(".wb-status")
-    on.until(lambda: status.text_content() in ("done", "failed"), 20)
+    on.until(lambda: status.text_content() in ("done", "failed"))
 
 
 def attend(on):
@@ -134,7 +135,7 @@ def test_a_dropped_picture_is_shown_and_asked_about(stage):
     on.page.get_by_role("button", name="detect").click()
     on.page.keyboard.type("red circle")
     on.page.keyboard.press("Control+Enter")
-    on.until(lambda: on.page.locator(".wb-status").text_content() == "done", 20)
+    on.until(lambda: on.page.locator(".wb-status").text_content() == "done")
     assert on.panel.prompt == "detect red circle"
     assert labels(on) == ["red circle", "blue square"]
     assert on.panel.lm.pictures[0].size == (320, 240)
@@ -150,7 +151,7 @@ def test_a_picture_comes_by_paste_and_from_a_file_too(stage):
     assert len(content) > 2 * 2**20, "it travels in several parts"
     files = [{"name": "noise.png", "mimeType": "image/png", "buffer": content}]
     on.page.get_by_label("Picture file").set_input_files(files)
-    on.until(lambda: on.panel.image.size == (1200, 800), 20)
+    on.until(lambda: on.panel.image.size == (1200, 800))
     assert np.array_equal(np.asarray(on.panel.image), noise)
     on.run(0.1)
     assert on.page.locator(".wb-look-name").text_content() == "noise.png · 1,200 × 800"
@@ -260,14 +261,14 @@ def test_tasks_write_their_prefix_and_keep_the_words(stage):
 def test_boxes_come_while_the_answer_streams(stage):
     on = stage(FakeLookLM(delay=0.07, hold_at=7))
     generate(on)
-    on.until(lambda: labels(on) == ["red circle"] and len(on.panel.tokens) == 7, 20)
+    on.until(lambda: labels(on) == ["red circle"] and len(on.panel.tokens) == 7)
     assert on.panel.status == "streaming"
     box = on.page.locator(".wb-look-box").first.bounding_box()
     world = on.page.locator(".wb-look-world").bounding_box()
     inside = [(box["x"] - world["x"]) / world["width"], (box["y"] - world["y"]) / world["height"]]
     assert inside == pytest.approx([154 / 1024, 102 / 1024], abs=0.02)
-    on.panel.lm.go_on.set()
-    on.until(lambda: on.page.locator(".wb-status").text_content() == "done", 20)
+    on.panel.lm.pace.allow()
+    on.until(lambda: on.page.locator(".wb-status").text_content() == "done")
     assert labels(on) == ["red circle", "blue square"]
     assert on.page.locator(".wb-look-fold").all_text_contents() == ["4 loc", "4 loc"]
     shown = on.page.locator(".wb-completion").evaluate("e => e.innerText")
@@ -363,12 +364,12 @@ def test_runs_can_be_brought_back_with_their_pictures(stage):
 def test_stop_keeps_the_answer_and_a_second_view_has_it(stage):
     on = stage(FakeLookLM(delay=0.07, hold_at=5))
     generate(on)
-    on.until(lambda: labels(on), 20)
+    on.until(lambda: labels(on))
     on.page.get_by_label("Prompt", exact=True).focus()
     on.page.keyboard.press("Escape")
-    on.until(lambda: on.panel.status == "stopping")
-    on.panel.lm.go_on.set()
-    on.until(lambda: on.panel.status == "stopped", 20)
+    on.until(lambda: on.panel.status in ("stopping", "stopped"))
+    on.panel.lm.pace.allow()
+    on.until(lambda: on.panel.status == "stopped")
     on.page.evaluate("window.unmount()")
     assert on.page.evaluate("window.listenerCount()") == 0
     on.mount()
@@ -411,7 +412,7 @@ def camera(on):
 
 def streaming(on):
     generate(on)
-    on.until(lambda: labels(on), 20)
+    on.until(lambda: labels(on))
 
 
 def compiling(on):
@@ -423,8 +424,8 @@ def stopped(on):
     streaming(on)
     on.page.get_by_role("button", name="Stop", exact=True).click()
     on.until(lambda: on.panel.status in ("stopping", "stopped"))  # it may be between two tokens
-    on.panel.lm.go_on.set()
-    on.until(lambda: on.panel.status == "stopped", 20)
+    on.panel.lm.pace.allow()
+    on.until(lambda: on.panel.status == "stopped")
 
 
 def failed(on):
@@ -451,7 +452,7 @@ STATES = {
     "empty": (lambda: dict(image=None, prompt=""), lambda on: None),
     "loading": (lambda: dict(lm="shapes_tiny", cls=NeverLoads), lambda on: None),
     "camera": (lambda: dict(image=None, script=CAMERA), camera),
-    "compiling": (lambda: dict(lm=FakeLookLM(compile_seconds=4)), compiling),
+    "compiling": (lambda: dict(lm=FakeLookLM(compiled=Event())), compiling),
     "streaming": (lambda: dict(lm=FakeLookLM(delay=0.07, hold_at=9)), streaming),
     "stopped": (lambda: dict(lm=FakeLookLM(delay=0.07, hold_at=9)), stopped),
     "failed": (lambda: dict(lm=FakeLookLM(fail_at=5)), failed),
@@ -470,6 +471,4 @@ def test_a_state_is_accessible_and_drawn(stage, state, screenshots):
     on = stage(**options())
     reach(on)
     check_looks(on, screenshots, f"look-{state}")
-    on.panel.cancel()
-    if on.panel.lm is not None:
-        on.panel.lm.go_on.set()
+    let_go(on.panel)

@@ -21,7 +21,7 @@ def notebook(browser, tmp_path_factory):
         notebook = Notebook(page, lab, "tree.ipynb")
         notebook.open()
         notebook.run_all()
-        page.locator("details summary", has_text=NAME).first.wait_for(timeout=120_000)
+        page.locator("details summary", has_text=NAME).first.wait_for()
         notebook.ready()
         yield notebook
         page.close()

@@ -55,12 +55,12 @@ def opened(browser, lab):
     return notebook
 
 
-def status_is(view, text, seconds=180):
-    view.page.locator(".wb-tune .wb-status", has_text=text).wait_for(timeout=seconds * 1000)
+def status_is(view, text):
+    view.page.locator(".wb-tune .wb-status", has_text=text).wait_for()
 
 
 def press(view, name):
-    view.page.get_by_role("button", name=name, exact=True).click(timeout=60_000)
+    view.page.get_by_role("button", name=name, exact=True).click()
 
 
 def steps_drawn(view):
@@ -70,7 +70,7 @@ def steps_drawn(view):
 
 def past(view, steps):
     script = "(n) => Number(document.querySelector('.wb-chart').ariaValueNow) >= n"
-    view.page.wait_for_function(script, arg=steps, timeout=240_000)
+    view.page.wait_for_function(script, arg=steps)
 
 
 def curve(view):
@@ -101,7 +101,6 @@ def test_a_tab_closed_and_opened_again_shows_everything(view, browser, lab):
     now = view[0]
     past(now, 12)
     now.save()
-    now.page.wait_for_timeout(500)
     before = steps_drawn(now)
     now.page.close()
     view[0] = now = opened(browser, lab)
@@ -116,7 +115,7 @@ def test_sample_texts_change_and_stop_is_obeyed(view):
     [now] = view
     past(now, 31)
     now.page.wait_for_function(
-        "document.querySelector('.wb-tune-samples select').value === 'newest'", timeout=60_000
+        "document.querySelector('.wb-tune-samples select').value === 'newest'"
     )
     first, newest = texts(now)[:2]
     assert first != newest, "it writes otherwise than before"
@@ -129,11 +128,11 @@ def test_sample_texts_change_and_stop_is_obeyed(view):
 def test_the_adapter_is_exported_and_loads(view, lab):
     [now] = view
     press(now, "Keep best")
-    now.page.locator(".wb-tune-best", has_text="in the model").wait_for(timeout=60_000)
+    now.page.locator(".wb-tune-best", has_text="in the model").wait_for()
     press(now, "Export")
     now.page.get_by_label("to", exact=True).fill("adapters/mine")
     press(now, "Write")
-    now.page.locator(".wb-tune-result", has_text="Written").wait_for(timeout=60_000)
+    now.page.locator(".wb-tune-result", has_text="Written").wait_for()
     assert (lab.notebooks / "adapters" / "mine" / "adapter_model.safetensors").exists()
     now.value(f"exec({LOADS!r}, globals())")
     assert ast.literal_eval(now.value("lm.adapters.active")) == "mine"
@@ -144,7 +143,6 @@ def test_the_adapter_is_exported_and_loads(view, lab):
 def test_it_follows_the_theme(view, theme, screenshots):
     [now] = view
     now.theme(f"JupyterLab {theme}")
-    now.page.wait_for_timeout(1500)  # the theme's own curtain
     now.page.screenshot(path=screenshots / f"lab-tune-{theme.lower()}.png")
     found = Axe().run(now.page, context=".wb-tune")
     assert found.violations_count == 0, found.generate_report()

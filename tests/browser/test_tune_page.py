@@ -6,6 +6,7 @@ import struct
 import time
 
 import pytest
+from patience import HANG, SLOW
 from stage import check_looks
 from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
 from workbench.widgets import TunePanel
@@ -42,14 +43,14 @@ def stage(put, monkeypatch, tmp_path):
         panel = cls(lm or shared_lm(), data, **options)
         panels.append(panel)
         if cls is TunePanel:
-            assert panel.wait_loaded(time.monotonic() + 20)
+            assert panel.wait_loaded(time.monotonic() + HANG)
         return put(panel, width, height=900)
 
     yield open_
     for panel in panels:
         panel.cancel()
         if panel.job is not None:
-            panel.job.wait(5)
+            panel.job.wait(HANG)
     lm = shared_lm()
     for name in list(lm.adapters):
         lm.adapters.remove(name)
@@ -70,13 +71,13 @@ def start(on):
 def finish(on):
     before = on.panel.job
     start(on)
-    on.until(lambda: on.panel.job is not before and on.panel.job.done, 30)
-    on.until(lambda: status(on) in ("done", "failed", "stopped"), 30)
+    on.until(lambda: on.panel.job is not before and on.panel.job.done)
+    on.until(lambda: status(on) in ("done", "failed", "stopped"))
     on.run(0.1)
 
 
 def reach(on, step):
-    on.until(lambda: f"step {step}/60" in status(on), 30)
+    on.until(lambda: f"step {step}/60" in status(on))
 
 
 def curve(on, key):
@@ -306,7 +307,7 @@ def test_the_best_is_kept_and_adapters_are_written(stage, tmp_path):
     assert "inside the notebook's folder" in on.page.get_by_role("alert").text_content()
     path.fill("mine/captain.lora.h5")
     press(on, "Write")
-    on.until(lambda: on.panel.exports["done"], 20)
+    on.until(lambda: on.panel.exports["done"])
     on.run(0.1)
     written = tmp_path / "mine" / "captain.lora.h5"
     size = written.stat().st_size
@@ -327,7 +328,7 @@ def test_a_problem_that_a_run_can_do_without_is_told(stage):
 def test_a_page_opened_mid_run_shows_everything(stage):
     on = stage(plan={"delay": 0.005, "hold_at": (40,)})
     start(on)
-    on.until(lambda: on.panel.history and on.panel.history[0].count == 40, 30)
+    on.until(lambda: on.panel.history and on.panel.history[0].count == 40)
     on.page.evaluate("window.unmount()")
     assert on.page.evaluate("window.listenerCount()") == 0
     on.mount()
@@ -337,7 +338,7 @@ def test_a_page_opened_mid_run_shows_everything(stage):
     assert status(on).startswith("running")
     assert on.page.locator(".wb-tune-text").count() == 2
     FakeTrainingJob.plan.go_on.set()
-    on.until(lambda: status(on) == "done", 10)
+    on.until(lambda: status(on) == "done")
     drawn(on)
     assert curve(on, "-train").count("L") == 59
 
@@ -348,8 +349,7 @@ def test_what_the_page_missed_is_asked_for(stage):
     reach(on, 10)
     on.alive = False
     FakeTrainingJob.plan.go_on.set()
-    while on.panel.history[0].count < 30:
-        on.run(0.02)
+    on.until(lambda: on.panel.history[0].count >= 30)
     on.alive = True
     reach(on, 40)
     drawn(on)
@@ -361,11 +361,11 @@ def test_a_kernel_that_is_gone_is_said(stage):
     start(on)
     reach(on, 20)
     on.alive = False
-    on.until(lambda: status(on) == "no answer", 10)
+    on.until(lambda: status(on) == "no answer")
     assert on.page.get_by_role("alert").is_visible()
     on.alive = True
     on.panel.cancel()
-    on.until(lambda: status(on) == "stopped", 10)
+    on.until(lambda: status(on) == "stopped")
 
 
 def test_a_hundred_thousand_steps_stay_quick(stage):
@@ -391,7 +391,7 @@ def test_a_hundred_thousand_steps_stay_quick(stage):
           return (performance.now() - began) / 20000;
         }"""
     )
-    assert seconds < 0.1, "a drawing takes a moment at most"
+    assert seconds < 0.1 * SLOW, "a drawing takes a moment at most"
     on.page.keyboard.press("0")
     drawn(on)
     path = curve(on, "-train")
@@ -481,7 +481,7 @@ def export(on):
     finish(on)
     press(on, "Export")
     press(on, "Write")
-    on.until(lambda: on.panel.exports["done"], 20)
+    on.until(lambda: on.panel.exports["done"])
     on.run(0.1)
 
 
@@ -496,7 +496,7 @@ STATES = {
     "reading-data": (lambda: dict(cls=NeverReads), nothing),
     "preview": (dict, preview),
     "more": (dict, more),
-    "compiling": (lambda: dict(plan={"compile_seconds": 30}), compiling),
+    "compiling": (lambda: dict(plan={"compile_seconds": 3600}), compiling),
     "running": (lambda: dict(plan=HELD), running),
     "crosshair": (lambda: dict(plan=HELD), reading),
     "paused": (lambda: dict(plan=HELD), paused),

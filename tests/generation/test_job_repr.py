@@ -2,6 +2,7 @@
 
 from compare_doubles import ComparedLM
 from doubles import FakeLM
+from patience import HANG
 from tune_doubles import STORIES, tiny_lm
 
 from workbench.jobs.comparison import Column, ComparisonJob
@@ -18,15 +19,16 @@ def test_a_generation_counts_its_tokens():
 
 
 def test_one_that_waits_says_how_many_are_ahead():
-    lm = FakeLM(delay=0.01)
+    lm = FakeLM(hold_at=6)
     jobs = [GenerationJob(lm, "Once") for _ in range(3)]
     for job in jobs:
         job.start()
     assert repr(jobs[2]) == "<GenerationJob fake_tiny_en: queued, 2 ahead>"
     for job in reversed(jobs):
         job.cancel()
+    lm.pace.allow()
     for job in jobs:
-        assert job.wait(10)
+        assert job.wait(HANG)
     assert repr(jobs[2]) == "<GenerationJob fake_tiny_en: cancelled>"
 
 
@@ -49,7 +51,7 @@ def test_a_training_tells_its_adapter_and_step():
     job = TrainingJob(lm, STORIES, name="pirate", steps=2, batch_size=2, length=16)
     assert repr(job) == f"<TrainingJob {lm.name}: idle, 'pirate' step 0 of 2>"
     job.start()
-    assert job.wait(120)
+    assert job.wait(HANG)
     loss = f"{job.history.steps[-1].loss:.3g}"
     assert repr(job) == f"<TrainingJob {lm.name}: done, 'pirate' step 2 of 2, loss {loss}>"
 
@@ -65,9 +67,9 @@ def test_a_load_tells_the_handle(tmp_path):
     job = LoadJob("stories_tiny_en")
     assert repr(job) == "<LoadJob stories_tiny_en: idle>"
     job.start()
-    assert job.wait(60) and repr(job) == "<LoadJob stories_tiny_en: done>"
+    assert job.wait(HANG) and repr(job) == "<LoadJob stories_tiny_en: done>"
     missing = LoadJob(tmp_path / "nothing")
     missing.start()
-    assert missing.wait(60)
+    assert missing.wait(HANG)
     told = repr(missing)
     assert told.startswith(f"<LoadJob {tmp_path}") and "failed, PresetError: " in told

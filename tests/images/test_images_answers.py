@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import SLOW
 
 from workbench.errors import SettingError
 from workbench.images import ImageConverter, Plain, Region, read_answer
@@ -102,7 +103,7 @@ def test_any_text_is_covered_in_order(text):
 def test_long_answers_are_read_quickly():
     start = time.process_time()
     read_answer("<loc0001>" * 50_000 + "<" * 50_000 + f"{BOX} cat ; " * 2_000)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 2 * SLOW
 
 
 @pytest.mark.parametrize("text", [None, 3, b"bytes", ["text"]])

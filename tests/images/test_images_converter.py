@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import SLOW
 from PIL import Image
 
 from workbench.errors import ImageError, PresetError, SettingError
@@ -250,7 +251,7 @@ def test_a_photograph_is_quick_and_every_size_is():
         start = time.process_time()
         converter(photograph[cut * 7 :, cut * 5 :])
         took.append(time.process_time() - start)
-    assert min(took[1:]) < 0.1
+    assert min(took[1:]) < 0.1 * SLOW
 
 
 PALIGEMMA = {  # google/paligemma-3b-pt-224

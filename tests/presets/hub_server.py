@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from patience import HANG
+
 CHUNK = 4096
 
 
@@ -163,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if stall is not None and start >= stall:
                 self.wfile.flush()
-                hub.release.wait(20)
+                hub.release.wait(HANG)
                 stall = None
             end = min(start + CHUNK, len(data))
             try:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from config_mutants import gguf_bytes, listed, meaning, plain, stop_before_layers, value_mutants
 from gguf_files import byte_tokenizer_metadata, write_golden
+from patience import SLOW
 from tiny import GOLDENS
 
 from workbench.errors import MAX_MESSAGE, AdapterError, PresetError
@@ -29,7 +30,6 @@ from workbench.storage.json_files import read_json
 
 MUTANTS = int(os.environ.get("CONFIG_MUTANTS", "500"))
 SECONDS, KILOBYTES = 2.0, 200 * 1024
-SLOW = 3  # machines that run tests share their cores
 
 HUB = sorted(path.name for path in (GOLDENS / "keras_hub").iterdir() if path.is_dir())
 HF = sorted(path.name for path in (GOLDENS / "hf").iterdir() if path.is_dir())

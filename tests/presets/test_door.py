@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from chats import chat_lm
+from patience import HANG
 from tiny import GOLDENS
 
 import workbench as wb
@@ -149,7 +150,7 @@ print("still writes", lm.generate("a", max_new_tokens=2, sampler="greedy"))
 def test_a_process_whose_memory_really_runs_out_goes_on():
     tests = Path(__file__).parents[1]
     command = [sys.executable, "-c", CHILD]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tests, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tests, timeout=HANG)
     assert "MemoryTooSmallError looking into a text: the memory ran out" in done.stdout, done.stderr
     assert "still writes a" in done.stdout
 

@@ -24,6 +24,7 @@ from gguf_files import (
     text,
     write_golden,
 )
+from patience import SLOW
 from tiny import GOLDENS
 
 import workbench as wb
@@ -99,7 +100,7 @@ def test_headers(name, tmp_path):
         wb.models.CausalLM.from_preset(str(tmp_path / "model.gguf"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 30e6 and time.perf_counter() - begin < 2
+    assert peak < 30e6 and time.perf_counter() - begin < 2 * SLOW
     assert "model.gguf" in str(caught.value) and len(str(caught.value)) <= MAX_MESSAGE
 
 
@@ -110,7 +111,7 @@ def test_millions_of_empty_strings_are_refused_in_time(tmp_path):
     begin = time.perf_counter()
     with pytest.raises(PresetError, match="number of strings"):
         read_header(path)
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 2 * SLOW
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +211,7 @@ def test_settings(key, value, tmp_path):
     begin = time.perf_counter()
     with pytest.raises(PresetError, match=r"model\.gguf"):
         wb.models.CausalLM.from_preset(str(tmp_path / "model.gguf"))
-    assert time.perf_counter() - begin < 1
+    assert time.perf_counter() - begin < 1 * SLOW
 
 
 def test_a_setting_that_differs_from_layer_to_layer_is_refused(tmp_path):

@@ -14,6 +14,7 @@ import kagglehub
 import pytest
 from hub_server import CHUNK, KaggleServer
 from kagglesdk import kaggle_env
+from patience import SLOW, until
 from preset_files import refused, same_weights
 from test_hugging_face import HOSTILE, content
 from tiny import GOLDENS
@@ -271,7 +272,7 @@ def test_a_download_can_be_cancelled_at_once_and_continued(hub, cache):
 
     with listening(cancel), pytest.raises(LoadCancelled):
         resolve(HANDLE)
-    assert time.monotonic() - moments[0] < 3
+    assert time.monotonic() - moments[0] < 3 * SLOW, "the server stalls for longer"
     assert BIG not in there(cache)
     del hub.stalled[BIG]
     hub.release.set()
@@ -306,12 +307,10 @@ def test_two_downloads_at_once_share_the_work(hub, cache):
 def test_a_download_from_before_a_kill_is_continued(hub, cache):
     hub.stalled[BIG] = 20 * CHUNK
     resolve(HANDLE, weights=False)
+    partial = cache / ".partial" / "3" / BIG
     process = child(hub)
     try:
-        end = time.monotonic() + 60
-        while hub.sent.get(BIG) != 20 * CHUNK and time.monotonic() < end:
-            time.sleep(0.02)
-        time.sleep(0.2)
+        until(lambda: partial.is_file() and partial.stat().st_size >= 19 * CHUNK)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -2,12 +2,12 @@
 
 import gc
 import threading
-import time
 import weakref
 
 import jax
 import numpy as np
 import pytest
+from patience import HANG, until
 
 from workbench.errors import PresetError, WorkbenchError
 from workbench.jobs import loading as load_job
@@ -29,7 +29,7 @@ class Gate:
         self.calls.append((handle, dtype))
         report(Progress("downloading", 5, 10, "model.weights.h5", 2.0))
         self.begun.set()
-        assert self.go.wait(5)
+        assert self.go.wait(HANG)
         report(Progress("reading", 10, 10, "model.weights.h5"))
         if isinstance(self.outcome, BaseException):
             raise self.outcome
@@ -51,12 +51,12 @@ def test_a_load_reports_and_hands_over_the_model():
     job = LoadJob("tiny", dtype="bfloat16", cls=gate, on_change=note)
     assert job.status == "idle" and job.progress is None
     job.start()
-    assert gate.begun.wait(5)
+    assert gate.begun.wait(HANG)
     assert job.status == "loading" and not job.done
     assert job.progress == Progress("downloading", 5, 10, "model.weights.h5", 2.0)
     assert job.wait(0.01) is False
     gate.go.set()
-    assert job.wait(5) is True
+    assert job.wait(HANG) is True
     assert (job.status, job.result, job.error) == ("done", "the model", None)
     assert gate.calls == [("tiny", "bfloat16")]
     stages = [progress.stage for _, progress in seen if progress]
@@ -67,11 +67,11 @@ def test_a_cancel_stops_at_the_next_report():
     gate = Gate()
     job = LoadJob("tiny", cls=gate)
     job.start()
-    assert gate.begun.wait(5)
+    assert gate.begun.wait(HANG)
     job.cancel()
     assert job.stopping and job.status == "loading"
     gate.go.set()
-    assert job.wait(5)
+    assert job.wait(HANG)
     assert (job.status, job.result, job.error) == ("cancelled", None, None)
     assert job.progress.stage == "downloading" and not job.stopping
 
@@ -87,16 +87,16 @@ def test_a_loader_that_rewords_the_cancel_is_cancelled_all_the_same():
     gate = Rewords()
     job = LoadJob("tiny", cls=gate)
     job.start()
-    assert gate.begun.wait(5)
+    assert gate.begun.wait(HANG)
     job.cancel()
     gate.go.set()
-    assert job.wait(5) and job.status == "cancelled" and job.error is None
+    assert job.wait(HANG) and job.status == "cancelled" and job.error is None
 
 
 def test_a_cancel_before_the_start_is_the_end():
     job = LoadJob("tiny", cls=open_gate())
     job.cancel()
-    assert job.status == "cancelled" and job.wait(1)
+    assert job.status == "cancelled" and job.wait(HANG)
     with pytest.raises(WorkbenchError, match="make anew"):
         job.start()
 
@@ -112,7 +112,7 @@ def test_a_failure_keeps_the_error_and_frees_what_was_read():
     gate.go.set()
     job = LoadJob("tiny", cls=gate)
     job.start()
-    assert job.wait(5)
+    assert job.wait(HANG)
     assert job.status == "failed" and job.result is None
     assert str(job.error) == "tiny: no such preset" and "Traceback" in job.traceback
     gc.collect()
@@ -124,7 +124,7 @@ def test_a_load_runs_once_and_waits_only_when_started():
     with pytest.raises(WorkbenchError, match="never started"):
         job.wait()
     job.start()
-    assert job.wait(5)
+    assert job.wait(HANG)
     with pytest.raises(WorkbenchError, match="this one is done"):
         job.start()
 
@@ -133,7 +133,7 @@ def test_an_interrupt_of_the_wait_cancels():
     gate = Gate()
     job = LoadJob("tiny", cls=gate)
     job.start()
-    assert gate.begun.wait(5)
+    assert gate.begun.wait(HANG)
     finished, interrupts = job._finished, iter([KeyboardInterrupt])
 
     class Interrupted:
@@ -163,7 +163,7 @@ def test_the_embedded_preset_loads_with_progress():
     stages = []
     job = LoadJob("stories_tiny_en", on_change=lambda: stages.append(job.progress))
     job.start()
-    assert job.wait(120) and job.status == "done", job.traceback
+    assert job.wait(HANG) and job.status == "done", job.traceback
     assert job.result.preset == "stories_tiny_en"
     read = [progress for progress in stages if progress and progress.stage == "reading"]
     assert read and 0 <= read[-1].done < read[-1].total and read[-1].total > 1_000_000
@@ -177,18 +177,11 @@ def read_one_by_one(monkeypatch):
     def one(self, name, *arguments):
         values = value(self, name, *arguments)
         read.append(name)
-        turn.acquire(timeout=60)
+        turn.acquire(timeout=HANG)
         return values
 
     monkeypatch.setattr(WeightLoader, "value", one)
     return read, turn
-
-
-def until(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
 
 
 def test_a_cancel_stops_before_the_next_tensor_and_frees_those_read(monkeypatch):
@@ -204,14 +197,14 @@ def test_a_cancel_stops_before_the_next_tensor_and_frees_those_read(monkeypatch)
     try:
         job.cancel()
         turn.release(100)
-        assert job.wait(60) and job.status == "cancelled"
+        assert job.wait(HANG) and job.status == "cancelled"
         assert len(read) == 5 and len(jax.live_arrays()) == arrays
     finally:
         gc.enable() if collected else None
     monkeypatch.undo()
     again = LoadJob("stories_tiny_en")
     again.start()
-    assert again.wait(120) and again.status == "done", again.traceback
+    assert again.wait(HANG) and again.status == "done", again.traceback
 
 
 def test_a_load_that_nobody_holds_stops(monkeypatch):
@@ -230,7 +223,7 @@ def test_an_observer_keeps_no_job_alive(end):
     def ended():
         job = LoadJob("tiny", cls=open_gate(), on_change=lambda: seen.append(job.status))
         end(job)
-        assert end is repr or job.wait(5)
+        assert end is repr or job.wait(HANG)
         return weakref.ref(job)
 
     seen = []
@@ -259,7 +252,7 @@ def test_a_load_that_failed_keeps_nothing_of_the_errors_behind_its_own():
     arrays = []
     job = LoadJob("tiny", cls=Failing)
     job.start()
-    assert job.wait(5) and "behind" in job.traceback
+    assert job.wait(HANG) and "behind" in job.traceback
     until(lambda: arrays[0]() is None)
 
 
@@ -286,5 +279,5 @@ def test_a_cancelled_load_hashes_no_further(monkeypatch):
     job.start()
     until(lambda: job.progress is not None and job.progress.stage == "building" and chunks)
     job.cancel()
-    assert job.wait(60) and job.status == "cancelled"
+    assert job.wait(HANG) and job.status == "cancelled"
     until(lambda: not any(thread.name == "checksums" for thread in threading.enumerate()))

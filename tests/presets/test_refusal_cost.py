@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import pytest
 from gguf_files import byte_tokenizer_metadata, write_golden
-from preset_files import SLOW, refused, safetensors_bytes
+from patience import SLOW
+from preset_files import refused, safetensors_bytes
 from tiny import GOLDENS
 
 from workbench.errors import PresetError

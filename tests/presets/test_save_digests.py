@@ -9,11 +9,12 @@ import json
 import os
 import random
 import shutil
-import time
+import threading
 
 import h5py
 import pytest
 from adapter_files import bare, random_adapter, same_updates
+from patience import HANG
 from preset_files import refused, same_weights
 
 from workbench.backbones.backbone import Backbone
@@ -254,7 +255,13 @@ def test_small_files_are_hashed_before_and_weights_beside_the_loading(sealed_tas
     stated = Manifest(sealed_task)
     stated.check()
     assert "config.json" in seen and "model.weights.h5" not in seen
-    monkeypatch.setattr(manifest, "_sha256", lambda path, stop: time.sleep(0.2) or usual(path))
-    begin = time.perf_counter()
+    loading, beside = threading.Event(), []
+
+    def held(path, stop):
+        beside.append(loading.wait(HANG))
+        return usual(path)
+
+    monkeypatch.setattr(manifest, "_sha256", held)
     with stated.checked():
-        assert time.perf_counter() - begin < 0.15
+        loading.set()
+    assert beside and all(beside)

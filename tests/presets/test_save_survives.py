@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from patience import HANG
 from preset_files import nothing_opened_outside, refused, same_weights
 
 from workbench.families.gpt2 import GPT2CausalLM
@@ -34,7 +35,7 @@ def quick_folder():
 
 def drive(script, *arguments):
     command = [sys.executable, "-W", "error", str(HERE / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -139,7 +140,7 @@ Worker(save, "saver").start()
 def test_a_save_that_is_under_way_at_the_end_of_the_process_is_finished(tmp_path):
     target = tmp_path / "preset"
     command = [sys.executable, "-c", ENDING, str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG)
     assert (done.returncode, done.stderr) == (0, "")
     assert contents(target).keys() == {"a", CHECKSUMS}
 

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from chats import chat_lm, said
+from patience import HANG
 from tiny import END, byte_tokenizer, tiny_backbone
 
 import workbench as wb
@@ -269,7 +270,7 @@ def test_a_job_writes_a_turn(lm, chat):
     events = []
     job = wb.GenerationJob(lm, chat.turn("on"), **GREEDY, on_event=events.append)
     job.start()
-    assert job.wait(60)
+    assert job.wait(HANG)
     assert (job.status, job.text.strip()) == ("done", fresh)
     assert chat.messages[-1]["content"] == fresh
     done = next(event for event in events if isinstance(event, Done))

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from both_formats import EVERY, NOT_SPECIAL
+from patience import SLOW
 
 from workbench.formats.gguf_tokenizer import read_tokenizer
 from workbench.tokenizers import (
@@ -156,5 +157,5 @@ def test_a_long_text_costs_little_where_marks_are_many():
     said = [{"role": "user", "content": "x < y > <unused7>" * 20_000}]
     start = time.process_time()
     cut = cut_messages(said, control)[0]["content"]
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 3 * SLOW
     assert cut.count(CUT) == 20_000

@@ -161,13 +161,18 @@ def test_known_tokenizers_run_in_the_kernel(tokenizer):
 
 
 def seconds(pattern, text):
+    """Of this thread's own work: what else runs on the machine counts little."""
     library = tokenizers.Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
     library.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
-    start = time.perf_counter()
-    library.encode(text)
-    return time.perf_counter() - start
+    took = []
+    for _ in range(5):
+        start = time.thread_time()
+        library.encode(text)
+        took.append(time.thread_time() - start)
+    return min(took)
 
 
+LINEAR = 32  # what a linear pattern's cost stays below
 TEXTS = [
     " ",
     "A",
@@ -191,18 +196,18 @@ TEXTS = [
 
 
 def cost(pattern):
-    """How much longer the worst of long runs takes than an eighth of it; linear is 8."""
+    """How much longer the worst of long runs takes than an eighth of it: linear 8, quadratic 64."""
     runs = ((text * 2_000, text * 16_000 + "x") for text in TEXTS)
     return max(seconds(pattern, long) / max(seconds(pattern, short), 1e-3) for short, long in runs)
 
 
 @pytest.mark.parametrize("pattern", sorted(PATTERNS))
 def test_known_patterns_are_linear(pattern):
-    assert min(cost(pattern) for _ in range(3)) < 24
+    assert min(cost(pattern) for _ in range(3)) < LINEAR
 
 
 def test_that_measure_finds_what_is_not_linear():
-    assert seconds(r"\s+$", " " * 16_000 + "x") / seconds(r"\s+$", " " * 2_000) > 24
+    assert seconds(r"\s+$", " " * 16_000 + "x") / seconds(r"\s+$", " " * 2_000) > LINEAR
 
 
 def test_steps_that_are_not_known_are_not_linear():

@@ -7,6 +7,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from patience import SLOW
 
 from workbench.tokenizers import LLAMA3_PATTERN, BytePairTokenizer
 
@@ -136,5 +137,5 @@ def test_a_megabyte_of_one_character(pairs, name, character):
     text = character * (1_000_000 // len(character.encode()))
     start = time.perf_counter()
     ids = tokenizer(text)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 5 * SLOW
     assert tokenizer.detokenize(ids) == text

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import jax
 import pytest
 from IPython.core.formatters import DisplayFormatter
+from patience import SLOW
 from tiny import GOLDENS, byte_tokenizer, tiny_backbone
 
 import workbench as wb
@@ -95,7 +96,7 @@ def test_it_is_short_as_text_and_quick(lm):
     lm.tree()
     start = time.perf_counter()
     bundle = lm._repr_mimebundle_()
-    assert time.perf_counter() - start < 0.25, "on a loaded machine; 2 to 50 ms by itself"
+    assert time.perf_counter() - start < 0.1 * SLOW
     lines = bundle["text/plain"].splitlines()
     assert 8 <= len(lines) <= 50 and max(map(len, lines)) <= 118
     assert len(repr(lm).splitlines()) == 1 and f"{lm.count_params():,} parameters" in repr(lm)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+import patience
 import pytest
 
 
@@ -20,11 +19,4 @@ def linear(monkeypatch):
 @pytest.fixture
 def until():
     """Wait for a condition, and fail if it does not come."""
-
-    def wait(condition, seconds=10.0):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "waited too long"
-            time.sleep(0.002)
-
-    return wait
+    return patience.until

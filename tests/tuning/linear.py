@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 
 import numpy as np
-from doubles import FakeBackbone, FakeLM
+from doubles import FakeBackbone, FakeLM, Pace
 
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.backbones.config import Attention, DecoderConfig, Gated, LayerSpec, RMSNorm, Rope
@@ -62,15 +61,15 @@ class LinearLM(FakeLM):
     """Writes as a `FakeLM` does and learns `TRUTH`.
 
     Args:
-        step_seconds: of a training step.
+        step_seconds, hold_at_step: those of the `Pace` of the training steps, `steps`.
         fails: what training raises at which step, from 1.
     """
 
-    def __init__(self, step_seconds=0.0, fails=None, **options):
+    def __init__(self, step_seconds=0.0, hold_at_step=None, fails=None, **options):
         super().__init__(**options)
         self.backbone = LinearBackbone()
         self.adapters = LinearAdapters()
-        self.step_seconds, self.fails = step_seconds, fails or {}
+        self.steps, self.fails = Pace(step_seconds, hold_at_step), fails or {}
         self.training = False
 
     @property
@@ -99,7 +98,7 @@ class LinearTrainer:
             self.lm.training = False
 
     def _step(self, batches):
-        time.sleep(self.lm.step_seconds)
+        self.lm.steps.wait(self.number)
         if self.number + 1 in self.lm.fails:
             self._put(np.full(SIZE, 1e9))  # half of a step
             raise self.lm.fails[self.number + 1]

@@ -8,6 +8,7 @@ import random
 
 import pytest
 from linear import LinearLM, linear_feed
+from patience import HANG
 
 from workbench.errors import CheckpointError
 from workbench.tuning.checkpoint import ARRAYS, DIGESTS, FILES, KEPT, LOCK, TABLE, Checkpoints
@@ -20,7 +21,7 @@ FLIPS = int(os.environ.get("WORKBENCH_FLIPS", "100"))  # of each file; 2,000 by 
 
 def finished(job):
     job.start()
-    assert job.wait(10) and job.status == "done", job.traceback
+    assert job.wait(HANG) and job.status == "done", job.traceback
     return job
 
 

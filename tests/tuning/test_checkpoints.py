@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from linear import PATH, LinearLM, linear_feed
+from patience import HANG
 
 from workbench.errors import CheckpointError, SettingError
 from workbench.tuning.checkpoint import ARRAYS, DIGESTS, TABLE, Checkpoints, _digests
@@ -31,7 +32,7 @@ def stopped_at(step, folder, act="cancel", **settings):
 
     job = job_of(folder, on_event=watch, **settings)
     job.start()
-    job.wait(10)
+    job.wait(HANG)
     assert job.status == {"cancel": "cancelled", "pause": "paused"}[act], job.traceback
     return job
 
@@ -39,7 +40,7 @@ def stopped_at(step, folder, act="cancel", **settings):
 def resumed(folder, lm=None, feed=None, **options):
     job = TrainingJob.resume_from(folder, lm or LinearLM(), feed or linear_feed(), **options)
     job.start()
-    assert job.wait(10) and job.status == "done", job.traceback
+    assert job.wait(HANG) and job.status == "done", job.traceback
     return job
 
 
@@ -60,7 +61,7 @@ def unbroken():
     try:
         job = job_of()
         job.start()
-        job.wait(10)
+        job.wait(HANG)
         return facts_of(job)
     finally:
         run.new_trainer = before
@@ -87,7 +88,7 @@ def test_a_run_may_be_broken_off_again_and_again(tmp_path, unbroken):
         job = TrainingJob.resume_from(tmp_path, LinearLM(), linear_feed())
         job._observer = cancelling(job, step)
         job.start()
-        job.wait(10)
+        job.wait(HANG)
         assert job.step == step
     assert facts_of(resumed(tmp_path)) == unbroken
 
@@ -108,7 +109,7 @@ def test_a_paused_run_can_be_resumed_elsewhere(tmp_path, unbroken):
 def test_a_finished_run_is_resumed_as_it_ended(tmp_path, unbroken):
     job = job_of(tmp_path)
     job.start()
-    assert job.wait(10)
+    assert job.wait(HANG)
     again = resumed(tmp_path)
     assert facts_of(again) == unbroken and again.step == 30
 
@@ -117,7 +118,7 @@ def test_checkpoints_come_when_asked_and_two_are_kept(tmp_path):
     seen = []
     job = job_of(tmp_path, save_every=7, on_event=seen.append)
     job.start()
-    job.wait(10)
+    job.wait(HANG)
     told = [event for event in seen if isinstance(event, Saved)]
     assert [event.step for event in told] == [7, 14, 21, 28, 30]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step_00000028", "step_00000030"]
@@ -132,7 +133,7 @@ def test_without_a_number_of_steps_the_clock_says_when(tmp_path, monkeypatch):
     seen = []
     job = job_of(tmp_path, on_event=seen.append)
     job.start()
-    job.wait(10)
+    job.wait(HANG)
     assert [event.step for event in seen if isinstance(event, Saved)] == list(range(31))
 
 
@@ -166,7 +167,7 @@ def test_an_adapter_of_another_rank_is_not_overwritten(saved):
     lm.adapters.add("default", rank=3)
     job = TrainingJob.resume_from(saved, lm, linear_feed())
     job.start()
-    job.wait(10)
+    job.wait(HANG)
     assert isinstance(job.error, CheckpointError) and "rank=3" in str(job.error)
 
 
@@ -183,20 +184,21 @@ def test_only_what_changes_nothing_may_be_changed(saved):
 def test_a_folder_belongs_to_one_run(saved, tmp_path, until):
     with pytest.raises(CheckpointError, match=r"step 11: TrainingJob\.resume_from"):
         job_of(saved).start()
-    lm = LinearLM(step_seconds=0.01)
+    lm = LinearLM(hold_at_step=12)
     first = TrainingJob.resume_from(saved, lm, linear_feed())
     first.start()
     second = TrainingJob.resume_from(saved, LinearLM(), linear_feed())
     until(lambda: first.step >= 12)
     second.start()
-    second.wait(10)
+    second.wait(HANG)
     assert isinstance(second.error, CheckpointError) and "another run" in str(second.error)
     first.cancel()
-    first.wait(10)
+    lm.steps.allow()
+    first.wait(HANG)
     (tmp_path / "file").write_text("")
     third = job_of(tmp_path / "file" / "inside")
     third.start()
-    third.wait(10)
+    third.wait(HANG)
     assert isinstance(third.error, CheckpointError)
 
 
@@ -333,7 +335,7 @@ def test_a_checkpoint_that_cannot_be_written_is_a_problem_and_not_the_end(tmp_pa
     usage = lambda free, make=usage: make((10**9, 10**9 - free, free))  # noqa: E731
     job = job_of(tmp_path, save_every=7, on_event=watch)
     job.start()
-    assert job.wait(10) and job.status == "done"
+    assert job.wait(HANG) and job.status == "done"
     (problem,) = [event for event in seen if isinstance(event, Problem)]
     assert problem.step == 14 and "the run goes on" in problem.message
     assert "bytes needed, 0 free" in problem.message

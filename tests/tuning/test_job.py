@@ -10,6 +10,7 @@ import weakref
 import numpy as np
 import pytest
 from linear import PATH, LinearLM, linear_feed
+from patience import HANG, waited_for
 
 from workbench.errors import (
     DataError,
@@ -36,7 +37,7 @@ def job_of(lm=None, feed=None, **settings):
 def finished(*args, **settings):
     job = job_of(*args, **settings)
     job.start()
-    assert job.wait(20) and job.status == "done", job.traceback
+    assert job.wait(HANG) and job.status == "done", job.traceback
     return job
 
 
@@ -74,7 +75,7 @@ def test_a_job_trains_and_tells():
     job = job_of(lm, sample_prompts=["Once", "upon"], sample_tokens=4, on_event=seen.append)
     assert job.status == "idle" and not job.done and job.step == 0 and job.best is None
     job.start()
-    assert job.wait(20) and job.status == "done" and job.done and job.error is None
+    assert job.wait(HANG) and job.status == "done" and job.done and job.error is None
     assert [told.step for told in seen if isinstance(told, Step)] == list(range(1, STEPS + 1))
     every = [told.step for told in seen if isinstance(told, Validation)]
     assert every == list(range(0, STEPS + 1, 4))
@@ -151,7 +152,7 @@ def test_the_best_adapter_is_kept_and_put_back():
     with pytest.raises(WorkbenchError, match=r"keep_best: .* idle"):
         job.keep_best()
     job.start()
-    assert job.wait(20)
+    assert job.wait(HANG)
     losses = [told.loss for told in job.history.validations]
     assert losses[-1] > min(losses), "the end should not be the best here"
     assert job.keep_best() is job.best
@@ -174,23 +175,25 @@ def test_a_figure_shows_the_losses():
 
 def test_a_pause_stops_within_a_step_and_a_resume_changes_nothing(unbroken, until):
     seen = []
-    job = job_of(LinearLM(step_seconds=0.005), on_event=seen.append)
+    lm = LinearLM(hold_at_step=5)
+    job = job_of(lm, on_event=seen.append)
     job.start()
     until(lambda: job.step >= 5)
     job.pause()
     step = job.step
-    assert job.wait(5) is False
+    lm.steps.allow()
+    assert job.wait(HANG) is False
     assert job.status == "paused" and not job.done and not job.pausing
     assert step <= job.step <= step + 1
     job.resume()
-    assert job.wait(20) and job.status == "done"
+    assert job.wait(HANG) and job.status == "done"
     assert same_as(job, unbroken)
     states = [told.status for told in seen if isinstance(told, JobState)]
     assert states.count("paused") == 1 and states[-1] == "done"
 
 
 def test_a_paused_job_lets_others_use_the_model(until):
-    lm = LinearLM(step_seconds=0.005)
+    lm = LinearLM(hold_at_step=3)
     job = job_of(lm)
     job.start()
     until(lambda: job.step >= 3)
@@ -198,24 +201,25 @@ def test_a_paused_job_lets_others_use_the_model(until):
     writer.start()
     until(lambda: writer.status == "queued")
     job.pause()
-    assert writer.wait(5) and writer.status == "done" and job.status == "paused"
+    lm.steps.allow()
+    assert writer.wait(HANG) and writer.status == "done" and job.status == "paused"
     job.resume()
-    assert job.wait(20) and job.status == "done"
+    assert job.wait(HANG) and job.status == "done"
 
 
 def test_what_happens_to_the_adapter_in_a_pause_is_undone(unbroken, until):
-    lm = LinearLM(step_seconds=0.005)
+    lm = LinearLM(hold_at_step=3)
     job = job_of(lm)
     job.start()
     until(lambda: job.step >= 3)
     job.pause()
-    job.wait(5)
-    lm.step_seconds = 0.0
+    lm.steps.allow()
+    job.wait(HANG)
     finished(lm, steps=5, name="another")
     lm.adapters.use("default")
     finished(lm, steps=5)
     job.resume()
-    assert job.wait(20)
+    assert job.wait(HANG)
     assert same_as(job, unbroken)
 
 
@@ -228,31 +232,34 @@ def test_a_resume_right_after_a_pause_goes_on(unbroken):
             job.resume()
         except WorkbenchError:
             assert job.done
-    assert job.wait(20) and job.status == "done"
+    assert job.wait(HANG) and job.status == "done"
     assert same_as(job, unbroken)
 
 
 def test_many_pauses_change_nothing(unbroken, until):
-    job = job_of(LinearLM(step_seconds=0.001))
+    lm = LinearLM(hold_at_step=1)
+    job = job_of(lm)
     job.start()
     for target in range(1, STEPS, 5):
-        until(lambda target=target: job.step >= target)
+        until(lambda target=target: job.step == target)
         job.pause()
-        if not job.wait(5):
-            job.resume()
-    assert job.wait(20) and same_as(job, unbroken)
+        lm.steps.allow(target + 5)
+        assert job.wait(HANG) is False
+        job.resume()
+    assert job.wait(HANG) and same_as(job, unbroken)
 
 
 def test_a_queued_job_pauses_at_once(until):
-    lm = LinearLM(step_seconds=0.02)
+    lm = LinearLM(hold_at_step=10)
     first, second = job_of(lm, steps=20), job_of(lm, name="second", steps=3)
     first.start()
     second.start()
     until(lambda: second.position == 1)
     second.pause()
-    assert second.wait(1) is False and second.status == "paused"
+    assert second.wait(HANG) is False and second.status == "paused"
+    lm.steps.allow()
     second.resume()
-    assert second.wait(10) and first.done
+    assert second.wait(HANG) and first.done
 
 
 def test_pause_and_resume_say_when_they_make_no_sense():
@@ -273,14 +280,15 @@ def test_pause_and_resume_say_when_they_make_no_sense():
 
 
 def test_a_cancel_stops_within_a_step_with_its_weights(unbroken, until):
-    lm = LinearLM(step_seconds=0.01)
+    lm = LinearLM(hold_at_step=5)
     job = job_of(lm)
     job.start()
-    until(lambda: job.step >= 5)
+    until(lambda: lm.steps.holds)
     step = job.step
     job.cancel()
-    assert job.status in ("stopping", "cancelled")
-    assert job.wait(1) and job.status == "cancelled" and step <= job.step <= step + 1
+    assert job.status == "stopping"
+    lm.steps.allow()
+    assert job.wait(HANG) and job.status == "cancelled" and step <= job.step <= step + 1
     assert len(job.history.steps) == job.step
     again = finished(LinearLM(), warmup_steps=2, steps=STEPS)
     assert log_of(job) == log_of(again)[: job.step]
@@ -290,27 +298,30 @@ def test_a_cancel_stops_within_a_step_with_its_weights(unbroken, until):
 
 
 def test_a_cancel_while_samples_are_written_does_not_wait_for_them(until):
-    lm = LinearLM(delay=0.05)
+    lm = LinearLM(hold_at=5)
     job = job_of(lm, sample_prompts="Once", sample_tokens=200)
     job.start()
     until(lambda: lm.active)
     job.cancel()
-    assert job.wait(0.5) and job.status == "cancelled" and lm.active == 0
+    lm.pace.allow(6)
+    assert job.wait(HANG) and job.status == "cancelled" and lm.active == 0
     assert job.history.samples == []
 
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_job_that_nobody_works_on_is_cancelled_at_once(paused, until):
     seen = []
-    job = job_of(LinearLM(step_seconds=0.002), on_event=seen.append)
+    lm = LinearLM(hold_at_step=3)
+    job = job_of(lm, on_event=seen.append)
     if paused:
         job.start()
         until(lambda: job.step > 2)
         job.pause()
-        job.wait(5)
+        lm.steps.allow()
+        job.wait(HANG)
     job.cancel()
     assert job.done and job.status == "cancelled" and seen[-1] == JobState("cancelled")
-    assert job.wait(1)
+    assert job.wait(HANG)
 
 
 @pytest.fixture
@@ -321,10 +332,14 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt_soon(until, condition):
+def interrupt_soon(until, job, lm, ready=lambda: True):
+    """Once the job is held, and ready; it may go on when it has heard of it."""
+
     def kill():
-        until(condition)
+        until(lambda: job.step > 3 and ready())
         os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: job.status in ("stopping", "cancelled"))
+        lm.steps.allow()
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -333,10 +348,11 @@ def interrupt_soon(until, condition):
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_waiting_cancels(until):
-    job = job_of(LinearLM(step_seconds=0.01))
+    lm = LinearLM(hold_at_step=4)
+    job = job_of(lm)
     job.start()
-    killer = interrupt_soon(until, lambda: job.step > 3)
-    assert job.wait(5) is True
+    killer = interrupt_soon(until, job, lm, waited_for(job).is_set)
+    assert job.wait(HANG) is True
     killer.join()
     assert job.status == "cancelled" and job.error is None
 
@@ -344,9 +360,9 @@ def test_an_interrupt_while_waiting_cancels(until):
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_in_the_foreground_ends_after_the_step(monkeypatch, until):
     monkeypatch.setattr(job_module.TrainingJob, "_in_foreground", staticmethod(lambda: True))
-    lm = LinearLM(step_seconds=0.01)
+    lm = LinearLM(hold_at_step=4)
     job = job_of(lm)
-    killer = interrupt_soon(until, lambda: job.step > 3)
+    killer = interrupt_soon(until, job, lm)
     job.start()
     killer.join()
     assert job.status == "cancelled" and 3 < job.step < STEPS and not lm.training
@@ -372,7 +388,7 @@ def test_an_error_ends_the_job_with_the_last_finished_step():
     lm = LinearLM(fails={6: RuntimeError("the device is gone")})
     job = job_of(lm)
     job.start()
-    job.wait(10)
+    job.wait(HANG)
     assert job.status == "error" and str(job.error) == "the device is gone"
     assert "_step" in job.traceback and job.step == 5
     lm.fails = {}
@@ -380,7 +396,7 @@ def test_an_error_ends_the_job_with_the_last_finished_step():
     other = LinearLM()
     cut = job_of(other, on_event=lambda told: cut.cancel() if _is_step(told, 5) else None)
     cut.start()
-    cut.wait(10)
+    cut.wait(HANG)
     assert np.array_equal(other.learnt, kept)
     assert finished(lm, steps=2).status == "done"
 
@@ -440,7 +456,7 @@ def test_a_truth_value_is_no_share(tiny_lms):
 
 
 def test_jobs_of_one_model_wait_for_each_other():
-    lm = LinearLM(delay=0.002, step_seconds=0.002)
+    lm = LinearLM(hold_at_step=0)
     seen = []
     work = [
         job_of(lm, name="one", steps=5),
@@ -449,7 +465,8 @@ def test_jobs_of_one_model_wait_for_each_other():
     ]
     for job in work:
         job.start()
-    assert all(job.wait(10) for job in work)
+    lm.steps.allow()
+    assert all(job.wait(HANG) for job in work)
     assert [job.status for job in work] == ["done"] * 3
     assert any(told == JobState("queued", 2) for told in seen)
 
@@ -467,9 +484,9 @@ def test_threads_and_memory_return_to_where_they_were(until):
         until(lambda job=job, least=round_ % 5: job.step >= least)
         if round_ % 2:
             job.pause()
-            job.wait(2)
+            job.wait(HANG)
         job.cancel()
-        assert job.wait(2)
+        assert job.wait(HANG)
     del job
     until(lambda: threading.active_count() == threads)
     gc.collect()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from linear import PATH, LinearLM, Rows, linear_feed
+from patience import HANG
 
 from workbench.errors import TrainingDiverged
 from workbench.tuning.divergence import exploded_above, is_sound
@@ -23,7 +24,7 @@ def ended(lm, feed, **settings):
     settings = {"steps": 40, "learning_rate": 0.02, "name": "default", **settings}
     job = TrainingJob(lm, feed, on_event=watch, **settings)
     job.start()
-    job.wait(20)
+    job.wait(HANG)
     return job, weights
 
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from interruptions import state_of, text_of
+from patience import HANG
 from tiny import byte_tokenizer, tiny_backbone
 
 from workbench.backbones.all_or_nothing import _Before, unchanging
@@ -118,7 +119,7 @@ class HeldTrainer:
 
     def step(self, batches):
         HeldTrainer.entered += 1
-        assert HeldTrainer.go.acquire(timeout=30)
+        assert HeldTrainer.go.acquire(timeout=HANG)
         if HeldTrainer.fails:
             raise RuntimeError("the device is gone")
         return Measured(1.0, 1.0, 0.1, 4)
@@ -135,7 +136,7 @@ class Ahead(Job):
 
     def _do(self):
         self._enter("running")
-        self._cancelled.wait(30)
+        self._cancelled.wait(HANG)
         return "cancelled"
 
 
@@ -218,7 +219,7 @@ def _bring(job, state, until):
     act.get(state, job.cancel if state == "cancelled" else lambda: None)()
     if state in FREE:
         HeldTrainer.go.release(9)
-        job.wait(10)
+        job.wait(HANG)
     return None
 
 
@@ -265,7 +266,7 @@ def test_a_refusal_waits_for_nobody(lm, files, held, until):
         def trace():  # or write, or assign: whoever is in the middle of it has the model's lock
             with unchanging(lm.backbone):
                 busy.set()
-                let_go.wait(30)
+                let_go.wait(HANG)
 
         tracing = threading.Thread(target=trace)
         tracing.start()
@@ -293,9 +294,9 @@ def test_another_job_on_the_backbone_waits_for_its_turn(state, lm, held, until):
             writer.start()
             until(lambda: writer.position >= 2)
             second.pause()
-            assert not second.wait(5) and second.status == "paused"
+            assert not second.wait(HANG) and second.status == "paused"
         assert not job.done and outcome(CHANGES["adapters.use"], lm, {})[0] == "refused"
-    assert writer.wait(20) and writer.status == "done", writer.traceback
+    assert writer.wait(HANG) and writer.status == "done", writer.traceback
 
 
 def test_a_comparison_of_two_tasks_on_one_backbone_ends(lm):
@@ -324,7 +325,7 @@ def test_a_job_is_refused_while_fit_is_at_work(lm, held, until, monkeypatch):
         assert all(f"{lm.name}.fit() is at work" in text for _, text in said)
         assert (job.status, fresh.status, held) == ("paused", "idle", ["evaluate"])
         job.resume()
-        assert job.wait(10) and job.status == "done"
+        assert job.wait(HANG) and job.status == "done"
 
 
 def in_a_thread(work):
@@ -343,7 +344,7 @@ def test_a_merged_adapter_keeps_a_job_where_it_is(lm, held, until):
         lm.adapters.unmerge()
         job.resume()
         HeldTrainer.go.release(9)
-        assert job.wait(10) and job.status == "done"
+        assert job.wait(HANG) and job.status == "done"
 
 
 def test_an_observer_does_not_change_what_it_watches(lm, files, held, until):
@@ -355,7 +356,7 @@ def test_an_observer_does_not_change_what_it_watches(lm, files, held, until):
     job = TrainingJob(lm, TEXTS, None, name="captain", on_event=watch, **SETTINGS)
     HeldTrainer.go.release(9)
     job.start()
-    assert job.wait(20) and job.status == "done", job.traceback
+    assert job.wait(HANG) and job.status == "done", job.traceback
     last = len(CHANGES)  # told of the end, it may
     assert set(said[:-last]) == {"refused"} and "refused" not in said[-last:]
 
@@ -385,7 +386,7 @@ def test_a_job_writes_with_the_adapter_of_the_block_it_was_started_in(lm, held, 
         jobs[name] = GenerationJob(lm, "Once", **WRITE)
         within(lm, name, lambda lm, job=jobs[name]: job.start())
     ahead.cancel()
-    assert all(job.wait(20) for job in jobs.values())
+    assert all(job.wait(HANG) for job in jobs.values())
     assert {name: "Once" + job.text for name, job in jobs.items()} == expected
 
 
@@ -396,7 +397,7 @@ def test_a_job_trains_its_adapter_wherever_it_is_started(lm, monkeypatch, foregr
     job = TrainingJob(lm, TEXTS, None, name="captain", **SETTINGS)
     with lm.adapters.using("robot"):
         job.start()
-        assert job.wait(60) and job.status == "done", job.traceback
+        assert job.wait(HANG) and job.status == "done", job.traceback
     assert same(lm.adapters["robot"], robot) and not same(lm.adapters["captain"], captain)
     assert lm.adapters.active == "captain"
 
@@ -421,7 +422,7 @@ def test_generating_and_inspecting_beside_a_training_change_nothing_of_it(lm):
 
     def watch(event):
         if isinstance(event, Step) and event.step % 20 == 0:
-            assert rounds.acquire(timeout=30)  # so that the training is not over too soon
+            assert rounds.acquire(timeout=HANG)  # so that the training is not over too soon
 
     beside = TrainingJob(lm, TEXTS, None, name="captain", on_event=watch, **LONG)
     beside.start()
@@ -436,7 +437,7 @@ def test_generating_and_inspecting_beside_a_training_change_nothing_of_it(lm):
 def finished(lm):
     job = TrainingJob(lm, TEXTS, None, name="captain", **LONG)
     job.start()
-    assert job.wait(60) and job.status == "done", job.traceback
+    assert job.wait(HANG) and job.status == "done", job.traceback
     return lm.adapters["captain"]
 
 
@@ -449,7 +450,7 @@ def test_who_writes_into_its_variables_ends_the_job_with_a_word(lm):
 
     job = TrainingJob(lm, TEXTS, None, name="captain", on_event=write, **SETTINGS)
     job.start()
-    assert job.wait(60) and job.status == "error"
+    assert job.wait(HANG) and job.status == "error"
     assert isinstance(job.error, AdapterError) and variable.path in str(job.error)
 
 
@@ -468,10 +469,10 @@ def losses_around(lm, change):
 
     job = TrainingJob(lm, TEXTS, None, name="captain", on_event=watch, **SETTINGS)
     job.start()
-    assert not job.wait(60) and job.status == "paused", job.traceback
+    assert not job.wait(HANG) and job.status == "paused", job.traceback
     change("int8")
     job.resume()
-    assert job.wait(60) and job.status == "done", job.traceback
+    assert job.wait(HANG) and job.status == "done", job.traceback
     there.put_back()
     return [step.loss for step in job.history.steps]
 
@@ -481,5 +482,5 @@ def test_an_adapter_made_meanwhile_with_other_settings_is_not_trained_silently(l
     job = TrainingJob(lm, TEXTS, None, name="captain", **SETTINGS)
     lm.adapters.add("captain", rank=3)
     job.start()
-    assert job.wait(20) and job.status == "error"
+    assert job.wait(HANG) and job.status == "error"
     assert "rank: adapter 'captain' is there already and has 3" in str(job.error)

@@ -10,6 +10,7 @@ import comm
 import pytest
 from doubles import FakeChatLM, FakeLM
 from ipywidgets.widgets.widget import _instances
+from patience import HANG, until
 from preset_doubles import Hub, catalog_of, info
 from workbench.widgets import BrowsePanel, browse
 from workbench.widgets.shared import cells
@@ -49,13 +50,6 @@ def update(panel, **state):
 
 def command(panel, word, **arguments):
     say(panel, {"method": "custom", "content": {"command": word, **arguments}})
-
-
-def until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.002)
 
 
 def row(panel, name):
@@ -144,37 +138,37 @@ def test_a_preset_is_loaded_and_handed_to_its_panel(hub):
     panel = BrowsePanel(PRESETS)
     assert panel.model is None and panel.below is None and panel.wait() is True
     panel.load("stories_tiny_en")
-    assert panel.wait(5) is True
+    assert panel.wait(HANG) is True
     assert panel.status == "done" and panel.loaded == panel.selected == "stories_tiny_en"
     assert panel.model is hub.outcome and panel.below.lm is panel.model
     assert panel.opened == panel.below.model_id and panel.progress is None
     panel.below.prompt = "Once upon a time"
     panel.below.start()
-    assert panel.below.wait(5) and panel.below.text
+    assert panel.below.wait(HANG) and panel.below.text
 
 
 def test_an_instruct_preset_opens_as_a_conversation_where_its_model_can_chat(hub):
     panel = BrowsePanel((info("base"), info("tuned", instruct=True)))
     hub.outcome = FakeChatLM(stop_at=5)
     panel.load("tuned")
-    panel.wait(5)
+    panel.wait(HANG)
     assert panel.below.mode == "chat"
     panel.load("base")
-    panel.wait(5)
+    panel.wait(HANG)
     assert panel.below.mode == "complete"
     hub.outcome = FakeLM()
     panel.load("tuned")
-    panel.wait(5)
+    panel.wait(HANG)
     assert panel.status == "done" and panel.below.mode == "complete"
 
 
 def test_the_dtype_is_loaded(hub):
     panel = BrowsePanel(PRESETS, dtype="bfloat16")
     panel.load("stories_tiny_en")
-    panel.wait(5)
+    panel.wait(HANG)
     panel.dtype = "auto"
     panel.load("stories_tiny_en")
-    panel.wait(5)
+    panel.wait(HANG)
     assert hub.calls == [("stories_tiny_en", "bfloat16"), ("stories_tiny_en", None)]
 
 
@@ -183,7 +177,7 @@ def test_progress_is_told_and_a_second_load_refused(hub):
     panel = BrowsePanel(PRESETS)
     panel.select("stories_tiny_en")
     panel.load()
-    assert hub.half_way.wait(5)
+    assert hub.half_way.wait(HANG)
     until(lambda: panel.progress is not None)
     assert panel.status == "loading" and panel.loading == "stories_tiny_en" and panel.busy
     assert panel.progress == {
@@ -202,7 +196,7 @@ def test_progress_is_told_five_times_a_second_at_most(hub):
     hub.hold()
     panel = BrowsePanel(PRESETS)
     panel.load("stories_tiny_en")
-    assert hub.half_way.wait(5)
+    assert hub.half_way.wait(HANG)
     panel.comm.drain()
     time.sleep(1)
     told = [data for _, _, data in panel.comm.drain() if "progress" in data.get("state", {})]
@@ -212,15 +206,15 @@ def test_progress_is_told_five_times_a_second_at_most(hub):
 def test_a_cancel_keeps_what_was_there(hub):
     panel = BrowsePanel(PRESETS)
     panel.load("stories_tiny_en")
-    panel.wait(5)
+    panel.wait(HANG)
     before, below = panel.model, panel.below
     hub.hold()
     hub.half_way.clear()
     panel.load("llama_7b")
-    assert hub.half_way.wait(5)
+    assert hub.half_way.wait(HANG)
     panel.cancel()
     assert panel.status == "stopping"
-    assert panel.wait(5) and panel.status == "cancelled" and panel.error is None
+    assert panel.wait(HANG) and panel.status == "cancelled" and panel.error is None
     assert panel.model is before and panel.below is below and below.comm is not None
     assert panel.loaded == "stories_tiny_en"
 
@@ -228,11 +222,11 @@ def test_a_cancel_keeps_what_was_there(hub):
 def test_the_next_model_takes_the_place_of_the_one_before(hub):
     panel = BrowsePanel(PRESETS)
     panel.load("stories_tiny_en")
-    panel.wait(5)
+    panel.wait(HANG)
     before, widgets = panel.below, len(_instances)
     hub.outcome = FakeLM(name="second")
     panel.load("llama_7b")
-    panel.wait(5)
+    panel.wait(HANG)
     assert before.comm is None and panel.below.lm is hub.outcome and panel.loaded == "llama_7b"
     assert len(_instances) == widgets
 
@@ -251,18 +245,18 @@ def test_a_failure_is_one_sentence_and_can_be_tried_again(hub, error, message):
     works, hub.outcome = hub.outcome, error
     panel = BrowsePanel(PRESETS)
     panel.load("llama_7b")
-    assert panel.wait(5) and panel.status == "failed" and panel.model is None
+    assert panel.wait(HANG) and panel.status == "failed" and panel.model is None
     assert panel.error["message"] == message and "Traceback" in panel.error["details"]
     hub.outcome = works
     panel.load("llama_7b")
-    assert panel.wait(5) and panel.status == "done" and panel.error is None
+    assert panel.wait(HANG) and panel.status == "done" and panel.error is None
 
 
 def test_a_model_without_a_panel_fails_with_a_reason(hub):
     hub.outcome.preprocessor = None
     panel = BrowsePanel(PRESETS)
     panel.load("llama_7b")
-    assert panel.wait(5) and panel.status == "failed"
+    assert panel.wait(HANG) and panel.status == "failed"
     assert "no preprocessor" in panel.error["message"] and panel.model is hub.outcome
 
 
@@ -284,7 +278,7 @@ def test_the_page_selects_and_loads(hub):
     for _ in range(3):
         command(panel, "load", name="stories_tiny_en", dtype="float32")
     hub.go_on()
-    assert panel.wait(5) and panel.status == "done" and panel.error is None
+    assert panel.wait(HANG) and panel.status == "done" and panel.error is None
     assert hub.calls == [("stories_tiny_en", "float32")] and panel.selected == "stories_tiny_en"
     update(panel, selected="")
     assert panel.selected == ""
@@ -294,9 +288,9 @@ def test_the_page_cancels(hub):
     hub.hold()
     panel = BrowsePanel(PRESETS)
     command(panel, "load", name="stories_tiny_en", dtype="auto")
-    assert hub.half_way.wait(5)
+    assert hub.half_way.wait(HANG)
     command(panel, "cancel")
-    assert panel.wait(5) and panel.status == "cancelled"
+    assert panel.wait(HANG) and panel.status == "cancelled"
 
 
 def test_a_question_is_answered_with_the_state():
@@ -370,9 +364,9 @@ def test_closing_frees_everything(hub):
         panel = BrowsePanel(PRESETS)
         panel.load("stories_tiny_en")
         if index % 2:
-            panel.wait(5)
+            panel.wait(HANG)
         panel.close()
-        assert panel.wait(5)
+        assert panel.wait(HANG)
         return weakref.ref(panel)
 
     live(0), live(1)
@@ -389,7 +383,7 @@ def test_closing_frees_everything(hub):
 def test_closing_closes_the_panel_below_and_keeps_the_model(hub):
     panel = BrowsePanel(PRESETS)
     panel.load("stories_tiny_en")
-    panel.wait(5)
+    panel.wait(HANG)
     panel.close()
     assert panel.comm is None and panel.below.comm is None and panel.model is hub.outcome
 
@@ -401,7 +395,7 @@ def test_the_panel_below_belongs_to_the_browser_and_to_no_cell(hub, monkeypatch)
     panel = BrowsePanel(PRESETS)
     execution[:] = ["cell-2", "run-2"]  # another cell runs when the load ends
     panel.load("stories_tiny_en")
-    panel.wait(5)
+    panel.wait(HANG)
     execution[:] = ["cell-2", "run-3"]
     BrowsePanel(PRESETS)
     assert panel.below.comm is not None

@@ -4,12 +4,12 @@ import ast
 import gc
 import re
 import threading
-import time
 import weakref
 
 import pytest
 from chats import chat_lm
 from doubles import FakeChatLM, FakeLM
+from patience import HANG, until
 from workbench.widgets import GeneratePanel, generate
 
 from workbench.errors import ChatTemplateError, SettingError, WorkbenchError
@@ -29,17 +29,10 @@ def command(panel, name, **arguments):
     say(panel, {"method": "custom", "content": {"command": name, **arguments}})
 
 
-def until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.002)
-
-
 def talk(panel, *texts):
     for text in texts:
         panel.send(text)
-        assert panel.wait(30) and panel.error is None
+        assert panel.wait(HANG) and panel.error is None
     return panel
 
 
@@ -59,7 +52,7 @@ def tiny():
 def test_a_conversation_is_written_in_the_background():
     panel = panel_of()
     panel.send("Hello there")
-    assert panel.wait(5) and panel.status == "done" and panel.mode == "chat"
+    assert panel.wait(HANG) and panel.status == "done" and panel.mode == "chat"
     reply = panel.text.strip()
     assert panel.messages == [
         {"role": "user", "content": "Hello there"},
@@ -89,7 +82,7 @@ def test_the_panel_says_what_the_chat_says(tiny):
 
 def test_a_turn_under_way_is_shown_at_once():
     panel = talk(panel_of(FakeChatLM(stop_at=20)), "One")
-    panel.lm.delay = 0.02
+    panel.lm.pace.allow(4)
     panel.message = "Two"
     panel.send("Two")
     assert [turn["role"] for turn in panel.turns] == ["user", "assistant"] * 2
@@ -101,19 +94,21 @@ def test_a_turn_under_way_is_shown_at_once():
     with pytest.raises(WorkbenchError, match="generating"):
         panel.mode = "complete"
     panel.cancel()
-    assert panel.wait(2)
+    panel.lm.pace.allow()
+    assert panel.wait(HANG)
 
 
 def test_a_stopped_reply_is_kept_and_marked():
-    panel = panel_of(FakeChatLM(delay=0.005))
+    panel = panel_of(FakeChatLM(hold_at=5))
     panel.send("Go on")
     until(lambda: len(panel.tokens) > 4)
     panel.cancel()
-    assert panel.wait(2) and panel.status == "stopped"
+    panel.lm.pace.allow()
+    assert panel.wait(HANG) and panel.status == "stopped"
     assert panel.messages[-1]["end"] == "cancelled" and panel.turns[-1]["end"] == "stopped"
     assert contents(panel)[-1] == panel.text.strip() != ""
     assert f"max_new_tokens={len(panel.tokens)})  # ended early" in panel.code
-    panel.lm.delay, panel.lm.stop_at = 0, 3
+    panel.lm.stop_at = 3
     talk(panel, "More")
     assert len(panel.messages) == 4
 
@@ -121,11 +116,12 @@ def test_a_stopped_reply_is_kept_and_marked():
 def test_a_turn_stopped_before_its_first_token_gives_the_message_back():
     panel = talk(panel_of(), "One")
     before, turns = panel.messages, panel.turns
-    panel.lm.compile_seconds = 0.2
+    panel.lm.compiled = compiled = threading.Event()
     panel.send("Two")
     panel.message = "typed meanwhile"
     panel.cancel()
-    assert panel.wait(5) and panel.status == "stopped"
+    compiled.set()
+    assert panel.wait(HANG) and panel.status == "stopped"
     assert (panel.messages, panel.turns) == (before, turns)
     assert panel.message == "Two\n\ntyped meanwhile"
 
@@ -135,7 +131,7 @@ def test_a_failed_turn_is_one_sentence_and_the_conversation_goes_on(token):
     panel = talk(panel_of(), "One")
     panel.lm.fail_at = token
     panel.send("Two")
-    assert panel.wait(5) and panel.status == "failed"
+    assert panel.wait(HANG) and panel.status == "failed"
     assert panel.error["message"].startswith("RuntimeError: the model broke.")
     assert "Traceback" in panel.error["details"]
     kept = token > 0
@@ -151,11 +147,11 @@ def test_regenerating_takes_the_next_seed():
     panel = talk(panel_of(), "One", "Two")
     first = contents(panel)
     panel.regenerate()
-    assert panel.wait(5) and panel.seed == 8
+    assert panel.wait(HANG) and panel.seed == 8
     assert contents(panel)[:3] == first[:3] and contents(panel)[3] != first[3]
     panel.seed = 7
     panel.regenerate()
-    assert panel.wait(5) and panel.seed == 7 and contents(panel) == first
+    assert panel.wait(HANG) and panel.seed == 7 and contents(panel) == first
 
 
 def test_nothing_to_regenerate():
@@ -168,10 +164,10 @@ def test_nothing_to_regenerate():
 def test_editing_drops_the_later_turns():
     panel = talk(panel_of(), "One", "Two", "Three")
     panel.edit(2, "Zwei")
-    assert panel.wait(5) and contents(panel)[2] == "Zwei" and len(panel.messages) == 4
+    assert panel.wait(HANG) and contents(panel)[2] == "Zwei" and len(panel.messages) == 4
     assert [turn["index"] for turn in panel.turns] == [0, 1, 2, 3]
     panel.edit(-2, "Deux")
-    assert panel.wait(5) and contents(panel)[2] == "Deux" and len(panel.messages) == 4
+    assert panel.wait(HANG) and contents(panel)[2] == "Deux" and len(panel.messages) == 4
 
 
 @pytest.mark.parametrize("index", [1, 4, -1, 99, True, "0", None, [], 0.0])
@@ -247,7 +243,7 @@ def test_a_preset_is_loaded_and_chats(monkeypatch):
     class Loaded:
         @staticmethod
         def from_preset(handle, dtype=None):
-            gate.wait(5)
+            gate.wait(HANG)
             return made.pop()
 
     monkeypatch.setattr(models, "CausalLM", Loaded)
@@ -255,9 +251,9 @@ def test_a_preset_is_loaded_and_chats(monkeypatch):
     panel.send("Hi")
     assert panel.status == "loading" and panel.messages == []
     gate.set()
-    assert panel.wait(5) and len(panel.messages) == 2 and panel.refusal == ""
+    assert panel.wait(HANG) and len(panel.messages) == 2 and panel.refusal == ""
     panel = panel_of("base")
-    assert panel.wait(5) and panel.mode == "complete" and panel.status == "idle"
+    assert panel.wait(HANG) and panel.mode == "complete" and panel.status == "idle"
     assert panel.error["message"] == "base has no chat template: it completes a prompt."
 
 
@@ -268,7 +264,7 @@ def test_the_modes_keep_apart():
     assert (panel.text, panel.status, panel.output) == ("", "idle", {})
     assert "lm.generate(prompt" in panel.code
     panel.start()
-    assert panel.wait(5) and [run.text for run in panel.history] == [panel.text]
+    assert panel.wait(HANG) and [run.text for run in panel.history] == [panel.text]
     panel.mode = "chat"
     assert (panel.text, panel.turns, panel.status) == (said, turns, "done")
     panel.restore(panel.history[0].number)
@@ -304,13 +300,13 @@ def test_the_page_sends_what_it_shows():
     settings = {"sampler": "greedy", "max_new_tokens": 3}
     for _ in range(3):  # a double click
         command(panel, "send", text="Hi", system="Be brief.", settings=settings)
-    assert panel.wait(5) and len(panel.messages) == 2 and panel.error is None
+    assert panel.wait(HANG) and len(panel.messages) == 2 and panel.error is None
     assert panel.system == "Be brief." and panel.sampler == "greedy"
     assert "Be brief." in panel.lm.calls[0]["prompt"]
     command(panel, "edit", index=0, text="Hello", system="", settings={})
-    assert panel.wait(5) and contents(panel)[0] == "Hello"
+    assert panel.wait(HANG) and contents(panel)[0] == "Hello"
     command(panel, "regenerate", system="", settings={})
-    assert panel.wait(5) and len(panel.lm.calls) == 3
+    assert panel.wait(HANG) and len(panel.lm.calls) == 3
     command(panel, "clear")
     assert panel.messages == []
 
@@ -388,9 +384,9 @@ def test_closing_frees_the_conversation():
         panel.send("Hi")
         refs.append(weakref.ref(panel))
         if round_ % 2:
-            panel.wait(2)
+            panel.wait(HANG)
         panel.close()
-    assert panel.wait(2) and panel.messages[0]["content"] == "Hi"
+    assert panel.wait(HANG) and panel.messages[0]["content"] == "Hi"
     del panel
     until(lambda: threading.active_count() == threads)
     gc.collect()

@@ -11,6 +11,7 @@ import weakref
 import pytest
 from doubles import FakeLM, RecordingComm
 from ipywidgets.widgets.widget import _instances
+from patience import HANG, SLOW, until
 from workbench.widgets import GeneratePanel, generate
 from workbench.widgets.shared import cells, settings
 
@@ -41,13 +42,6 @@ def command(panel, name, **arguments):
     say(panel, {"method": "custom", "content": {"command": name, **arguments}})
 
 
-def until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.002)
-
-
 def updates(messages, name):
     return [
         data["state"][name]
@@ -71,7 +65,7 @@ def test_a_panel_is_driven_like_a_job():
     panel = generate(FakeLM(stop_at=12), prompt=PROMPT, seed=7, sampler="greedy")
     assert panel.status == "idle" and panel.text == "" and panel.history == []
     panel.start()
-    assert panel.wait(5) is True
+    assert panel.wait(HANG) is True
     assert panel.status == "done" and len(panel.tokens) == 12
     assert panel.text == "".join(token.text for token in panel.tokens)
     assert panel.output["pieces"] == [token.text for token in panel.tokens]
@@ -90,14 +84,15 @@ def test_the_heading_says_what_the_model_is():
 
 
 def test_settings_are_checked_and_counted_from_the_next_run():
-    lm = FakeLM(delay=0.005, stop_at=12)
+    lm = FakeLM(stop_at=12, hold_at=6)
     panel = panel_of(lm)
     panel.start()
     panel.temperature = 0.3
     panel.settings = {"sampler": "top_k", "top_k": 7}
-    assert panel.wait(5) and panel.history[0].settings["sampler"] == "top_p"
+    lm.pace.allow()
+    assert panel.wait(HANG) and panel.history[0].settings["sampler"] == "top_p"
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     assert repr(lm.calls[1]["sampler"]) == "TopKSampler(k=7, temperature=0.3)"
     assert lm.calls[1]["seed"] == 7 and lm.calls[1]["max_new_tokens"] == 128
 
@@ -150,52 +145,55 @@ def test_a_model_that_cannot_read_text_is_refused():
 
 
 def test_only_one_run_at_a_time():
-    panel = panel_of(FakeLM(delay=0.01))
+    panel = panel_of(FakeLM(hold_at=6))
     panel.start()
     for action in (panel.start, panel.reset, lambda: panel.restore(1)):
         with pytest.raises(WorkbenchError, match="generating"):
             action()
     panel.cancel()
-    assert panel.wait(1)
+    panel.lm.pace.allow()
+    assert panel.wait(HANG)
 
 
 def test_cancel_keeps_the_text_and_the_next_run_equals_a_fresh_one():
-    panel = panel_of(FakeLM(delay=0.002), max_new_tokens=40)
+    panel = panel_of(FakeLM(hold_at=4), max_new_tokens=40)
     panel.start()
     until(lambda: len(panel.tokens) > 3)
     panel.cancel()
-    assert panel.wait(1) and panel.status == "stopped" and panel.text
+    panel.lm.pace.allow()
+    assert panel.wait(HANG) and panel.status == "stopped" and panel.text
     assert panel.output["pieces"] == [token.text for token in panel.tokens]
     assert panel.output["summary"].endswith("stopped")
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     fresh = panel_of(FakeLM(), max_new_tokens=40)
     fresh.start()
-    fresh.wait(5)
+    fresh.wait(HANG)
     assert panel.text == fresh.text
 
 
 def test_a_failure_is_one_sentence_with_the_traceback_apart():
     panel = panel_of(FakeLM(fail_at=3))
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     assert panel.status == "failed" and len(panel.tokens) == 3
     assert panel.error["message"].startswith("RuntimeError: the model broke.")
     assert "Traceback" in panel.error["details"]
     panel.lm.fail_at = None
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     assert panel.status == "done" and panel.error is None
 
 
 def test_two_panels_on_one_model_queue():
-    lm = FakeLM(delay=0.005, stop_at=30)
+    lm = FakeLM(stop_at=30, hold_at=6)
     first, second = panel_of(lm), panel_of(lm)
     first.start()
     second.start()
     until(lambda: second.position == 1)
     assert second.status == "queued"
-    assert second.wait(5) and second.status == "done" and second.position == 0
+    lm.pace.allow()
+    assert second.wait(HANG) and second.status == "done" and second.position == 0
     assert first.text == second.text
 
 
@@ -205,7 +203,7 @@ def test_history_restores_prompt_settings_and_text():
         panel.seed = seed
         panel.prompt = f"Prompt {seed}"
         panel.start()
-        panel.wait(5)
+        panel.wait(HANG)
     texts = [run.text for run in panel.history]
     assert [entry["number"] for entry in panel.runs] == [1, 2, 3]
     panel.restore(2)
@@ -215,7 +213,7 @@ def test_history_restores_prompt_settings_and_text():
     with pytest.raises(SettingError, match="no run 9"):
         panel.restore(9)
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     assert panel.output["run"] == 4
 
 
@@ -223,7 +221,7 @@ def test_history_is_bounded():
     panel = panel_of(FakeLM(stop_at=1))
     for _ in range(25):
         panel.start()
-        panel.wait(5)
+        panel.wait(HANG)
     assert [run.number for run in panel.history] == list(range(6, 26))
 
 
@@ -231,7 +229,7 @@ def test_reset_goes_back_to_the_beginning():
     panel = panel_of(temperature=0.5)
     panel.temperature, panel.sampler = 1.5, "random"
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     panel.reset()
     assert panel.settings == {**settings.DEFAULTS, "temperature": 0.5, "seed": 7}
     assert panel.history == [] and panel.output == {} and panel.status == "idle"
@@ -240,7 +238,7 @@ def test_reset_goes_back_to_the_beginning():
 def test_after_a_reset_the_code_is_that_of_the_prompt():
     panel = panel_of()
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     panel.prompt = "Other words"
     panel.reset()
     assert "Other words" in panel.code
@@ -259,7 +257,7 @@ def test_the_prompt_is_counted_as_it_is_typed():
 def test_the_code_writes_the_same_text_again(sampler):
     panel = panel_of(sampler=sampler, top_k=3, min_p=0.1, prompt='He said "hi"\n\\o/ \u2028 ü')
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
 
     class Workbench:
         pass
@@ -287,7 +285,7 @@ def test_code_without_a_run_follows_the_controls():
 
 
 def test_an_interrupt_cancels(monkeypatch):
-    panel = panel_of(FakeLM(delay=0.005))
+    panel = panel_of(FakeLM(hold_at=6))
     panel.start()
     until(lambda: panel.tokens)
     waits = iter([KeyboardInterrupt])
@@ -295,6 +293,7 @@ def test_an_interrupt_cancels(monkeypatch):
     def wait(_, seconds):
         for error in waits:
             raise error
+        panel.lm.pace.allow()
         return threading.Event.wait(event, seconds)
 
     event = panel._run.job._finished
@@ -326,13 +325,13 @@ def presets(monkeypatch):
 
 def test_a_handle_is_loaded_in_the_background(presets):
     gate = threading.Event()
-    presets.append(lambda handle: gate.wait(5) and FakeLM(name=handle, stop_at=5))
+    presets.append(lambda handle: gate.wait(HANG) and FakeLM(name=handle, stop_at=5))
     panel = generate("tiny", prompt=PROMPT)
     assert panel.status == "loading" and panel.heading == {"name": "tiny"} and panel.lm is None
     panel.start()
     assert panel.wait(0.05) is False
     gate.set()
-    assert panel.wait(5) and panel.status == "done" and len(panel.tokens) == 5
+    assert panel.wait(HANG) and panel.status == "done" and len(panel.tokens) == 5
     assert panel.heading["parameters"] == "2.90 M" and panel.prompt_tokens == 4
 
 
@@ -342,10 +341,10 @@ def test_a_preset_that_does_not_load_can_be_tried_again(presets):
 
     presets += [refuse, lambda handle: FakeLM(stop_at=2)]
     panel = generate("tiny", prompt=PROMPT)
-    assert panel.wait(5) and panel.status == "failed"
+    assert panel.wait(HANG) and panel.status == "failed"
     assert panel.error["message"] == "no preset 'tiny'"
     panel.start()
-    assert panel.wait(5) and panel.status == "done" and panel.error is None
+    assert panel.wait(HANG) and panel.status == "done" and panel.error is None
 
 
 # -- the protocol ---------------------------------------------------------------------------
@@ -355,7 +354,7 @@ def test_deltas_join_to_the_text_and_snapshots_hold_it_whole():
     panel = panel_of(FakeLM(delay=0.004), max_new_tokens=300)
     panel.comm.drain()
     panel.start()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     messages = panel.comm.drain()
     expected = [token.text for token in panel.tokens]
     shown = []
@@ -375,7 +374,7 @@ def test_deltas_join_to_the_text_and_snapshots_hold_it_whole():
     assert len(snapshots[-1]["alternatives"]) == 300
     times = [at for at, _, _ in messages]
     busiest = max(sum(t <= u < t + 1 for u in times) for t in times)
-    assert busiest <= 20
+    assert busiest <= 22, "17 in their spacing, one that was late, four that tell the status"
 
 
 def test_twenty_thousand_tokens_stay_within_the_rate(monkeypatch):
@@ -387,7 +386,7 @@ def test_twenty_thousand_tokens_stay_within_the_rate(monkeypatch):
     panel = panel_of(FakeLM(delay=0.00005, max_length=20_000), max_new_tokens=20_000)
     panel.comm.drain()
     panel.start()
-    assert panel.wait(30)
+    assert panel.wait(HANG)
     seconds = 10 * (time.monotonic() - began)
     messages = panel.comm.drain()
     size = sum(len(json.dumps(data)) for _, _, data in messages)
@@ -397,7 +396,7 @@ def test_twenty_thousand_tokens_stay_within_the_rate(monkeypatch):
 
 
 def test_a_page_that_missed_something_is_given_everything():
-    panel = panel_of(FakeLM(delay=0.01))
+    panel = panel_of(FakeLM(delay=0.01, hold_at=20))
     panel.start()
     until(lambda: len(panel.tokens) > 5)
     panel.comm.drain()
@@ -406,7 +405,8 @@ def test_a_page_that_missed_something_is_given_everything():
     assert len(updates(messages, "output")[-1]["pieces"]) > 5
     assert customs(messages, "synced")
     panel.cancel()
-    panel.wait(1)
+    panel.lm.pace.allow()
+    panel.wait(HANG)
     time.sleep(0.25)
     panel.comm.drain()
     command(panel, "sync")
@@ -418,7 +418,7 @@ def test_a_page_that_missed_something_is_given_everything():
 def test_alternatives_are_answered():
     panel = panel_of()
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     panel.comm.drain()
     command(panel, "alternatives", run=1, index=3)
     [answer] = customs(panel.comm.drain(), "alternatives")
@@ -434,16 +434,17 @@ def test_alternatives_are_answered():
 def test_the_page_starts_with_the_prompt_and_settings_it_shows():
     panel = panel_of()
     command(panel, "start", prompt="From the page", settings={"sampler": "greedy"})
-    assert panel.wait(5)
+    assert panel.wait(HANG)
     assert panel.prompt == "From the page" and panel.sampler == "greedy"
     assert panel.lm.calls[0]["prompt"] == "From the page"
 
 
 def test_a_double_click_starts_one_run():
-    panel = panel_of(FakeLM(delay=0.005, stop_at=20))
+    panel = panel_of(FakeLM(stop_at=20, hold_at=6))
     for _ in range(3):
         command(panel, "start", prompt=PROMPT, settings={})
-    assert panel.wait(5) and len(panel.lm.calls) == 1 and panel.error is None
+    panel.lm.pace.allow()
+    assert panel.wait(HANG) and len(panel.lm.calls) == 1 and panel.error is None
 
 
 def test_what_is_sent_is_json_without_nan():
@@ -454,7 +455,7 @@ def test_what_is_sent_is_json_without_nan():
 
     panel = panel_of(Odd(stop_at=3))
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     assert panel.output["percents"] == [None] * 3
     json.dumps(panel.output, allow_nan=False)
 
@@ -505,13 +506,13 @@ def test_a_hostile_message_changes_nothing_and_shows_one_error(data):
     assert {**after, "error": None} == before
     assert panel.lm.calls == []
     panel.start()
-    assert panel.wait(5) and panel.status == "done" and panel.error is None
+    assert panel.wait(HANG) and panel.status == "done" and panel.error is None
 
 
 def test_a_flood_of_hostile_messages_is_answered_calmly():
     panel = panel_of()
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     before = panel.get_state()
     choose = random.Random(3)
     values = [None, True, -1, 1e308, math.nan, "x", "x" * 10_000, [], {}, {"a": []}, 2**70]
@@ -534,7 +535,7 @@ def test_a_flood_of_hostile_messages_is_answered_calmly():
     after = panel.get_state()
     assert after.pop("error") is not None
     assert {**after, "error": None} == before
-    assert sorted(times)[int(0.95 * len(times))] < 0.01
+    assert sorted(times)[int(0.95 * len(times))] < 0.01 * SLOW
     assert len(panel.comm.drain()) < 20
 
 
@@ -546,7 +547,7 @@ def test_closing_frees_everything():
     warm = panel_of(lm)
     warm.start()
     warm.cancel()
-    warm.wait(2)
+    warm.wait(HANG)
     warm.close()
     gc.collect()
     widgets, threads = len(_instances), threading.active_count()
@@ -559,7 +560,7 @@ def test_closing_frees_everything():
         refs.append(weakref.ref(panel))
         panel.start()
         if round_ % 2:
-            panel.wait(2)
+            panel.wait(HANG)
         panel.close()
     del panel, warm
     until(lambda: threading.active_count() == threads)
@@ -569,11 +570,12 @@ def test_closing_frees_everything():
 
 
 def test_a_closed_panel_keeps_what_it_wrote():
-    panel = panel_of(FakeLM(delay=0.005))
+    panel = panel_of(FakeLM(hold_at=4))
     panel.start()
     until(lambda: len(panel.tokens) > 3)
     panel.close()
-    assert panel.wait(1) and panel.text and panel.history[0].job.status == "cancelled"
+    panel.lm.pace.allow()
+    assert panel.wait(HANG) and panel.text and panel.history[0].job.status == "cancelled"
     panel.close()
 
 
@@ -581,7 +583,7 @@ def test_running_a_cell_again_closes_what_it_made_before(monkeypatch):
     monkeypatch.setattr(cells, "_made", {})
     execution = ["cell-1", "run-1"]
     monkeypatch.setattr(cells, "_current_cell", lambda: tuple(execution))
-    first, sibling = panel_of(FakeLM(delay=0.01)), panel_of()
+    first, sibling = panel_of(FakeLM(hold_at=6)), panel_of()
     first.start()
     execution[0] = "cell-2"
     other = panel_of()
@@ -589,7 +591,8 @@ def test_running_a_cell_again_closes_what_it_made_before(monkeypatch):
     second = panel_of()
     assert first.comm is None and sibling.comm is None
     assert other.comm is not None and second.comm is not None
-    assert first.wait(1) and first.history[0].job.status == "cancelled"
+    first.lm.pace.allow()
+    assert first.wait(HANG) and first.history[0].job.status == "cancelled"
 
 
 def test_outside_a_notebook_no_cell_is_known():
@@ -600,7 +603,7 @@ def test_without_a_page_a_panel_prints_itself_escaped():
     evil = ["<img/src=x/onerror=alert(1)>", "</div><script>alert(2)</script>"]
     panel = panel_of(FakeLM(words=evil, stop_at=4), prompt="<b>bold</b>")
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     data, _ = panel._repr_mimebundle_()
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == panel.model_id
     assert data["text/plain"].split("\n")[:2] == [

@@ -3,11 +3,11 @@
 import itertools
 import math
 import threading
-import time
 
 import numpy as np
 import pytest
 from inspect_doubles import FakeInspectLM
+from patience import HANG, until
 from preset_doubles import Hub
 from tiny import GOLDENS
 from traitlets import TraitError
@@ -25,7 +25,7 @@ TEXT = "once upon a time there was\nsmall fox"
 
 def opened(lm=None, text=TEXT, **settings):
     panel = InspectPanel(lm or FakeInspectLM(), text, **settings)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     return panel
 
 
@@ -61,7 +61,7 @@ def test_the_distribution_follows_the_place():
     panel = opened()
     for place in (3, 1, 3):
         panel.place = place
-        assert panel.wait(10)
+        assert panel.wait(HANG)
         sent, real = panel.distribution, panel.inspection.distribution(place)
         assert sent["place"] == place and sent["key"] == panel.shown_key
         np.testing.assert_array_equal(array(sent["ids"], "<i4"), real.ids)
@@ -77,16 +77,16 @@ def test_a_distribution_is_computed_once():
     panel = opened(lm)
     for place in (2, 3, 2, 3):
         panel.place = place
-        assert panel.wait(10)
+        assert panel.wait(HANG)
     assert lm.looks == [len(panel.inspection.ids), 2, 3]
 
 
 def test_another_text_begins_anew():
     panel = opened()
     panel.branch(2, 7)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     panel.read("a boat")
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert len(panel.branches) == 1 and panel.shown.text == "a boat"
     assert panel.text == "a boat" and panel.place == 2
 
@@ -95,7 +95,7 @@ def test_a_text_that_is_asked_for_later_wins():
     lm = FakeInspectLM(read_seconds=0.1)
     panel = InspectPanel(lm, "a boat")
     panel.read("a kite")
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.shown.text == "a kite" and len(panel.branches) == 1
 
 
@@ -106,7 +106,7 @@ def test_a_place_that_is_asked_for_later_wins():
     panel.place = 2
     panel.place = 4
     lm.gate.set()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.distribution["place"] == 4 == panel.place
 
 
@@ -114,17 +114,17 @@ def test_what_cannot_be_read_is_said_and_the_rest_stays():
     panel = opened()
     before = panel.reading
     panel.read("")
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.status == "failed" and "at least one token" in panel.error["message"]
     panel.lm.read_error = RuntimeError("the weights are gone")
     panel.read("a boat")
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert "RuntimeError: the weights are gone" in panel.error["message"]
     assert "Traceback" in panel.error["details"]
     assert panel.reading == before
     panel.lm.read_error = None
     panel.read()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.error is None and panel.status == "done"
 
 
@@ -156,7 +156,7 @@ def test_a_branch_goes_on_with_sampler_and_seed():
     panel = opened(lm, top_p=0.5, top_k=9, temperature=0.7, seed=3, max_new_tokens=5)
     root = panel.shown
     branch = panel.branch(3, 8)
-    assert panel.wait(10) and panel.status == "done"
+    assert panel.wait(HANG) and panel.status == "done"
     assert branch.ids[:4] == [*root.ids[:3], 8] and branch.length == 6
     assert branch.word == lm.piece(8) and branch.parent is root
     call = lm.calls[-1]
@@ -171,7 +171,7 @@ def test_without_more_tokens_it_is_only_read():
     lm = FakeInspectLM()
     panel = opened(lm, max_new_tokens=0)
     branch = panel.branch(2, 8)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert branch.length == 1 and lm.calls == [] and panel.place == 2
 
 
@@ -179,15 +179,15 @@ def test_going_back_and_branching_again():
     panel = opened(max_new_tokens=4)
     root = panel.shown
     first = panel.branch(3, 8)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     again = panel.branch(3, 9)  # at the place where it left: beside it
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     below = panel.branch(5, 10)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert [branch.parent for branch in (first, again, below)] == [root, root, again]
     assert panel.branches == [root, first, again, below]
     panel.go_to(root)
-    assert panel.shown is root and panel.wait(10)
+    assert panel.shown is root and panel.wait(HANG)
     assert [entry["number"] for entry in panel.tree] == [b.number for b in panel.branches]
     panel.go_to(again.number)
     assert panel.shown is again
@@ -206,21 +206,21 @@ def test_a_branch_that_was_let_go_of_is_read_again(monkeypatch):
     root = panel.shown
     for token in (8, 9):
         panel.branch(3, token)
-        assert panel.wait(10)
+        assert panel.wait(HANG)
     assert root.inspection is None and len(lm.reads) == 3
     panel.go_to(root)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.inspection is root.inspection is not None and lm.reads[-1] == root.ids
 
 
 def test_stopping_keeps_what_is_written_and_reads_it():
-    lm = FakeInspectLM(delay=0.01)
+    lm = FakeInspectLM(hold_at=8)
     panel = opened(lm, max_new_tokens=500)
     branch = panel.branch(3, 8)
-    while branch.length < 5:
-        pass
+    until(lambda: branch.length >= 5)
     panel.cancel()
-    assert panel.wait(10)
+    lm.pace.allow()
+    assert panel.wait(HANG)
     assert panel.status == "stopped" and 5 <= branch.length < 500
     assert branch.inspection is not None and lm.reads[-1] == branch.ids
 
@@ -229,13 +229,13 @@ def test_an_error_while_writing_is_shown_and_the_rest_is_read():
     lm = FakeInspectLM(fail_at=3)
     panel = opened(lm, max_new_tokens=20)
     branch = panel.branch(3, 8)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.status == "failed" and "the model broke" in panel.error["message"]
     assert branch.length == 4 and branch.inspection is not None
 
 
 def test_one_thing_at_a_time():
-    lm = FakeInspectLM(delay=0.02)
+    lm = FakeInspectLM(hold_at=8)
     panel = opened(lm, max_new_tokens=50)
     panel.branch(3, 8)
     for action in (
@@ -248,7 +248,8 @@ def test_one_thing_at_a_time():
         with pytest.raises(WorkbenchError, match="cancel"):
             action()
     panel.cancel()
-    assert panel.wait(10)
+    lm.pace.allow()
+    assert panel.wait(HANG)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +287,7 @@ def test_the_number_of_branches_is_bounded(monkeypatch):
     monkeypatch.setattr(branches, "MAX_BRANCHES", 2)
     panel = opened(max_new_tokens=0)
     panel.branch(2, 8)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     with pytest.raises(SettingError, match="which is the most: delete one"):
         panel.branch(2, 9)
     assert len(panel.branches) == 2
@@ -333,7 +334,7 @@ def test_settings_are_checked(settings):
 def test_the_code_gives_the_same_distribution():
     panel = opened(top_k=3)
     panel.place = 2
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.code.startswith("import workbench as wb\n\nlm = wb.models.CausalLM.from_preset(")
     scope = {"lm": panel.lm}
     *lines, last = panel.code.splitlines()[3:]
@@ -342,7 +343,7 @@ def test_the_code_gives_the_same_distribution():
     expected = panel.inspection.distribution(2).shares(temperature=0.8, top_k=3, top_p=0.92)
     np.testing.assert_array_equal(got, expected)
     panel.branch(2, 8)
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert read_code("fake_tiny_en", panel.shown.ids, 2, panel.settings) == panel.code
 
 
@@ -360,7 +361,7 @@ def test_a_branch_streams_at_a_moderate_pace():
     panel = opened(FakeInspectLM(delay=0.002), max_new_tokens=300)
     panel.comm.drain()
     branch = panel.branch(3, 8)
-    assert panel.wait(20)
+    assert panel.wait(HANG)
     sent = [(when, data) for when, kind, data in panel.comm.drain() if kind == "comm_msg"]
     times = [when for when, _ in sent]
     seconds = max(times[-1] - times[0], 0.5)
@@ -380,7 +381,7 @@ def test_what_the_page_asks_of_another_text_is_left_out():
     panel = opened()
     old = panel.shown_key
     panel.read("a small boat")
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     settings = panel.settings
     say(panel, "choose", key=old, place=1)
     say(panel, "branch", key=old, place=1, token=3, settings=settings)
@@ -410,7 +411,7 @@ def test_what_makes_no_sense_changes_nothing(command, fields):
     say(
         panel, command, **({**fields, "key": panel.shown_key} if fields.get("key") == 2 else fields)
     )
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.error is not None
     assert panel.get_state(("reading", "tree", "place", "text", *panel.settings)) == before
 
@@ -425,13 +426,13 @@ def test_the_page_gets_what_it_missed():
 
 
 def test_closing_stops_the_writing():
-    lm = FakeInspectLM(delay=0.01)
+    lm = FakeInspectLM(hold_at=8)
     panel = opened(lm, max_new_tokens=5000)
     branch = panel.branch(3, 8)
-    while branch.length < 5:
-        pass
+    until(lambda: branch.length >= 5)
     panel.close()
-    assert panel.wait(10) and branch.length < 5000
+    lm.pace.allow()
+    assert panel.wait(HANG) and branch.length < 5000
 
 
 def test_reset():
@@ -490,7 +491,7 @@ def test_a_text_is_read_once_the_model_is_there(monkeypatch):
     assert panel.status == "loading" and panel.inspection is None and not panel.wait(0.05)
     panel.read("a boat")
     hub.go_on()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert panel.shown.text == "a boat" and panel.heading["name"] == "fake_tiny_en"
 
 
@@ -499,8 +500,6 @@ def test_a_loaded_model_that_writes_no_text_is_refused(monkeypatch):
 
     monkeypatch.setattr(models, "CausalLM", Hub(FakeLM()))
     panel = InspectPanel("fake_tiny_en", TEXT)
-    deadline = time.monotonic() + 10
-    while panel.status == "loading" and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: panel.status != "loading")
     assert panel.status == "failed"
     assert "writes no text" in panel.error["message"]

@@ -6,6 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
+from patience import HANG
 from tiny import byte_tokenizer, tiny_backbone
 from view_doubles import FakeInspection, ViewsPanel, held
 from workbench.widgets.inspect import views
@@ -23,9 +24,9 @@ def ask(panel, name, /, **arguments):
     panel.comm.handle_msg({"content": {"data": data}, "buffers": []})
 
 
-def heard(panel, seconds=5.0):
+def heard(panel):
     """The messages up to the first that is an answer."""
-    messages, deadline = [], time.monotonic() + seconds
+    messages, deadline = [], time.monotonic() + HANG
     while not (messages and messages[-1][0]["state"] in ("ready", "failed")):
         assert time.monotonic() < deadline, f"no answer, only {messages}"
         time.sleep(0.005)
@@ -241,7 +242,7 @@ def test_a_closed_panel_is_free_once_what_it_reads_has_ended():
     gone = weakref.ref(panel)
     inspection.hold.set()
     del panel
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANG
     while gone() is not None:
         assert time.monotonic() < deadline, "something still holds the panel"
         gc.collect()

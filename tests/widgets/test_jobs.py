@@ -10,6 +10,7 @@ import weakref
 
 import pytest
 from doubles import FakeLM
+from patience import HANG, until, waited_for
 
 from workbench.errors import PromptError, WorkbenchError
 from workbench.generation.events import Done, Status, Token
@@ -22,15 +23,8 @@ PROMPT = "Once upon a time"
 def finished(lm, **settings):
     job = GenerationJob(lm, PROMPT, **settings)
     job.start()
-    assert job.wait(10)
+    assert job.wait(HANG)
     return job
-
-
-def until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.002)
 
 
 def test_a_job_writes_what_the_stream_yields():
@@ -59,8 +53,9 @@ def test_settings_reach_the_model():
 
 
 def test_compiling_is_told():
-    seen = []
-    finished(FakeLM(compile_seconds=0.01, stop_at=2), on_event=seen.append)
+    seen, compiled = [], threading.Event()
+    compiled.set()
+    finished(FakeLM(compiled=compiled, stop_at=2), on_event=seen.append)
     states = [event.status for event in seen if isinstance(event, JobState)]
     assert states == ["running", "compiling", "running", "done"]
 
@@ -72,40 +67,44 @@ def test_a_compilation_is_not_counted_as_decoding():
                 yield event
                 if count == 3:
                     yield Status("compiling")
-                    time.sleep(0.2)
+                    time.sleep(1)
                     yield Status("streaming")
 
-    job = GenerationJob(CompilesLater(delay=0.005), PROMPT)
+    job = GenerationJob(CompilesLater(hold_at=9), PROMPT)
+    began = time.monotonic()
     job.start()
-    until(lambda: len(job.tokens) > 8)
+    until(lambda: len(job.tokens) == 9)
+    stats = job.stats
+    took = time.monotonic() - began
     job.cancel()
+    job._lm.pace.allow()
     job.wait()
-    assert job.stats.compile_seconds >= 0.2 and job.stats.tokens_per_second > 50
+    assert stats.compile_seconds >= 1 and stats.decode_seconds <= took - 1
 
 
 def test_cancel_keeps_the_text_and_stops_within_a_step():
-    lm = FakeLM(delay=0.01)
+    lm = FakeLM(hold_at=5)
     job = GenerationJob(lm, PROMPT, seed=3)
     job.start()
-    until(lambda: len(job.tokens) >= 5)
-    began, count = time.monotonic(), len(job.tokens)
+    until(lambda: lm.pace.holds)
     job.cancel()
-    assert job.status in ("stopping", "cancelled")
-    assert job.wait(1)
-    assert time.monotonic() - began < 0.2
+    assert job.status == "stopping"
+    lm.pace.allow()
+    assert job.wait(HANG)
     assert job.status == "cancelled" and job.reason == "cancelled"
-    assert count <= len(job.tokens) <= count + 2
+    assert len(job.tokens) == 6, "the token at work is the last"
     assert job.text == "".join(token.text for token in job.tokens)
     assert job.stats.new_tokens == len(job.tokens) and job.stats.tokens_per_second > 0
     assert lm.active == 0, "the stream was not closed"
 
 
 def test_a_run_after_a_cancel_equals_a_fresh_one():
-    lm = FakeLM(delay=0.001)
+    lm = FakeLM(hold_at=2)
     job = GenerationJob(lm, PROMPT, seed=3)
     job.start()
     until(lambda: job.tokens)
     job.cancel()
+    lm.pace.allow()
     job.wait()
     assert (
         finished(lm, seed=3, max_new_tokens=30).text
@@ -124,36 +123,40 @@ def test_cancel_before_start_ends_the_job():
 
 
 def test_jobs_of_one_model_wait_in_line():
-    lm = FakeLM(delay=0.005, stop_at=20)
+    lm = FakeLM(stop_at=20, hold_at=6)
     seen = [[], [], []]
     queue = [GenerationJob(lm, PROMPT, seed=i, on_event=seen[i].append) for i in range(3)]
     for job in queue:
         job.start()
     until(lambda: [job.position for job in queue] == [0, 1, 2])
-    assert all(job.wait(5) for job in queue)
+    lm.pace.allow()
+    assert all(job.wait(HANG) for job in queue)
     assert all(job.status == "done" for job in queue)
     assert JobState("queued", 2) in seen[2] and JobState("queued", 1) in seen[2]
     assert [call["seed"] for call in lm.calls] == [0, 1, 2]
 
 
 def test_a_queued_job_cancels_at_once_and_lets_the_others_pass():
-    lm = FakeLM(delay=0.02)
+    lm = FakeLM(hold_at=6)
     first, second, third = (GenerationJob(lm, PROMPT, max_new_tokens=20) for _ in range(3))
     for job in (first, second, third):
         job.start()
     until(lambda: first.tokens)
     second.cancel()
-    assert second.wait(0.2) and second.status == "cancelled" and not first.done
+    assert second.wait(HANG) and second.status == "cancelled" and not first.done
     first.cancel()
-    assert third.wait(5) and third.status == "done" and len(third.tokens) == 20
+    lm.pace.allow()
+    assert third.wait(HANG) and third.status == "done" and len(third.tokens) == 20
 
 
 def test_two_models_do_not_wait_for_each_other():
-    slow = GenerationJob(FakeLM(delay=0.05), PROMPT)
+    lm = FakeLM(hold_at=6)
+    slow = GenerationJob(lm, PROMPT)
     slow.start()
     assert finished(FakeLM(), max_new_tokens=5).status == "done"
     slow.cancel()
-    assert slow.wait(1)
+    lm.pace.allow()
+    assert slow.wait(HANG)
 
 
 def test_an_error_of_the_model_ends_the_job_and_not_the_line():
@@ -207,11 +210,13 @@ def test_an_observer_that_fails_is_logged_once_and_kills_nothing(caplog):
 
 
 def test_wait_times_out_and_the_job_goes_on():
-    job = GenerationJob(FakeLM(delay=0.05), PROMPT, max_new_tokens=10)
+    lm = FakeLM(hold_at=6)
+    job = GenerationJob(lm, PROMPT, max_new_tokens=10)
     job.start()
     assert job.wait(0.05) is False and not job.done
     job.cancel()
-    assert job.wait(1) is True
+    lm.pace.allow()
+    assert job.wait(HANG) is True
 
 
 def test_wait_without_start_is_refused():
@@ -232,10 +237,14 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt_soon(condition):
+def interrupt_soon(job, lm, ready=lambda: True):
+    """Once the job is held, and ready; it may go on when it has heard of it."""
+
     def kill():
-        until(condition)
+        until(lambda: len(job.tokens) > 3 and ready())
         os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: job.status in ("stopping", "cancelled"))
+        lm.pace.allow()
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -243,18 +252,19 @@ def interrupt_soon(condition):
 
 
 def test_an_interrupt_while_waiting_cancels_cleanly(interruptible):
-    job = GenerationJob(FakeLM(delay=0.01), PROMPT)
+    lm = FakeLM(hold_at=4)
+    job = GenerationJob(lm, PROMPT)
     job.start()
-    killer = interrupt_soon(lambda: len(job.tokens) > 3)
-    assert job.wait(5) is True
+    killer = interrupt_soon(job, lm, waited_for(job).is_set)
+    assert job.wait(HANG) is True
     killer.join()
     assert job.status == "cancelled" and job.text and job.error is None
 
 
 def test_an_interrupt_in_the_foreground_cancels_cleanly(interruptible):
-    lm = FakeLM(delay=0.01)
+    lm = FakeLM(hold_at=4)
     job = GenerationJob(lm, PROMPT)
-    killer = interrupt_soon(lambda: len(job.tokens) > 3)
+    killer = interrupt_soon(job, lm)
     text = job.run()
     killer.join()
     assert job.status == "cancelled" and text == job.text != "" and lm.active == 0
@@ -287,7 +297,7 @@ def test_threads_and_memory_return_to_where_they_were():
         job.start()
         until(lambda job=job, least=round_ % 7: len(job.tokens) >= least)
         job.cancel()
-        assert job.wait(2)
+        assert job.wait(HANG)
     del job
     until(lambda: threading.active_count() == threads)
     gc.collect()
@@ -304,5 +314,5 @@ def test_two_hundred_interleaved_runs_equal_their_serial_ones():
     running = [GenerationJob(lm, PROMPT, seed=seed, max_new_tokens=8) for seed in range(200)]
     for job in running:
         job.start()
-    assert all(job.wait(20) for job in running)
+    assert all(job.wait(HANG) for job in running)
     assert {seed: job.text for seed, job in enumerate(running)} == expected

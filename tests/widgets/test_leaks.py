@@ -17,6 +17,7 @@ import pytest
 from doubles import FakeLM
 from ipywidgets.widgets.widget import _instances
 from panel_doubles import all_panels
+from patience import HANG, until
 from preset_doubles import Hub
 from tune_doubles import FakeTrainingJob, tiny_lm
 from workbench.widgets import ComparePanel, GeneratePanel, TunePanel
@@ -47,7 +48,7 @@ def command(panel, name, **arguments):
 def ready(panel):
     """A tune panel reads its data first."""
     if isinstance(panel, TunePanel):
-        assert panel.wait_loaded(time.monotonic() + 20)
+        assert panel.wait_loaded(time.monotonic() + HANG)
 
 
 def nothing(panel, begin):
@@ -61,7 +62,7 @@ def under_way(panel, begin):
 
 def ended(panel, begin):
     under_way(panel, begin)
-    assert panel.wait(20)
+    assert panel.wait(HANG)
 
 
 def history(panel, begin):
@@ -81,13 +82,6 @@ def live(made, life):
     life(panel, begin)
     panel.close()
     return weakref.ref(panel)
-
-
-def until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
 
 
 def census():
@@ -143,14 +137,14 @@ def test_panels_that_are_closed_while_they_load_leave_nothing():
         models.CausalLM.from_preset(preset)  # what is made once, for all loads, is there now
     for _ in range(LOADS // 6):
         load_a_while(0.5)
-        until(lambda: threading.active_count() == threads, 60)
+        until(lambda: threading.active_count() == threads)
     before, arrays = census(), len(jax.live_arrays())
 
     def grown():
         rss = resident()
         for _ in range(LOADS // 3):
             load_a_while(choose.uniform(0, 0.5))
-        until(lambda: threading.active_count() == threads, 60)
+        until(lambda: threading.active_count() == threads)
         assert census() == before and len(jax.live_arrays()) == arrays
         return resident() - rss
 

@@ -3,13 +3,13 @@
 import io
 import json
 import random
-import time
 
 import numpy as np
 import pytest
 import soundfile
 from audio_doubles import RATE, FakeHearingLM, bursts
 from doubles import FakeLM, FakePreprocessor
+from patience import HANG, until
 from workbench.widgets import ListenPanel, listen
 from workbench.widgets.listen import recordings
 from workbench.widgets.shared import buffers
@@ -41,13 +41,6 @@ def upload(panel, samples, rate=RATE, name="said.wav", part_bytes=100_000):
         command(panel, "audio", content, name=name, rate=rate, part=number, parts=len(parts))
 
 
-def until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.002)
-
-
 def customs(panel, kind):
     return [
         data
@@ -63,7 +56,7 @@ def test_a_recording_becomes_text_by_segments():
     panel = listen(FakeHearingLM(), (bursts(8.0), RATE))
     assert panel.status == "idle" and panel.text == "" and panel.segments == []
     panel.start()
-    assert panel.wait(5) and panel.status == "done"
+    assert panel.wait(HANG) and panel.status == "done"
     assert len(panel.segments) == 4 and len(panel.tokens) == 16
     assert panel.text == "".join(token.text for token in panel.tokens)
     shown = panel.output["segments"]
@@ -116,30 +109,30 @@ def test_a_model_that_reads_text_alone_is_refused():
 
 
 def test_cancel_keeps_what_was_heard_and_the_next_run_is_whole():
-    lm = FakeHearingLM(delay=0.01)
+    lm = FakeHearingLM(hold_at=7)
     panel = panel_of(lm)
     panel.start()
     with pytest.raises(WorkbenchError, match="cancel"):
         panel.audio = bursts(1.0), RATE
     until(lambda: len(panel.tokens) > 6)
     panel.cancel()
-    assert panel.wait(2) and panel.status == "stopped"
+    lm.pace.allow()
+    assert panel.wait(HANG) and panel.status == "stopped"
     heard = panel.text
     assert len(panel.segments) < 4 and panel.output["segments"][-1][2] <= len(panel.tokens)
-    lm.delay = 0
     panel.start()
-    assert panel.wait(5) and panel.text.startswith(heard) and len(panel.text) > len(heard)
+    assert panel.wait(HANG) and panel.text.startswith(heard) and len(panel.text) > len(heard)
 
 
 def test_restore_brings_back_the_recording_too():
     panel = panel_of()
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     first, text = panel.recording["number"], panel.text
     panel.audio = bursts(2.0), RATE
     assert panel.text == "" and panel.recording["number"] == first + 1
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     panel.restore(1)
     assert panel.recording["number"] == first and panel.text == text
     assert panel.output["recording"] == first
@@ -151,11 +144,11 @@ def test_the_text_is_bounded_only_where_it_is_asked():
     lm = FakeHearingLM()
     panel = panel_of(lm)
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     assert lm.calls[0]["max_new_tokens"] is None and repr(lm.calls[0]["sampler"]).startswith("Gree")
     panel.max_new_tokens = 3
     panel.start()
-    assert panel.wait(5) and len(panel.tokens) == 3
+    assert panel.wait(HANG) and len(panel.tokens) == 3
     with pytest.raises(SettingError, match="max_new_tokens"):
         panel.max_new_tokens = 0
     panel.settings = {"max_new_tokens": None}
@@ -186,7 +179,7 @@ def test_the_code_says_the_same(tmp_path, settings, call):
 def test_failures_are_one_sentence():
     panel = panel_of(FakeHearingLM(error_at_once=RuntimeError("the model broke")))
     panel.start()
-    assert panel.wait(5) and panel.status == "failed"
+    assert panel.wait(HANG) and panel.status == "failed"
     assert "the model broke" in panel.error["message"] and "Traceback" in panel.error["details"]
 
 
@@ -194,7 +187,7 @@ def test_it_prints_without_a_page():
     panel = panel_of()
     panel.audio = bursts(2.0), RATE
     panel.start()
-    panel.wait(5)
+    panel.wait(HANG)
     data, _ = panel._repr_mimebundle_()
     lines = data["text/plain"].split("\n")
     assert lines[0] == "hears_tiny · Fake · 2.90 M · float32 (done)"
@@ -214,7 +207,7 @@ def test_samples_come_in_parts():
     assert np.array_equal(panel.audio[0], samples)
     assert panel.recording["name"] == "a/b.webm" and len(customs(panel, "opened")) == 1
     command(panel, "start")
-    assert panel.wait(5) and len(panel.tokens) == 6
+    assert panel.wait(HANG) and len(panel.tokens) == 6
 
 
 def test_the_sound_goes_to_the_page_when_it_asks():
@@ -313,8 +306,9 @@ def test_random_messages_change_nothing_and_kill_nothing():
 
 
 def test_closing_ends_the_run():
-    panel = panel_of(FakeHearingLM(delay=0.02))
+    panel = panel_of(FakeHearingLM(hold_at=4))
     panel.start()
     until(lambda: panel.tokens)
     panel.close()
-    assert panel.wait(2) and panel.comm is None and panel.text
+    panel.lm.pace.allow()
+    assert panel.wait(HANG) and panel.comm is None and panel.text

@@ -8,6 +8,7 @@ import time
 
 import jax
 import pytest
+from patience import HANG
 from workbench.widgets import GeneratePanel
 
 import workbench as wb
@@ -32,7 +33,7 @@ def test_cancelled_runs_leave_the_model_as_it_was(tiny_lms):
         while len(job.tokens) < least:
             time.sleep(0.0005)
         job.cancel()
-        assert job.wait(2) and job.error is None
+        assert job.wait(HANG) and job.error is None
         assert expected.startswith(job.text)
         cancelled += job.status == "cancelled"
     assert cancelled > 50
@@ -48,7 +49,7 @@ def test_the_panel_writes_what_its_code_writes(tiny_lms, sampler):
     lm = tiny_lms["gpt2"]
     panel = GeneratePanel(lm, PROMPT, sampler=sampler, seed=11, max_new_tokens=500)
     panel.start()
-    assert panel.wait(30) and panel.error is None and panel.status == "done"
+    assert panel.wait(HANG) and panel.error is None and panel.status == "done"
     assert panel.form["controls"][5]["reach"] == lm.max_length == 64
     assert panel.prompt_tokens == panel.history[0].job.stats.prompt_tokens == len(PROMPT) + 1
     assert panel.output["summary"].endswith("stop: context full")
@@ -63,5 +64,5 @@ def test_the_panel_writes_what_its_code_writes(tiny_lms, sampler):
 def test_a_prompt_that_leaves_no_room_is_one_sentence(tiny_lms):
     panel = GeneratePanel(tiny_lms["llama"], "x" * 100)
     panel.start()
-    assert panel.wait(5) and panel.status == "failed"
+    assert panel.wait(HANG) and panel.status == "failed"
     assert "leaves no room" in panel.error["message"] and panel.text == ""

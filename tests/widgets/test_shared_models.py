@@ -8,6 +8,7 @@ import weakref
 import pytest
 from compare_doubles import ComparedLM
 from doubles import FakeLM, FakeSampler
+from patience import HANG, until
 from preset_doubles import Hub
 from tune_doubles import FakeTrainingJob, tiny_lm
 from workbench.widgets import ComparePanel, GeneratePanel, TunePanel
@@ -38,20 +39,13 @@ def hub(monkeypatch):
     hub.go_on()
 
 
-def until(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
-
-
 def loading():
     return sum(thread.name == "workbench-load" for thread in threading.enumerate())
 
 
 def loaded(*arguments, cls=GeneratePanel, **settings):
     panel = cls(*arguments, **settings)
-    assert panel.wait(10) and panel.lm is not None
+    assert panel.wait(HANG) and panel.lm is not None
     return panel
 
 
@@ -67,7 +61,7 @@ def test_panels_share_the_load_and_the_model(hub):
     second.start()
     assert loading() == 1
     hub.go_on()
-    assert first.wait(10) and second.wait(10)
+    assert first.wait(HANG) and second.wait(HANG)
     assert first.lm is second.lm is loaded("tiny").lm and len(hub.calls) == 1
     assert second.status == "done" and first.heading == second.heading
 
@@ -121,7 +115,7 @@ def test_the_model_goes_with_its_last_panel(hub):
 
 def test_a_load_stops_with_the_last_panel_that_waits(hub):
     first, second = GeneratePanel("tiny"), GeneratePanel("tiny")
-    assert hub.half_way.wait(10)
+    assert hub.half_way.wait(HANG)
     first.close()
     assert loading() == 1 and second.status == "loading"
     second.close()
@@ -132,16 +126,16 @@ def test_a_load_stops_with_the_last_panel_that_waits(hub):
 def test_forty_closed_panels_leave_no_thread(hub):
     for number in range(40):
         GeneratePanel(f"tiny_{number}").close()
-    until(lambda: loading() == 0, 5.0)
+    until(lambda: loading() == 0)
 
 
 def test_a_cell_that_is_run_again_goes_on_with_its_load(hub, monkeypatch):
     for execution in "abc":
         run_cell(monkeypatch, execution)
         panel = GeneratePanel("tiny")
-        assert hub.half_way.wait(10)
+        assert hub.half_way.wait(HANG)
     hub.go_on()
-    assert panel.wait(10) and panel.lm is not None and len(hub.calls) == 1
+    assert panel.wait(HANG) and panel.lm is not None and len(hub.calls) == 1
     run_cell(monkeypatch, "d")
     assert loaded("tiny").lm is panel.lm and panel.comm is None
 
@@ -149,7 +143,7 @@ def test_a_cell_that_is_run_again_goes_on_with_its_load(hub, monkeypatch):
 def test_a_cell_that_asks_for_another_preset_stops_the_load(hub, monkeypatch):
     run_cell(monkeypatch, "a")
     GeneratePanel("tiny")
-    assert hub.half_way.wait(10)
+    assert hub.half_way.wait(HANG)
     run_cell(monkeypatch, "b")
     GeneratePanel("other")
     until(lambda: loading() == 1 and len(hub.calls) == 2)
@@ -168,7 +162,7 @@ def interrupt(panel, monkeypatch):
 def test_a_load_that_was_stopped_begins_anew_when_it_is_needed(hub, stop):
     panel = GeneratePanel("tiny", "Once")
     panel.start()
-    assert hub.half_way.wait(10)
+    assert hub.half_way.wait(HANG)
     with pytest.MonkeyPatch.context() as patch:
         stop(panel, patch)
     assert panel.status == "idle" and panel.error is None and panel.wait(0)
@@ -176,7 +170,7 @@ def test_a_load_that_was_stopped_begins_anew_when_it_is_needed(hub, stop):
     hub.go_on()
     assert panel.lm is None and panel.text == ""
     panel.start()
-    assert panel.wait(10) and panel.status == "done" and len(hub.calls) == 2
+    assert panel.wait(HANG) and panel.status == "done" and len(hub.calls) == 2
 
 
 def test_an_interrupt_stops_a_load_in_the_foreground(hub, monkeypatch):
@@ -196,12 +190,12 @@ def test_all_panels_hear_of_a_failure_and_each_can_try_again(monkeypatch):
     monkeypatch.setattr(models, "CausalLM", hub)
     panels = [GeneratePanel("tiny", "Once") for _ in range(3)]
     hub.go_on()
-    assert all(panel.wait(10) and panel.status == "failed" for panel in panels)
+    assert all(panel.wait(HANG) and panel.status == "failed" for panel in panels)
     assert {panel.error["message"] for panel in panels} == {"tiny: no such preset"}
     hub.outcome = FakeLM(stop_at=3)
     for panel in panels:
         panel.start()
-        assert panel.wait(10) and panel.status == "done"
+        assert panel.wait(HANG) and panel.status == "done"
     assert len(hub.calls) == 2
 
 
@@ -211,14 +205,14 @@ def test_data_of_a_closed_panel_is_read_no_further():
     def texts():
         for number in range(1_000):
             read.append(number)
-            gate.wait(10)
+            gate.wait(HANG)
             yield "once"
 
     panel = TunePanel(tiny_lm("gpt2", 64), texts())
     until(lambda: read)
     panel.close()
     gate.set()
-    assert panel.wait_loaded(time.monotonic() + 10)
+    assert panel.wait_loaded(time.monotonic() + HANG)
     until(lambda: not any(t.name == "workbench-data" for t in threading.enumerate()))
     assert len(read) == 1 and panel.data == {}
 
@@ -230,4 +224,4 @@ def test_an_interrupt_stops_the_reading_of_data_in_the_foreground(monkeypatch):
     monkeypatch.setattr("workbench.widgets.shared.model_panel.needs_foreground", lambda: True)
     monkeypatch.setattr(TuneSource, "read", interrupted)
     panel = TunePanel(tiny_lm("gpt2", 64), ["once"])
-    assert panel.status == "idle" and panel.wait_loaded(time.monotonic() + 1)
+    assert panel.status == "idle" and panel.wait_loaded(time.monotonic() + HANG)

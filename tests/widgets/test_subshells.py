@@ -4,6 +4,7 @@ import time
 
 import pytest
 from jupyter_client.manager import start_new_kernel
+from patience import HANG
 
 CELL = """
 import threading
@@ -54,7 +55,7 @@ class Page:
         message = self.client.session.msg(kind, content)
         self.client.control_channel.send(message)
         while True:
-            reply = self.client.get_control_msg(timeout=20)
+            reply = self.client.get_control_msg(timeout=HANG)
             if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
                 return reply["content"]
 
@@ -62,8 +63,8 @@ class Page:
 @pytest.fixture(scope="module")
 def page():
     manager, client = start_new_kernel(kernel_name="python3")
-    client.execute_interactive(CELL, output_hook=lambda message: None, timeout=60)
-    info = client.kernel_info(reply=True, timeout=20)["content"]
+    client.execute_interactive(CELL, output_hook=lambda message: None, timeout=HANG)
+    info = client.kernel_info(reply=True, timeout=HANG)["content"]
     if "kernel subshells" not in info.get("supported_features", ()):
         pytest.skip("this ipykernel has no subshells")
     comm_id = value_of(client, "panel.model_id").strip("'")
@@ -74,14 +75,14 @@ def page():
 
 def value_of(client, expression):
     reply = client.execute(
-        "", silent=True, user_expressions={"value": expression}, reply=True, timeout=20
+        "", silent=True, user_expressions={"value": expression}, reply=True, timeout=HANG
     )
     return reply["content"]["user_expressions"]["value"]["data"]["text/plain"]
 
 
 def heard(page, subshell, expression):
     """Whether it becomes true soon. Asked on a subshell: the main one would set things right."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANG
     while time.monotonic() < deadline:
         if value_on(page, subshell, expression) == "True":
             return True
@@ -96,7 +97,7 @@ def value_on(page, subshell, expression):
     message["header"]["subshell_id"] = subshell
     page.client.shell_channel.send(message)
     while True:
-        reply = page.client.get_shell_msg(timeout=20)
+        reply = page.client.get_shell_msg(timeout=HANG)
         if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
             return reply["content"]["user_expressions"]["value"]["data"]["text/plain"]
 

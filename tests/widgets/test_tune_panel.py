@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ipywidgets.widgets.widget import _instances
+from patience import HANG, until
 from tune_doubles import STORIES, FakeTrainingJob, tiny_lm
 from workbench.widgets import TunePanel, tune
 from workbench.widgets.tune.runs import COLUMNS
@@ -56,14 +57,14 @@ def fake(monkeypatch):
 
 def panel_of(lm, data=SHORT, **options):
     panel = TunePanel(lm, data, **{**QUICK, "sample_prompts": [PROMPT], **options})
-    assert panel.wait_loaded(time.monotonic() + 30)
+    assert panel.wait_loaded(time.monotonic() + HANG)
     return panel
 
 
 def trained(lm, **options):
     panel = panel_of(lm, **options)
     panel.start()
-    assert panel.wait(300), panel.status
+    assert panel.wait(HANG), panel.status
     return panel
 
 
@@ -83,20 +84,13 @@ def rows_of(panel):
     return np.frombuffer(panel.run["rows"], np.float32).reshape(-1, COLUMNS)
 
 
-def until(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
-
-
 # -- with a real job ------------------------------------------------------------------------
 
 
 def test_a_run_is_driven_from_python_and_its_adapter_is_written_and_read(lm, tmp_path):
     panel = tune(lm, SHORT, **QUICK, sample_prompts=[PROMPT], learning_rate=0.01)
     panel.start()
-    assert panel.wait(300) and panel.status == "done" and panel.error is None
+    assert panel.wait(HANG) and panel.status == "done" and panel.error is None
     rows = rows_of(panel)
     assert rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6] and np.isfinite(rows[:, :4]).all()
     steps = panel.job.history.steps
@@ -141,16 +135,16 @@ def test_the_code_repeats_the_run(lm, tmp_path, monkeypatch):
 def test_pause_frees_the_model_and_resume_goes_on(lm):
     panel = panel_of(lm, steps=400, validation=None, sample_every=0)
     panel.start()
-    until(lambda: panel.job.step > 2, 120)
+    until(lambda: panel.job.step > 2)
     panel.pause()
-    until(lambda: panel.status == "paused", 60)
-    assert panel.wait(1) is False and panel.busy
+    until(lambda: panel.status == "paused")
+    assert panel.wait(HANG) is False and panel.busy
     assert lm.generate(PROMPT, max_new_tokens=2)
     at = panel.job.step
     panel.resume()
-    until(lambda: panel.job.step > at, 60)
+    until(lambda: panel.job.step > at)
     panel.cancel()
-    assert panel.wait(60) and panel.status == "stopped"
+    assert panel.wait(HANG) and panel.status == "stopped"
     assert panel.run["step"] == panel.job.step == rows_of(panel)[-1, 0] < 400
 
 
@@ -204,24 +198,24 @@ def test_a_length_cuts_and_says_so(lm):
 
 def test_prompts_come_from_the_data_where_none_are_given(lm):
     panel = TunePanel(lm, STORIES)
-    assert panel.wait_loaded(time.monotonic() + 30)
+    assert panel.wait_loaded(time.monotonic() + HANG)
     assert panel.settings["sample_prompts"] == ("Captain Ann sailed the", "Captain Bo sailed the")
     assert TunePanel(lm, STORIES, sample_prompts=[]).settings["sample_prompts"] == ()
     pairs = TunePanel(lm, [("Who?", " Ann."), ("What?", " A ship.")] * 3)
-    assert pairs.wait_loaded(time.monotonic() + 30)
+    assert pairs.wait_loaded(time.monotonic() + HANG)
     assert pairs.settings["sample_prompts"] == ("Who?", "What?")
 
 
 def test_data_that_cannot_be_read_are_told_and_tried_again(lm, tmp_path):
     path = tmp_path / "stories.jsonl"
     panel = TunePanel(lm, str(path), **QUICK)
-    assert panel.wait_loaded(time.monotonic() + 30)
+    assert panel.wait_loaded(time.monotonic() + HANG)
     assert panel.status == "failed" and "stories.jsonl" in panel.error["message"]
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in SHORT))
     panel.start()
-    assert panel.wait_loaded(time.monotonic() + 30)
+    assert panel.wait_loaded(time.monotonic() + HANG)
     until(lambda: panel.job is not None)
-    assert panel.wait(300) and panel.status == "done", panel.error
+    assert panel.wait(HANG) and panel.status == "done", panel.error
     assert f'data = "{path}"' in panel.code
 
 
@@ -240,7 +234,7 @@ def test_runs_have_adapters_of_their_own_and_come_back(lm, fake):
     panel = trained(lm)
     panel.settings = {"rank": 2}
     panel.start()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     assert [run.name for run in panel.history] == ["default", "default-2"]
     assert [entry["number"] for entry in panel.runs] == [1, 2]
     assert [past["run"] for past in panel.past] == [1] and panel.run["run"] == 2
@@ -295,14 +289,14 @@ def test_while_it_trains_nothing_else_begins(lm, fake, tmp_path):
         with pytest.raises(WorkbenchError):
             action()
     plan.go_on.set()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
 
 
 def test_a_run_that_fails_is_told_and_kept(lm, fake):
     fake(fail_at=4)
     panel = panel_of(lm)
     panel.start()
-    assert panel.wait(10) and panel.status == "failed"
+    assert panel.wait(HANG) and panel.status == "failed"
     assert "not a number" in panel.error["message"] and "Traceback" in panel.error["details"]
     assert rows_of(panel).shape[0] == 3
 
@@ -313,7 +307,7 @@ def test_messages_are_few_and_together_they_are_the_whole_run(lm, fake):
     panel.comm.drain()
     began = time.monotonic()
     panel.start()
-    assert panel.wait(30)
+    assert panel.wait(HANG)
     seconds = time.monotonic() - began
     messages = panel.comm.drain()
     assert len(messages) / seconds < 30
@@ -339,7 +333,7 @@ def test_a_closed_panel_stops_and_frees_everything(lm, fake):
     job, known = panel.job, weakref.ref(panel)
     before = len(_instances)
     panel.close()
-    assert job.wait(5) and job.status == "cancelled"
+    assert job.wait(HANG) and job.status == "cancelled"
     assert len(_instances) < before
     del panel, job
     gc.collect()
@@ -374,13 +368,13 @@ def test_the_page_sets_what_it_may_and_hears_of_the_rest(lm, fake):
     assert "length" in panel.problems and panel.settings["length"] is None
     command(panel, "set", values={"length": None, "sample_prompts": ["a", "b"]})
     command(panel, "start")
-    assert panel.wait(10) and panel.status == "done"
+    assert panel.wait(HANG) and panel.status == "done"
 
 
 def test_a_page_that_missed_the_end_of_a_run_is_told(lm, fake):
     panel = panel_of(lm)
     panel.start()
-    assert panel.wait(10)
+    assert panel.wait(HANG)
     panel.comm.drain()
     command(panel, "sync", run=1, rows=panel.history[0].count, marks=0)
     states = [data["state"] for _, _, data in panel.comm.drain() if data["method"] == "update"]
