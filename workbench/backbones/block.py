@@ -200,7 +200,7 @@ def make_block(config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -
 def branch_end(
     config: StackConfig, normed: bool, name: str, dtype: dict[str, Any]
 ) -> list[keras.layers.Layer]:
-    """The layers between a branch and its sum with the stream: a norm, dropout, or neither."""
+    """Make the layers between a branch and its sum with the stream: norm, dropout, or neither."""
     layers: list[keras.layers.Layer] = (
         [make_norm(config.norm, name=name, **dtype)] if normed else []
     )

@@ -50,7 +50,7 @@ class LibraryTokenizer(Tokenizer):
         return self._backend.to_str(pretty=True)
 
     def vocabulary_size(self) -> int:
-        """One more than the largest token id."""
+        """Return one more than the largest token id."""
         self._check_vocabulary()
         return self._size
 
