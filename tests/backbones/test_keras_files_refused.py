@@ -39,7 +39,9 @@ def merged_state():
     return {v.path: np.asarray(v).tobytes() for v in lm.backbone.weights}
 
 
-@pytest.mark.parametrize(("kind", "told"), [("lora", "merged into the weights"), ("merged", "merged into")])
+@pytest.mark.parametrize(
+    ("kind", "told"), [("lora", "merged into the weights"), ("merged", "merged into")]
+)
 def test_a_plain_model_takes_the_adapter_into_its_weights_and_says_so(files, kind, told):
     lm = make(seed=5)
     with pytest.warns(UserWarning, match=f"captain.*rank=2.*{told}"):

@@ -65,6 +65,10 @@ class BlockLayers(keras.layers.Layer):
         self._after_mlp = branch_end(config, spec.post_mlp_norm, "post_mlp_norm", dtype)
         self._stretches = config.stretches
 
+    def _build(self, x_shape: tuple[int | None, ...]) -> None:
+        for layer in self._flatten_layers(include_self=False, recursive=False):
+            layer.build(x_shape)
+
     def _mlp(self, x: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
         return observed(f"{self.mlp.path}/output", self.mlp(x, padding_mask))
 
@@ -82,8 +86,7 @@ class DecoderBlock(BlockLayers):
         padding_mask_shape: Any = None,
         groups_shape: Any = None,
     ) -> None:
-        for layer in self._flatten_layers(include_self=False, recursive=False):
-            layer.build(x_shape)
+        self._build(x_shape)
 
     def call(
         self,

@@ -46,8 +46,7 @@ class CrossBlock(SequentialLayers):
         padding_mask_shape: Any = None,
         memory_mask_shape: Any = None,
     ) -> None:
-        for layer in self._flatten_layers(include_self=False, recursive=False):
-            layer.build(x_shape)
+        self._build(x_shape)
 
     def call(
         self,

@@ -7,7 +7,7 @@ import tokenizers
 from workbench.tokenizers.apart import Apart
 from workbench.tokenizers.checks import check_tokens
 from workbench.tokenizers.files import refusing
-from workbench.tokenizers.linear import is_linear
+from workbench.tokenizers.linear_time import is_linear
 from workbench.tokenizers.tokenizer import Tokenizer
 
 _CANNOT_SPLIT = "cannot split this text"
