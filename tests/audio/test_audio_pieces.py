@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.audio import Piece, cut_at_pauses
+from workbench.audio import SampleRange, cut_at_pauses
 
 RATE = 1_000
 
@@ -20,7 +20,7 @@ def talk(seconds, *pauses):
 
 
 def test_a_short_recording_is_one_piece():
-    assert cut_at_pauses(talk(30), RATE) == [Piece(0, 30 * RATE)]
+    assert cut_at_pauses(talk(30), RATE) == [SampleRange(0, 30 * RATE)]
 
 
 def test_the_cut_is_in_the_middle_of_the_pause():

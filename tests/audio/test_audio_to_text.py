@@ -16,7 +16,7 @@ import soundfile
 from tiny import GOLDENS
 
 import workbench as wb
-from workbench.audio import Piece
+from workbench.audio import SampleRange
 from workbench.errors import AudioError, PromptError, SettingError
 from workbench.generation.events import Done, Status, Token
 from workbench.tasks import transcription
@@ -146,7 +146,11 @@ def halves(monkeypatch):
     monkeypatch.setattr(
         transcription,
         "cut_at_pauses",
-        lambda samples, rate: [Piece(0, 8000), Piece(8000, 14500), Piece(14500, len(samples))],
+        lambda samples, rate: [
+            SampleRange(0, 8000),
+            SampleRange(8000, 14500),
+            SampleRange(14500, len(samples)),
+        ],
     )
     return np.concatenate([ONE, TWO, ONE])
 

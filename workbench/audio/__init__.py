@@ -6,7 +6,7 @@ May import `errors` and `kinds`.
 from __future__ import annotations
 
 from workbench.audio.converter import AudioConverter
-from workbench.audio.pieces import Piece, cut_at_pauses
+from workbench.audio.pauses import SampleRange, cut_at_pauses
 from workbench.audio.reading import AudioSource, open_audio
 
-__all__ = ["AudioConverter", "AudioSource", "Piece", "cut_at_pauses", "open_audio"]
+__all__ = ["AudioConverter", "AudioSource", "SampleRange", "cut_at_pauses", "open_audio"]

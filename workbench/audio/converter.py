@@ -17,7 +17,7 @@ from workbench.audio.reading import (
 from workbench.errors import AudioError
 from workbench.kinds import checks_types
 
-LONGEST_SECONDS = 64.0
+LONGEST_INPUT = 64.0  # seconds
 
 
 class AudioConverter:
@@ -64,9 +64,9 @@ class AudioConverter:
         """
         samples = open_audio(audio, rate, self.sampling_rate)
         seconds = len(samples) / self.sampling_rate
-        if seconds > LONGEST_SECONDS:
+        if seconds > LONGEST_INPUT:
             raise AudioError(
-                f"audio: expected {SHORTEST_SECONDS} to {LONGEST_SECONDS:.0f} seconds, got "
+                f"audio: expected {SHORTEST_SECONDS} to {LONGEST_INPUT:.0f} seconds, got "
                 f"{seconds:.1f} seconds: transcribe() cuts longer recordings into pieces"
             )
         return self.normalized(samples)

@@ -72,6 +72,10 @@ class BlockLayers(keras.layers.Layer):
         self._after_mlp = branch_end(config, spec.post_mlp_norm, "post_mlp_norm", dtype)
         self._stretches = config.stretches
 
+    def _build(self, x_shape: tuple[int | None, ...]) -> None:
+        for layer in layers_within(self, recursive=False):
+            layer.build(x_shape)
+
     def _mlp(self, x: jax.Array, padding_mask: jax.Array | None) -> jax.Array:
         return observed(f"{self.mlp.path}/output", self.mlp(x, padding_mask))
 
@@ -89,8 +93,7 @@ class DecoderBlock(BlockLayers):
         padding_mask_shape: Any = None,
         groups_shape: Any = None,
     ) -> None:
-        for layer in layers_within(self, recursive=False):
-            layer.build(x_shape)
+        self._build(x_shape)
 
     def call(
         self,
@@ -219,7 +222,7 @@ def make_block(config: StackConfig, spec: LayerSpec, init: Any, **kwargs: Any) -
 def branch_end(
     config: StackConfig, normed: bool, name: str, dtype: dict[str, Any]
 ) -> list[keras.layers.Layer]:
-    """The layers between a branch and its sum with the stream: a norm, dropout, or neither."""
+    """Make the layers between a branch and its sum with the stream: norm, dropout, or neither."""
     layers: list[keras.layers.Layer] = (
         [make_norm(config.norm, name=name, **dtype)] if normed else []
     )

@@ -18,7 +18,6 @@ from workbench.backbones.config import DecoderConfig, LayerSpec, PostNorm, Seque
 from workbench.backbones.layers.attention import LayerCache
 from workbench.backbones.layers.cross_attention import CrossAttention
 from workbench.backbones.layers.norms import make_norm
-from workbench.keras_internals import layers_within
 
 
 class CrossBlock(SequentialLayers):
@@ -47,8 +46,7 @@ class CrossBlock(SequentialLayers):
         padding_mask_shape: Any = None,
         memory_mask_shape: Any = None,
     ) -> None:
-        for layer in layers_within(self, recursive=False):
-            layer.build(x_shape)
+        self._build(x_shape)
 
     def call(
         self,

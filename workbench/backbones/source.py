@@ -17,7 +17,7 @@ SOURCE_INPUTS = ("encoder_token_ids", "encoder_padding_mask")
 AUDIO_INPUTS = ("encoder_input_values", "encoder_padding_mask")
 
 
-class Source(Protocol):
+class EncoderInputs(Protocol):
     """The layers before an encoder's blocks. The model that runs them owns them."""
 
     @property
@@ -48,7 +48,7 @@ class Source(Protocol):
         ...
 
 
-class TokenSource:
+class TokenInputs:
     """Reads token ids, int32 (B, S), and passes their mask on."""
 
     names = SOURCE_INPUTS
@@ -67,7 +67,7 @@ class TokenSource:
         return {}
 
 
-class AudioSource:
+class AudioInputs:
     """Reads samples, float32 (B, samples, 1), and their mask (B, samples)."""
 
     names = AUDIO_INPUTS
@@ -91,11 +91,11 @@ class AudioSource:
         return {"encoder_attention_mask": mask}
 
 
-def make_source(config: DecoderConfig | AudioConfig, init: Any, dtype: Any) -> Source:
+def make_source(config: DecoderConfig | AudioConfig, init: Any, dtype: Any) -> EncoderInputs:
     """Make the layers before an encoder of this configuration."""
     if isinstance(config, AudioConfig):
-        return AudioSource(config, init, dtype)
-    return TokenSource(config, init, dtype)
+        return AudioInputs(config, init, dtype)
+    return TokenInputs(config, init, dtype)
 
 
 def token_table(config: DecoderConfig, name: str, init: Any, dtype: Any) -> TokenEmbedding:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.audio import Piece, cut_at_pauses
+from workbench.audio import SampleRange, cut_at_pauses
 from workbench.generation.arguments import DEFAULT_ALTERNATIVES, AnySampler, StopIds
 from workbench.generation.clock import Work, WorkClock
 from workbench.generation.events import Done, Event, Events, Reason, Stage, Status, Token
@@ -99,7 +99,7 @@ class Transcription(Turn):
         yield text.done(self.prompt_tokens)
 
     def _hear(
-        self, piece: Piece, text: _Text, left: int | None, settings: dict[str, Any]
+        self, piece: SampleRange, text: _Text, left: int | None, settings: dict[str, Any]
     ) -> Iterator[Event]:
         """The events for a piece, without its `Done`.
 

@@ -124,7 +124,7 @@ class CharacterTokenizer(Tokenizer):
         return self._tokens[token_id] if 0 <= token_id < len(self._tokens) else None
 
     def vocabulary_size(self) -> int:
-        """The number of tokens: the characters, end, start and padding."""
+        """Return the number of tokens: characters, end, start and padding."""
         return len(self._backend) + 3
 
     def save_assets(self, dir_path: str | Path) -> None:

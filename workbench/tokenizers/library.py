@@ -7,7 +7,7 @@ import tokenizers
 from workbench.tokenizers.apart import Apart
 from workbench.tokenizers.checks import check_tokens
 from workbench.tokenizers.files import refusing
-from workbench.tokenizers.linear import is_linear
+from workbench.tokenizers.linear_time import is_linear
 from workbench.tokenizers.tokenizer import Tokenizer
 
 _CANNOT_SPLIT = "cannot split this text"
@@ -50,7 +50,7 @@ class LibraryTokenizer(Tokenizer):
         return self._backend.to_str(pretty=True)
 
     def vocabulary_size(self) -> int:
-        """One more than the largest token id."""
+        """Return one more than the largest token id."""
         self._check_vocabulary()
         return self._size
 

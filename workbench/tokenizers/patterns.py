@@ -1,7 +1,7 @@
 """Oniguruma patterns with which the families split a text into words before merging.
 
 Matching each takes linear time, so tokenizers with these patterns may run in the kernel
-(`linear.py`). A test must show that for a new pattern.
+(`linear_time.py`). A test must show that for a new pattern.
 """
 
 from __future__ import annotations

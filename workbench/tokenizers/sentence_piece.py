@@ -136,7 +136,7 @@ class SentencePieceTokenizer(Tokenizer):
         return self._tokens[token_id]
 
     def vocabulary_size(self) -> int:
-        """The number of pieces of the model."""
+        """Return the number of the model's pieces."""
         self._check_vocabulary()
         return len(self._tokens)
 

@@ -97,7 +97,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def vocabulary_size(self) -> int:
-        """One more than the largest token id."""
+        """Return one more than the largest token id."""
 
     @abstractmethod
     def save_assets(self, dir_path: str | Path) -> None:

@@ -22,7 +22,7 @@ from workbench.tokenizers.control import is_mark
 from workbench.tokenizers.files import read_bytes, refusing
 from workbench.tokenizers.incremental import Piece, TextRule
 from workbench.tokenizers.library import LibraryTokenizer, byte_level_piece
-from workbench.tokenizers.linear import MAX_GROWTH, growth, reads_linearly
+from workbench.tokenizers.linear_time import MAX_GROWTH, growth, reads_linearly
 from workbench.tokenizers.word_piece import JOINED_BY_SPACES, word_pieces
 
 TOKENIZER_JSON = "tokenizer.json"

@@ -38,7 +38,7 @@ class Int8(NamedTuple):
 
     @classmethod
     def of(cls, matrix: np.ndarray) -> Int8:
-        """The nearest codes of a float matrix (outputs, inputs). The scale has its dtype."""
+        """Quantise a float matrix (outputs, inputs); the scale has its dtype."""
         return _row_by_row(cls._of, matrix)
 
     @classmethod
@@ -50,12 +50,12 @@ class Int8(NamedTuple):
         return cls(codes.clip(-_LARGEST, _LARGEST).astype(np.int8), scale)
 
     def floats(self, inputs: int) -> jax.Array:
-        """The matrix (outputs, inputs), in the scale's dtype."""
+        """Decode the matrix (outputs, inputs) to the scale's dtype."""
         return self.codes.astype(self.scale.dtype) / self.scale[:, None]
 
     @staticmethod
     def shapes(outputs: Shape, inputs: Shape) -> tuple[Shape, ...]:
-        """The shapes of codes and scale of a matrix with several output or input axes."""
+        """Return the shapes of codes and scale for several output or input axes."""
         return (*outputs, *inputs), outputs
 
     def product(self, rows: jax.Array) -> jax.Array:
@@ -73,7 +73,7 @@ class Int4(NamedTuple):
 
     @classmethod
     def of(cls, matrix: np.ndarray) -> Int4:
-        """The nearest codes of a float matrix (outputs, inputs). The scale has its dtype."""
+        """Quantise a float matrix (outputs, inputs); the scale has its dtype."""
         return _row_by_row(cls._of, matrix)
 
     @classmethod
@@ -92,13 +92,13 @@ class Int4(NamedTuple):
         return cls(packed, scale, zero.astype(np.int8))
 
     def floats(self, inputs: int) -> jax.Array:
-        """The matrix (outputs, inputs), in the scale's dtype."""
+        """Decode the matrix (outputs, inputs) to the scale's dtype."""
         even, odd = self.halves(self.scale.dtype)
         return jnp.stack([even, odd], -1).reshape(len(even), -1)[:, :inputs]
 
     @staticmethod
     def shapes(outputs: Shape, inputs: Shape) -> tuple[Shape, ...]:
-        """The shapes of codes, scale and zero of a matrix with several output or input axes."""
+        """Return the shapes of codes, scale and zero for several output or input axes."""
         rows, (groups, size) = math.prod(outputs), _grouping(math.prod(inputs))
         return (rows, groups * size // 2), (rows, groups), (rows, groups)
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LONGEST_SECONDS = 30.0
-EARLIEST_SECONDS = 20.0
+LONGEST_PIECE = 30.0  # seconds
+EARLIEST_CUT = 20.0  # seconds
 _WINDOW_SECONDS = 0.2
 _STEP_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Piece:
+class SampleRange:
     """Samples `start` to `stop` of a recording."""
 
     start: int
@@ -26,9 +26,9 @@ class Piece:
 def cut_at_pauses(
     samples: np.ndarray,
     rate: int,
-    longest: float = LONGEST_SECONDS,
-    earliest: float = EARLIEST_SECONDS,
-) -> list[Piece]:
+    longest: float = LONGEST_PIECE,
+    earliest: float = EARLIEST_CUT,
+) -> list[SampleRange]:
     """Cut a recording into pieces of at most `longest` seconds.
 
     Each piece but the last ends in the middle of the quietest 0.2 s between `earliest` and
@@ -47,9 +47,9 @@ def cut_at_pauses(
     while (left := len(samples) - start) > longest * rate:
         last = min(int(longest * rate), left - rate)
         stop = start + _quietest(samples[start:], round(earliest * rate), last, rate)
-        pieces.append(Piece(start, stop))
+        pieces.append(SampleRange(start, stop))
         start = stop
-    return [*pieces, Piece(start, len(samples))]
+    return [*pieces, SampleRange(start, len(samples))]
 
 
 def _quietest(samples: np.ndarray, first: int, last: int, rate: int) -> int:
