@@ -118,7 +118,7 @@ def extreme_cases():
 
 def combined_cases():
     """Cuts in their order: top-p is of what top-k left, min-p of the largest probability."""
-    yield case_of("top-p of what top-k left", ROW, {"top_k": 3, "top_p": 0.6})
+    yield case_of("top-p of what top-k left", ROW, {"top_k": 3, "top_p": 0.76})
     yield case_of("temperature before top-p", ROW, {"temperature": 3.0, "top_p": 0.65})
     yield case_of("temperature before min-p", ROW, {"temperature": 3.0, "min_p": 0.5})
     every = {"temperature": 1.5, "top_k": 6, "top_p": 0.95, "min_p": 0.2}
