@@ -9,6 +9,7 @@ from contextvars import ContextVar
 import jax
 import keras
 
+from workbench.errors import present
 from workbench.keras_internals import current_scope
 
 _on: ContextVar[bool] = ContextVar("rematerialising", default=False)
@@ -33,7 +34,7 @@ def recomputed(
     """
     if not _on.get():
         return forward(x)
-    outer = current_scope()
+    outer = present(current_scope(), "an open keras.StatelessScope")
     variables = layer.variables
 
     # Variables assigned inside, such as random states, must come out as values of the outer trace.

@@ -14,6 +14,7 @@ from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.encoder_decoder import EncoderDecoder
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig, as_encoder
 from workbench.backbones.weights import Rule, either, numbering
+from workbench.errors import present
 from workbench.families.registry import Family
 from workbench.families.shared_rules import (
     HEADS,
@@ -125,7 +126,9 @@ class BartSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
     @property
     def decoder_start_ids(self) -> list[int]:
         """The end token, then the start token, as in BART's training."""
-        return [self.tokenizer.end_token_id, self.tokenizer.start_token_id]
+        tokenizer = self.tokenizer
+        end = present(tokenizer.end_token_id, "an end token")
+        return [end, present(tokenizer.start_token_id, "a start token")]
 
 
 class BartSeq2SeqLM(Seq2SeqLM):

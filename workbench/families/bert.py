@@ -97,7 +97,7 @@ class BertBackbone(Backbone):
                 dropout=dropout,
             )
         )
-        init = keras.initializers.TruncatedNormal(stddev=0.02)
+        init: Any = keras.initializers.TruncatedNormal(stddev=0.02)
 
         def table(rows: int, name: str) -> TokenEmbedding:
             return TokenEmbedding(
@@ -114,7 +114,7 @@ class BertBackbone(Backbone):
             dtype=dtype,
             name="pooled_dense",
         )
-        inputs = {
+        inputs: dict[str, Any] = {
             name: keras.Input((None,), dtype="int32", name=name)
             for name in ("token_ids", "segment_ids", "padding_mask")
         }

@@ -8,7 +8,7 @@ from math import isqrt
 from typing import Any
 
 from workbench.backbones import config
-from workbench.backbones.weights import Rule
+from workbench.backbones.weights import Rule, rules_for
 from workbench.errors import PresetError
 from workbench.families import gemma_files
 from workbench.families.gemma3_vision import Gemma3ImageConverter, Gemma3VisionEncoder
@@ -196,7 +196,7 @@ def vision_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
         )
         for ours, (theirs, layout) in _PROJECTOR.items()
     )
-    text = (_in_language_model(rule) for rule in TEXT.rules)
+    text = (_in_language_model(rule) for rule in rules_for(TEXT.rules, arguments))
     return (*text, *projector, *siglip_rules(arguments["vision_encoder"].num_layers))
 
 

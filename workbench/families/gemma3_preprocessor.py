@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.backbones.config import check_size
-from workbench.errors import PromptError, SettingError
+from workbench.errors import PromptError, SettingError, present
 from workbench.images import ImageConverter
 from workbench.kinds import checks_types
 from workbench.preprocessing.image_chat import image_messages
@@ -125,7 +125,9 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         """The ids before, after and in the places of a picture; None for a text model."""
         if self.image_converter is None:
             return None
-        return tuple(map(self.tokenizer.token_to_id, (START_OF_IMAGE, END_OF_IMAGE, self._place)))
+        token_to_id = self.tokenizer.token_to_id
+        place = token_to_id(present(self._place, "a mark of pictures"))
+        return token_to_id(START_OF_IMAGE), token_to_id(END_OF_IMAGE), place
 
     def picture_ids(self) -> dict[str, int]:
         """`image_token_ids` under Transformers' names."""
@@ -225,7 +227,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
             return _alone(*made) if single else made
         prompts, single = self._training_rows(x, y, sample_weight)
         readings = [self.reading(prompt, row) for row, prompt in enumerate(prompts)]
-        answers = [self.response_ids(prompt.response) for prompt in prompts]
+        answers = [self.response_ids(present(prompt.response, "a response")) for prompt in prompts]
         made, labels, weights = self._packed_answers(
             [reading.ids for reading in readings], answers, length
         )
@@ -274,7 +276,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
 
     def _expanded(self, text: str) -> str:
         """A text in which each mark has become all that stands for a picture."""
-        places = self._place * self.num_vision_tokens_per_image
+        places = present(self._place, "a mark of pictures") * self.num_vision_tokens_per_image
         return text.replace(START_OF_IMAGE, f"\n\n{START_OF_IMAGE}{places}{END_OF_IMAGE}\n\n")
 
     def _image_mask(self, ids: Sequence[int]) -> list[bool]:

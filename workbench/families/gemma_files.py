@@ -147,9 +147,14 @@ def scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def scores_width(arguments: Mapping[str, Any]) -> float:
     """The number whose square root divides the scores of a backbone of these arguments."""
-    names = ("num_query_heads", "head_dim", "hidden_dim", "query_head_dim_normalize")
-    scalar = arguments.get("query_pre_attn_scalar")
-    return check_scores_width("config.json", *(arguments[name] for name in names), scalar)
+    return check_scores_width(
+        "config.json",
+        arguments["num_query_heads"],
+        arguments["head_dim"],
+        arguments["hidden_dim"],
+        arguments["query_head_dim_normalize"],
+        arguments.get("query_pre_attn_scalar"),
+    )
 
 
 FORMAT = Transformers(

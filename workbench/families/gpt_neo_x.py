@@ -7,7 +7,7 @@ which Pythia is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
@@ -103,7 +103,7 @@ class GPTNeoXBackbone(Decoder):
                 hidden_dim=hidden_dim,
                 num_heads=num_heads,
                 intermediate_dim=intermediate_dim,
-                activation=activation,
+                activation=cast(config.Activation, activation),
                 position=config.Rope(
                     rotary_max_wavelength, turned=int(head_dim * rotary_percentage)
                 ),

@@ -13,10 +13,10 @@ from workbench.families.shared_rules import OURS
 
 def sparse_layers(
     owner: str,
-    num_layers: object,
+    num_layers: int,
     window: int | None,
     dense: config.Gated,
-    step: object,
+    step: int,
     dense_layers: Sequence[int],
 ) -> tuple[config.LayerSpec, ...]:
     """Specs of all layers: every `step`-th has experts, those in `dense_layers` never.

@@ -14,7 +14,7 @@ import numpy as np
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.image_text import ImageTextDecoder
 from workbench.backbones.vision_config import ImagePrefix, Linear, vision_transformer
-from workbench.errors import PromptError
+from workbench.errors import PromptError, present
 from workbench.families import gemma
 from workbench.families.pali_gemma_files import (
     SIGLIP_EPSILON,
@@ -219,7 +219,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         prompts, single = self._training_rows(x, y, sample_weight)
         readings = [self.reading(prompt, row) for row, prompt in enumerate(prompts)]
         ids = [reading.ids for reading in readings]
-        answers = [self.response_ids(prompt.response) for prompt in prompts]
+        answers = [self.response_ids(present(prompt.response, "a response")) for prompt in prompts]
         length = sequence_length or self.sequence_length
         inputs, labels, weights = self._packed_answers(ids, answers, length)
         inputs |= {"images": _stacked(readings)}

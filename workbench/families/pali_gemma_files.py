@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from workbench.backbones.weights import Rule
+from workbench.backbones.weights import Rule, rules_for
 from workbench.errors import PresetError
 from workbench.families import gemma_files
 from workbench.families.siglip import (
@@ -55,7 +55,7 @@ def _in_language_model(rule: Rule) -> Rule:
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     """Weights in Transformers' files, under the names of every version."""
-    text = _text_files(arguments).rules
+    text = rules_for(_text_files(arguments).rules, arguments)
     projector = "multi_modal_projector.linear."
     return (
         *(_in_language_model(rule) for rule in text),

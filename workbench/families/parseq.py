@@ -21,7 +21,7 @@ from workbench.backbones.parseq_decoder import PARSeqCache, PARSeqDecoder
 from workbench.backbones.vision import VisionEncoder
 from workbench.backbones.vision_config import VisionConfig, vision_transformer
 from workbench.backbones.weights import Rule, numbering
-from workbench.errors import SettingError
+from workbench.errors import SettingError, present
 from workbench.families.registry import Family
 from workbench.families.shared_rules import hub_attention, hub_norm, hub_projection
 from workbench.images import ImageConverter
@@ -200,7 +200,7 @@ class PARSeqBackbone(Backbone):
             ),
         )
         vision = self.config.vision
-        init = keras.initializers.TruncatedNormal(stddev=0.02)
+        init: Any = keras.initializers.TruncatedNormal(stddev=0.02)
         encoder = VisionEncoder(vision, init, dtype=dtype, name="image_encoder")
         decoder = PARSeqDecoder(
             self.config.decoder, vision.stack.width, init, dtype=dtype, name="decoder"
@@ -252,7 +252,11 @@ class PARSeqBackbone(Backbone):
     ) -> tuple[jax.Array, PARSeqCache]:
         """Read how texts begin, ids (B, P) of these lengths (B,), and their pictures: `images`
         (B, height, width, 3), or `memory`, what `encode` has made of them; as `Decoder.read`."""
-        memory = self.encode(images) if memory is None else memory
+        memory = (
+            self.encode(present(images, "pictures, or what is encoded of them"))
+            if memory is None
+            else memory
+        )
         positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
         return self.extend(ids, positions, self.init_cache(*ids.shape, memory=memory))
 

@@ -110,7 +110,8 @@ def _scaling(
             f"rope_scaling_short_factor and rope_scaling_long_factor, got {kind!r} with "
             f"{', '.join(type(part).__name__ for part in factors)}"
         )
-    return config.LongScaling(*map(tuple, factors), *lengths)
+    short, long = map(tuple, factors)
+    return config.LongScaling(short, long, *lengths)
 
 
 class Phi3Tokenizer(SentencePieceTokenizer):
@@ -165,8 +166,8 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
     return (
         *(rule for rule in llama.TRANSFORMERS_RULES if not rule.ours.endswith(_FUSED)),
         *(
-            Rule(f"{OURS}attention/{name}/kernel", qkv, HEADS, part=Part(*bound, every))
-            for name, bound in bounds.items()
+            Rule(f"{OURS}attention/{name}/kernel", qkv, HEADS, part=Part(start, stop, every))
+            for name, (start, stop) in bounds.items()
         ),
         Rule(OURS + "mlp/gate/kernel", both, part=Part(0, 1, 2)),
         Rule(OURS + "mlp/up/kernel", both, part=Part(1, 2, 2)),

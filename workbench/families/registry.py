@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from workbench.backbones.weights import Rules
-from workbench.errors import PresetError
+from workbench.errors import PresetError, present
 from workbench.families.names import NAMES, home
 from workbench.formats.gguf_family import Gguf
 from workbench.formats.transformers_config import Transformers
@@ -77,7 +77,7 @@ class Family:
     @property
     def task(self) -> type:
         """The class of its task."""
-        return self.causal_lm or self.text_classifier
+        return present(self.causal_lm or self.text_classifier, "a family with a task")
 
     @property
     def keras_hub(self) -> Rules:

@@ -163,13 +163,13 @@ def _frequencies(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return dict.fromkeys(names, turn.frequencies)
 
 
-def _turning(num_layers: object, interval: int = 4) -> list[bool]:
+def _turning(num_layers: int, interval: int = 4) -> list[bool]:
     """Every layer but each `interval`-th turns."""
     count = config.layer_count("SmolLM3Backbone", num_layers)
     return [(i + 1) % interval != 0 for i in range(count)]
 
 
-def _same_everywhere(num_layers: object) -> dict[str, Any]:
+def _same_everywhere(num_layers: int) -> dict[str, Any]:
     """Arguments that have one value in all files."""
     return {
         "attention_bias": False,

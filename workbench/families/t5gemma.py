@@ -13,7 +13,7 @@ from workbench.backbones import config
 from workbench.backbones.backbone import keeps_arguments
 from workbench.backbones.encoder_decoder import EncoderDecoder
 from workbench.backbones.encoder_decoder_config import EncoderDecoderConfig, as_encoder
-from workbench.errors import SettingError
+from workbench.errors import SettingError, present
 from workbench.families.gemma import GemmaTokenizer
 from workbench.families.registry import Family
 from workbench.families.t5gemma_files import (
@@ -169,9 +169,13 @@ def _layers(depth: Any, kinds: Any, window: Any) -> tuple[config.LayerSpec, ...]
         )
     if SLIDING in kinds and window is None:
         raise SettingError("T5GemmaBackbone: sliding_window: expected a number, got None")
-    normed = {"post_attention_norm": True, "post_mlp_norm": True}
     return tuple(
-        config.LayerSpec(window=window if kind == SLIDING else None, **normed) for kind in kinds
+        config.LayerSpec(
+            window=window if kind == SLIDING else None,
+            post_attention_norm=True,
+            post_mlp_norm=True,
+        )
+        for kind in kinds
     )
 
 
@@ -226,12 +230,16 @@ class T5GemmaSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
 
     def prompt_ids(self, text: str) -> list[int]:
         """The ids the encoder reads of a text that is to be answered."""
-        start = [self.tokenizer.start_token_id] if self.add_start_token else []
+        start = (
+            [present(self.tokenizer.start_token_id, "a start token")]
+            if self.add_start_token
+            else []
+        )
         return [*start, *self.tokenizer.tokenize(text)]
 
     def training_source_ids(self, text: str) -> list[int]:
         """The ids the encoder reads of a text in training."""
-        end = [self.tokenizer.end_token_id] if self.add_end_token else []
+        end = [present(self.tokenizer.end_token_id, "an end token")] if self.add_end_token else []
         return [*self.prompt_ids(text), *end]
 
 

@@ -69,7 +69,7 @@ class GgufTensors:
         flat = values.reshape(-1)
         self._handles[part].seek(entry.begin)
         if entry.type in _PLAIN:
-            self._fill(part, memoryview(flat.view(np.uint8)), name)
+            self._fill(part, flat.view(np.uint8).data, name)
         else:
             self._dequantise(part, entry.type, flat, name)
         return values
@@ -87,7 +87,7 @@ class GgufTensors:
         for start in range(0, flat.size, _CHUNK):
             count = min(_CHUNK, flat.size - start)
             data = raw[: count // size * width]
-            self._fill(part, memoryview(data), name)
+            self._fill(part, data.data, name)
             with np.errstate(all="ignore"):  # what overflows is reported as infinite later
                 flat[start : start + count] = quants.dequantize(data[None], kind)[0]
 

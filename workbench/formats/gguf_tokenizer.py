@@ -235,7 +235,7 @@ def _model(table: _Table) -> ModelFile:
     if cut > _MOST_CUT:
         raise table.error("tokens", f"lengths whose squares make at most {_MOST_CUT}", cut)
     if table.is_gemma:
-        tokens, scores = _respelled(tokens), np.arange(0, -len(tokens), -1, np.float32)
+        tokens, scores = _respelled(tokens), np.arange(0, -len(tokens), -1, dtype=np.float32)
         scores[types == _USER_DEFINED] = 0
     pieces = tuple(zip(tokens, scores.tolist(), types.tolist(), strict=True))
     _expect_once(table, {piece for piece, _, kind in pieces if kind != _UNUSED}, types)

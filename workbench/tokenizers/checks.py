@@ -113,6 +113,7 @@ def expect_tokens(key: str, tokens: Any) -> list[str]:
     several = isinstance(tokens, Iterable) and not isinstance(tokens, str | bytes | Mapping)
     expect(key, several, "a list of strings", tokens)
     found = list(tokens)
+    strings = [token for token in found if isinstance(token, str)]
     wrong = [token for token in found if not isinstance(token, str)]
     expect(key, not wrong, "strings", wrong)
-    return found
+    return strings

@@ -10,6 +10,7 @@ import keras
 
 from workbench.backbones import config
 from workbench.backbones.layers.named import Named
+from workbench.errors import present
 
 
 class RMSNorm(Named, keras.layers.Layer):
@@ -43,7 +44,8 @@ class HeadsRMSNorm(RMSNorm):
     (heads * head_dim,)."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        super().build((input_shape[-2] * input_shape[-1],))
+        heads, head_dim = input_shape[-2:]
+        super().build((present(heads, "heads") * present(head_dim, "a head's width"),))
 
     def call(self, x: jax.Array) -> jax.Array:
         return super().call(x.reshape(*x.shape[:-2], -1)).reshape(x.shape)

@@ -19,7 +19,7 @@ import numpy as np
 from workbench.backbones.adapter import Adapter, AdapterConfig, LowRank
 from workbench.backbones.backbone import Backbone
 from workbench.backbones.weights import Rule, Shape
-from workbench.errors import AdapterError, PresetError
+from workbench.errors import AdapterError, PresetError, present
 from workbench.families.registry import family_of
 from workbench.formats.hdf5 import Hdf5File
 from workbench.formats.hdf5_writer import write_sealed
@@ -251,7 +251,7 @@ def _joined(
     joined = np.zeros((sum(len(b) for _, b in pairs.values()), module.file_shape[-1]), np.float32)
     row = 0
     for place, (_, b) in pairs.items():
-        column = place.rule.part.start * b.shape[1]
+        column = present(place.rule.part, "a part of a module").start * b.shape[1]
         joined[row : row + len(b), column : column + b.shape[1]] = b
         row += len(b)
     return np.concatenate(all_a, axis=1), joined
