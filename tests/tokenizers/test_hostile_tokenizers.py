@@ -19,7 +19,7 @@ from workbench.tokenizers import (
     apart,
     checks,
 )
-from workbench.tokenizers.linear import is_linear
+from workbench.tokenizers.linear_time import is_linear
 from workbench.tokenizers.patterns import PATTERNS
 
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}

@@ -155,7 +155,7 @@ def test_a_folder_with_both_files_becomes_the_family_class(folder, kinds, corpus
 
 def test_without_the_model_a_file_stays_what_it_is(folder, kinds):
     source = load_transformers_tokenizer(folder(tokenizer="plain.json"))
-    with pytest.raises(PresetError, match="cannot be converted to a Gemma"):
+    with pytest.raises(PresetError, match="cannot be converted to Gemma"):
         as_family_class(source, kinds["gemma"])
 
 
