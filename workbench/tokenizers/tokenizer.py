@@ -318,8 +318,7 @@ class Tokenizer(ABC):
     def special_tokens(self) -> list[str]:
         """The special tokens that the vocabulary must have."""
         named = (self.start_token, self.end_token, self.end_token2, self.pad_token)
-        named = [token for token in named if token is not None]
-        return list(dict.fromkeys([*named, *self.extra_special_tokens]))
+        return [*dict.fromkeys(t for t in (*named, *self.extra_special_tokens) if t is not None)]
 
     @property
     def special_token_ids(self) -> frozenset[int]:
@@ -336,8 +335,7 @@ class Tokenizer(ABC):
         Raises:
             PresetError: some are missing; the message names `where` and the tokens.
         """
-        missing = [token for token in self.special_tokens if not self.has_token(token)]
-        if missing:
+        if missing := [token for token in self.special_tokens if not self.has_token(token)]:
             needed = f"{type(self).__name__} needs the tokens {shown(missing)}"
             raise PresetError(f"{where}: {needed} in its vocabulary")
 

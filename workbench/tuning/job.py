@@ -291,8 +291,6 @@ class TrainingJob(Job):
 
         return loss_figure(self.history, self.best)
 
-    # -- how it works -------------------------------------------------------------------
-
     def _take_model(self) -> None:
         if self._lm.adapters.merged:
             raise AdapterError("training: an adapter is merged: call adapters.unmerge() first")

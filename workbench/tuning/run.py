@@ -28,6 +28,7 @@ from workbench.tuning.feed import Facts, Feed
 from workbench.tuning.history import Best, History
 from workbench.tuning.memory import memory_in_use
 from workbench.tuning.pace import Pace
+from workbench.tuning.recurring import is_due, times_left
 from workbench.tuning.samples import completion, words_of
 from workbench.tuning.settings import SHAPING, TuneSettings, settings_for
 
@@ -92,8 +93,9 @@ class Run:
     @property
     def remaining_seconds(self) -> float | None:
         """Until the end, as far as can be told; None before a step was measured."""
-        left = self.settings.total_steps - self.step
-        others = {kind: self._times_due(every) for kind, every in self._occasions().items()}
+        step, steps = self.step, self.settings.total_steps
+        left = steps - step
+        others = {kind: times_left(every, step, steps) for kind, every in self._occasions().items()}
         return self._pace.remaining(left, others)
 
     def events(self) -> Generator[Event | Moment, None, None]:
@@ -302,8 +304,6 @@ class Run:
         if self._checkpoints is not None:
             self._checkpoints.drop_after(step)
 
-    # -- between the steps ----------------------------------------------------------------
-
     def _occasions(self) -> dict[str, int]:
         """Steps between two validations and two rounds of samples, 0 for none."""
         settings = self.settings
@@ -312,21 +312,14 @@ class Run:
             "samples": settings.sample_steps if settings.sample_prompts else 0,
         }
 
-    def _is_due(self, every: int, step: int) -> bool:
-        return every > 0 and (step % every == 0 or step == self.settings.steps)
-
-    def _times_due(self, every: int) -> int:
-        """How often something is due after this step."""
-        steps = self.settings.total_steps
-        if every == 0 or self.step == steps:
-            return 0
-        return steps // every - self.step // every + (steps % every > 0)
+    def _is_due(self, every: int) -> bool:
+        return is_due(every, self.step, self.settings.total_steps)
 
     def _validate(self) -> Iterator[Event | Moment]:
         told = self.history.validations
         known = bool(told) and told[-1].step == self.step
         held_out, every = self._feed.held_out, self._occasions()["validation"]
-        if held_out is None or known or not self._is_due(every, self.step):
+        if held_out is None or known or not self._is_due(every):
             return
         total = weight = 0.0
         compiled, began = False, time.monotonic()
@@ -360,7 +353,7 @@ class Run:
         raise diverged(None, self.settings, step, loss, examples, found, "earlier", kept)
 
     def _show_samples(self) -> Iterator[Event | Moment]:
-        if not self._is_due(self._occasions()["samples"], self.step):
+        if not self._is_due(self._occasions()["samples"]):
             return
         prompts = self.settings.sample_prompts
         told = reversed(self.history.samples)
@@ -390,7 +383,7 @@ class Run:
             return True
         if every is None:
             return time.monotonic() - self._last_save >= SECONDS_BETWEEN_SAVES
-        return self.step > 0 and self._is_due(every, self.step)
+        return self.step > 0 and self._is_due(every)
 
     def _is_first(self, program: str, batches: list[Batch]) -> bool:
         """Whether a program meets arrays of these shapes for the first time."""
