@@ -32,6 +32,7 @@ MODELS: dict[str, dict[str, Any]] = {
     **{name: {} for name in ("moonshine", "opt", "pali_gemma2", "parseq", "phi3", "qwen")},
     **{name: {} for name in ("qwen3", "qwen_moe", "t5gemma")},
     "qwen3_moe": {"mlp_only_layers": [1]},  # which KerasHub's older mixture ignores
+    **{name: {} for name in ("gpt_neo_x", "smollm3")},
 }
 # What the test compares.
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (
