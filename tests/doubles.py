@@ -196,6 +196,9 @@ class FakeChatLM(FakeLM):
     def chat_template(self):
         return "a template"
 
+    def chat_tokens(self, messages, template_arguments=None):
+        return len(self.preprocessor.chat_ids(messages))
+
     def stream_chat(self, messages, *, prefix, template_arguments=None, **settings):
         ids = self.preprocessor.chat_ids(messages)
         same = map(operator.eq, ids, self.read.get(prefix, []))

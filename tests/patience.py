@@ -17,7 +17,7 @@ from typing import Any
 SLOW = float(os.environ.get("WORKBENCH_TESTS_SLOW", "10"))
 # The seconds after which a wait for something that must come gives up. It guards against a hang
 # alone, so it is far longer than anything takes.
-HANG = 300.0
+HANG = float(os.environ.get("WORKBENCH_TESTS_HANG", "300"))
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -24,7 +24,7 @@ from interruptions import (
     without_adapters,
 )
 
-from workbench.backbones.layers.quantizable import Quantizable
+from workbench.backbones.layers import named
 from workbench.errors import MemoryTooSmallError, PresetError
 from workbench.tasks.causal_lm import CausalLM
 
@@ -115,14 +115,14 @@ def test_whatever_stops_the_last_layer_the_first_is_put_back(monkeypatch, error,
     lm = make_lm()
     before, text = state_of(lm), text_of(lm)
     number = itertools.count()
-    right = Quantizable._let_go
+    right = named.delete_variable
 
     def fail(layer, name):
         if next(number) == 10:
             raise error("at the last layer")
         right(layer, name)
 
-    monkeypatch.setattr(Quantizable, "_let_go", fail)
+    monkeypatch.setattr(named, "delete_variable", fail)
     with pytest.raises(told):
         lm.quantize("int8")
     monkeypatch.undo()
