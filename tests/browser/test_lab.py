@@ -23,7 +23,7 @@ waiting = waited_for(panel._run.job)
 def let_go():
     waiting.wait()
     pathlib.Path("waiting").touch()
-    while panel.status not in ("stopping", "stopped"):
+    while panel._run.job.status not in ("stopping", "cancelled"):
         time.sleep(0.01)
     pace.allow()
 threading.Thread(target=let_go).start()
