@@ -78,7 +78,7 @@ def read_examples(
             - a dict of such columns;
             - the path of a `.jsonl`, `.json`, `.csv`, `.tsv` or `.txt` file, as `files` reads it;
             - a Hugging Face `datasets.Dataset`, or a pandas data frame;
-            - `Examples`, which keep their tokens.
+            - `Examples`, which are cut to `length`.
         lm: the model, or its preprocessor.
         length: positions an example may take; longer examples are cut and counted. By default
             the length the model takes.
