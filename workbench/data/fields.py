@@ -48,12 +48,12 @@ class Fields:
         self._names = NAMES | {name: (own,) for name, own in (columns or {}).items()}
 
     def find(self, record: Mapping[str, Any], name: str) -> Any:
-        """Return a record's value under one of the names; None if there is none."""
+        """Return a record's value under any of the field's names; None if there is none."""
         found = (record[key] for key in self._names[name] if key in record)
         return next((value for value in found if value is not None), None)
 
     def need(self, record: Mapping[str, Any], name: str) -> Any:
-        """Return a record's value under one of the names.
+        """Return a record's value under any of the field's names.
 
         Raises:
             DataError: there is no value.
@@ -68,7 +68,7 @@ class Fields:
         return value
 
     def text(self, record: Mapping[str, Any], name: str) -> str:
-        """Return the text under one of the names.
+        """Return a record's text under any of the field's names.
 
         Raises:
             DataError: there is no value, or it is not a string.

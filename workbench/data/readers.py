@@ -73,8 +73,8 @@ class TextReader(_Reader):
     preprocessor: CausalLMPreprocessor
 
     def example(self, record: Mapping[str, Any]) -> Example:
-        """Return the example of a record with ids, messages, a prompt and response, or a text; the
-        first of these that the record has counts."""
+        """Return the example of a record with ids, messages, a prompt and response, or a text. If
+        the record has several, the first in this order is used."""
         fields = self.fields
         if fields.pictures(record):
             raise DataError("expected no pictures, which this model cannot read, got some")

@@ -141,7 +141,7 @@ class Subject:
 
     @contextmanager
     def _as_read(self) -> Iterator[None]:
-        """Inside the block, activate the adapter that read the text: with another one, a traced
+        """Activate, inside the block, the adapter that read the text: with another one, a traced
         program would have other variables.
 
         Raises:

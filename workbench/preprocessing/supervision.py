@@ -130,7 +130,7 @@ def _joined(
     pieces: Iterable[tuple[str, bool]], token_ids: Callable[[str], list[int]]
 ) -> Supervised:
     """Return the ids of pieces of text, and which are learnt. A piece is tokenised together with
-    the piece before it, unless that changes the other's tokens; then separately."""
+    the piece before it, unless that changes the other's tokens; then it is tokenised separately."""
     made, before = Supervised([], []), ""
     for text, is_learnt in pieces:
         known, both = token_ids(before), token_ids(before + text)

@@ -143,7 +143,7 @@ class Chat:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Prefix]:
-        """Lock the conversation against other changes; gives the cache of its read tokens.
+        """Lock the conversation against other changes, and give the cache of its read tokens.
 
         Raises:
             WorkbenchError: a reply is being written.
@@ -209,7 +209,7 @@ class _Reply:
     """The text of a reply so far."""
 
     def __init__(self) -> None:
-        self.end: End = "cancelled"  # an interrupt, or the iterator closed
+        self.end: End = "cancelled"  # the default: an interrupt, or a closed iterator
         self._parts: list[str] = []
         self._whole = False
 

@@ -54,7 +54,7 @@ class Converses:
         """Reply to messages, as an instruct model was trained to.
 
         The tokenizer's chat template writes the prompt. Words in a message that look like control
-        tokens stay words. `workbench.Chat` keeps a conversation and reads only what is new.
+        tokens stay words. `workbench.Chat` keeps a conversation and reads only new tokens.
 
         Args:
             messages: a string, or a list of `{"role": ..., "content": ...}`. For a model that

@@ -142,7 +142,7 @@ class Samples(keras.utils.PyDataset):
             raise type(error)(f"{error} (in the batch of samples {rows})") from error
 
     def _check_learnt(self, weights: Any) -> None:
-        """Before training on the first batch, check that some batch has a token to learn."""
+        """Check, before training on the first batch, that some batch has a token to learn."""
         if self._learnt or is_learnt(weights):
             self._learnt = True
             return

@@ -54,8 +54,8 @@ class FitsRawData(WholeSteps):
       `keras.utils.PyDataset`. An element that is a tuple holds inputs, labels and sample weights;
     - arrays in a dict with token ids, or in batches: they pass through unchanged.
 
-    With `task.preprocessor = None` inputs are arrays, in all forms that Keras reads. Ids outside
-    the model's vocabulary are refused; a padding id outside it becomes 0. A warning after the
+    With `task.preprocessor = None` inputs are arrays, in all forms that Keras reads. Ids without a
+    row in the model's tables are refused; a padding id without one becomes 0. A warning after the
     first pass counts the samples without a token to learn.
 
     Each of these calls takes the weights out of the model while it works. During a training on the

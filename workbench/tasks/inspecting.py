@@ -1,4 +1,4 @@
-"""Looking inside a model: `lm.trace`, `lm.inspect`."""
+"""Looks inside a model: `lm.trace`, `lm.inspect`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every task offers: a backbone, a preprocessor, presets, and training on raw inputs."""
+"""The base of all tasks: a backbone, a preprocessor, presets, and training on raw inputs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _REMEMBERED = ("preset", "context_length")
 class Task(
     ShowsTree, FitsRawData, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, keras.Model
 ):
-    """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
+    """A backbone with a head and, if not None, a preprocessor for raw inputs.
 
-    `preset` is the handle the task was loaded from, None for one built from parts.
+    `preset` is the handle the task was loaded from; None if it was built from parts.
     """
 
     backbone_cls: type[Backbone] = Backbone

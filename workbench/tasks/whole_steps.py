@@ -62,7 +62,7 @@ class WholeSteps(TrainerHooks):
             forget_state(self)
             raise
 
-    # -- Keras calls these ------------------------------------------------------------------
+    # Keras calls the methods below.
 
     def take_state(self, take: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
         with held():
