@@ -1,4 +1,4 @@
-"""Training data: from texts, pairs, conversations, tables and files to examples and batches.
+"""Training data: turns texts, pairs, conversations, tables and files into examples and batches.
 
-May import `preprocessing` and what is below it: data never sees a model.
+May import `preprocessing` and the packages below it: data never sees a model.
 """

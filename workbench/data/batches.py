@@ -1,6 +1,6 @@
-"""Batches of examples by their number: any step's batch follows from the seed and the step alone.
+"""Batches of examples by step: the seed and the step alone decide a batch.
 
-Each epoch has an order of its own. Every batch is full: an epoch runs on into the next one.
+Each epoch has its own order. Every batch is full: an epoch continues into the next one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ SHORTEST = 32  # positions of the shortest rows
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one forward and backward pass reads.
+    """The arrays of one forward and backward pass.
 
-    `inputs`: by the names of the model: of a decoder `token_ids` and `padding_mask`, int32 (B, T),
-        the second 0 at padding and else the number of the example in its row, from 1;
-        pictures and recordings for models that read them.
+    `inputs`: arrays by the model's names. A decoder has `token_ids` and `padding_mask`, int32
+        (B, T); the mask is 0 at padding, elsewhere the number of the example in its row, from 1.
+        Models that read pictures or recordings have those too.
     `labels`: int32 (B, T), the token after each.
     `weights`: float32 (B, T), 1 where the label is learnt.
-    `indices`: which of the examples it holds, in their order.
+    `indices`: the indices of its examples, in order.
     """
 
     inputs: Arrays
@@ -38,7 +38,7 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """How many labels are learnt."""
+        """The number of learnt labels."""
         return int(np.count_nonzero(self.weights))
 
 
@@ -46,18 +46,19 @@ class Batches:
     """The batches of a run over examples.
 
     Args:
-        examples: what is learnt.
-        batch_size: rows of a batch.
-        length: positions of a row at most; by default what the examples were read with. What is
-            longer is cut; `examples` says how many.
-        packing: put several examples into a row, as many as fit.
-        seed: of the order.
+        examples: the examples to learn.
+        batch_size: rows per batch.
+        length: limit of positions in a row; by default the examples' own. Longer examples are
+            cut; `examples.cut` counts them.
+        packing: put as many examples into a row as fit.
+        seed: the seed of the order.
 
     Attributes:
-        examples: the examples as they are used. `Batch.indices` count them.
+        examples: the examples at this length; `Batch.indices` refer to them.
 
     Raises:
-        SettingError: a setting is impossible, or the model's rows hold one example each.
+        SettingError: a setting is impossible, or `packing` is set for a model whose rows hold one
+            example each.
         DataError: no example has a token to learn within `length`.
 
     Example:
@@ -87,21 +88,21 @@ class Batches:
         self.batch_size, self.packing, self.seed = batch_size, packing, seed
         self.length = self.examples.length
         self._sizes = [len(example) - 1 for example in self.examples]
-        self._starts = [0]  # the number of the first row of each epoch, as far as known
+        self._starts = [0]  # the number of the first row of each epoch known so far
         self._epochs: dict[int, list[list[int]]] = {}
 
     @property
     def per_epoch(self) -> int:
-        """Batches until every example has been seen once: of the first epoch where rows are
-        packed, as later ones may take a row more or less."""
+        """Batches until every example has been seen once. With packing, this is the first epoch's
+        number; later epochs may take a row more or less."""
         return math.ceil(len(self._rows(0)) / self.batch_size)
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, from 0.
+        """Return the batch of a step, from 0.
 
         Raises:
-            SettingError: the step is no integer of at least 0.
-            ImageError, AudioError, PromptError: what an example names cannot be opened.
+            SettingError: the step is not an integer of at least 0.
+            ImageError, AudioError, PromptError: an example's picture or recording cannot be opened.
         """
         if type(step) is not int or step < 0:
             raise SettingError(f"step: expected an integer of at least 0, got {step!r}")
@@ -109,8 +110,8 @@ class Batches:
         return self._made([self._row(number) for number in range(first, first + self.batch_size)])
 
     def validation(self) -> Iterator[Batch]:
-        """Every example once, in the order given. The rows that fill up the last batch repeat
-        one of its own and weigh nothing."""
+        """Yield every example once, in the given order. The rows that fill up the last batch repeat
+        its first row and weigh 0."""
         rows = self._arranged(range(len(self.examples)))
         for first in range(0, len(rows), self.batch_size):
             yield self._made(rows[first : first + self.batch_size])
@@ -128,7 +129,7 @@ class Batches:
         return row_length(longest, self.length)
 
     def _row(self, number: int) -> list[int]:
-        """The examples of a row, the rows of all epochs being counted on."""
+        """Return the examples of a row; row numbers continue over all epochs."""
         if not self.packing:
             epoch, place = divmod(number, len(self.examples))
             return self._rows(epoch)[place]
@@ -139,7 +140,7 @@ class Batches:
         return self._rows(epoch)[number - self._starts[epoch]]
 
     def _rows(self, epoch: int) -> list[list[int]]:
-        """The rows of an epoch; the last two epochs asked for are kept."""
+        """Return the rows of an epoch; the last two epochs stay cached."""
         if epoch not in self._epochs:
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.examples))
             while len(self._epochs) > 1:
@@ -155,9 +156,9 @@ class Batches:
 
 
 def row_length(length: int, limit: int) -> int:
-    """The length that rows of `length` positions are padded to: powers of two and one and a half
-    times those, from 32 on, and the limit: few shapes are compiled, and a third of the longest row
-    is padding at most."""
+    """Return the length to pad rows of `length` positions to: a power of two or 1.5 times one, at
+    least 32 and at most `limit`. So few shapes are compiled, and above 32 at most a third of the
+    longest row is padding."""
     size = SHORTEST
     while size < length:
         size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3

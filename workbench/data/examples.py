@@ -1,4 +1,4 @@
-"""Training data as the model will see it: tokens, and which of them it learns to write."""
+"""Training data as the model reads it: tokens, and which of them it learns to write."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SHOWN = 5  # examples that a message names
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One sample.
+    """One training sample.
 
-    `ids`: token ids int32 (L,), of the decoder where there is an encoder too.
-    `loss`: bool (L,), whether the model is trained to write that token. The first never counts:
-        nothing stands before it to write it from.
-    `source`: the record it was made of, as `{"images": ..., "prompts": ..., "responses": ...}`.
-        Pictures and recordings are what the user gave, opened batch by batch.
+    `ids`: token ids int32 (L,); the decoder's, if there is an encoder too.
+    `loss`: bool (L,), whether the model is trained to write each token. The first never counts,
+        because no token comes before it.
+    `source`: its record, such as `{"images": ..., "prompts": ..., "responses": ...}`. Pictures and
+        recordings are as the user gave them, opened batch by batch.
     `text`: the whole text.
-    `prompt`: what a completion would be asked of: the prompt, or the last message before the last
-        reply; None for a text alone.
-    `where`: which record it was, such as "record 3" or "stories.jsonl, line 4".
+    `prompt`: the prompt for a completion: the record's prompt, or the last user message; None for
+        a plain text.
+    `where`: the place of the record, such as "record 3" or "stories.jsonl, line 4".
     """
 
     ids: np.ndarray
@@ -42,18 +42,19 @@ class Example:
 
     @property
     def loss_tokens(self) -> int:
-        """How many tokens are learnt."""
+        """The number of learnt tokens."""
         return int(np.count_nonzero(self.loss[1:]))
 
     def cut(self, tokens: int) -> Example:
-        """Its first `tokens` tokens."""
+        """Return the example with only its first `tokens` tokens."""
         if len(self) <= tokens:
             return self
         return replace(self, ids=self.ids[:tokens], loss=self.loss[:tokens])
 
 
 class Reader(Protocol):
-    """How records become examples, and examples arrays; `readers` has one for each kind of model.
+    """The interface that turns records into examples, and examples into arrays; `readers` has one
+    for each kind of model.
 
     `packs`: whether a row may hold several examples.
     """
@@ -61,40 +62,40 @@ class Reader(Protocol):
     packs: bool
 
     def example(self, record: Mapping[str, Any]) -> Example:
-        """The example of a record.
+        """Return the example of a record.
 
         Raises:
-            WorkbenchError: the record has not what the model reads.
+            WorkbenchError: the record lacks an input of the model.
         """
         ...
 
     def arrays(
         self, rows: Sequence[Sequence[Example]], length: int
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Inputs by the names of the model; labels int32 and weights float32, both (B, length).
-        Each row holds examples of `length` positions together at most, an example of L tokens
-        taking L - 1."""
+        """Return inputs by the model's names; labels int32 and weights float32, both (B, length).
+        The examples of a row take at most `length` positions together; an example of L tokens
+        takes L - 1."""
         ...
 
 
 class Examples(Sequence[Example]):
     """Examples of at most `length + 1` tokens, which fill `length` positions of a row.
 
-    What is longer is cut at the end, and what then has nothing left to learn is dropped.
+    Longer examples are cut at the end; examples without a token to learn are dropped.
 
     Args:
-        examples: of any length.
-        reader: makes arrays of them.
+        examples: examples of any length.
+        reader: turns examples into arrays.
         length: positions an example may take.
-        limit: the most positions the model has, None without limit.
+        limit: the model's number of positions; None for no limit.
 
     Attributes:
         cut: how many examples were cut.
-        dropped: which have nothing to learn, by their `where`.
+        dropped: the `where` of each dropped example.
 
     Raises:
-        DataError: none is left.
-        SettingError: the length is no positive integer, or beyond the limit.
+        DataError: no example is left.
+        SettingError: the length is not a positive integer, or is above the limit.
     """
 
     def __init__(
@@ -142,21 +143,21 @@ class Examples(Sequence[Example]):
 
     @property
     def tokens(self) -> int:
-        """Tokens of all examples."""
+        """The number of tokens in all examples."""
         return sum(map(len, self._examples))
 
     @property
     def loss_tokens(self) -> int:
-        """Tokens of all examples that are learnt."""
+        """The number of learnt tokens in all examples."""
         return sum(example.loss_tokens for example in self._examples)
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest example."""
+        """The number of tokens in the longest example."""
         return max(map(len, self._examples))
 
     def tell_dropped(self, call: str) -> None:
-        """Warn of the examples that were dropped; `call` is what they were given to."""
+        """Warn of the dropped examples; `call` is the method that was given them."""
         if not self.dropped:
             return
         count, more = len(self.dropped), " ..." * (len(self.dropped) > SHOWN)
@@ -168,16 +169,17 @@ class Examples(Sequence[Example]):
         )
 
     def take(self, indices: Sequence[int]) -> Examples:
-        """The examples of these indices, in their order.
+        """Return the examples of these indices, in their order.
 
         Raises:
-            DataError: there is no index.
+            DataError: `indices` is empty.
         """
         taken = [self._whole[self._kept[index]] for index in indices]
         return Examples(taken, self.reader, self.length, self.limit)
 
     def at_length(self, length: int) -> Self | Examples:
-        """The same examples with another `length`; a longer one brings back what was cut.
+        """Return the same examples with another `length`; a longer one restores tokens that were
+        cut.
 
         Raises:
             DataError, SettingError: as the constructor.
@@ -187,15 +189,15 @@ class Examples(Sequence[Example]):
         return Examples(self._whole, self.reader, length, self.limit)
 
     def split(self, share: float, seed: int = 0) -> tuple[Examples, Examples]:
-        """Training and validation examples; which go where depends on the seed alone. Both keep
-        the order they had.
+        """Split into training and validation examples; only the seed decides which go where. Both
+        keep their order.
 
         Args:
-            share: of examples for validation, between 0 and 1; or how many, an integer.
+            share: the share of validation examples, between 0 and 1, or their number, an integer.
             seed: an integer from 0.
 
         Raises:
-            SettingError: the share leaves one of the two without an example.
+            SettingError: one of the two parts would be empty.
         """
         count = self._validation_count(share)
         order = np.random.default_rng(seed).permutation(len(self))
@@ -218,10 +220,10 @@ class Examples(Sequence[Example]):
 
 
 def check_length(length: object, limit: int | None) -> None:
-    """Refuse a length that is no positive integer, or that the model does not have.
+    """Refuse a length that is not a positive integer, or is above the model's limit.
 
     Raises:
-        SettingError: see above.
+        SettingError: the length is refused.
     """
     if type(length) is not int or length < 1 or (limit is not None and length > limit):
         most = "" if limit is None else f" and at most the model's {limit}"

@@ -1,4 +1,4 @@
-"""What a record calls the things a model learns from."""
+"""Names of a record's fields."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ NAMES = {
     "encoder_text": ("encoder_text", "prompt", "prompts"),
     "decoder_text": ("decoder_text", "response", "responses", "completion"),
 }
-"""Our names, and what else records call them."""
+"""Our names, and the names records use for them."""
 
 ROLES = {"human": "user", "gpt": "assistant", "function": "tool", "observation": "tool"}
-"""The roles of conversations whose messages say `from` and `value`."""
+"""Roles in conversations whose messages have `from` and `value`, mapped to ours."""
 
 
 class Fields:
-    """Finds things in records.
+    """A lookup of fields in records.
 
     Args:
-        columns: our name to the records' own, such as `{"prompt": "question"}`.
+        columns: our names mapped to the records' names, such as `{"prompt": "question"}`.
 
     Raises:
-        SettingError: a name is none of ours.
+        SettingError: a key is not one of our names.
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
@@ -48,15 +48,15 @@ class Fields:
         self._names = NAMES | {name: (own,) for name, own in (columns or {}).items()}
 
     def find(self, record: Mapping[str, Any], name: str) -> Any:
-        """What a record holds under one of the names, None where it holds nothing."""
+        """Return a record's value under any of the field's names; None if there is none."""
         found = (record[key] for key in self._names[name] if key in record)
         return next((value for value in found if value is not None), None)
 
     def need(self, record: Mapping[str, Any], name: str) -> Any:
-        """The same, where there must be something.
+        """Return a record's value under any of the field's names.
 
         Raises:
-            DataError: there is nothing.
+            DataError: there is no value.
         """
         value = self.find(record, name)
         if value is None:
@@ -68,10 +68,10 @@ class Fields:
         return value
 
     def text(self, record: Mapping[str, Any], name: str) -> str:
-        """The text under one of the names.
+        """Return a record's text under any of the field's names.
 
         Raises:
-            DataError: there is none, or it is no string.
+            DataError: there is no value, or it is not a string.
         """
         value = self.need(record, name)
         if isinstance(value, bytes):
@@ -81,7 +81,7 @@ class Fields:
         return str(value)
 
     def pictures(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
-        """A record's pictures, as `workbench.images.open_image` reads them."""
+        """Return a record's pictures, as `workbench.images.open_image` reads them."""
         images = self.find(record, IMAGES)
         if images is None:
             return ()
@@ -89,17 +89,19 @@ class Fields:
         return tuple(map(_content, images if several else (images,)))
 
     def sound(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """A record's recording, as `workbench.audio.open_audio` reads it, and its rate or None."""
+        """Return a record's recording, as `workbench.audio.open_audio` reads it, and its sampling
+        rate or None."""
         audio, rate = self.need(record, AUDIO), self.find(record, RATE)
         if isinstance(audio, Mapping) and audio.get("array") is not None:
             return {AUDIO: _samples(audio["array"]), RATE: audio.get("sampling_rate", rate)}
         return {AUDIO: _content(audio), RATE: rate}
 
     def messages(self, value: Any) -> list[dict[str, Any]]:
-        """Messages with `role` and `content`, from such or from ones with `from` and `value`.
+        """Return messages with `role` and `content`, from either such messages or those with
+        `from` and `value`.
 
         Raises:
-            DataError: they are no list of messages.
+            DataError: the value is not a list of messages.
         """
         if not isinstance(value, list | tuple | np.ndarray) or not all(
             isinstance(turn, Mapping) for turn in value
@@ -122,7 +124,7 @@ def _turn(turn: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(source: Any) -> Any:
-    """A picture or recording of a file as `datasets` gives it where it does not decode."""
+    """Return the path or bytes of a picture or recording that `datasets` has not decoded."""
     if isinstance(source, Mapping) and not set(source) - {"bytes", "path"}:
         return source["path"] if source.get("bytes") is None else source["bytes"]
     return source

@@ -1,4 +1,4 @@
-"""Records of files: JSON Lines, JSON, tables with a header, and plain text."""
+"""Reads records from files: JSON Lines, JSON, tables with a header, and plain text."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from workbench.storage.json_files import shown
 from workbench.tables import is_guarded, unguarded
 
 Found = Iterator[tuple[str, Any]]
-"""Where in the file each record stands, such as "line 3", and the record."""
+"""The place of each record in the file, such as "line 3", and the record."""
 
 
 def records_of_file(path: str | Path) -> Iterator[tuple[str, Any]]:
-    """The records of a file, in its order, each with its file and line.
+    """Yield the records of a file, in its order, each with its file and line.
 
     `.jsonl` has a JSON value on each line; `.json` a list of them, or an object of columns; `.csv`
     and `.tsv` a header that names the columns; `.txt` texts with blank lines between them. Files
-    are UTF-8, with or without a byte order mark. Tables that a comparison has written come back
-    without the apostrophes that keep spreadsheets from computing their texts.
+    are UTF-8, with or without a byte order mark. In tables that a comparison has written, the
+    apostrophes that keep spreadsheets from evaluating texts are removed.
 
     Raises:
-        DataError: the file is missing, empty, of another kind, no UTF-8, or malformed; the message
+        DataError: the file is missing, empty, of another kind, not UTF-8, or malformed; the message
             names the line.
     """
     path = Path(path)
@@ -63,12 +63,12 @@ def _text(path: Path) -> str:
 def _bytes(path: Path) -> bytes:
     try:
         regular = S_ISREG(path.stat().st_mode)
-        data = path.read_bytes() if regular else b""  # a pipe would wait for somebody to write
+        data = path.read_bytes() if regular else b""  # reading a pipe would block
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such file. A text to learn goes into a list of texts."
         ) from None
-    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+    except (OSError, ValueError) as error:  # an impossible file name raises ValueError
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read: {reason}") from error
     if not regular:
@@ -108,7 +108,7 @@ def _parsed(path: Path, text: str, line: int) -> Any:
         ) from error
     except RecursionError:
         raise DataError(f"{path}, line {line}: nested too deep") from None
-    except ValueError as error:  # of a number with more digits than Python reads
+    except ValueError as error:  # a number with more digits than Python reads
         raise DataError(f"{path}, line {line}: expected JSON: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""Several short sequences in one row, so that little of it is padding."""
+"""Packs several short sequences into one row, for little padding."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from workbench.errors import SettingError
 
 
 def packed(sizes: Sequence[int], capacity: int) -> list[list[int]]:
-    """Rows of places in `sizes`, whose sizes add up to `capacity` at most.
+    """Return rows of indices into `sizes`; the sizes of a row add up to `capacity` at most.
 
-    Each goes, in the order given, where it leaves the least room (best fit), and into a new row
-    where it fits into none. Rows stand in the order in which they were begun. The work grows as
-    n log n.
+    In the given order, each size goes into the row where it leaves the least room (best fit), or
+    into a new row if none has room. Rows are in the order of their first size. The time is
+    O(n log n).
 
     Raises:
         SettingError: a size is above the capacity.
@@ -24,8 +24,8 @@ def packed(sizes: Sequence[int], capacity: int) -> list[list[int]]:
             f"packing: expected sequences of at most {capacity} positions, got {max(sizes)}"
         )
     rows: list[list[int]] = []
-    lefts: list[int] = []  # how many positions rows have left, ascending, each number once
-    waiting: dict[int, list[int]] = {}  # the rows that have so many left, as a heap
+    lefts: list[int] = []  # the numbers of free positions in rows, ascending and unique
+    waiting: dict[int, list[int]] = {}  # the rows with this many free positions, as a heap
     for place, size in enumerate(sizes):
         at = bisect.bisect_left(lefts, size)
         if at == len(lefts):

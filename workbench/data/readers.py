@@ -1,4 +1,4 @@
-"""How records become examples, and examples arrays: one reader for each kind of model."""
+"""Turns records into examples, and examples into arrays: one reader for each kind of model."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _NO_LIMIT = 2**62
 
 
 def reader_of(preprocessor: Preprocessor, columns: Mapping[str, str] | None = None) -> Reader:
-    """The reader of a preprocessor's model. `columns` says what records call our names.
+    """Return the reader for a preprocessor's model. `columns` maps our names to those in records.
 
     Raises:
-        SettingError: the model is of a kind that examples cannot be read for.
+        SettingError: examples cannot be read for this kind of model.
     """
     if not isinstance(preprocessor, CausalLMPreprocessor) or isinstance(
         preprocessor, PARSeqPreprocessor
@@ -67,14 +67,14 @@ class _Reader:
 
 
 class TextReader(_Reader):
-    """Texts, prompts with responses, conversations, or token ids, for a decoder."""
+    """A reader of texts, prompts with responses, conversations, or token ids, for a decoder."""
 
     packs = True
     preprocessor: CausalLMPreprocessor
 
     def example(self, record: Mapping[str, Any]) -> Example:
-        """Of what a record holds: ids, messages, a prompt and a response, or a text; the first of
-        these that is there."""
+        """Return the example of a record with ids, messages, a prompt and response, or a text. If
+        the record has several, the first in this order is used."""
         fields = self.fields
         if fields.pictures(record):
             raise DataError("expected no pictures, which this model cannot read, got some")
@@ -90,7 +90,7 @@ class TextReader(_Reader):
         return _example(of_text(self.preprocessor, text), record, text)
 
     def arrays(self, rows: Sequence[Sequence[Example]], length: int) -> Made:
-        """Token ids, the number of each token's example in its row, labels and weights."""
+        """Return token ids, the number of each token's example in its row, labels and weights."""
         shape = len(rows), length
         ids = np.full(shape, self.preprocessor.pad_token_id, np.int32)
         labels, segments = ids.copy(), np.zeros(shape, np.int32)
@@ -123,13 +123,14 @@ class TextReader(_Reader):
 
 
 class PictureReader(_Reader):
-    """Pictures with prompts and responses. A text alone is a response to nothing."""
+    """A reader of pictures with prompts and responses. A plain text is a response to an empty
+    prompt."""
 
     preprocessor: ImageTextPreprocessor
 
     def example(self, record: Mapping[str, Any]) -> Example:
-        """Of a record of `images` (where the model can do without, perhaps none), `prompts` and
-        `responses`. The pictures are not opened yet."""
+        """Return the example of a record with `images` (optional if the model can do without),
+        `prompts` and `responses`. The pictures are not opened yet."""
         fields = self.fields
         if fields.find(record, MESSAGES) is not None:
             raise DataError(
@@ -146,7 +147,7 @@ class PictureReader(_Reader):
         return _example(made, _Named(record, fields, names), prompt + response, prompt)
 
     def arrays(self, rows: Sequence[Sequence[Example]], length: int) -> Made:
-        """The preprocessor's arrays, pictures opened."""
+        """Open the pictures and return the preprocessor's arrays."""
         prompts = [
             ImagePrompt(source["prompts"], source[IMAGES], source["responses"])
             for source in _sources(rows)
@@ -155,18 +156,19 @@ class PictureReader(_Reader):
 
 
 class PairReader(_Reader):
-    """What an encoder reads, and what the decoder writes."""
+    """A reader of pairs: the encoder's text and the decoder's text."""
 
     preprocessor: Seq2SeqLMPreprocessor
 
     def example(self, record: Mapping[str, Any]) -> Example:
-        """Of a record of `encoder_text` and `decoder_text`, or of a prompt and a response."""
+        """Return the example of a record with `encoder_text` and `decoder_text`, or with a prompt
+        and a response."""
         source, target = (self.fields.text(record, name) for name in TEXTS)
         made = _target(self.preprocessor, target)
         return _example(made, dict(zip(TEXTS, (source, target), strict=True)), target, source)
 
     def arrays(self, rows: Sequence[Sequence[Example]], length: int) -> Made:
-        """The preprocessor's arrays, the encoder's padded to one of a few lengths."""
+        """Return the preprocessor's arrays, the encoder's padded to one of a few lengths."""
         sources = _sources(rows)
         pairs = {name: [source[name] for source in sources] for name in TEXTS}
         longest = max(len(self.preprocessor.training_source_ids(text)) for text in pairs[TEXTS[0]])
@@ -178,20 +180,21 @@ class PairReader(_Reader):
 
 
 class AudioReader(_Reader):
-    """Recordings and their texts."""
+    """A reader of recordings and their texts."""
 
     preprocessor: AudioToTextPreprocessor
 
     def example(self, record: Mapping[str, Any]) -> Example:
-        """Of a record of `audio` and `text`, and `rate` where the audio is samples. The recording
-        is not opened yet."""
+        """Return the example of a record with `audio`, `text`, and `rate` if the audio is samples.
+        The recording is not opened yet."""
         self.fields.need(record, AUDIO)
         text = self.fields.text(record, TEXT)
         source = _Named(record, self.fields, {TEXT: text})
         return _example(_target(self.preprocessor, text), source, text)
 
     def arrays(self, rows: Sequence[Sequence[Example]], length: int) -> Made:
-        """The preprocessor's arrays, recordings opened and padded to one of a few lengths."""
+        """Open the recordings, pad them to one of a few lengths, and return the preprocessor's
+        arrays."""
         rate = self.preprocessor.audio_converter.sampling_rate
         sources = _sources(rows)
         heard = [open_audio(source[AUDIO], source.get(RATE), rate) for source in sources]
@@ -210,8 +213,8 @@ class AudioReader(_Reader):
 
 
 class _Named(Mapping[str, Any]):
-    """A record under our names: texts as they were read, pictures and recordings taken from the
-    record whenever they are asked for, so that none is held open."""
+    """A record under our names. Texts are kept; pictures and recordings are taken from the record
+    at each access, so that none stays open."""
 
     def __init__(self, record: Mapping[str, Any], fields: Fields, texts: Mapping[str, str]) -> None:
         self._record, self._fields, self._texts = record, fields, texts
@@ -232,12 +235,12 @@ class _Named(Mapping[str, Any]):
 
 
 def _sources(rows: Sequence[Sequence[Example]]) -> list[Mapping[str, Any]]:
-    """The records of rows of one example each."""
+    """Return the records of rows with one example each."""
     return [example.source for (example,) in rows]
 
 
 def _target(preprocessor: Seq2SeqLMPreprocessor, text: str) -> Supervised:
-    """What a decoder beside an encoder learns to write."""
+    """Return the ids of a decoder's text in an encoder-decoder; all after the first are learnt."""
     ids = preprocessor.training_target_ids(text)
     return Supervised(ids, [place > 0 for place in range(len(ids))])
 
@@ -246,11 +249,11 @@ def _example(
     made: Supervised, source: Mapping[str, Any], text: str, prompt: str | None = None
 ) -> Example:
     ids, loss = np.asarray(made.ids, np.int32), np.asarray(made.loss, bool)
-    loss[:1] = False  # nothing stands before the first token to write it from
+    loss[:1] = False  # no token comes before the first to predict it from
     return Example(ids, loss, source, text, prompt)
 
 
 def _typed(inputs: Arrays, labels: np.ndarray, weights: np.ndarray) -> Made:
-    """As every batch has them, without `vision_indices`, which say what `vision_mask` says."""
+    """Set the dtypes of a batch, and drop `vision_indices`, which repeat `vision_mask`."""
     plain = {name: array for name, array in inputs.items() if name != "vision_indices"}
     return plain, labels.astype(np.int32), weights.astype(np.float32)

@@ -1,4 +1,4 @@
-"""From what a user has - lists, tables, files, datasets - to examples."""
+"""Turns a user's lists, tables, files and datasets into examples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEDIA = {*NAMES[IMAGES], *NAMES[AUDIO]}
 
 @runtime_checkable
 class TableOfColumns(Protocol):
-    """What `datasets.Dataset` offers: rows by number, columns by name."""
+    """The interface of `datasets.Dataset`: rows by number, columns by name."""
 
     column_names: list[str]
 
@@ -35,17 +35,17 @@ class TableOfColumns(Protocol):
 
 @runtime_checkable
 class Frame(Protocol):
-    """What a pandas data frame offers."""
+    """The interface of a pandas data frame."""
 
     columns: Any
 
     def to_dict(self, orient: str) -> list[dict[str, Any]]:
-        """The rows, for `orient="records"`."""
+        """Return the rows, for `orient="records"`."""
         ...
 
 
 class HasPreprocessor(Protocol):
-    """What reading asks of a task."""
+    """The part of a task that reading needs."""
 
     preprocessor: Preprocessor | None
     backbone: Any
@@ -58,34 +58,34 @@ def read_examples(
     *,
     columns: Mapping[str, str] | None = None,
 ) -> Examples:
-    """Training data, from where it is to what the model learns.
+    """Read training data into examples.
 
-    What is learnt of a record depends on what it holds: of a text everything after its first
-    token; of a prompt with a response the response; of a conversation the assistant's replies, as
-    the tokenizer's chat template writes them. Each time the token that ends it is learnt too.
-    Prompt and response are joined as they are: a response that begins with a new word begins with
-    its space, and a prompt ends without one.
+    The kind of a record decides which tokens are learnt: of a text, every token after the first;
+    of a prompt with a response, the response; of a conversation, the assistant's replies, as the
+    tokenizer's chat template writes them. The token that ends each of them is learnt too. Prompt
+    and response are joined without a space, so a response that begins with a new word must begin
+    with a space, and the prompt must end without one.
 
     Args:
         source: one of
             - a list or other iterable of records, where a record is a text, a pair of prompt and
               response, a list of messages, or a dict: `{"text"}`, `{"prompt", "response"}`,
               `{"messages"}` with `role` and `content` (or `{"conversations"}` with `from` and
-              `value`), perhaps with `tools`; `{"images", "prompt", "response"}` for models that
-              read pictures, `{"audio", "text"}` for models that hear, `{"encoder_text",
-              "decoder_text"}` for encoder-decoders; or `{"token_ids"}`, perhaps with `labels` or
-              `loss`. Plurals are read too, and what else a record holds is left aside;
+              `value`), optionally with `tools`; `{"images", "prompt", "response"}` for models that
+              read pictures, `{"audio", "text"}` for speech models, `{"encoder_text",
+              "decoder_text"}` for encoder-decoders; or `{"token_ids"}`, optionally with `labels`
+              or `loss`. Plurals are read too; other keys are ignored;
             - a dict of such columns;
             - the path of a `.jsonl`, `.json`, `.csv`, `.tsv` or `.txt` file, as `files` reads it;
             - a Hugging Face `datasets.Dataset`, or a pandas data frame;
-            - `Examples`, which stay as they are.
+            - `Examples`, which are cut to `length`.
         lm: the model, or its preprocessor.
-        length: positions an example may take; what is longer is cut and counted. By default what
-            the model takes.
-        columns: our names to those of your data, such as `{"prompt": "question"}`.
+        length: positions an example may take; longer examples are cut and counted. By default
+            the length the model takes.
+        columns: our names mapped to those of your data, such as `{"prompt": "question"}`.
 
     Raises:
-        DataError: there is no data, or a record or a line has not what the model learns from.
+        DataError: there is no data, or a record or line lacks an input of the model.
         PromptError, ChatTemplateError: a text or a conversation cannot be read; the message says
             which.
         SettingError: the model has no preprocessor or is of another kind; the length is impossible.
@@ -115,8 +115,8 @@ def read_examples(
 
 
 def records_of(source: Any) -> Records:
-    """The records of what `read_examples` takes, each with where it stands; texts, pairs and lists
-    of messages as they are.
+    """Yield the records of a source of `read_examples`, each with its place; texts, pairs and lists
+    of messages unchanged.
 
     Raises:
         DataError: as `read_examples`.
@@ -139,10 +139,10 @@ def records_of(source: Any) -> Records:
 
 
 def as_record(item: Any) -> Mapping[str, Any]:
-    """A record as a dict, from a text, a pair, messages or a dict.
+    """Return a text, a pair, messages or a dict as a record: a dict.
 
     Raises:
-        DataError: it is something else.
+        DataError: the item is something else.
     """
     if isinstance(item, Mapping):
         return item
@@ -175,7 +175,7 @@ def _numbered(items: Iterable[Any]) -> Records:
 
 
 def _with_columns(found: Records) -> Records:
-    """The records of a file, one of which may be columns."""
+    """Yield the records of a file; one that holds columns is split into rows."""
     for where, record in found:
         if where.endswith(", columns"):
             yield from _rows_of_columns(record, where.removesuffix("columns"))
@@ -199,7 +199,7 @@ def _rows_of_columns(columns: Mapping[str, Any], where: str = "") -> Records:
 
 
 class _Columns(dict[str, list[Any]]):
-    """The columns of a table, each read when it is first asked for."""
+    """The columns of a table, each read at its first use."""
 
     def __init__(self, table: TableOfColumns) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ class _Columns(dict[str, list[Any]]):
 
 
 class _TableRow(Mapping[str, Any]):
-    """A row of a table, whose pictures and recordings are decoded each time they are asked for."""
+    """A row of a table; its pictures and recordings are decoded at each access."""
 
     def __init__(self, columns: _Columns, number: int) -> None:
         self._columns, self._number = columns, number
@@ -225,7 +225,7 @@ class _TableRow(Mapping[str, Any]):
         return self._columns[name][self._number]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._columns.table.column_names  # without decoding what it holds
+        return name in self._columns.table.column_names  # without decoding the value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns.table.column_names)

@@ -1,4 +1,4 @@
-"""Records that are token ids already."""
+"""Records that hold token ids."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from workbench.errors import DataError
 from workbench.preprocessing.supervision import Supervised
 
 IGNORED = -100
-"""The label of a token that is not learnt, as PyTorch's cross-entropy has it."""
+"""The label of a token that is not learnt, as in PyTorch's cross-entropy."""
 MASKS = ("padding_mask", "attention_mask")
 
 
 def given_tokens(ids: Any, record: Mapping[str, Any], vocabulary: int) -> Supervised:
-    """Ids (L,), where the record has them without the padding of `padding_mask` (L,). What is
-    learnt says `loss` (L,), or `labels` (L,) that are the ids, -100 where a token is not learnt;
-    without either, all after the first.
+    """Return a record's ids (L,), without the padding that `padding_mask` (L,) marks. `loss` (L,)
+    selects the learnt tokens, or `labels` (L,): the ids, with -100 for a token that is not learnt.
+    Without either, all tokens after the first are learnt.
 
     Raises:
-        DataError: something is no such array, or an id is outside the vocabulary.
+        DataError: a value is not such an array, or an id is outside the vocabulary.
     """
     ids = _integers("token_ids", ids, None)
     if len(ids) and not 0 <= ids.min() <= ids.max() < vocabulary:

@@ -1,5 +1,5 @@
-"""Looking inside a language model: what it expects at every place of a text, and what its layers
-make of it. The calls are `lm.inspect(text)` and `lm.trace(text)`."""
+"""Looks inside a language model: its predictions at every place of a text, and the values of its
+layers. The calls are `lm.inspect(text)` and `lm.trace(text)`."""
 
 from workbench.inspection.continuation import Continuation
 from workbench.inspection.distribution import Distribution

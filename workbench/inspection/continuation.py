@@ -1,4 +1,4 @@
-"""Going on from token ids exactly, where text would be cut into tokens anew."""
+"""Continues exact token ids; text would be tokenised again, perhaps into other tokens."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from workbench.generation.turn import Turn
 
 
 class GoesOn(Protocol):
-    """A language model that goes on from token ids, as a `CausalLM`."""
+    """A language model that continues token ids, such as a `CausalLM`."""
 
     def stream_ids(self, ids: Ids, /, **settings: Any) -> Events:
-        """The events of the tokens that follow."""
+        """Return the events of the new tokens."""
         ...
 
 
 class Continuation(Turn):
-    """What a `GenerationJob` runs to go on from ids: `GenerationJob(lm, Continuation(lm, ids))`.
+    """A turn that continues ids, for a `GenerationJob`: `GenerationJob(lm, Continuation(lm, ids))`.
 
     Args:
         lm: a `CausalLM`.
@@ -31,11 +31,11 @@ class Continuation(Turn):
         self._lm, self.ids = lm, np.asarray(ids, np.int32)
 
     def stream(self, **settings: Any) -> Events:
-        """The events of the tokens that follow; the settings are those of `CausalLM.stream`.
+        """Return the events of the new tokens; the settings are those of `CausalLM.stream`.
 
         Raises:
             PromptError: there are no ids, one is not in the vocabulary, or they leave no room.
-            SettingError: as `CausalLM.stream`, or the model cannot go on from ids.
+            SettingError: as `CausalLM.stream`, or the model cannot continue ids.
         """
         return self._lm.stream_ids(self.ids, **settings)
 

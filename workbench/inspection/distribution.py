@@ -1,4 +1,4 @@
-"""The distribution of the next token, and what a sampler's settings keep of it."""
+"""The distribution of the next token, and the part of it that a sampler's settings keep."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from workbench.samplers.settings import CUTS, SETTINGS
 from workbench.samplers.step_settings import scalar_of
 
 LISTED = 512
-BIN = 0.25  # of a logit
+BIN = 0.25  # width of a bin, in logits
 
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """What a model expects at one place: its likeliest tokens one by one, the others in bins.
+    """A model's prediction at one place: its likeliest tokens one by one, the others in bins.
 
-    A bin stands for its tokens with their mean logit: at temperature 1 that takes at most 0.8 % of
-    a bin's mass away, at temperature 0.25 at most 12 %.
+    A bin stores the mean logit of its tokens. This loses at most 0.8 % of a bin's mass at
+    temperature 1, and at most 12 % at temperature 0.25.
 
     Attributes:
-        ids: int32 (N,), the likeliest first, of equals the lowest id first. N is 512, or the
-            vocabulary where that is smaller.
+        ids: int32 (N,), the likeliest first, equal ones by ascending id. N is 512, or the size of
+            the vocabulary if that is smaller.
         logits: float32 (N,), shifted so that the largest is 0.
-        rest_logits: float32 (M,), the mean logit of the tokens in each bin, falling.
-        rest_counts: int32 (M,), how many tokens are in it.
+        rest_logits: float32 (M,), the mean logit of the tokens in each bin, descending.
+        rest_counts: int32 (M,), the number of tokens in each bin.
     """
 
     ids: np.ndarray
@@ -36,11 +36,11 @@ class Distribution:
 
     @classmethod
     def of(cls, logits: np.ndarray) -> Self:
-        """Of the logits of a whole vocabulary, float32 (V,), finite or minus infinity."""
+        """Build from the logits of the whole vocabulary, float32 (V,), finite or minus infinity."""
         edge = np.partition(logits, -LISTED)[-LISTED] if len(logits) > LISTED else -np.inf
-        likely = np.flatnonzero(logits >= edge)  # 512, or more that are as likely as the last
+        likely = np.flatnonzero(logits >= edge)  # 512, or more if several equal the last
         order = likely[np.argsort(-logits[likely], kind="stable")][:LISTED]
-        with np.errstate(over="ignore"):  # so far below the largest, a token is impossible
+        with np.errstate(over="ignore"):  # an overflow means an impossible token
             shifted = logits - logits[order[0]]
         rest = np.delete(shifted, order)
         return cls(order.astype(np.int32), shifted[order], *_binned(rest[np.isfinite(rest)]))
@@ -52,13 +52,14 @@ class Distribution:
         top_p: float | None = None,
         min_p: float | None = None,
     ) -> np.ndarray:
-        """The probability with which a sampler of these settings draws each listed token.
+        """Return the probability with which a sampler with these settings draws each listed token.
 
-        The settings are those of the samplers, cut in their order: temperature, top-k, top-p of
-        what is left, min-p. None leaves a cut out.
+        The cuts apply in the samplers' order: temperature, top-k, top-p of the remaining tokens,
+        min-p. None leaves a cut out.
 
         Returns:
-            float64 (N,), 0 where a token is cut. The sum is 1, but for what is kept of the rest.
+            float64 (N,), 0 for a token that is cut. The sum is 1, less the share of the kept tokens
+            in bins.
 
         Raises:
             SettingError: a setting is impossible.
@@ -74,7 +75,7 @@ class Distribution:
         top_p: float | None = None,
         min_p: float | None = None,
     ) -> int:
-        """How many tokens the settings of `shares` leave; nearly, where it is more than N."""
+        """Return how many tokens the settings of `shares` keep; approximate above N."""
         return self._cut(temperature, top_k, top_p, min_p)[1]
 
     @property
@@ -82,12 +83,12 @@ class Distribution:
         return np.concatenate([np.ones(len(self.ids), np.int64), self.rest_counts])
 
     def _cut(self, *given: float | None) -> tuple[np.ndarray, int]:
-        """The mass of a token of every entry, the listed ones and then the bins, and how many
-        tokens of that order the cuts `given`, in the order of `CUTS`, keep: always a leading part.
+        """Return the mass of one token in each entry (the listed tokens, then the bins), and how
+        many leading tokens in that order the cuts `given`, in the order of `CUTS`, keep.
 
-        `samplers.choose.kept` is the same for whole rows on the device. It is not called here:
-        it would compile for seconds at the first text of a vocabulary, and take 5 to 12 ms a call
-        where this takes less than one.
+        `samplers.choose.kept` does the same for whole rows on the device. It is not used here
+        because it compiles for seconds for each new vocabulary size and takes 5 to 12 ms per call;
+        this takes less than one.
         """
         temperature, top_k, top_p, min_p = map(_checked, CUTS, given)
         logits, counts = np.concatenate([self.logits, self.rest_logits]), self._counts
@@ -105,7 +106,7 @@ class Distribution:
 
 
 def _checked(name: str, value: float | None) -> float:
-    """The value of a cut, rounded as the sampler's step has it; None turns off what can be off."""
+    """Return a cut's value, rounded as in the sampler's step; None turns the cut off if it can."""
     setting = SETTINGS[name]
     if value is None and setting.off is not None:
         return setting.off
@@ -113,7 +114,8 @@ def _checked(name: str, value: float | None) -> float:
 
 
 def _binned(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean logit float32 and the number int32 of those in each bin that has any, falling."""
+    """Return the mean logit float32 and the token count int32 of each bin that is not empty, by
+    descending logit."""
     bins = np.floor(-logits / BIN).astype(np.int64)
     counts = np.bincount(bins)
     sums = np.bincount(bins, weights=logits)
@@ -122,13 +124,13 @@ def _binned(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mass_of(kept: int, mass: np.ndarray, counts: np.ndarray) -> float:
-    """The mass of that many leading tokens."""
+    """Return the mass of the first `kept` tokens."""
     before = np.cumsum(counts) - counts
     return float(np.sum(mass * np.clip(kept - before, 0, counts)))
 
 
 def _reaching(target: float, mass: np.ndarray, counts: np.ndarray) -> int:
-    """The fewest leading tokens whose mass reaches the target; at least one."""
+    """Return the smallest number of leading tokens whose mass reaches the target; at least 1."""
     reached = np.cumsum(mass * counts)
     entry = min(int(np.searchsorted(reached, target)), len(mass) - 1)
     missing = target - (reached[entry] - mass[entry] * counts[entry])

@@ -1,4 +1,4 @@
-"""The logit lens: what the head would make of the residual stream after every layer.
+"""The logit lens: the head's predictions from the residual stream after every layer.
 
 Source: nostalgebraist, "interpreting GPT: the logit lens", 2020.
 """
@@ -19,16 +19,16 @@ from workbench.inspection.subject import Given, Subject
 
 @dataclass(frozen=True, eq=False)
 class Lens:
-    """L layers looking at the T + 1 places of a text: what is before the first block, and after
+    """Predictions of L layers at the T + 1 places of a text: before the first block, and after
     every block. The last layer's are the model's own distributions.
 
     Attributes:
         layers: names as in a `Trace`, `"embedding"` and `"decoder_block_0"` onwards, (L,).
         ids: int32 (L, T + 1, k), the likeliest tokens, best first; -1 at place 0.
         logprobs: float32 (L, T + 1, k), their natural log-probabilities; NaN at place 0.
-        token_logprobs: float32 (L, T + 1), of the token that stands there; NaN at places 0 and T,
-            and where a part of a picture stands.
-        token_ranks: int32 (L, T + 1), its rank, 1 the likeliest; 0 where there is none.
+        token_logprobs: float32 (L, T + 1), of the actual token; NaN at places 0 and T, and at the
+            places of a picture.
+        token_ranks: int32 (L, T + 1), its rank, 1 the likeliest; 0 where there is no token.
         entropies: float32 (L, T + 1) in nats; NaN at place 0.
     """
 
@@ -41,10 +41,11 @@ class Lens:
 
 
 def at_places(found: Measures[np.ndarray], pictured: np.ndarray) -> Measures[np.ndarray]:
-    """Host arrays by place, (..., T + 1, ...), of measures by the token read before, (..., T, ...).
+    """Return host arrays by place, (..., T + 1, ...), from measures by the token before,
+    (..., T, ...).
 
-    Nothing is expected at place 0, and no token stands at place T, nor where the text is
-    `pictured`, bool (T,).
+    There is no prediction at place 0, and no token at place T or where the text is `pictured`,
+    bool (T,).
     """
     axis = found.entropies.ndim - 1
 
@@ -60,7 +61,7 @@ def at_places(found: Measures[np.ndarray], pictured: np.ndarray) -> Measures[np.
 
 
 def look(subject: Subject, count: int) -> Lens:
-    """The lens over one text, with the `count` likeliest tokens of each place."""
+    """Return the lens over one text, with the `count` likeliest tokens of each place."""
     layers = ("embedding", *(str(block.path) for block in subject.programs.backbone.blocks))
     numbers = 3 * len(layers) * subject.sizes.width
     found = jax.device_get(subject.run("lens", count, _make, numbers=numbers))

@@ -1,4 +1,4 @@
-"""What distributions say of the tokens that really came, inside a compiled program."""
+"""Measures of distributions and of the actual tokens, inside a compiled program."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from workbench.backbones.decoder import Decoder
 from workbench.generation.programs import AnyArray
 from workbench.samplers.choose import finite
 
-TOGETHER = 16  # rows whose logits are there at the same time: a vocabulary may be large
+TOGETHER = 16  # rows whose logits are in memory at the same time: a vocabulary may be large
 
 
 class Measures(NamedTuple, Generic[AnyArray]):
-    """Of R distributions. `ids` int32 and `logprobs` float32 (R, A) are the likeliest tokens, of
-    equals the lowest id first; of the token that came, `token_logprobs` float32 and `token_ranks`
-    int32 (R,), where 1 is the likeliest; `entropies` float32 (R,) in nats."""
+    """Measures of R distributions. `ids` int32 and `logprobs` float32 (R, A) are the likeliest
+    tokens, equal ones by ascending id. `token_logprobs` float32 and `token_ranks` int32 (R,) are
+    those of the actual token; rank 1 is the likeliest. `entropies` float32 (R,) are in nats."""
 
     ids: AnyArray
     logprobs: AnyArray
@@ -27,7 +27,8 @@ class Measures(NamedTuple, Generic[AnyArray]):
 
 
 def measure(backbone: Decoder, hidden: jax.Array, tokens: jax.Array, count: int) -> Measures:
-    """Of the distributions that hidden states (R, width) stand for, and tokens (R,) int32."""
+    """Return the measures of the distributions for hidden states (R, width) and of the actual
+    tokens (R,) int32, with the `count` likeliest tokens of each."""
     rows = len(hidden)
     blocks = -(-rows // TOGETHER)
     more = blocks * TOGETHER - rows

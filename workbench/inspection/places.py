@@ -1,4 +1,4 @@
-"""A text read place by place: what the model expected there, and what came."""
+"""A text read place by place: the model's prediction and the actual token."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ ALTERNATIVES = 8
 class Inspection:
     """A text of T tokens as a model reads it, at its places 0 to T.
 
-    Place t is the t-th token and the distribution it is drawn from, which the model makes of the
-    tokens before. Place 0 has none before it and no distribution; place T is the token that would
-    come next.
+    Place t is token t, counted from 0, and the distribution that the model predicts for it from
+    the tokens before. Place 0 has no distribution, because no token is before it; place T is the
+    token that would come next.
 
     Attributes:
         ids: int32 (T,).
         pieces: the tokens as text, (T,).
         logprobs: float32 (T + 1,), natural log-probability of the token; NaN at places 0 and T,
-            and where a part of a picture stands.
-        ranks: int32 (T + 1,), its rank, 1 the likeliest; 0 where there is none.
+            and at the places of a picture.
+        ranks: int32 (T + 1,), its rank, 1 the likeliest; 0 where there is no token.
         entropies: float32 (T + 1,), of the distribution, in nats; NaN at place 0.
         alternatives: ids int32 (T + 1, A) and log-probabilities float32 (T + 1, A) of the A = 8
             likeliest tokens, best first; -1 and NaN at place 0.
 
-    The weights are those with which the text was read, whatever adapter is used afterwards.
+    All results use the weights that read the text, whatever adapter is used afterwards.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -60,21 +60,21 @@ class Inspection:
 
     @property
     def layers(self) -> int:
-        """How many blocks the model has."""
+        """The number of the model's blocks."""
         return len(self._subject.programs.backbone.blocks)
 
     def piece(self, token_id: int) -> str:
-        """A token of the vocabulary as text."""
+        """Return a token of the vocabulary as text."""
         return self._subject.piece(token_id)
 
     def distribution(self, place: int) -> Distribution:
-        """What the model expects at a place.
+        """Return the model's prediction at a place.
 
         Args:
             place: from 1 to T.
 
         Raises:
-            SettingError: there is no such place, or nothing is expected there.
+            SettingError: there is no such place, or no prediction there.
             PromptError: the weights of this reading have been overwritten by training.
         """
         integer(1, len(self.ids)).check("distribution: place", place)
@@ -83,8 +83,8 @@ class Inspection:
         return Distribution.of(np.asarray(head(self._subject.weights(), self._hidden, row)))
 
     def lens(self, k: int = 5) -> Lens:
-        """What the final norm and the head make of the residual stream after every layer, with the
-        k likeliest tokens of each place: the logit lens.
+        """Return the logit lens: the predictions of the final norm and head from the residual
+        stream after every layer, with the k likeliest tokens of each place.
 
         Raises:
             SettingError: `k` is below 1 or above the vocabulary.
@@ -95,7 +95,8 @@ class Inspection:
         return look(self._subject, int(k))
 
     def attention(self, layer: int) -> np.ndarray:
-        """Attention weights of a block, 0 to `layers` - 1: float32 (heads, T, T), query by key.
+        """Return the attention weights of a block, 0 to `layers` - 1: float32 (heads, T, T), query
+        by key.
 
         Raises:
             SettingError: there is no such layer.
@@ -110,7 +111,7 @@ class Inspection:
 
 def _make_reader(programs: Programs, count: int) -> Callable[[Given], tuple[jax.Array, Measures]]:
     def run(given: Given) -> tuple[jax.Array, Measures]:
-        """The hidden states (P, width), and measures of the token after each."""
+        """Return the hidden states (P, width), and the measures of the token after each."""
         with given.read(programs) as (hidden, _):
             tokens = jnp.roll(given.ids[0], -1)
             return hidden[0], measure(programs.backbone, hidden[0], tokens, count)
@@ -130,7 +131,8 @@ def _make_weights(programs: Programs, _: int) -> Callable[[Given, jax.Array], ja
     names = [f"{block.path}/attention/weights" for block in programs.backbone.blocks]
 
     def run(given: Given, layer: jax.Array) -> jax.Array:
-        """One program for all layers, which holds the weights of one at a time."""
+        """Return one layer's attention weights. One program serves all layers; it holds the weights
+        of one at a time."""
         with given.read(programs, *names) as (_, seen):
             shares = [jnp.where(layer == i, seen[name][0], 0.0) for i, name in enumerate(names)]
             return sum(shares[1:], start=shares[0])

@@ -1,4 +1,4 @@
-"""What is looked into: one text as the model reads it, and the weights it is read with."""
+"""The subject of an inspection: one text as the model reads it, and the weights that read it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ CHANGED = "The model has been trained or changed since it read this text: read i
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Given(Generic[AnyArray]):
-    """A text as a program takes it: weights, ids int32 (1, P) padded to a compiled length, how
-    many they are, int32 (1,), what else the backbone reads, and whether longrope's long factors
-    are needed."""
+    """A program's inputs for a text: weights; ids int32 (1, P), padded to a compiled length; their
+    number int32 (1,); the backbone's other inputs; and whether longrope's long factors are
+    needed."""
 
     parameters: list[jax.Array]
     ids: AnyArray
@@ -42,8 +42,8 @@ class Given(Generic[AnyArray]):
     def read(
         self: Given[jax.Array], programs: Programs, *names: str
     ) -> Iterator[tuple[jax.Array, Seen]]:
-        """The hidden states (1, P, width), and what the layers show under these names. Within the
-        block the backbone holds the weights."""
+        """Give the hidden states (1, P, width), and the layers' arrays of these names. Inside the
+        block, the backbone holds the weights."""
         with programs.holding(self.parameters), observing(*names) as seen:
             hidden, _ = programs.backbone.read(
                 self.ids, self.lengths, self.stretched, **self.source
@@ -56,17 +56,17 @@ Maker = Callable[[Programs, int], Callable[..., Any]]
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One text of T tokens before a model.
+    """One text of T tokens and the model that reads it.
 
     Attributes:
-        programs: of the model.
-        tokenizer: None for a model that is fed ids.
+        programs: the model's programs.
+        tokenizer: the tokenizer; None for a model that is fed ids.
         ids: int32 (T,).
-        source: what else the backbone reads, as a request of that one text has it.
-        most: tokens it may have; None for what the model's positions allow.
-        parameters: the backbone's arrays of the moment, so that adapters or training change
-            nothing about a text that has been read.
-        adapter: the name of the adapter among them.
+        source: the backbone's other inputs, as in a request with this text alone.
+        most: limit of tokens; None for the model's positions.
+        parameters: the backbone's arrays at the time of reading, so that later adapters or
+            training do not change the results.
+        adapter: the name of the adapter that was active then.
     """
 
     programs: Programs
@@ -93,13 +93,13 @@ class Subject:
     @held()
     @names_exhaustion("looking into a text")
     def run(self, name: str, size: int, make: Maker, *more: Any, numbers: int = 0) -> Any:
-        """What a program gives for this text: `make(programs, size)` is a function of a `Given`
-        and `more`, compiled once for each name and size. `numbers`: how many float32
-        numbers it makes on its way for each place, beside those of reading.
+        """Run a program on this text and return its results. `make(programs, size)` returns a
+        function of a `Given` and `more`, compiled once for each name and size. `numbers`: float32
+        intermediate values of the program per place, besides those of reading.
 
         Raises:
-            MemoryTooSmallError: there is not enough memory for it.
-            PromptError: the weights with which the text was read are gone.
+            MemoryTooSmallError: there is not enough memory for the program.
+            PromptError: the weights that read the text are gone.
         """
         program = self.programs.others(name, size, lambda *made: jax.jit(make(*made)))
         with self._as_read():
@@ -108,7 +108,7 @@ class Subject:
             return jax.block_until_ready(program(given, *more))
 
     def _admit(self, results: Any, given: Given, numbers: int) -> None:
-        """Refuse what would not fit: results of these shapes, on the device and on the host."""
+        """Refuse a program if its results, on the device and on the host, would not fit."""
         places = given.ids.shape[1]
         given_back = 2 * sum(part.size for part in jax.tree.leaves(results))
         needed = peaks.WIDE * (given_back + numbers * places)
@@ -116,12 +116,12 @@ class Subject:
 
     @property
     def sizes(self) -> Sizes:
-        """Of its model."""
+        """The sizes of the model."""
         return Sizes.of_backbone(self.programs.backbone)
 
     @held()
     def outline(self, make: Maker) -> Any:
-        """The shapes of what such a program would give, without computing anything."""
+        """Return the shapes of a program's results, without computing them."""
         with self._as_read():
             return jax.eval_shape(make(self.programs, 0), self._given())
 
@@ -130,10 +130,10 @@ class Subject:
         return Given(self.weights(), *padded((self.ids,)), self.source, stretched)
 
     def weights(self) -> list[jax.Array]:
-        """The weights, for a program.
+        """Return the weights, for a program.
 
         Raises:
-            PromptError: training has overwritten them since.
+            PromptError: training has overwritten the weights since.
         """
         if any(array.is_deleted() for array in self.parameters):
             raise PromptError(CHANGED)
@@ -141,8 +141,8 @@ class Subject:
 
     @contextmanager
     def _as_read(self) -> Iterator[None]:
-        """While it is entered the layers are those of the weights: a program that is traced with
-        another adapter at work has other variables.
+        """Activate, inside the block, the adapter that read the text: with another one, a traced
+        program would have other variables.
 
         Raises:
             PromptError: the adapter is gone or merged, or the weights have become integers.
@@ -163,20 +163,20 @@ class Subject:
         return kinds(self.programs.parameters()) == kinds(self.parameters)
 
     def piece(self, token_id: int) -> str:
-        """A token by itself, for display; its id where there is no tokenizer."""
+        """Return a single token's text, for display; its id if there is no tokenizer."""
         if self.tokenizer is None:
             return f"<{token_id}>"
         return self.tokenizer.token_text(int(token_id))
 
     @property
     def pieces(self) -> tuple[str, ...]:
-        """Every token of the text by itself; the places of a picture are `<image>`."""
+        """The text of each token; `<image>` at the places of a picture."""
         pairs = zip(self.ids, self.pictured, strict=True)
         return tuple("<image>" if image else self.piece(token_id) for token_id, image in pairs)
 
     @property
     def pictured(self) -> np.ndarray:
-        """Which places have a part of a picture in place of a token, bool (T,)."""
+        """Whether each place holds a part of a picture instead of a token, bool (T,)."""
         if "image_mask" not in self.source:
             return np.zeros(len(self.ids), bool)
         return np.asarray(self.source["image_mask"][0, : len(self.ids)], bool)

@@ -1,4 +1,4 @@
-"""Named arrays of one reading: attention weights, branches, the residual stream, logits."""
+"""Named arrays from reading a text: attention weights, branches, the residual stream, logits."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ LOGITS = "logits"
 
 
 class Trace(Mapping[str, np.ndarray]):
-    """What a model's layers made of one text of T tokens: NumPy arrays by name, in the order in
-    which the model makes them, without a batch axis and without padding; floats are float32.
+    """The values of a model's layers for one text of T tokens: NumPy arrays by name, in the order
+    in which the model computes them, without batch axis and padding; floats are float32.
 
     | name | shape | |
     |---|---|---|
-    | `embedding` | (T, width) | what the first block reads |
-    | `decoder_block_0/attention/weights` | (heads, T, T) | query by key; every row's sum is 1 |
+    | `embedding` | (T, width) | input of the first block |
+    | `decoder_block_0/attention/weights` | (heads, T, T) | query by key; each row sums to 1 |
     | `decoder_block_0/attention/output` | (T, width) | the attention branch |
     | `decoder_block_0/mlp/output` | (T, width) | the feed-forward branch |
     | `decoder_block_0/output` | (T, width) | the residual stream after the block |
-    | `final_norm/output` | (T, width) | what the head reads |
+    | `final_norm/output` | (T, width) | input of the head |
     | `logits` | (T, vocabulary) | row t is for the token after t |
 
-    Branches are as they come, before a norm that the family puts behind them. Encoder-decoders
-    have `encoder_block_0/...` and `decoder_block_0/cross_attention/...` as well, models that see
-    `image_encoder/block_0/...` with an axis for the pictures in front.
+    Branches are taken before any norm that the family applies to them. Encoder-decoders also have
+    `encoder_block_0/...` and `decoder_block_0/cross_attention/...`; models that read pictures have
+    `image_encoder/block_0/...`, whose first axis counts the pictures.
 
     Attributes:
         ids: int32 (T,), the tokens.
-        pieces: each of them as text.
+        pieces: the text of each token.
     """
 
     def __init__(self, subject: Subject, arrays: dict[str, np.ndarray]) -> None:
@@ -63,14 +63,14 @@ class Trace(Mapping[str, np.ndarray]):
 
 
 def trace(subject: Subject, names: str | Sequence[str] | None = None) -> Trace:
-    """The arrays whose names match.
+    """Return the arrays whose names match.
 
     Args:
         subject: the text.
-        names: names, or patterns in which `*` matches anything; None for all of them.
+        names: names, or patterns in which `*` matches anything; None for all arrays.
 
     Raises:
-        SettingError: a pattern matches nothing; the message lists what there is.
+        SettingError: a pattern matches nothing; the message lists the names.
     """
     (NOTHING | TEXT | list_of(TEXT)).check("trace: names", names)
     patterns = ("*",) if names is None else (names,) if isinstance(names, str) else tuple(names)
@@ -87,7 +87,7 @@ def _maker(patterns: tuple[str, ...]) -> Maker:
         def run(given: Given) -> OrderedDict[str, jax.Array]:
             with given.read(programs, *patterns) as (hidden, seen):
                 observed(LOGITS, programs.backbone.logits(hidden))
-            # Of mappings, JAX keeps the order of this one.
+            # JAX keeps the order of an OrderedDict, not of a dict.
             return OrderedDict((name, value.astype(jnp.float32)) for name, value in seen.items())
 
         return run
@@ -96,8 +96,8 @@ def _maker(patterns: tuple[str, ...]) -> Maker:
 
 
 def _cut(name: str, value: np.ndarray, subject: Subject) -> np.ndarray:
-    """Without the batch axis and without padding."""
-    if name.startswith("image_"):  # the first axis counts pictures, and none is padded
+    """Remove the batch axis and the padding of an array."""
+    if name.startswith("image_"):  # the first axis counts pictures, without padding
         return value
     own = _encoded(subject) if name.startswith("encoder_") else len(subject.ids)
     other = _encoded(subject) if "cross_attention" in name else own
@@ -107,7 +107,7 @@ def _cut(name: str, value: np.ndarray, subject: Subject) -> np.ndarray:
 
 
 def _encoded(subject: Subject) -> int | None:
-    """How many places an encoder of text has read; None where that is not known before."""
+    """Return the number of places a text encoder has read; None for other encoders."""
     if "encoder_token_ids" not in subject.source:
         return None
     return int(np.sum(subject.source["encoder_padding_mask"][0]))

@@ -1,4 +1,5 @@
-"""From what a user gives - texts, conversations, pictures, recordings - to the arrays of a model.
+"""Preprocessors: they turn a user's texts, conversations, pictures and recordings into a model's
+arrays.
 
 May import `generation`, `tokenizers`, `images` and `audio`: a preprocessor never sees a model.
 """

@@ -1,4 +1,4 @@
-"""From recordings and their texts to the arrays an encoder-decoder trains on, and back."""
+"""Turns recordings and texts into the arrays of an encoder-decoder, and ids into text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _FEWEST_TOKENS = 8
 
 
 class Recording(NamedTuple):
-    """What an encoder hears, and how the decoder's text begins. `rate` is that of an array."""
+    """A recording for the encoder, and the beginning of the decoder's text. `rate` is the sampling
+    rate of an array, in Hz."""
 
     audio: AudioSource
     text: str = ""
@@ -34,18 +35,17 @@ class Recording(NamedTuple):
 
 
 class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
-    """Reads recordings, tokenises texts, packs both and makes next-token labels.
+    """A preprocessor that reads recordings, tokenises texts, packs both and makes next-token
+    labels.
 
     The decoder's text begins with the start token.
 
     Args:
-        audio_converter: how recordings become arrays.
-        tokenizer: of the texts.
-        decoder_sequence_length: tokens per text; also the most that `generate()` makes of a
-            recording.
-        tokens_per_second: how many tokens `generate()` makes of a second of sound at most, where
-            the call does not say: what a model writes beyond is repetition. 6.5 is what
-            Moonshine's authors advise.
+        audio_converter: turns recordings into arrays.
+        tokenizer: the tokenizer of the texts.
+        decoder_sequence_length: tokens per text; also the limit of `generate()` for a recording.
+        tokens_per_second: limit of tokens that `generate()` writes per second of sound, unless the
+            call sets one; more would be repetition. Moonshine's authors advise 6.5.
     """
 
     pair_names = (AUDIO, TEXT)
@@ -72,16 +72,16 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
 
     @classmethod
     def transformers_settings(cls, prepends_start: bool, length: int | None) -> dict[str, Any]:
-        """Constructor arguments for a folder of Transformers; see `CausalLMPreprocessor`."""
+        """Return constructor arguments for a Transformers folder; see `CausalLMPreprocessor`."""
         return {} if length is None else {"decoder_sequence_length": length}
 
     def converter(self, name: str) -> Any:
-        """What recordings ("audio_converter") go through."""
+        """Return the converter of recordings ("audio_converter")."""
         return self.audio_converter if name == "audio_converter" else None
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, tokenizer and converter left out; the one that KerasHub
-        lacks only where it is not the usual."""
+        """Return the constructor's arguments, except tokenizer and converter. `tokens_per_second`,
+        which KerasHub lacks, is included only if it is not the default."""
         own = {"tokens_per_second": self.tokens_per_second}
         usual = self.tokens_per_second == TOKENS_PER_SECOND
         return {"decoder_sequence_length": self.sequence_length} | ({} if usual else own)
@@ -92,11 +92,11 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
         return self.tokenizer.start_token, None
 
     def prompt_ids(self, text: str) -> list[int]:
-        """The ids of a text's beginning."""
+        """Return the ids of a text's beginning."""
         return self.target_ids(text)
 
     def most_tokens(self, samples: int) -> int:
-        """How many tokens are made of that many samples at most."""
+        """Return the limit of tokens for this many samples."""
         seconds = samples / self.audio_converter.sampling_rate
         return max(math.ceil(seconds * self.tokens_per_second), _FEWEST_TOKENS)
 
@@ -108,13 +108,13 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
         decoder_sequence_length: int | None = None,
         sequence_length: int | None = None,
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Training arrays for `{"audio": ..., "text": ...}`, one of each or lists.
+        """Return training arrays for `{"audio": ..., "text": ...}`, one of each or lists.
 
         Returns:
-            Inputs by the names of the backbone: samples (B, S, 1) and their mask (B, S), S those
+            Inputs by the backbone's names: samples (B, S, 1) and their mask (B, S), S the length
             of the longest recording, and the decoder's (B, T); labels (B, T), the decoder's
-            inputs shifted by one; weights (B, T), 0 where the label is padding. One axis less for
-            one recording. Longer texts are cut.
+            inputs shifted by one; weights (B, T), 0 where the label is padding. A single recording
+            has no batch axis. Longer texts are cut.
 
         Raises:
             AudioError: a recording cannot be read.
@@ -140,10 +140,10 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
         return inputs, labels, weights
 
     def generate_preprocess(self, x: Any, sequence_length: int | None = None) -> Arrays:
-        """Recordings and the beginnings of their texts as the arrays of the backbone's names.
+        """Return arrays by the backbone's names for recordings and the beginnings of their texts.
 
         Args:
-            x: a recording, several, or a dict of `audio`, and where wanted `text`, how the
+            x: a recording, several, or a dict with `audio` and optionally `text`, how the
                 decoder's text begins.
             sequence_length: T; by default `decoder_sequence_length`.
 
@@ -173,13 +173,13 @@ class AudioToTextPreprocessor(Seq2SeqLMPreprocessor):
 
 
 def recordings_of(x: Any) -> tuple[list[Recording], bool]:
-    """What a user has given as recordings, and whether it was one alone.
+    """Return a user's inputs as recordings, and whether it was a single one.
 
-    A list is several, as is an array of more than one axis, (B, samples) or (B, samples, 1). One
-    text goes for all recordings.
+    A list means several, and so does an array of more than one axis, (B, samples) or
+    (B, samples, 1). A single text goes with all recordings.
 
     Raises:
-        PromptError: there is no recording, a text is no string, or the lists differ in length.
+        PromptError: there is no recording, a text is not a string, or the lists differ in length.
     """
     given = x if isinstance(x, Mapping) else {AUDIO: x}
     if AUDIO not in given or not set(given) <= {AUDIO, TEXT, RATE}:

@@ -1,4 +1,4 @@
-"""Samples in memory: how many there are, some of them, and rows turned into columns."""
+"""Samples in memory: counts them, takes some of them, and turns rows into columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ONE_AXES = {"images": 3, "image": 3, "audio": 1}
 
 @runtime_checkable
 class Indexed(Protocol):
-    """Values by their number: a list, or the column of a table."""
+    """Values by index: a list, or the column of a table."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: Any) -> Any: ...
@@ -25,19 +25,19 @@ class Indexed(Protocol):
 
 @runtime_checkable
 class Selectable(Protocol):
-    """Samples that know how to take some of them, such as `Examples`."""
+    """Samples with a `take` method, such as `Examples`."""
 
     def take(self, indices: Sequence[int]) -> Any: ...
 
 
 def is_text(value: Any) -> bool:
-    """Whether it is a string, or bytes, which are UTF-8."""
+    """Return whether the value is a string, or bytes, which are read as UTF-8."""
     return isinstance(value, str | bytes)
 
 
 def is_column(name: str, value: Any) -> bool:
-    """Whether a value under a name in a dict of columns is one for each sample, and not one for
-    all of them, as a single picture is."""
+    """Return whether a value in a dict of columns has one item per sample. A single picture, for
+    example, is one value for all samples."""
     if isinstance(value, str | bytes | bytearray | Mapping | Path | io.IOBase):
         return False
     if isinstance(value, np.ndarray | jax.Array):
@@ -47,10 +47,10 @@ def is_column(name: str, value: Any) -> bool:
 
 
 def count(x: Any) -> int:
-    """How many samples there are in texts, in a dict of columns, or in a tuple of segments.
+    """Return the number of samples in texts, in a dict of columns, or in a tuple of segments.
 
     Raises:
-        PromptError: it is one sample alone, or the columns differ in length.
+        PromptError: the input is a single sample, or the columns differ in length.
     """
     if is_text(x) or not isinstance(x, Indexed) or (isinstance(x, np.ndarray) and not x.ndim):
         raise PromptError(_ALONE.format(got=shown(x)))
@@ -74,7 +74,7 @@ _ALONE = (
 
 
 def take(x: Any, rows: Sequence[int]) -> Any:
-    """The samples of these numbers, in the form that the others have."""
+    """Return the samples of these numbers, in the form of the input."""
     if isinstance(x, tuple):
         return tuple(take(part, rows) for part in x)
     if isinstance(x, Mapping):
@@ -88,16 +88,16 @@ def take(x: Any, rows: Sequence[int]) -> Any:
 
 
 def columns_of(x: Any, pair: tuple[str, str] | None, names: Mapping[str, str]) -> Any:
-    """Rows as columns: a list of dicts, of pairs, or of lists of messages as a dict of lists;
-    other data as it is.
+    """Turn a list of dicts, of pairs, or of lists of messages into a dict of lists; return other
+    data unchanged.
 
     Args:
-        x: what a user gave.
-        pair: what the two of a pair are called; None leaves pairs as two columns without names.
-        names: other names of columns, to those of the preprocessor.
+        x: the user's data.
+        pair: names of the two items of a pair; None leaves pairs as two columns without names.
+        names: other names of columns, mapped to those of the preprocessor.
 
     Raises:
-        PromptError: the dicts have not the same keys.
+        PromptError: the dicts have different keys.
     """
     if isinstance(x, Mapping):
         return {names.get(name, name): value for name, value in x.items()}
@@ -130,7 +130,7 @@ def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _is_pair(row: Any) -> bool:
-    """A pair holds texts, or a recording or picture and its text."""
+    """Return whether a row is a pair: two texts, or a recording or picture and its text."""
     return isinstance(row, list | tuple) and len(row) == 2 and is_text(row[1])
 
 

@@ -9,17 +9,17 @@ from workbench.errors import PromptError, shown
 from workbench.tokenizers.chat import check_messages
 
 Content = str | Sequence[Mapping[str, Any]]
-"""What a message says: a text, or parts of text and pictures in their order."""
+"""The content of a message: a text, or a list of text and picture parts."""
 
 
 def image_messages(
     messages: str | Sequence[Mapping[str, Any]],
 ) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Messages for a template, with `{"type": "image"}` for each picture, and the pictures in
-    their order.
+    """Return the messages for a template, with `{"type": "image"}` for each picture, and the
+    pictures in order.
 
     Raises:
-        PromptError: the messages are no messages, or a part holds no picture.
+        PromptError: the messages are malformed, or an image part has no picture.
     """
     pictures: list[Any] = []
     plain = [
@@ -30,10 +30,10 @@ def image_messages(
 
 
 def check_content(content: Content) -> Content:
-    """What a user says in a turn, as given.
+    """Check and return the content of a user's message.
 
     Raises:
-        PromptError: it is neither a text nor parts of texts and pictures.
+        PromptError: the content is neither a text nor a list of text and picture parts.
     """
     if isinstance(content, str):
         return content
@@ -46,7 +46,7 @@ def check_content(content: Content) -> Content:
 
 
 def content_text(content: Content) -> str:
-    """A message's text, `[picture]` standing for each picture."""
+    """Return a message's text, with `[picture]` for each picture."""
     if isinstance(content, str):
         return content
     return " ".join("[picture]" if _is_image(part) else str(part.get("text")) for part in content)

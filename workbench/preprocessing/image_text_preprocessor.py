@@ -1,4 +1,4 @@
-"""From pictures and strings to the arrays an image-text model reads and trains on, and back."""
+"""Turns pictures and strings into the arrays of an image-text model, and ids into text."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from workbench.preprocessing.preprocessor import Arrays, CausalLMPreprocessor, p
 from workbench.tokenizers import Tokenizer
 
 IMAGES = "images"
-PROMPTS = ("prompts", "text")  # two names of one key: KerasHub's code has one, its pages the other
+PROMPTS = ("prompts", "text")  # two names of one key: KerasHub's code and its pages differ
 RESPONSES = "responses"
 
 
 class ImagePrompt(NamedTuple):
-    """A text, the pictures that go with it, and in training its answer. Pictures are whatever
-    `workbench.images.open_image` reads."""
+    """A text, its pictures, and in training its answer. `workbench.images.open_image` lists the
+    forms of a picture."""
 
     text: str
     images: tuple[Any, ...] = ()
@@ -30,8 +30,8 @@ class ImagePrompt(NamedTuple):
 
 
 class PromptReading(NamedTuple):
-    """What the decoder reads of one prompt: ids and, for each, whether a picture's vector stands
-    in its place; and the pictures, float32 (height, width, 3)."""
+    """The decoder's inputs for one prompt: ids; for each, whether a picture's vector takes its
+    place; and the pictures, float32 (height, width, 3)."""
 
     ids: list[int]
     image_mask: list[bool]
@@ -44,7 +44,7 @@ class PromptReading(NamedTuple):
 
 
 class ImageTextPreprocessor(CausalLMPreprocessor):
-    """Tokenises prompts and answers, and converts pictures.
+    """A preprocessor that tokenises prompts and answers, and converts pictures.
 
     Inputs are dicts of `images`, `prompts` (or `text`) and, in training, `responses`.
 
@@ -53,7 +53,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         image_converter: sizes and scales pictures.
         sequence_length: tokens of text per sample.
         add_start_token: put the tokenizer's start token before every prompt.
-        add_end_token: put its end token after every answer that leaves room.
+        add_end_token: put its end token after every answer if there is room.
     """
 
     @checks_types
@@ -70,7 +70,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         self.image_converter = image_converter
 
     def converter(self, name: str) -> ImageConverter | None:
-        """What pictures ("image_converter") go through."""
+        """Return the converter of pictures ("image_converter")."""
         return self.image_converter if name == "image_converter" else None
 
     @abstractmethod
@@ -81,23 +81,23 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         sample_weight: Any = None,
         sequence_length: int | None = None,
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Training arrays, labels and weights (B, L) for a dict as the class says, or for a list of
-        `ImagePrompt`s."""
+        """Return training arrays, labels and weights (B, L) for a dict as in the class docstring,
+        or for a list of `ImagePrompt`s."""
 
     @abstractmethod
     def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
-        """The ids of `reading`, without opening the pictures.
+        """Return the ids of `reading`, without opening the pictures.
 
         Raises:
-            PromptError: its pictures do not go with its text.
+            PromptError: the pictures do not match the text.
         """
 
     @abstractmethod
     def reading(self, prompt: ImagePrompt, row: int = 0) -> PromptReading:
-        """What the decoder reads of a prompt; `row` names it in errors.
+        """Return the decoder's inputs for a prompt; errors name it by `row`.
 
         Raises:
-            PromptError: its pictures do not go with its text.
+            PromptError: the pictures do not match the text.
             ImageError: a picture cannot be read.
         """
 
@@ -106,7 +106,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         messages: str | Sequence[Mapping[str, Any]],
         template_arguments: Mapping[str, Any] | None = None,
     ) -> PromptReading:
-        """What the decoder reads of a conversation; here, one without pictures.
+        """Return the decoder's inputs for a conversation; in this class, one without pictures.
 
         Raises:
             PromptError, ChatTemplateError: as `chat_ids`, or the messages hold pictures.
@@ -118,12 +118,12 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         return PromptReading(ids, [False] * len(ids), [])
 
     def prompts_of(self, x: Any) -> tuple[list[ImagePrompt], bool]:
-        """The prompts of a dict of `images`, `prompts` (or `text`) and `responses`, and whether
-        it is one that was given alone. A string or strings are prompts without pictures; one
+        """Return the prompts of a dict of `images`, `prompts` (or `text`) and `responses`, and
+        whether it was a single prompt. A string or strings are prompts without pictures; a single
         picture goes with every prompt.
 
         Raises:
-            PromptError: a key is missing or unknown, or the numbers do not agree.
+            PromptError: a key is missing or unknown, or the numbers differ.
         """
         if isinstance(x, ImagePrompt):
             return [x], True
@@ -139,10 +139,10 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         return list(map(ImagePrompt, texts, pictures, responses)), single
 
     def convert(self, prompt: ImagePrompt, row: int = 0) -> list[np.ndarray]:
-        """A prompt's pictures, float32 (height, width, 3) each.
+        """Return a prompt's pictures, float32 (height, width, 3) each.
 
         Raises:
-            PromptError: there are pictures and the model reads none.
+            PromptError: there are pictures, but the model reads none.
             ImageError: a picture cannot be read.
         """
         if not prompt.images:
@@ -166,7 +166,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
 
     @abstractmethod
     def _pictures(self, images: Any, count: int, single: bool) -> list[tuple[Any, ...]]:
-        """The pictures of each of `count` prompts, as the dict gives them."""
+        """Return the pictures of each of `count` prompts, from a dict's `images`."""
 
     @staticmethod
     def _responses(responses: Any, count: int, single: bool) -> list[str | None]:
@@ -191,7 +191,7 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
         return prompts, single
 
     def response_ids(self, response: str) -> list[int]:
-        """The ids of an answer in training."""
+        """Return the ids of an answer in training."""
         ids = self.tokenizer.tokenize(response)
         end = self.tokenizer.end_token_id
         return [*ids, end] if self.add_end_token and end is not None else ids
@@ -199,8 +199,8 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
     def _packed_answers(
         self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], length: int
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Inputs, labels and weights, all (B, length), of the ids of prompts and answers: the
-        labels are the ids that follow, and only those of answers weigh anything."""
+        """Return inputs, labels and weights, all (B, length), for the ids of prompts and answers.
+        Labels are the next ids; only those of answers have weight."""
         rows = [[*p, *a][: length + 1] for p, a in zip(prompts, answers, strict=True)]
         ids, mask = pack(rows, length + 1, self.pad_token_id)
         lengths = np.array([len(prompt) for prompt in prompts])[:, None]
@@ -214,5 +214,5 @@ class ImageTextPreprocessor(CausalLMPreprocessor):
 
 
 def are_prompts(x: Any) -> bool:
-    """Whether it is a list of `ImagePrompt`s."""
+    """Return whether the input is a list of `ImagePrompt`s."""
     return isinstance(x, list | tuple) and all(isinstance(item, ImagePrompt) for item in x)

@@ -1,4 +1,4 @@
-"""From pictures of words and their texts to the arrays PARSeq reads and trains on, and back."""
+"""Turns pictures of words and their texts into PARSeq's arrays, and ids into text."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ TEXTS = ("responses", "text")  # two names of one key
 
 
 def pictures_of(inputs: Any) -> tuple[list[Any], bool]:
-    """The pictures of `{"images": ...}`, or given as they are, and whether it was one alone.
+    """Return the pictures of `{"images": ...}`, or those given directly, and whether it was a
+    single one.
 
-    One is whatever `workbench.images.open_image` reads; several are a list, a tuple, or an array
-    (B, height, width, channels).
+    `workbench.images.open_image` lists the forms of one picture. Several are a list, a tuple, or
+    an array (B, height, width, channels).
 
     Raises:
-        PromptError: a dict has no pictures, or more than that.
+        PromptError: a dict has no pictures, or other keys.
     """
     if isinstance(inputs, Mapping):
         if set(inputs) != {IMAGES}:
@@ -40,16 +41,16 @@ def pictures_of(inputs: Any) -> tuple[list[Any], bool]:
 
 
 class PARSeqPreprocessor(CausalLMPreprocessor):
-    """Converts pictures of words, and tokenises what is written in them.
+    """A preprocessor that converts pictures of words, and tokenises their texts.
 
     Args:
-        image_converter: sizes and scales pictures; None takes arrays that are as the model reads
-            them, float (B, height, width, 3).
+        image_converter: sizes and scales pictures; None takes arrays as the model reads them,
+            float (B, height, width, 3).
         tokenizer: the model's tokenizer.
-        sequence_length: tokens per sample, the start token among them; also the default
+        sequence_length: tokens per sample, the start token included; also the default
             `max_length` of `generate()`.
         add_start_token: put the start token before every text; the model needs it.
-        add_end_token: put the end token after every training text that leaves room.
+        add_end_token: put the end token after every training text if there is room.
     """
 
     pair_names = (IMAGES, TEXTS[0])
@@ -70,7 +71,7 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         self.image_converter = image_converter
 
     def converter(self, name: str) -> ImageConverter | None:
-        """What pictures ("image_converter") go through."""
+        """Return the converter of pictures ("image_converter")."""
         return self.image_converter if name == "image_converter" else None
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # it reads dicts alone
@@ -80,16 +81,16 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         sample_weight: Any = None,
         sequence_length: int | None = None,
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Training arrays for `{"images": ..., "responses": ...}`; `"text"` is another name of the
-        second.
+        """Return training arrays for `{"images": ..., "responses": ...}`; `"text"` is another name
+        for `"responses"`.
 
         Returns:
             Inputs `images` float32 (B, height, width, 3), `token_ids` int32 and `padding_mask` bool
-            (B, T); labels (B, T), the ids that follow; weights (B, T), 0 where a label is padding.
-            One axis less for one picture. Longer texts are cut.
+            (B, T); labels (B, T), the next ids; weights (B, T), 0 where a label is padding.
+            A single picture has no batch axis. Longer texts are cut.
 
         Raises:
-            PromptError: pictures or texts are missing, or not as many of both.
+            PromptError: pictures or texts are missing, or their numbers differ.
             ImageError: a picture cannot be read.
             SettingError: labels or weights are given, which this preprocessor makes itself.
         """
@@ -112,7 +113,7 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         return inputs, ids[:, 1:], mask[:, 1:]
 
     def convert(self, pictures: list[Any]) -> np.ndarray:
-        """Pictures as the model reads them, float32 (B, height, width, 3).
+        """Return pictures as the model reads them, float32 (B, height, width, 3).
 
         Raises:
             ImageError: a picture cannot be read, or there is none.
@@ -122,13 +123,13 @@ class PARSeqPreprocessor(CausalLMPreprocessor):
         return self.image_converter(pictures)
 
     def prompt_ids(self, text: Any = "") -> list[int]:
-        """The ids a text is continued from: the start token, then the text's."""
+        """Return the ids of a text to continue: the start token, then the text's."""
         start = self._control("start", self.tokenizer.start_token_id)
         return [start, *self.tokenizer.tokenize(text)]
 
     def generate_preprocess(self, x: Any, sequence_length: int | None = None) -> Arrays:
-        """Pictures as `images`, `token_ids` and `padding_mask` (B, L) that hold the start token
-        alone; one axis less for one picture."""
+        """Return `images`, and `token_ids` and `padding_mask` (B, L) that hold only the start
+        token. A single picture has no batch axis."""
         pictures, single = pictures_of(x)
         length = length_or(self.sequence_length, sequence_length)
         rows = [self.prompt_ids()] * len(pictures)

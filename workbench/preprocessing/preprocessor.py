@@ -1,4 +1,4 @@
-"""From strings to the arrays a causal language model trains on, and back from generated ids."""
+"""Turns strings into the arrays a causal language model trains on, and generated ids into text."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from workbench.tokenizers.checks import as_text
 
 Arrays = dict[str, np.ndarray]
 Sample = str | tuple[str, str] | list[Mapping[str, Any]]
-"""A text, a prompt with its response, or messages."""
+"""A text, a pair of prompt and response, or messages."""
 
 TEXT, PROMPTS, RESPONSES, MESSAGES = "text", "prompts", "responses", "messages"
 
 
 class Preprocessor:
-    """What every preprocessor has: a tokenizer, a length, presets.
+    """The base of preprocessors: a tokenizer, a length, presets.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -38,11 +38,11 @@ class Preprocessor:
     tokenizer_cls: type[Tokenizer] = Tokenizer
     presets = NamedPresets()
     pair_names: tuple[str, str] | None = None
-    """What the two of a pair are in a dict of columns; None for two segments of one text."""
+    """Column names for the two items of a pair; None for two segments of one text."""
     other_names: ClassVar[Mapping[str, str]] = {}
-    """What users may call a column, to what `__call__` does."""
+    """Other names users may give a column, mapped to the names of `__call__`."""
     table_rows: int | None = None
-    """Rows of the token table of the model that it belongs to; None before it has one."""
+    """Rows of the model's token table; None before the preprocessor belongs to a model."""
 
     @checks_types
     def __init__(self, tokenizer: Tokenizer, sequence_length: int, **kwargs: Any) -> None:
@@ -64,60 +64,61 @@ class Preprocessor:
 
     @abstractmethod
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Arrays for training from raw inputs, their labels and weights."""
+        """Return training arrays for raw inputs, their labels and weights."""
 
     @abstractmethod
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the tokenizer left out."""
+        """Return the constructor's arguments, except the tokenizer."""
 
     @property
     def pad_token_id(self) -> int:
-        """What fills a row after its end: the tokenizer's padding, or 0 where the model's table
-        has no row for that. The mask tells padding, and not the id."""
+        """The id that fills a row after its end: the tokenizer's padding, or 0 if the model's table
+        has no row for that. The mask marks padding, not the id."""
         pad = self.tokenizer.pad_token_id
         return pad if self.table_rows is None or pad < self.table_rows else 0
 
     def _control(self, what: str, token_id: int | None) -> int:
-        """The id of a token that the model's texts cannot do without.
+        """Return the id of a token that the model's texts need.
 
         Raises:
-            SettingError: the tokenizer has none.
+            SettingError: the tokenizer has no such token.
         """
         if token_id is None:
             raise SettingError(f"{type(self).__name__}: expected a tokenizer with a {what} token")
         return token_id
 
     def converter(self, name: str) -> Any:
-        """What pictures ("image_converter") or recordings ("audio_converter") go through, None
-        where the model reads none."""
+        """Return the converter of pictures ("image_converter") or recordings ("audio_converter");
+        None if the model reads none."""
         return None
 
     @property
     def prompt_frame(self) -> tuple[str | None, str | None]:
-        """The tokens before and after every prompt, None where there is none."""
+        """The tokens before and after every prompt; None if there is none."""
         return self.tokenizer.start_token, self.tokenizer.end_token
 
     def generation_ids(self) -> dict[str, int]:
-        """What Transformers' configs say of how a generated text begins, beside its start token."""
+        """Return the ids that begin a generated text besides its start token, by their names in
+        Transformers' configs."""
         return {}
 
     def picture_ids(self) -> dict[str, int]:
-        """What Transformers' `config.json` calls the tokens of pictures, with their ids."""
+        """Return the ids of picture tokens by their names in Transformers' `config.json`."""
         return {}
 
     def save_to_preset(self, preset_dir: str) -> None:
-        """Write the preprocessor and its tokenizer as a preset folder, all or nothing."""
+        """Write the preprocessor and its tokenizer as a preset folder. The write is atomic."""
         ports.store().save_preset(self, preset_dir)
 
 
 class CausalLMPreprocessor(Preprocessor):
-    """Tokenises, packs to a fixed length and makes next-token labels.
+    """A preprocessor that tokenises, packs to a fixed length and makes next-token labels.
 
     Args:
         tokenizer: the model's tokenizer.
         sequence_length: tokens per sample; also the default `max_length` of `generate()`.
         add_start_token: put the tokenizer's start token before every text.
-        add_end_token: put its end token after every training text that leaves room.
+        add_end_token: put its end token after every training text if there is room.
     """
 
     @checks_types
@@ -142,7 +143,7 @@ class CausalLMPreprocessor(Preprocessor):
     }
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the tokenizer left out."""
+        """Return the constructor's arguments, except the tokenizer."""
         return {
             "sequence_length": self.sequence_length,
             "add_start_token": self.add_start_token,
@@ -151,8 +152,8 @@ class CausalLMPreprocessor(Preprocessor):
 
     @classmethod
     def transformers_settings(cls, prepends_start: bool, length: int | None) -> dict[str, Any]:
-        """Constructor arguments for a folder of Transformers: whether its tokenizer puts a start
-        token first, and the length of its model where that is below the default."""
+        """Return constructor arguments for a Transformers folder, from whether its tokenizer puts a
+        start token first, and its model's length if that is below the default."""
         settings: dict[str, Any] = {"add_start_token": prepends_start}
         return settings if length is None else settings | {"sequence_length": length}
 
@@ -163,17 +164,17 @@ class CausalLMPreprocessor(Preprocessor):
         sample_weight: Any = None,
         sequence_length: int | None = None,
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Training arrays: inputs, labels and weights, all (B, L), or (L,) for one sample.
+        """Return training arrays: inputs, labels and weights, all (B, L), or (L,) for one sample.
 
-        Labels are the inputs shifted by one. Of texts every label weighs 1 that is not padding.
-        Of a dict of `prompts` and `responses` only the responses weigh anything, and of one of
-        `messages`, a conversation or a list of them, only the assistant's replies; `supervision`
-        says what they are. What is longer than `sequence_length` is cut.
+        Labels are the inputs shifted by one. For texts, every label except padding weighs 1. For a
+        dict of `prompts` and `responses`, only the responses have weight; for a dict of `messages`
+        (a conversation or a list of them), only the assistant's replies, see `supervision`.
+        Samples longer than `sequence_length` are cut.
 
         Raises:
             SettingError: labels or weights are given, which this preprocessor makes itself.
-            PromptError: a text is no string, a key is missing or unknown, or the numbers differ.
-            ChatTemplateError: there are messages and no chat template, or it fails.
+            PromptError: a text is not a string, a key is missing or unknown, or the numbers differ.
+            ChatTemplateError: there are messages but no chat template, or it fails.
         """
         if y is not None or sample_weight is not None:
             raise SettingError(
@@ -192,11 +193,11 @@ class CausalLMPreprocessor(Preprocessor):
 
     @property
     def prompt_frame(self) -> tuple[str | None, str | None]:
-        """The tokens before and after every prompt, None where there is none."""
+        """The tokens before and after every prompt; None if there is none."""
         return self.tokenizer.start_token if self.add_start_token else None, None
 
     def prompt_ids(self, text: str) -> list[int]:
-        """The ids a prompt is continued from: start token first, no end token."""
+        """Return a prompt's ids to continue: start token first, no end token."""
         ids = self.tokenizer.tokenize(text)
         start = self.tokenizer.start_token_id
         return [start, *ids] if self.add_start_token and start is not None else ids
@@ -206,10 +207,10 @@ class CausalLMPreprocessor(Preprocessor):
         messages: str | Sequence[Mapping[str, Any]],
         template_arguments: Mapping[str, Any] | None = None,
     ) -> list[int]:
-        """The ids a reply to messages is continued from: the tokenizer's chat template filled in.
+        """Return the prompt ids for a reply to messages, written by the tokenizer's chat template.
 
         Raises:
-            PromptError: the messages are no messages.
+            PromptError: the messages are malformed.
             ChatTemplateError: the tokenizer has no template, or its template fails.
         """
         template = ChatTemplate.of(self.tokenizer)
@@ -218,7 +219,7 @@ class CausalLMPreprocessor(Preprocessor):
     def generate_preprocess(
         self, x: str | Sequence[str], sequence_length: int | None = None
     ) -> Arrays:
-        """Prompts as padded `token_ids` and `padding_mask`, (B, L), or (L,) for one string.
+        """Return prompts as padded `token_ids` and `padding_mask`, (B, L), or (L,) for a string.
 
         Raises:
             PromptError: a prompt is longer than the sequence length.
@@ -233,7 +234,7 @@ class CausalLMPreprocessor(Preprocessor):
         return {k: v[0] for k, v in arrays.items()} if single else arrays
 
     def generate_postprocess(self, x: Arrays) -> str | list[str]:
-        """Text of generated ids: padding and special tokens dropped.
+        """Return the text of generated ids, without padding and special tokens.
 
         Raises:
             PromptError: `token_ids` or `padding_mask` is missing.
@@ -246,12 +247,13 @@ class CausalLMPreprocessor(Preprocessor):
         return [self.text(row[keep]) for row, keep in zip(ids, mask, strict=True)]
 
     def text(self, ids: Iterable[int], after: Iterable[int] = ()) -> str:
-        """Text of ids without special tokens; what they add to it when they come `after` others."""
+        """Return the text of ids without special tokens; with `after`, the text they add to those
+        ids."""
         decoder = self.tokenizer.decoder(after)
         return "".join([decoder.push(int(token)) for token in ids]) + decoder.flush()
 
     def _supervised(self, sample: Sample, length: int) -> Supervised:
-        """The ids of a sample, at most `length`, and which are learnt."""
+        """Return the ids of a sample, at most `length`, and which of them are learnt."""
         if isinstance(sample, str):
             ids = self._training_ids(sample, length)
             return Supervised(ids, [True] * len(ids))
@@ -271,10 +273,11 @@ class CausalLMPreprocessor(Preprocessor):
 
 
 def samples_of(x: str | bytes | Iterable[Any] | Mapping[str, Any]) -> tuple[list[Sample], bool]:
-    """What `CausalLMPreprocessor` takes as a list of samples, and whether it was one alone.
+    """Turn the inputs of `CausalLMPreprocessor` into a list of samples; also return whether the
+    input was a single sample.
 
     Raises:
-        PromptError: a key is missing or unknown, the numbers differ, or a text is no string.
+        PromptError: a key is missing or unknown, the numbers differ, or a text is not a string.
     """
     if not isinstance(x, Mapping):
         single = isinstance(x, str | bytes)
@@ -300,7 +303,7 @@ def samples_of(x: str | bytes | Iterable[Any] | Mapping[str, Any]) -> tuple[list
 
 
 def texts_of(x: Iterable[Any]) -> list[str]:
-    """A batch of texts, given as strings or as UTF-8 bytes, as a list of strings."""
+    """Return a batch of texts, strings or UTF-8 bytes, as a list of strings."""
     x = x.tolist() if isinstance(x, np.ndarray) else x
     if not isinstance(x, Iterable):
         raise PromptError(f"inputs: expected strings, got {type(x).__name__}")
@@ -313,7 +316,7 @@ def pack(
     """Right-pad rows to ids int32 (B, length) and a mask bool (B, length), true at real tokens.
 
     Raises:
-        MemoryTooSmallError: they would not fit into the memory.
+        MemoryTooSmallError: the arrays would not fit into the memory.
     """
     what = f"a batch of {len(rows)} x {length} tokens"
     admit(what, len(rows) * length * (4 + 1), "Lower sequence_length or the batch.")

@@ -1,10 +1,10 @@
-"""Where the replies of a conversation stand in what a chat template writes.
+"""Finds the replies of a conversation in the text that a chat template writes.
 
-A reply reaches from where the template, given the messages before it, lets the model begin, to
-what the template writes at its end. Rendering the conversation up to each reply would tell, in
-time that grows with the square of their number. So the contents of what users, tools and the
-system say are marked in one more rendering: what stands between a reply and the message before or
-after it is the same for all messages of a role, and is found once for each.
+A reply begins where the model would begin after the messages before it, and includes the end of
+turn that the template writes. Rendering the conversation up to each reply would find them, in time
+quadratic in their number. Instead, one more rendering marks the contents of user, tool and system
+messages. The text between a reply and its neighbour is the same for all neighbours of one role, so
+it is found once per role.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workbench.tokenizers import ChatTemplate, Tokenizer
 from workbench.tokenizers.end_of_turn import end_of_turn
 
 ASSISTANT = "assistant"
-_SIGN = "\ufdd1"  # a code point that is no character, and so in no text
+_SIGN = "\ufdd1"  # a noncharacter code point, so it is in no text
 _SIGNED = re.compile(f"{_SIGN}([0-9]+){_SIGN}")
 
 
@@ -30,17 +30,17 @@ class Span(NamedTuple):
 
 
 class Replies:
-    """Finds the replies in the text of a conversation.
+    """A search for replies in the text of a conversation.
 
     Args:
         template: writes the conversation.
-        tokenizer: whose special tokens it writes.
+        tokenizer: has the special tokens that the template writes.
         turns: checked messages, the last of which is a reply.
         arguments: more variables for the template.
 
     Attributes:
-        text: the conversation as `ChatTemplate.safe_text` gives it.
-        end: what follows a reply.
+        text: the conversation as `ChatTemplate.safe_text` writes it.
+        end: the end of a turn that follows a reply.
 
     Raises:
         ChatTemplateError: the template fails, or leaves out replies.
@@ -62,8 +62,8 @@ class Replies:
         self._trails: dict[str, str] = {}
 
     def find(self, number: int) -> Span | None:
-        """Where the reply stands that is message `number`; None where the text does not have it
-        as the model would write it."""
+        """Return the place of the reply with message number `number`; None if the text does not
+        have it where the model would write it."""
         start = self._start(number)
         if start is None:
             return None
@@ -71,8 +71,8 @@ class Replies:
         return None if end is None else Span(start, end)
 
     def _start(self, number: int) -> int | None:
-        """Where the model would begin: after what is written after such a message, or as the
-        conversation up to the reply tells."""
+        """Return where the model would begin: after the known text behind a message of this role,
+        or, if unknown, by rendering the conversation up to the reply."""
         before, role = self._contents.get(number - 1), self._turns[number - 1]["role"]
         if before and role in self._leads and self.text.startswith(self._leads[role], before.end):
             return before.end + len(self._leads[role])
@@ -84,8 +84,8 @@ class Replies:
         return len(prompt)
 
     def _end(self, number: int, start: int) -> int | None:
-        """Where the reply ends: before what is written before such a message, or as the
-        conversation up to its end tells."""
+        """Return where the reply ends: before the known text ahead of a message of this role, or,
+        if unknown, by rendering the conversation up to the reply's end."""
         after = self._contents.get(number + 1)
         if after is None:
             return self._end_when_last(number, start)
@@ -100,7 +100,8 @@ class Replies:
         return end
 
     def _end_when_last(self, number: int, start: int) -> int | None:
-        """From the conversation up to this reply. Some templates write its end only there."""
+        """Return the reply's end by rendering the conversation up to it. Some templates write the
+        end of turn only after the last message."""
         written = self._tried(self._turns[: number + 1])
         if written is None or not written.endswith(self.end.written):
             return None
@@ -111,13 +112,14 @@ class Replies:
         return next((len(text) for text in ends if self.text.startswith(text)), None)
 
     def _end_before(self, after: Span, start: int) -> int | None:
-        """In a text that has the reply otherwise than where it is last, as without thoughts."""
+        """Return the reply's end if the text has it in another form than as the last message, for
+        example without thoughts."""
         place = self.text.rfind(self.end.text, start, after.start) if self.end.text else -1
         return place + len(self.end.text) if place >= 0 else None
 
     def _find_contents(self) -> dict[int, Span]:
-        """Where the contents of messages stand that are no replies, without the white space around
-        them; of none where the text would be another with signs in it."""
+        """Return the places of the contents of all messages except replies, without the white space
+        around them; none if the signs would change the text."""
         signed = [
             turn if turn["role"] == ASSISTANT else _signed(turn, f"{_SIGN}{number}{_SIGN}")
             for number, turn in enumerate(self._turns)
@@ -141,7 +143,7 @@ class Replies:
     def _tried(
         self, turns: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False
     ) -> str | None:
-        """None where the template refuses these messages, as many do when there are none."""
+        """Return the template's text; None if it refuses these messages, as many do with none."""
         try:
             return self._written(turns, add_generation_prompt)
         except ChatTemplateError:
@@ -149,7 +151,7 @@ class Replies:
 
 
 def _signed(turn: Mapping[str, Any], sign: str) -> Mapping[str, Any]:
-    """A message with a sign before and after its content, which may come in parts."""
+    """Put a sign before and after a message's content, which may be a list of parts."""
     content = turn.get("content")
     if isinstance(content, str):
         return {**turn, "content": _between(content, sign, sign)}
@@ -169,5 +171,5 @@ def _text_of(part: Any) -> str:
 
 
 def _between(text: str, before: str, after: str) -> str:
-    """A text in signs, which stand inside the white space around it: templates may strip that."""
+    """Put signs around a text, inside its outer white space, which templates may strip."""
     return re.sub(r"(?s)\S(?:.*\S)?", lambda found: before + found[0] + after, text, count=1)

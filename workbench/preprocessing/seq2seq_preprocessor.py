@@ -1,4 +1,4 @@
-"""From pairs of strings to the arrays an encoder-decoder trains on, and back."""
+"""Turns pairs of strings into the arrays of an encoder-decoder, and ids into text."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ TEXTS = ("encoder_text", "decoder_text")
 
 
 class Pair(NamedTuple):
-    """What an encoder reads, and how the decoder's text begins."""
+    """A text for the encoder, and the beginning of the decoder's text."""
 
     source: str
     target: str = ""
 
 
 class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
-    """Tokenises pairs, packs both sides to fixed lengths and makes next-token labels.
+    """A preprocessor that tokenises pairs, packs both sides to fixed lengths and makes next-token
+    labels.
 
     The encoder reads start token, text, end token; the decoder's text begins with the start
     token.
 
     Args:
-        tokenizer: the model's tokenizer, of both sides.
-        encoder_sequence_length: tokens the encoder reads at most.
+        tokenizer: the model's tokenizer, for both sides.
+        encoder_sequence_length: limit of tokens the encoder reads.
         decoder_sequence_length: tokens per target; also the default `max_length` of `generate()`.
     """
 
@@ -59,7 +60,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
 
     @property
     def decoder_sequence_length(self) -> int:
-        """Tokens per target: another name of `sequence_length`."""
+        """Tokens per target: another name for `sequence_length`."""
         return self.sequence_length
 
     @decoder_sequence_length.setter
@@ -68,13 +69,13 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
 
     @classmethod
     def transformers_settings(cls, prepends_start: bool, length: int | None) -> dict[str, Any]:
-        """Constructor arguments for a folder of Transformers; see `CausalLMPreprocessor`."""
+        """Return constructor arguments for a Transformers folder; see `CausalLMPreprocessor`."""
         if length is None:
             return {}
         return {"encoder_sequence_length": length, "decoder_sequence_length": length}
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the tokenizer left out."""
+        """Return the constructor's arguments, except the tokenizer."""
         return {
             "encoder_sequence_length": self.encoder_sequence_length,
             "decoder_sequence_length": self.decoder_sequence_length,
@@ -89,12 +90,13 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         decoder_sequence_length: int | None = None,
         sequence_length: int | None = None,
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Training arrays for `{"encoder_text": ..., "decoder_text": ...}`, strings or lists.
+        """Return training arrays for `{"encoder_text": ..., "decoder_text": ...}`, each a string or
+        a list.
 
         Returns:
-            Inputs by the names of the backbone, (B, S) for the encoder and (B, T) for the
-            decoder; labels (B, T), the decoder's inputs shifted by one; weights (B, T), 0 where
-            the label is padding. One axis less for strings. Longer texts are cut.
+            Inputs by the backbone's names, (B, S) for the encoder and (B, T) for the decoder;
+            labels (B, T), the decoder's inputs shifted by one; weights (B, T), 0 where the label
+            is padding. Single strings have no batch axis. Longer texts are cut.
 
         Raises:
             PromptError: a text is missing, or the lists differ in length.
@@ -123,45 +125,45 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         return self.tokenizer.start_token, self.tokenizer.end_token
 
     def generation_ids(self) -> dict[str, int]:
-        """What Transformers' configs say of how the decoder's text begins."""
+        """Return the ids that begin the decoder's text, by their names in Transformers' configs."""
         first, *forced = self.decoder_start_ids
         ids = {"decoder_start_token_id": first}
         return ids | ({"forced_bos_token_id": forced[0]} if forced else {})
 
     def prompt_ids(self, text: str) -> list[int]:
-        """The ids the encoder reads of a text that is to be answered."""
+        """Return the ids the encoder reads for a prompt."""
         return [self._start, *self.tokenizer.tokenize(text), self._end]
 
     def training_source_ids(self, text: str) -> list[int]:
-        """The ids the encoder reads of a text in training."""
+        """Return the ids the encoder reads for a text in training."""
         return self.prompt_ids(text)
 
     def target_ids(self, text: str = "") -> list[int]:
-        """The ids the decoder continues: what begins every text, and the beginning of this one."""
+        """Return the ids the decoder continues: its start ids, and the beginning of this text."""
         return [*self.decoder_start_ids, *self.tokenizer.tokenize(text)]
 
     def training_target_ids(self, text: str) -> list[int]:
-        """The ids the decoder learns: those it continues, and the end token."""
+        """Return the ids the decoder learns: the start ids, the text, and the end token."""
         ids = self.target_ids(text)
         return [*ids, self._end] if self.add_end_token else ids
 
     @property
     def decoder_start_ids(self) -> list[int]:
-        """What every text of the decoder begins with."""
+        """The ids that begin every text of the decoder."""
         return [self._start]
 
     def source_ids(self, text: str, row: int = 0) -> list[int]:
-        """`prompt_ids`, refused where the encoder cannot read them.
+        """Return `prompt_ids`, checked to fit the encoder.
 
         Raises:
-            PromptError: there are more than `encoder_sequence_length`.
+            PromptError: there are more ids than `encoder_sequence_length`.
         """
         ids = self.prompt_ids(text)
         self.check_source(ids, row)
         return ids
 
     def check_source(self, ids: list[int], row: int = 0) -> None:
-        """Refuse what is too long for the encoder.
+        """Refuse ids that are too long for the encoder.
 
         Raises:
             PromptError: there are more ids than `encoder_sequence_length`.
@@ -174,11 +176,11 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         x: str | Sequence[str] | Mapping[str, str | Sequence[str]],
         sequence_length: int | None = None,
     ) -> Arrays:
-        """Prompts as padded ids and masks by the names of the backbone, (B, S) and (B, T).
+        """Return prompts as padded ids and masks by the backbone's names, (B, S) and (B, T).
 
         Args:
-            x: what the encoder reads, or a dict of that and `decoder_text`, how the decoder's
-                text begins.
+            x: the encoder's text or texts, or a dict with `encoder_text` and `decoder_text`, how
+                the decoder's text begins.
             sequence_length: T; by default `decoder_sequence_length`.
 
         Raises:
@@ -194,7 +196,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         return {k: v[0] for k, v in arrays.items()} if single else arrays
 
     def generate_postprocess(self, x: Arrays) -> str | list[str]:
-        """Text of the decoder's generated ids: padding and special tokens dropped."""
+        """Return the text of the decoder's generated ids, without padding and special tokens."""
         ids, mask = (x[name] for name in _names("decoder_"))
         return super().generate_postprocess({"token_ids": ids, "padding_mask": mask})
 
@@ -207,7 +209,7 @@ class Seq2SeqLMPreprocessor(CausalLMPreprocessor):
         return self._control("end", self.tokenizer.end_token_id)
 
     def _cut(self, ids: list[int], length: int) -> list[int]:
-        """At most `length` ids; an end token stays the last."""
+        """Cut ids to at most `length`; an end token stays the last."""
         ends = [self._end] if ids and ids[-1] == self._end else []
         return ids if len(ids) <= length else [*ids[: length - len(ends)], *ends]
 
@@ -232,10 +234,10 @@ def _rows(texts: Any) -> list[str]:
 
 
 def pairs_of(x: Any) -> tuple[list[Pair], bool]:
-    """What a user has said as pairs, and whether it was one alone.
+    """Return a user's inputs as pairs, and whether it was a single one.
 
     Raises:
-        PromptError: a text is missing or is no string, or the lists differ in length.
+        PromptError: a text is missing or not a string, or the lists differ in length.
     """
     given = x if isinstance(x, Mapping) else {TEXTS[0]: x}
     if TEXTS[0] not in given or not set(given) <= set(TEXTS):

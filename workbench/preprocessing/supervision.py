@@ -1,5 +1,5 @@
-"""Which tokens a language model learns to write: all of a text, the response to a prompt, or the
-replies of a conversation. What stands before is read and not learnt.
+"""Selects the tokens a language model learns to write: all of a text, the response to a prompt, or
+the replies of a conversation. The tokens before are read but not learnt.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from workbench.tokenizers import ChatTemplate, Tokenizer
 from workbench.tokenizers.chat import check_messages
 
 WEIGHT = "weight"
-"""What a message of the assistant may say of itself: 0 where it is read and not learnt."""
+"""Optional key of an assistant message: with 0 it is read but not learnt."""
 
 
 class ReadsPrompts(Protocol):
-    """What supervision asks of a preprocessor."""
+    """The interface supervision needs from a preprocessor."""
 
     tokenizer: Tokenizer
     add_end_token: bool
 
     def prompt_ids(self, text: str, /) -> list[int]:
-        """The token ids that a prompt is generated from."""
+        """Return the token ids of a prompt to continue."""
         ...
 
 
@@ -36,16 +36,16 @@ class Supervised(NamedTuple):
 
 
 def of_text(preprocessor: ReadsPrompts, text: str) -> Supervised:
-    """A text to continue: everything after its first token is learnt, the end token too."""
+    """Supervise a text: every token after the first is learnt, the end token too."""
     ids = [*preprocessor.prompt_ids(text), *_end(preprocessor)]
     return _after(ids, 1)
 
 
 def of_response(preprocessor: ReadsPrompts, prompt: str, response: str) -> Supervised:
-    """A prompt and its response, of which the response and the end token are learnt.
+    """Supervise a prompt and its response: the response and the end token are learnt.
 
-    The ids begin with those that `generate(prompt)` continues. The response follows as in the
-    whole text where its tokens keep apart from the prompt's there, and else as a text of its own.
+    The ids begin with those that `generate(prompt)` continues. The response is tokenised together
+    with the prompt, unless that changes the prompt's tokens; then it is tokenised separately.
     """
     before = preprocessor.prompt_ids(prompt)
     whole = preprocessor.prompt_ids(prompt + response)
@@ -59,19 +59,18 @@ def of_messages(
     messages: Sequence[Mapping[str, Any]],
     template_arguments: Mapping[str, Any] | None = None,
 ) -> Supervised:
-    """A conversation as the chat template writes it, of which the assistant's replies are learnt,
-    each with what ends its turn. What follows the last reply is left out.
+    """Supervise a conversation as the chat template writes it: the assistant's replies are learnt,
+    each with the end of its turn. Text after the last reply is left out.
 
-    A reply begins where the template, given the messages before it, lets the model begin, and
-    ends with what the template writes at its end, be that a token or letters. Where it writes
-    nothing, the end token follows the last reply. A template that writes earlier turns anew when
-    others follow, as some do with thoughts, moves such beginnings: a turn that is not found is
-    read and not learnt. The last one always is found, or an error tells. A reply with `"weight": 0`
-    is read and not learnt.
+    A reply begins where a generated one would begin after the same messages, and includes the end
+    of turn that the template writes, a token or plain text. If the template writes none, the end
+    token follows the last reply. Some templates rewrite earlier turns when others follow, for
+    example to drop thoughts. A reply that is then not found is read but not learnt; if it is the
+    last reply, that is an error. A reply with `"weight": 0` is read but not learnt.
 
     Raises:
-        PromptError: the messages are no messages, hold a picture, none is the assistant's to
-            learn, or the template writes the last reply elsewhere than where the model would.
+        PromptError: the messages are malformed, hold a picture, have no reply to learn, or the
+            template writes the last reply elsewhere than a generated one.
         ChatTemplateError: there is no template, it fails, or it leaves out replies.
     """
     turns, learnt = _turns(messages)
@@ -93,7 +92,8 @@ def of_messages(
 
 
 def _turns(messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
-    """The messages up to the last reply to learn, as templates take them, and which to learn."""
+    """Return the messages up to the last reply to learn, as templates take them, and the numbers
+    of the replies to learn."""
     turns = check_messages(messages)
     if image_messages(turns)[1]:
         raise PromptError("messages: expected no pictures, which are learnt of prompts alone")
@@ -117,7 +117,8 @@ def _weight(value: Any, number: int) -> int:
 
 
 def _pieces(text: str, spans: Iterable[Span]) -> Iterator[tuple[str, bool]]:
-    """A text up to the end of the last span, in pieces: what is between the spans, and they."""
+    """Split a text, up to the end of the last span, into the spans and the text between them;
+    yield each with whether it is a span."""
     place = 0
     for start, end in spans:
         yield text[place:start], False
@@ -128,8 +129,8 @@ def _pieces(text: str, spans: Iterable[Span]) -> Iterator[tuple[str, bool]]:
 def _joined(
     pieces: Iterable[tuple[str, bool]], token_ids: Callable[[str], list[int]]
 ) -> Supervised:
-    """The ids of pieces of text, and which are learnt. The tokens of a piece are those it has
-    after the one before it where they keep apart there, and else those of a text of its own."""
+    """Return the ids of pieces of text, and which are learnt. A piece is tokenised together with
+    the piece before it, unless that changes the other's tokens; then it is tokenised separately."""
     made, before = Supervised([], []), ""
     for text, is_learnt in pieces:
         known, both = token_ids(before), token_ids(before + text)

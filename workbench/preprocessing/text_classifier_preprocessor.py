@@ -1,4 +1,4 @@
-"""From strings, or pairs of them, to the arrays that an encoder reads."""
+"""Turns strings, or pairs of them, into the arrays that an encoder reads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ TRUNCATE = ("round_robin", "waterfall")
 
 
 class TextClassifierPreprocessor(Preprocessor):
-    """Tokenises texts and packs them: start token, then each segment with an end token after it.
+    """A preprocessor that packs texts: start token, then each segment followed by an end token.
 
     Args:
         tokenizer: the model's tokenizer.
         sequence_length: tokens per sample.
-        truncate: how segments that do not fit are cut: "round_robin" gives each one token in
-            turn, "waterfall" all to the first, then to the next.
+        truncate: how to cut segments that do not fit: "round_robin" gives each segment one token
+            in turn; "waterfall" fills the first segment, then the next.
     """
 
     @checks_types
@@ -41,22 +41,22 @@ class TextClassifierPreprocessor(Preprocessor):
 
     @classmethod
     def transformers_settings(cls, prepends_start: bool, length: int | None) -> dict[str, Any]:
-        """Constructor arguments for a folder of Transformers: the length of its model."""
+        """Return constructor arguments for a Transformers folder: its model's length."""
         return {} if length is None else {"sequence_length": min(length, 512)}
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the tokenizer left out."""
+        """Return the constructor's arguments, except the tokenizer."""
         return {"sequence_length": self.sequence_length, "truncate": self.truncate}
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Arrays for a text, a list of texts, or a tuple of segments, each a text or a list.
+        """Return arrays for a text, a list of texts, or a tuple of segments, each a text or a list.
 
         Returns:
             `token_ids` int32, `padding_mask` bool and `segment_ids` int32, all (B, L), or (L,)
-            for texts alone; with them what is given of `y` and `sample_weight`.
+            for single texts; together with `y` and `sample_weight`, if given.
 
         Raises:
-            PromptError: something is no text, or the segments differ in number.
+            PromptError: an item is not a text, or the segments have different numbers of texts.
         """
         first = x[0] if isinstance(x, tuple) and x else x
         single = isinstance(first, str | bytes)
@@ -69,10 +69,10 @@ class TextClassifierPreprocessor(Preprocessor):
         return (arrays, y) if sample_weight is None else (arrays, y, sample_weight)
 
     def batch(self, x: Any) -> Arrays:
-        """Arrays (B, L) for a list of texts or a tuple of lists.
+        """Return arrays (B, L) for a list of texts or a tuple of lists.
 
         Raises:
-            PromptError: it is one text alone, or as a call of the preprocessor.
+            PromptError: the input is a single text, or as `__call__`.
         """
         columns = x if isinstance(x, tuple) else (x,)
         if not columns or any(isinstance(column, str | bytes) for column in columns):
@@ -93,7 +93,7 @@ class TextClassifierPreprocessor(Preprocessor):
         return {"token_ids": ids, "padding_mask": mask, "segment_ids": kinds}
 
     def _row(self, segments: list[list[int]]) -> tuple[list[int], list[int]]:
-        """Ids of one sample, and which segment each belongs to."""
+        """Return the ids of one sample, and the segment each belongs to."""
         start, end = self.tokenizer.start_token_id, self.tokenizer.end_token_id
         room = self.sequence_length - 1 - len(segments)
         if room < 0 or start is None or end is None:
@@ -110,13 +110,13 @@ class TextClassifierPreprocessor(Preprocessor):
 
 
 def shares(lengths: list[int], room: int, truncate: str) -> list[int]:
-    """How many tokens each segment keeps when all have to fit into `room`."""
+    """Return how many tokens each segment keeps to fit all into `room`."""
     kept = [0] * len(lengths)
     if truncate == "waterfall":
         for index, length in enumerate(lengths):
             kept[index] = min(length, room - sum(kept))
         return kept
-    # Round robin: whole rounds for all that still need some, then one each until it is full.
+    # Round robin: whole rounds for all segments that need more, then one token each until full.
     while (left := room - sum(kept)) > 0:
         needy = [i for i, length in enumerate(lengths) if kept[i] < length]
         if not needy:

@@ -1,5 +1,5 @@
 """Models that a user calls: text, pictures or speech in, text out. `generate`, `stream`, `chat`,
 `score`, `fit`, `inspect`.
 
-May import `data`, `inspection`, `preprocessing`, `generation` and what is below them.
+May import `data`, `inspection`, `preprocessing`, `generation` and the packages below them.
 """

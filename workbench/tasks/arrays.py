@@ -11,10 +11,10 @@ from workbench.errors import PromptError
 
 
 def check_arrays(inputs: Mapping[str, Any], prefix: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """`token_ids` and `padding_mask` (bool) of a dict, both (L,) or (B, L).
+    """Return `token_ids` and `padding_mask` (bool) of a dict, both (L,) or (B, L).
 
     Raises:
-        PromptError: one is missing, their shapes differ, or padding is not at the right.
+        PromptError: one is missing, a shape is wrong, or padding is not at the right.
     """
     names = f"{prefix}token_ids", f"{prefix}padding_mask"
     if not set(names) <= set(inputs):

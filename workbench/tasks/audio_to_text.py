@@ -1,4 +1,4 @@
-"""Models that hear: a recording in, its text out."""
+"""Speech models: a recording in, its text out."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _FEWEST_SAMPLES = 2**14
 
 @keras.saving.register_keras_serializable("workbench")
 class AudioToText(Seq2SeqLM):
-    """An encoder of recordings, a decoder that writes what it hears, and a preprocessor.
+    """An encoder that reads recordings, a decoder that writes their text, and a preprocessor.
 
-    `generate` and `stream` take a recording of 0.1 to 64 seconds, several in a list, or a dict of
-    `audio`, where wanted `text`, how the decoder's text begins, and for arrays `rate`. What a
-    recording can be says `workbench.audio.open_audio`. Where a call gives no length, the
-    preprocessor's `tokens_per_second` bounds the text. `transcribe` takes recordings of any
+    `generate` and `stream` take a recording of 0.1 to 64 seconds, a list of them, or a dict with
+    `audio`, optionally `text` (how the decoder's text begins), and `rate` for arrays.
+    `workbench.audio.open_audio` lists the forms of a recording. If a call gives no length, the
+    preprocessor's `tokens_per_second` limits the text. `transcribe` takes recordings of any
     length. Sampling is greedy unless compiled or called otherwise.
 
-    Without a preprocessor `generate` takes and gives ids: `encoder_input_values` float32
+    Without a preprocessor `generate` takes and returns ids: `encoder_input_values` float32
     (B, samples, 1) and `encoder_padding_mask` (B, samples), `decoder_token_ids` and
     `decoder_padding_mask` (B, T), T the length to fill. Calling the model on a dict of those four
     gives the decoder's logits (B, T, vocabulary). `fit` takes `{"audio": [...], "text": [...]}`.
@@ -63,11 +63,11 @@ class AudioToText(Seq2SeqLM):
         return self._needed(AudioToTextPreprocessor)
 
     def generate(self, inputs: Any, *args: Any, **settings: Any) -> Any:
-        """The text of recordings: `CausalLM.generate`, which says what the arguments are.
+        """Return the text of recordings. The other arguments are those of `CausalLM.generate`.
 
         Args:
-            inputs: a recording, a list of them, or a dict, as the class says; or batches of
-                dicts, such as a `tf.data.Dataset`.
+            inputs: a recording, a list of them, or a dict, as in the class docstring; or batches
+                of dicts, such as a `tf.data.Dataset`.
 
         Raises:
             AudioError: a recording cannot be read, or is not from 0.1 to 64 seconds long.
@@ -79,9 +79,9 @@ class AudioToText(Seq2SeqLM):
         return super().generate(given, *args, **settings)
 
     def transcribe(self, audio: AudioSource, rate: int | None = None, **settings: Any) -> str:
-        """The text of a recording of up to an hour.
+        """Return the text of a recording of up to an hour.
 
-        A long one is heard in pieces, cut where it is quiet, one at a time.
+        A long recording is cut at pauses, and the model reads one piece at a time.
 
         Args:
             audio, rate: as `workbench.audio.open_audio`.
@@ -95,7 +95,8 @@ class AudioToText(Seq2SeqLM):
         return next(event.text for event in events if isinstance(event, Done))
 
     def transcription(self, audio: AudioSource, rate: int | None = None) -> Transcription:
-        """The same as something to watch: `GenerationJob(lm, lm.transcription(audio))`.
+        """Return the transcription as an object to watch: run it by its `stream`, or by
+        `GenerationJob(lm, lm.transcription(audio))`.
 
         Raises:
             AudioError: the recording cannot be read.
@@ -117,7 +118,7 @@ class AudioToText(Seq2SeqLM):
         seed: int | None = None,
         alternatives: int,
     ) -> Events:
-        """The events for a piece of a recording, with the programs for one of `room` samples."""
+        """Return the events for a piece of a recording, with programs made for `room` samples."""
         reader = self._reader()
         if max_length is None and max_new_tokens is None:
             max_new_tokens = reader.most_tokens(room)
@@ -134,7 +135,7 @@ class AudioToText(Seq2SeqLM):
         return stream_events(self.programs, request, reader.tokenizer)
 
     def prompt_tokens(self, inputs: Any) -> int:
-        """How many tokens the decoder reads before it writes."""
+        """Return the number of tokens the decoder reads before it writes."""
         return len(self._reader().target_ids(recordings_of(inputs)[0][0].text))
 
     def _texts(self, inputs: Any) -> list[Recording]:
@@ -167,7 +168,7 @@ class AudioToText(Seq2SeqLM):
     def _generate_arrays(
         self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
     ) -> Arrays | str | list[str]:
-        """Texts for a dict of recordings, ids for a dict of arrays."""
+        """Return texts for a dict of recordings, ids for a dict of arrays."""
         reads_sound = self.preprocessor is not None and AUDIO_INPUTS[0] not in inputs
         if AUDIO in inputs or reads_sound:
             recordings, single = recordings_of(inputs)
@@ -191,7 +192,7 @@ class AudioToText(Seq2SeqLM):
         return dict(zip(TARGET_INPUTS, made, strict=True))
 
     def _heard(self, recordings: Sequence[np.ndarray], room: int = 0) -> dict[str, np.ndarray]:
-        """What the encoder reads of recordings (samples,), as for one of `room` samples."""
+        """Return the encoder's inputs for recordings (samples,), padded for at least `room`."""
         if not len(recordings):
             return {}
         longest = max(room, *(len(samples) for samples in recordings))
@@ -200,13 +201,14 @@ class AudioToText(Seq2SeqLM):
 
 
 def compiled_samples(samples: int) -> int:
-    """The samples that programs are compiled for: powers of two, at 16 kHz from a second on."""
+    """Return the length programs are compiled for: a power of two, at least 2**14 samples (about a
+    second at 16 kHz)."""
     return max(_FEWEST_SAMPLES, 1 << (samples - 1).bit_length())
 
 
 def _check_samples(inputs: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Samples float32 (B, S, 1) and their mask bool (B, S) of a dict; one axis less in each is a
-    batch of one, and the last of the samples may be left out.
+    """Return samples float32 (B, S, 1) and their mask bool (B, S) from a dict. Arrays without the
+    batch axis are a batch of one; the samples' last axis may be missing.
 
     Raises:
         PromptError: one is missing, or their shapes differ.
@@ -231,7 +233,7 @@ def _check_samples(inputs: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _padded(values: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
-    """The same with the length that is compiled for."""
+    """Pad samples and mask to the length that programs are compiled for."""
     more = compiled_samples(mask.shape[1]) - mask.shape[1]
     padded = (np.pad(values, ((0, 0), (0, more), (0, 0))), np.pad(mask, ((0, 0), (0, more))))
     return dict(zip(AUDIO_INPUTS, padded, strict=True))

@@ -47,7 +47,7 @@ class CausalLM(Converses, Inspects, Task):
     preprocessor_cls = CausalLMPreprocessor
     default_sampler: str = "top_k"
     left_to_right: bool = True
-    """Whether each token is predicted from those before it, in one pass, as `tune` trains it; else
+    """Whether one pass predicts each token from those before it, as `tune` requires. If False,
     only `fit` trains the model."""
 
     def __init__(
@@ -65,7 +65,7 @@ class CausalLM(Converses, Inspects, Task):
 
     @property
     def max_length(self) -> int:
-        """Tokens a sequence may have when a call does not say: prompt and completion together."""
+        """The default limit of tokens in a sequence, prompt and completion together."""
         usual = self.preprocessor.sequence_length if self.preprocessor is not None else 1024
         return min(usual, self.backbone.max_length or usual)
 
@@ -81,7 +81,7 @@ class CausalLM(Converses, Inspects, Task):
         """Set how the model trains and samples.
 
         "auto" means Adam with a learning rate of 2e-5, cross-entropy on logits, and accuracy.
-        A call that names a sampler only changes the sampler: optimizer and state stay.
+        A call with only `sampler` changes only the sampler: the optimizer and its state stay.
 
         Args:
             sampler: a name, a `Sampler`, or a callable with KerasHub's protocol; None keeps the
@@ -107,10 +107,10 @@ class CausalLM(Converses, Inspects, Task):
             self.sampler = chosen
 
     def get_compile_config(self) -> dict[str, Any]:
-        """How the model trains and samples.
+        """Return how the model trains and samples.
 
         Raises:
-            SettingError: the sampler is a plain function, which no file holds.
+            SettingError: the sampler is a plain function, which cannot be saved.
         """
         return {**super().get_compile_config(), "sampler": samplers.serialize(self.sampler)}
 
@@ -140,19 +140,19 @@ class CausalLM(Converses, Inspects, Task):
                 `padding_mask`, both (B, L), prompts at the left and L the length to fill.
             max_length: tokens a sequence may have, prompt included; by default `self.max_length`.
             stop_token_ids: ids that end a row. "auto" takes the tokenizer's, if there is one;
-                None runs on to the limit.
-            strip_prompt: return the completion alone.
+                None runs to the limit.
+            strip_prompt: return only the completion.
             max_new_tokens: tokens to add at most, whatever the prompt's length.
             sampler: used for this call instead of the compiled one.
-            seed: makes the call repeatable; row r of a batch draws as its prompt alone with
-                seed + r.
+            seed: makes the call repeatable; row r of a batch draws as a call with its prompt
+                alone and seed + r.
 
         Returns:
             A string for a string, a list for a list or an iterable, a dict of NumPy arrays for a
             dict.
 
         Raises:
-            PromptError: a prompt is no string, is empty, or leaves no room for a token.
+            PromptError: a prompt is not a string, is empty, or leaves no room for a token.
             SettingError: a length, stop id, seed or sampler setting is impossible.
             MemoryTooSmallError: there is not enough memory for texts of these lengths.
         """
@@ -190,11 +190,11 @@ class CausalLM(Converses, Inspects, Task):
         seed: int | None = None,
         alternatives: int = DEFAULT_ALTERNATIVES,
     ) -> Events:
-        """Complete prompts and yield what happens as it happens.
+        """Complete prompts and yield events while the model writes.
 
-        The arguments are `generate`'s; the joined text of the `Token` and `Done` events of a row
+        The arguments are `generate`'s. The joined text of a row's `Token` and `Done` events
         equals what `generate(..., strip_prompt=True)` returns for the same seed. Closing the
-        iterator cancels after the step under way. It may be driven from any thread.
+        iterator cancels after the current step. Any thread may drive it.
 
         Args:
             alternatives: how many of the likeliest tokens each `Token` event lists.
@@ -217,8 +217,8 @@ class CausalLM(Converses, Inspects, Task):
         return stream_events(self.programs, request, self._reader().tokenizer)
 
     def stream_ids(self, ids: Ids, max_length: int | None = None, **settings: Any) -> Events:
-        """Go on from token ids (T,) and yield what happens: `stream` without cutting text into
-        tokens. The other arguments are those of `stream`.
+        """Continue token ids (T,) and yield events, as `stream` does for text. The other arguments
+        are those of `stream`.
 
         Raises:
             PromptError: there are no ids, one is not in the vocabulary, or they leave no room.
@@ -239,26 +239,26 @@ class CausalLM(Converses, Inspects, Task):
         return min(limit for limit in limits if limit is not None)
 
     def _subject_with_source(self, inputs: Any) -> Subject:
-        """Of what is more than text."""
+        """Return the subject for inputs that an encoder reads too, such as pictures."""
         settings = {"max_length": None, "max_new_tokens": None, "alternatives": 0}
         settings |= {"stop_token_ids": None, "sampler": None, "seed": None}
         request = self._text_request(self._texts(inputs)[:1], **settings)
         return Subject(self.programs, self._reader().tokenizer, request.prompts[0], request.source)
 
     def prompt_tokens(self, inputs: Any) -> int:
-        """How many tokens the decoder reads of one prompt."""
+        """Return the number of tokens the decoder reads for one prompt."""
         return len(self._reader().prompt_ids(inputs))
 
     def _reader(self) -> CausalLMPreprocessor:
         return self._needed(CausalLMPreprocessor)
 
     def _text_request(self, texts: Sequence[Any], **settings: Any) -> Request:
-        """The request for prompts as `_texts` gives them."""
+        """Return the request for prompts from `_texts`."""
         prompts = [self._reader().prompt_ids(text) for text in texts]
         return self._prompt_request(prompts, **settings)
 
     def _prompt_request(self, prompts: list[list[int]], **settings: Any) -> Request:
-        """The request for what a user has said, as ids."""
+        """Return the request for the user's prompts, given as ids."""
         return self._request(prompts, **settings)
 
     def _request(
@@ -304,13 +304,13 @@ class CausalLM(Converses, Inspects, Task):
         return tuple(cast(Iterable[int], stop_token_ids))  # `make_request` checks each
 
     def _writable(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
-        """Those that the model may write: it has a row for them."""
+        """Return the ids the model can write: those with a row in its vocabulary."""
         return tuple(i for i in stop_ids if i < self.backbone.config.vocabulary_size)
 
     def _generate_texts(
         self, texts: Sequence[Any], strip_prompt: bool, **settings: Any
     ) -> list[str]:
-        """The texts for prompts as `_texts` gives them."""
+        """Return the texts for prompts from `_texts`."""
         if not texts:
             return []
         request = self._text_request(texts, alternatives=DEFAULT_ALTERNATIVES, **settings)
@@ -321,7 +321,7 @@ class CausalLM(Converses, Inspects, Task):
         return [text([*prompt, *new]) for prompt, new in made]
 
     def _generate_batches(self, batches: Iterable[Any], strip_prompt: bool, **settings: Any) -> Any:
-        """Batch by batch, the outputs joined."""
+        """Generate batch by batch and join the outputs."""
         results: list[Any] = []
         for batch in batches:
             if isinstance(batch, dict):
@@ -342,7 +342,7 @@ class CausalLM(Converses, Inspects, Task):
     def _generate_arrays(
         self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
     ) -> Arrays | str | list[str]:
-        """Ids in, ids out: prompts are continued in place, to the width of the arrays."""
+        """Fill rows of ids to the width of the arrays."""
         ids, mask = check_arrays(inputs)
         settings |= {"max_length": ids.shape[-1], "alternatives": DEFAULT_ALTERNATIVES}
         made = self._continued(
@@ -357,8 +357,8 @@ class CausalLM(Converses, Inspects, Task):
         strip_prompt: bool,
         request: Callable[[list[int], list[np.ndarray]], Request],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and mask, both (L,) or (B, L), with their rows filled up. `request` makes the one
-        for the rows that have room, given their numbers and prompts."""
+        """Return ids and mask, both (L,) or (B, L), with their rows filled. `request` makes the
+        request for the rows with room, from their numbers and prompts."""
         width = ids.shape[-1]
         rows = [
             row[keep] for row, keep in zip(np.atleast_2d(ids), np.atleast_2d(mask), strict=True)
@@ -375,16 +375,16 @@ class CausalLM(Converses, Inspects, Task):
 
     @classmethod
     def _predictions(cls, backbone: Decoder) -> Any:
-        """The model's output, of the backbone's inputs."""
+        """Return the model's output for the backbone's inputs."""
         return backbone.logits(cls.hidden_states(backbone, backbone(backbone.input)))
 
     @staticmethod
     def hidden_states(backbone: Decoder, outputs: Any) -> Any:
-        """What the logits are made of, among the backbone's outputs."""
+        """Return the part of the backbone's outputs that the logits are computed from."""
         return outputs
 
     def _texts(self, inputs: Any) -> list[Any]:
-        """What a user has said, one item a row."""
+        """Return the user's prompts, one item per row."""
         return texts_of([inputs] if _is_text(inputs) else inputs)
 
 

@@ -1,4 +1,4 @@
-"""A conversation with a model: its turns, the reply being written, what the model keeps of it."""
+"""A conversation with a model: its turns, the reply in progress, the cache the model keeps."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ End = Literal["cancelled", "failed"]
 
 
 class Chat:
-    """A conversation that keeps its turns and what the model has read of them.
+    """A conversation that keeps its turns and the model's cache for them.
 
-    The model reads only what is new: the keys and values of the earlier turns stay in a cache
-    that belongs to this conversation and goes with it. Regenerating and editing keep as much of
-    it as the changed conversation has in common. Replies equal those of `lm.chat` on the same
-    messages.
+    The model reads only new tokens: the keys and values of earlier turns stay in a cache that
+    this conversation owns. Regenerating and editing keep the part of the cache that still
+    applies. Replies equal those of `lm.chat` on the same messages.
 
-    Several conversations may share a model. One conversation writes one reply at a time, from
-    any thread.
+    Several conversations may share a model. A conversation writes one reply at a time, from any
+    thread.
 
     Args:
         lm: an instruct model.
-        system: instructions that stand before the first message; not all families know them.
+        system: instructions before the first message; not all families support them.
 
     Raises:
         ChatTemplateError: the model has no chat template.
@@ -56,32 +55,32 @@ class Chat:
         self._writing = threading.Lock()
 
     def send(self, text: Content, **settings: Any) -> str:
-        """Say something and wait for the reply.
+        """Send a message and return the reply.
 
         Args:
-            text: the user's message; parts of text and pictures for a model that reads pictures,
-                as `lm.chat` takes them. Such a conversation is read from its start every time.
+            text: the user's message. A model that reads pictures also takes parts of text and
+                pictures, as `lm.chat` does; it reads such a conversation from the start each time.
             settings: those of `lm.stream_chat`.
 
         Returns:
             The reply, without white space around it. It is also the last of `messages`.
 
         Raises:
-            PromptError, ChatTemplateError, SettingError: as `lm.stream_chat`; `messages` is
-                then what it was before.
+            PromptError, ChatTemplateError, SettingError: as `lm.stream_chat`; `messages` stays
+                as it was.
         """
         return self.turn(text).run(**settings)
 
     def stream(self, text: Content, **settings: Any) -> Iterator[Event]:
-        """Say something and yield the events of the reply, as `lm.stream` does.
+        """Send a message and yield the events of the reply, as `lm.stream` does.
 
-        Closing the iterator cancels: what has been written is kept as a message marked
+        Closing the iterator cancels: the text so far is kept as a message marked
         `"end": "cancelled"`. A turn that ends before its first token leaves `messages` as it was.
         """
         return self.turn(text).stream(**settings)
 
     def regenerate(self, **settings: Any) -> str:
-        """Write the last reply anew.
+        """Write the last reply again.
 
         Raises:
             PromptError: nothing has been said yet.
@@ -89,25 +88,26 @@ class Chat:
         return self.turn().run(**settings)
 
     def edit(self, index: int, text: Content, **settings: Any) -> str:
-        """Change a message of the user; it is answered anew, and all later turns are dropped.
+        """Change a user message, drop everything after it, and return the new reply.
 
         Args:
-            index: its place in `messages`, negative ones count from the end.
-            text: what it says now.
+            index: its place in `messages`; negative numbers count from the end.
+            text: its new content.
             settings: those of `lm.stream_chat`.
 
         Raises:
-            PromptError: no message of the user is at that place.
+            PromptError: no user message is at that place.
         """
         return self.turn(text, at=index).run(**settings)
 
     def turn(self, text: Content | None = None, at: int | None = None) -> ChatTurn:
-        """A reply to be written, by itself or by a `GenerationJob`. Nothing changes until it runs.
+        """Return a reply to run, by its own methods or a `GenerationJob`. Until then nothing
+        changes.
 
         Args:
-            text: a new message of the user, or what message `at` says now; None answers the
-                last message of the user anew.
-            at: the place in `messages` of the message that changes.
+            text: a new user message, or the new content of message `at`. None answers the last
+                user message again.
+            at: the place in `messages` of the message to change.
 
         Raises:
             PromptError: there is no such message, or `text` is neither a string nor parts.
@@ -132,7 +132,7 @@ class Chat:
         return "\n".join(["Chat", *lines])
 
     def clear(self) -> None:
-        """Forget all turns, and free the memory that was kept for them; `system` stays.
+        """Forget all turns and free their memory; `system` stays.
 
         Raises:
             WorkbenchError: a reply is being written.
@@ -143,7 +143,7 @@ class Chat:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Prefix]:
-        """While it is entered nobody else may change the conversation; what has been read of it.
+        """Lock the conversation against other changes, and give the cache of its read tokens.
 
         Raises:
             WorkbenchError: a reply is being written.
@@ -159,7 +159,7 @@ class Chat:
 
 
 class ChatTurn(Turn):
-    """One reply of a `Chat`, to be written once. Made by `Chat.turn`."""
+    """One reply of a `Chat`, to run once. Made by `Chat.turn`."""
 
     def __init__(self, chat: Chat, text: Content, place: int) -> None:
         self._chat, self._text, self._place = chat, text, place
@@ -199,17 +199,17 @@ class ChatTurn(Turn):
 
     @property
     def prompt_tokens(self) -> int:
-        """How many tokens the model is given, the whole conversation; 0 before the turn runs."""
+        """The number of tokens in the whole conversation; 0 before the turn runs."""
         if self._tokens is None and self._prompt:
             self._tokens = self._chat.lm.chat_tokens(self._prompt, self._arguments)
         return self._tokens or 0
 
 
 class _Reply:
-    """What has come of a reply."""
+    """The text of a reply so far."""
 
     def __init__(self) -> None:
-        self.end: End = "cancelled"  # an interrupt, or the iterator closed
+        self.end: End = "cancelled"  # the default: an interrupt, or a closed iterator
         self._parts: list[str] = []
         self._whole = False
 
@@ -222,7 +222,7 @@ class _Reply:
         return event
 
     def message(self) -> Message | None:
-        """The message to keep, marked when it is not whole; None when nothing has come."""
+        """Return the message to keep, marked if incomplete; None if there is no text yet."""
         text = "".join(self._parts).strip()
         if self._whole:
             return _message("assistant", text)
@@ -234,6 +234,6 @@ def _message(role: str, content: Content) -> Message:
 
 
 def _prompt(chat: Chat) -> list[Message]:
-    """What the template is given: the system's text and the messages without their marks."""
+    """Return the messages for the template: the system's text, and all messages unmarked."""
     said = [_message(message["role"], message["content"]) for message in chat.messages]
     return said if chat.system is None else [_message("system", chat.system), *said]

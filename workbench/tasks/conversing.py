@@ -20,25 +20,25 @@ USUAL_REPLY = 512
 
 
 class Converses:
-    """What a language model does with messages. `lm.chat`, `lm.stream_chat`."""
+    """Mix-in for replies to messages: `lm.chat`, `lm.stream_chat`."""
 
     programs: Programs
 
     @abstractmethod
     def _reader(self) -> CausalLMPreprocessor:
-        """The preprocessor, or a `SettingError`."""
+        """Return the preprocessor, or raise a `SettingError`."""
 
     @abstractmethod
     def _longest(self) -> int:
-        """Tokens that a conversation may have, its reply included."""
+        """Return how many tokens a conversation may have, its reply included."""
 
     @abstractmethod
     def _writable(self, stop_ids: Iterable[int]) -> tuple[int, ...]:
-        """Those of these ids that the model may write."""
+        """Return the ids that the model can write."""
 
     @abstractmethod
     def _prompt_request(self, prompts: list[list[int]], **settings: Any) -> Request:
-        """The request for what a user has said, as ids."""
+        """Return the request for the user's prompts, given as ids."""
 
     def chat(
         self,
@@ -54,17 +54,17 @@ class Converses:
         """Reply to messages, as an instruct model was trained to.
 
         The tokenizer's chat template writes the prompt. Words in a message that look like control
-        tokens stay words. `workbench.Chat` keeps a conversation and reads only what is new.
+        tokens stay words. `workbench.Chat` keeps a conversation and reads only new tokens.
 
         Args:
-            messages: a string, or a list of `{"role": ..., "content": ...}`. Of a model that reads
-                pictures the content may come in parts, `{"type": "text", "text": ...}` and
-                `{"type": "image", "image": ...}`.
-            max_length: tokens that prompt and reply may have together; by default
-                what the model was made for, `self.context_length`.
-            stop_token_ids: as `generate`; "auto" ends at the end of the model's turn, also where
-                the template writes it in letters, which are not part of the reply.
-            max_new_tokens: tokens to add at most; 512 where neither limit is given.
+            messages: a string, or a list of `{"role": ..., "content": ...}`. For a model that
+                reads pictures, the content may be a list of parts,
+                `{"type": "text", "text": ...}` and `{"type": "image", "image": ...}`.
+            max_length: limit of tokens in prompt and reply together; by default the length the
+                model was made for, `self.context_length`.
+            stop_token_ids: as `generate`; "auto" stops at the end of the model's turn. If the
+                template writes that end as plain text, the reply does not include it.
+            max_new_tokens: tokens to add at most; 512 if neither limit is given.
             sampler: used for this call instead of the compiled one.
             seed: makes the call repeatable.
             template_arguments: more variables for the template, such as
@@ -74,9 +74,9 @@ class Converses:
             The reply, without special tokens and without white space around it.
 
         Raises:
-            ChatTemplateError: the model has no chat template (a base model), or it refuses the
-                messages, or fails.
-            PromptError: the messages are no messages, or leave no room for a token.
+            ChatTemplateError: the model has no chat template (a base model), or the template
+                refuses the messages or fails.
+            PromptError: the messages are malformed, or leave no room for a token.
             SettingError: a length, stop id, seed or sampler setting is impossible.
             MemoryTooSmallError: there is not enough memory for a conversation of this length.
         """
@@ -106,14 +106,14 @@ class Converses:
         template_arguments: Mapping[str, Any] | None = None,
         prefix: Prefix | None = None,
     ) -> Events:
-        """Reply to messages and yield what happens as it happens: the events of `stream`.
+        """Reply to messages and yield the events of `stream` while the model writes.
 
         Args:
             messages, max_length, stop_token_ids, max_new_tokens, sampler, seed,
                 template_arguments: as `chat`.
             alternatives: how many of the likeliest tokens each `Token` event lists.
-            prefix: keeps what the model has read from one call to the next; what a prompt has in
-                common with it is not read again. One call at a time may use it.
+            prefix: keeps the tokens the model has read between calls. The model does not read
+                again the part a prompt shares with it. One call at a time may use it.
 
         Raises:
             ChatTemplateError, PromptError, SettingError, MemoryTooSmallError: as `chat`.
@@ -131,10 +131,10 @@ class Converses:
         return stream_events(self.programs, request, self._reader().tokenizer, prefix)
 
     def chat_template(self) -> ChatTemplate:
-        """How conversations with this model are written.
+        """Return the template that writes conversations with this model.
 
         Raises:
-            ChatTemplateError: it has no chat template.
+            ChatTemplateError: the model has no chat template.
         """
         return ChatTemplate.of(self._reader().tokenizer)
 
@@ -143,7 +143,7 @@ class Converses:
         messages: str | Sequence[Mapping[str, Any]],
         template_arguments: Mapping[str, Any] | None = None,
     ) -> int:
-        """How many tokens the model is given of a conversation.
+        """Return the number of tokens the model reads for a conversation.
 
         Raises:
             ChatTemplateError, PromptError: as `chat`.
@@ -168,7 +168,7 @@ class Converses:
         return self._messages_request(messages, template_arguments, **settings, **stops)
 
     def _reply_stops(self, stop_token_ids: StopIds) -> dict[str, Any]:
-        """What ends a reply, as `_prompt_request` takes it."""
+        """Return the arguments of `_prompt_request` that end a reply."""
         if not isinstance(stop_token_ids, str) or stop_token_ids != "auto":
             return {"stop_token_ids": stop_token_ids}
         stops = stops_of_turn(self.chat_template(), self._reader().tokenizer)
@@ -181,6 +181,6 @@ class Converses:
         template_arguments: Mapping[str, Any] | None,
         **settings: Any,
     ) -> Request:
-        """The request for a conversation."""
+        """Return the request for a conversation."""
         ids = self._reader().chat_ids(messages, template_arguments)
         return self._prompt_request([ids], **settings)

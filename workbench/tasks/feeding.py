@@ -1,6 +1,6 @@
-"""From what `fit`, `evaluate` and `predict` are given to batches that Keras reads.
+"""Turns the inputs of `fit`, `evaluate` and `predict` into batches that Keras reads.
 
-Nothing is preprocessed before its batch is needed, and nothing is kept after.
+Each batch is preprocessed when Keras asks for it, and not kept afterwards.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from workbench.preprocessing.columns import count, take
 from workbench.tasks.learnt import Tally, is_learnt
 
 Parts = tuple[Any, Any, Any]
-"""Inputs, labels and sample weights, of which the last or the last two may be None."""
+"""Inputs, labels and sample weights; the last one or two may be None."""
 Prepare = Callable[[Any, Any, Any], Parts]
-"""Makes arrays of the parts of a batch."""
+"""Turns the parts of a batch into arrays."""
 
 
 @runtime_checkable
 class ArrayLike(Protocol):
-    """What NumPy makes an array of: the tensors of all libraries."""
+    """A tensor of any library: anything NumPy can turn into an array."""
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray: ...
 
 
 def is_arrays(x: Any) -> bool:
-    """Whether it is arrays already: tokens, alone or in a dict."""
+    """Return whether the input is arrays already: tokens, alone or in a dict."""
     if isinstance(x, Mapping):
         return any(str(name).endswith("token_ids") for name in x)
     return isinstance(x, np.ndarray) and x.dtype.kind in "iufb" and x.ndim > 0
 
 
 def parts_of(data: Any) -> Parts:
-    """What an element of a dataset, or `validation_data`, holds: a tuple has inputs, labels and
-    weights, anything else is inputs.
+    """Split an element of a dataset, or `validation_data`: a tuple has inputs, labels and
+    weights; anything else is inputs.
 
     Raises:
         SettingError: the tuple has more than three parts.
@@ -56,14 +56,14 @@ def parts_of(data: Any) -> Parts:
 
 
 def is_dataset(x: Any) -> bool:
-    """Whether it gives batches, and is not itself samples or arrays."""
+    """Return whether the input yields batches, rather than being samples or arrays."""
     if isinstance(x, keras.utils.PyDataset):
         return True
     return isinstance(x, Iterable) and not isinstance(x, str | Mapping | Sequence | ArrayLike)
 
 
 def keras_reads(x: Any) -> bool:
-    """Whether Keras knows what to do with a dataset as it is."""
+    """Return whether Keras itself can read this dataset."""
     if isinstance(x, keras.utils.PyDataset | GeneratorType):
         return True
     return reads_as_it_is(x)
@@ -73,18 +73,17 @@ class Samples(keras.utils.PyDataset):
     """Samples in memory, in batches; the last may be smaller.
 
     Args:
-        parts: the samples, as `columns` counts them, their labels and weights.
-        prepare: makes arrays of a batch.
-        batch_size: samples of a batch.
-        shuffle: whether each pass has an order of its own, which `keras.utils.set_random_seed`
-            makes repeatable.
-        tally: counts the samples of which nothing is learnt; None where none is to be.
+        parts: the samples, as `columns` counts them, with their labels and weights.
+        prepare: turns a batch into arrays.
+        batch_size: samples per batch.
+        shuffle: use a new order for each pass; `keras.utils.set_random_seed` makes it repeatable.
+        tally: counts the samples without a token to learn; None for predictions.
 
-    A mistake in a sample is told with the numbers of its batch. Where nothing is to be learnt of
-    the first batch, the others are looked at: when there is nothing in any, it is a `DataError`.
+    An error about a sample names the sample numbers of its batch. If the first batch has no token
+    to learn, the others are checked; if none has any, it is a `DataError`.
 
     Raises:
-        SettingError: there are not as many labels or weights as samples.
+        SettingError: the number of labels or weights is not the number of samples.
         PromptError: as `columns.count`.
     """
 
@@ -111,7 +110,7 @@ class Samples(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int:
-        """How many batches a pass has."""
+        """The number of batches in a pass."""
         return math.ceil(self.size / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
@@ -125,11 +124,10 @@ class Samples(keras.utils.PyDataset):
         return packed(made)
 
     def look_ahead(self) -> None:
-        """Read the first batch now, as one of samples that are not shuffled, and not when it is
-        asked for.
+        """Read the first batch, in unshuffled order, before Keras asks for it.
 
         Raises:
-            DataError: nothing is to be learnt of any sample.
+            DataError: no sample has a token to learn.
         """
         self._ahead = self._batch(self._order, 0)
         self._check_learnt(self._ahead[2])
@@ -144,7 +142,7 @@ class Samples(keras.utils.PyDataset):
             raise type(error)(f"{error} (in the batch of samples {rows})") from error
 
     def _check_learnt(self, weights: Any) -> None:
-        """Look for something to learn in the other batches, before the first one is trained on."""
+        """Check, before training on the first batch, that some batch has a token to learn."""
         if self._learnt or is_learnt(weights):
             self._learnt = True
             return
@@ -155,10 +153,10 @@ class Samples(keras.utils.PyDataset):
         self._learnt = True
 
     def split(self, share: float) -> tuple[Parts, Parts]:
-        """The first samples, and the last ones, which are that share of all.
+        """Return the first samples, and the last ones, which are `share` of all.
 
         Raises:
-            SettingError: one of the two would be empty.
+            SettingError: one of the two parts would be empty.
         """
         first = math.floor(self.size * (1 - share)) if 0 < share < 1 else 0
         if not 0 < first < self.size:
@@ -174,7 +172,7 @@ class Samples(keras.utils.PyDataset):
 
 
 class PreparedDataset(keras.utils.PyDataset):
-    """A `keras.utils.PyDataset` of what `prepare` takes."""
+    """A `keras.utils.PyDataset` whose batches go through `prepare`."""
 
     def __init__(self, dataset: keras.utils.PyDataset, prepare: Prepare) -> None:
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
@@ -182,37 +180,37 @@ class PreparedDataset(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """As the dataset says. (Keras's own may be None too, which its code does not annotate.)"""
+        """The dataset's own number. (Keras allows None too, but does not annotate it.)"""
         return self.dataset.num_batches
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         return prepared(self.dataset[index], self.prepare)
 
     def on_epoch_begin(self) -> None:
-        """Tells the dataset."""
+        """Pass the call on to the dataset."""
         self.dataset.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
-        """Tells the dataset."""
+        """Pass the call on to the dataset."""
         self.dataset.on_epoch_end()
 
 
 class Elements(DataAdapter):
-    """Batches of anything that can be iterated over again: a `tf.data.Dataset`, a torch
+    """Batches from anything that can be iterated repeatedly: a `tf.data.Dataset`, a torch
     `DataLoader`, an object with `__iter__`."""
 
     def __init__(self, batches: Iterable[Any], prepare: Prepare) -> None:
         self.batches, self.prepare = batches, prepare
 
     def get_jax_iterator(self) -> Iterator[tuple[Any, ...]]:
-        """The batches of one pass, as arrays."""
+        """Return the batches of one pass, as arrays."""
         return (prepared(element, self.prepare) for element in self.batches)
 
     get_numpy_iterator = get_jax_iterator
 
     @property
     def num_batches(self) -> int | None:
-        """How many there are, None where they do not say."""
+        """The number of batches; None if unknown."""
         try:
             return len(
                 cast(Sized, self.batches)
@@ -222,17 +220,17 @@ class Elements(DataAdapter):
 
     @property
     def batch_size(self) -> None:
-        """Unknown before a batch is there."""
+        """None: unknown before the first batch."""
         return None
 
 
 def prepared(element: Any, prepare: Prepare) -> tuple[Any, ...]:
-    """An element of a dataset as Keras reads it."""
+    """Return an element of a dataset as Keras reads it."""
     return packed(prepare(*(_plain(part) for part in parts_of(element))))
 
 
 def packed(parts: Parts) -> tuple[Any, ...]:
-    """Without what is None at the end."""
+    """Return the parts without the None values at the end."""
     x, y, weight = parts
     if weight is not None:
         return x, y, weight
@@ -240,7 +238,7 @@ def packed(parts: Parts) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """Tensors of other libraries as arrays, whatever they are in."""
+    """Turn tensors of other libraries into arrays, also inside dicts and tuples."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, tuple):

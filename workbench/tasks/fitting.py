@@ -41,30 +41,30 @@ Kind = TypeVar("Kind", bound=Preprocessor)
 
 
 class FitsRawData(WholeSteps):
-    """The training calls of `keras.Model`, which preprocess batch by batch.
+    """The training calls of `keras.Model`, with preprocessing batch by batch.
 
     With a preprocessor, inputs may be
 
-    - in memory: texts in a list, a tuple or an array; pairs of prompt and response, of which the
-      response is learnt; dicts; a dict of columns such as `{"prompts": [...], "responses": [...]}`,
-      or those the preprocessor names;
-    - whatever `workbench.tuning.read_examples` reads: a `pathlib.Path` to a file, a Hugging Face
+    - in memory: texts in a list, a tuple or an array; pairs of prompt and response (only the
+      response is learnt); dicts; a dict of columns such as `{"prompts": [...], "responses":
+      [...]}`, or those the preprocessor names;
+    - anything `workbench.tuning.read_examples` reads: a `pathlib.Path` to a file, a Hugging Face
       dataset, a pandas data frame, or `Examples`;
-    - batches of these, from anything that can be iterated: a `tf.data.Dataset`, a generator, a
+    - batches of these, from any iterable: a `tf.data.Dataset`, a generator, a
       `keras.utils.PyDataset`. An element that is a tuple holds inputs, labels and sample weights;
-    - arrays, alone in a dict with token ids, or in batches: they pass through unchanged.
+    - arrays in a dict with token ids, or in batches: they pass through unchanged.
 
-    `task.preprocessor = None` takes arrays alone, in all forms that Keras reads. Ids that the model
-    has no row for are refused, and padding that it has no row for becomes 0. Samples of which
-    nothing is learnt are counted in a warning after the first pass.
+    With `task.preprocessor = None` inputs are arrays, in all forms that Keras reads. Ids without a
+    row in the model's tables are refused; a padding id without one becomes 0. A warning after the
+    first pass counts the samples without a token to learn.
 
-    Each of these calls takes the weights out of the model while it works: beside a training on the
+    Each of these calls takes the weights out of the model while it works. During a training on the
     same backbone it is refused at once, with a `ModelInTrainingError`.
     """
 
     @property
     def preprocessor(self) -> Preprocessor | None:
-        """What turns raw inputs into arrays; None for a model that is fed arrays."""
+        """The preprocessor of raw inputs; None for a model that is fed arrays."""
         return self._preprocessor
 
     @preprocessor.setter
@@ -76,14 +76,14 @@ class FitsRawData(WholeSteps):
 
     @property
     def token_name(self) -> Name | None:
-        """What the tokenizer calls an id, for messages."""
+        """The tokenizer's function that names an id, for messages."""
         return None if self.preprocessor is None else self.preprocessor.tokenizer.token_text
 
     def _needed(self, kind: type[Kind]) -> Kind:
-        """The preprocessor, which reads as those of this kind.
+        """Return the preprocessor, typed as `kind`.
 
         Raises:
-            SettingError: there is none.
+            SettingError: the model has no preprocessor.
         """
         if self.preprocessor is None:
             raise SettingError(
@@ -93,7 +93,7 @@ class FitsRawData(WholeSteps):
         return cast(Kind, self.preprocessor)
 
     def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> Parts:
-        """Arrays for training from a batch as the preprocessor reads it; arrays pass through
+        """Return training arrays for a batch in the preprocessor's form; arrays pass through
         unchanged."""
         if self.preprocessor is None or is_arrays(x):
             return x, y, sample_weight
@@ -110,27 +110,27 @@ class FitsRawData(WholeSteps):
         validation_split: float | None = None,
         **kwargs: Any,
     ) -> Any:
-        """`keras.Model.fit`, on raw data too when a preprocessor is attached.
+        """Train as `keras.Model.fit`, with a preprocessor also on raw data.
 
         Args:
-            x: what the class says.
-            y: labels, where neither `x` nor the preprocessor makes them.
-            batch_size: samples of a batch, 32 where it is None; datasets have their own.
+            x: inputs, as in the class docstring.
+            y: labels, if neither `x` nor the preprocessor has them.
+            batch_size: samples per batch, None for 32; datasets have their own.
             sample_weight: a number for each label, or for each sample.
             validation_data: as `x`, or a tuple of inputs, labels and weights.
-            validation_split: the share of samples in memory, the last ones, that is not learnt.
-            kwargs: the other arguments of `keras.Model.fit`. `shuffle` is True where samples are
-                in memory.
+            validation_split: the share of samples in memory, the last ones, to validate on.
+            kwargs: the other arguments of `keras.Model.fit`. `shuffle` is True by default for
+                samples in memory.
 
         Raises:
-            PromptError: a sample is not in a batch, cannot be read, or has a token that the model
-                has not.
-            SettingError: an argument does not go with the data, or all weights are frozen.
-            DataError: nothing is learnt of any sample.
-            AdapterError: an adapter is merged, or there are some and none is active.
+            PromptError: a sample is not in a batch, cannot be read, or has a token outside the
+                model's vocabulary.
+            SettingError: an argument does not fit the data, or all weights are frozen.
+            DataError: no sample has a token to learn.
+            AdapterError: an adapter is merged, or there are adapters but none is active.
             MemoryTooSmallError: a step would not fit into the memory.
 
-        An interrupt ends it after the step at work, whose values the model then has.
+        An interrupt stops training after the current step; the model keeps that step's values.
         """
         (RATE | NOTHING).check("validation_split", validation_split)
         integer(1).check("epochs", kwargs.get("epochs", 1))
@@ -162,18 +162,18 @@ class FitsRawData(WholeSteps):
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """`keras.Model.evaluate`, on what `fit` takes."""
-        if kwargs.get(CACHED_EVALUATION):  # fit's own call: it has prepared the data
+        """Evaluate as `keras.Model.evaluate`, on data as for `fit`."""
+        if kwargs.get(CACHED_EVALUATION):  # called by fit, which has prepared the data
             return super().evaluate(x, y, batch_size, sample_weight=sample_weight, **kwargs)
         tested = Tally("evaluate")
         fed = self._unshuffled((x, y, sample_weight), batch_size, tested)
-        admit_optimizer(self)  # Keras makes its state here, too
+        admit_optimizer(self)  # Keras makes the optimizer's state here, too
         told = _with(kwargs.pop("callbacks", None), TellsUnlearnt(None, tested))
         return super().evaluate(**fed, callbacks=told, **kwargs)
 
     @trains_alone
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """`keras.Model.predict`, on what `fit` takes as inputs."""
+        """Predict as `keras.Model.predict`, on inputs as for `fit`."""
         fed = self._unshuffled((x, None, None), batch_size)
         return super().predict(fed["x"], batch_size=fed.get("batch_size"), **kwargs)
 
@@ -181,7 +181,7 @@ class FitsRawData(WholeSteps):
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
     ) -> Any:
-        """`keras.Model.train_on_batch`, on a batch of raw data or of arrays."""
+        """Train as `keras.Model.train_on_batch`, on a batch of raw data or arrays."""
         check_trainable(self, "train_on_batch")
         self._renew_optimizer()
         admit_optimizer(self)
@@ -191,39 +191,39 @@ class FitsRawData(WholeSteps):
 
     @trains_alone
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
-        """`keras.Model.test_on_batch`, on a batch of raw data or of arrays."""
+        """Evaluate as `keras.Model.test_on_batch`, on a batch of raw data or arrays."""
         batch = self._batch(x, y, sample_weight)
         Tally("test_on_batch").see_all(batch[2])
         return super().test_on_batch(*batch, **kwargs)
 
     @trains_alone
     def predict_on_batch(self, x: Any) -> Any:
-        """`keras.Model.predict_on_batch`, on a batch of raw data or of arrays."""
+        """Predict as `keras.Model.predict_on_batch`, on a batch of raw data or arrays."""
         return super().predict_on_batch(self._batch(x, None, None)[0])
 
     def train_step(self, state: Any, data: Any) -> Any:
-        """Keras's step of training, if there is memory for it."""
+        """Run Keras's training step, if it fits into the memory."""
         admit_step(self, data, state[0])
         return super().train_step(state, data)
 
     def test_step(self, state: Any, data: Any) -> Any:
-        """Keras's step of an evaluation, if there is memory for it."""
+        """Run Keras's evaluation step, if it fits into the memory."""
         admit_step(self, data)
         return super().test_step(state, data)
 
     def predict_step(self, state: Any, data: Any) -> Any:
-        """Keras's step of a prediction, if there is memory for it."""
+        """Run Keras's prediction step, if it fits into the memory."""
         admit_step(self, data)
         return super().predict_step(state, data)
 
     def _renew_optimizer(self) -> None:
-        """A fresh optimizer with the same settings, where the one there has the state of other
-        variables than those trained now, as after adapters came or went."""
+        """Replace the optimizer by a new one with the same settings, if its state belongs to other
+        variables than those trained now, as after adding or removing adapters."""
         if self.optimizer is None or not self.optimizer.built:
             return
         known = {id(variable) for variable in trained_by(self.optimizer)}
         if known != {id(variable) for variable in self.trainable_variables}:
-            with warnings.catch_warnings():  # of NumPy about how Keras reads the learning rate
+            with warnings.catch_warnings():  # NumPy warns of how Keras reads the learning rate
                 warnings.simplefilter("ignore", DeprecationWarning)
                 settings = self.optimizer.get_config()
             with held():
@@ -236,13 +236,13 @@ class FitsRawData(WholeSteps):
     def _held_out(
         self, data: Any, batch_size: int | None, usual: int | None, tally: Tally
     ) -> tuple[Any, ...]:
-        """Validation data for Keras, in batches of the usual size where it has none itself."""
+        """Return validation data for Keras, in batches of the usual size if none is given."""
         x, *others = parts_of(data)
         x = x if self.preprocessor is None or is_arrays(x) else self._rows(x)
         size = batch_size if batch_size is not None or is_dataset(x) else usual
         fed = self._fed((x, *others), size, False, tally)
         if isinstance(fed["x"], Samples):
-            fed["x"].look_ahead()  # Keras reads them after a pass over the others
+            fed["x"].look_ahead()  # Keras reads them only after a pass over the training samples
         return packed((fed["x"], fed.get("y"), fed.get("sample_weight")))
 
     def _unshuffled(
@@ -259,8 +259,8 @@ class FitsRawData(WholeSteps):
         tally: Tally | None = None,
         weights: Any = None,
     ) -> dict[str, Any]:
-        """Arguments of Keras' calls for the data: arrays as they are, the rest as a dataset.
-        `tally` counts samples of which nothing is learnt; `weights` are those of classes."""
+        """Return the data arguments for Keras's calls: arrays unchanged, the rest as a dataset.
+        `tally` counts samples without a token to learn; `weights` are the class weights."""
         (integer(1) | NOTHING).check("batch_size", batch_size)
         samples = self._samples(parts, batch_size, shuffle is not False, tally)
         if samples is not None:
@@ -278,10 +278,10 @@ class FitsRawData(WholeSteps):
         return {"x": x, **given, "shuffle": _shuffled(x, shuffle)}
 
     def _dataset(self, x: Any, given: Mapping[str, Any], tally: Tally | None) -> Any:
-        """A dataset of batches as Keras takes it.
+        """Return a dataset of batches in a form that Keras takes.
 
         Raises:
-            SettingError: something is given that its batches have themselves.
+            SettingError: an argument is given that the batches hold themselves.
         """
         inside = {"class_weight"} if isinstance(x, keras.utils.PyDataset) else set()
         wrong = [name for name, value in given.items() if value is not None and name not in inside]
@@ -293,7 +293,7 @@ class FitsRawData(WholeSteps):
         prepare = self._prepare if tally is None else self._counting(tally)
         if isinstance(x, keras.utils.PyDataset):
             return PreparedDataset(x, prepare)
-        if isinstance(x, Iterator):  # once through it is over; Keras asks for a generator there
+        if isinstance(x, Iterator):  # it runs only once: Keras wants a generator for that
             return (prepared(element, prepare) for element in x)
         return Elements(x, prepare)
 
@@ -312,7 +312,8 @@ class FitsRawData(WholeSteps):
         shuffle: bool = False,
         tally: Tally | None = None,
     ) -> Samples | None:
-        """The data as samples in memory, None where it is none, or arrays that Keras takes."""
+        """Return the data as samples in memory; None for datasets, and for arrays that Keras
+        takes."""
         if self.preprocessor is None or parts[0] is None:
             return None
         x = self._rows(parts[0])
@@ -323,7 +324,7 @@ class FitsRawData(WholeSteps):
         return Samples((x, *parts[1:]), self._prepare, batch_size or 32, shuffle, tally)
 
     def _shortened(self, examples: Examples, tally: Tally | None = None) -> Examples:
-        """Examples as long as the preprocessor makes them."""
+        """Return examples cut to the preprocessor's length."""
         usual = self._needed(Preprocessor).sequence_length
         short = examples.at_length(min(usual, examples.limit or usual))
         if tally is not None:
@@ -331,14 +332,14 @@ class FitsRawData(WholeSteps):
         return short
 
     def _rows(self, x: Any) -> Any:
-        """Rows as columns, files and tables as examples."""
+        """Turn rows into columns, and files and tables into examples."""
         if isinstance(x, Path | TableOfColumns | Frame):
             return read_examples(x, self)
         reader = self._needed(Preprocessor)
         return columns_of(x, reader.pair_names, reader.other_names)
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any) -> Parts:
-        """Arrays of a batch, of which every id has a row in the model's tables."""
+        """Return the arrays of a batch; every id has a row in the model's tables."""
         return self._with_rows(*self._arrays(x, y, sample_weight))
 
     def _with_rows(self, x: Any, y: Any, sample_weight: Any) -> Parts:
@@ -356,7 +357,7 @@ class FitsRawData(WholeSteps):
         return self.preprocess(x, y, sample_weight)
 
     def _example_arrays(self, examples: Examples, y: Any, sample_weight: Any) -> Parts:
-        """Arrays of examples, one a row."""
+        """Return the arrays of examples, one per row."""
         if y is not None or sample_weight is not None:
             raise SettingError("y, sample_weight: expected None with examples, got some")
         short = self._shortened(examples)
@@ -368,7 +369,7 @@ class FitsRawData(WholeSteps):
 
 
 def _with(callbacks: Any, own: keras.callbacks.Callback) -> Any:
-    """The callbacks that a user gave in one of Keras's forms, and one of ours."""
+    """Add our callback to the user's, given in any of Keras's forms."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks.callbacks.append(own)
         return callbacks
@@ -376,7 +377,8 @@ def _with(callbacks: Any, own: keras.callbacks.Callback) -> Any:
 
 
 def _shuffled(data: Any, asked: bool | None) -> bool:
-    """Whether Keras is to shuffle: by default arrays, and datasets of numbered batches."""
+    """Return whether Keras should shuffle; by default arrays, and datasets with a known number of
+    batches."""
     if isinstance(data, Elements):
         return False
     if asked is not None:

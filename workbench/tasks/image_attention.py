@@ -1,4 +1,4 @@
-"""Where a model looks in a picture while it writes."""
+"""The attention of a model to a picture while it writes."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def attention_over_picture(
     completion: list[int],
     picture: int,
 ) -> np.ndarray:
-    """How much the place that chose each token of a completion looked at each of a picture's
-    vectors: the mean over all layers and heads.
+    """Return how much the place that chose each token attends to each of a picture's vectors, as
+    the mean over all layers and heads.
 
     Args:
-        programs: of the model.
-        reading: what it read, pictures placed.
-        source: its pictures, as a request of that one prompt has them.
-        completion: the tokens it wrote.
-        picture: which of its pictures.
+        programs: the model's programs.
+        reading: the prompt as the model read it, with the places of its pictures.
+        source: the pictures, as in a request with this prompt alone.
+        completion: the tokens the model wrote.
+        picture: the number of the picture in the prompt.
 
     Returns:
-        float32 (tokens, rows, columns); what is missing from 1 went to text or other pictures.
+        float32 (tokens, rows, columns); the rest up to 1 went to text or other pictures.
     """
     images = programs.backbone.images
     ids, _ = padded((np.array([*reading.ids, *completion[:-1]], np.int32),))

@@ -28,15 +28,15 @@ from workbench.tasks.arrays import check_arrays
 from workbench.tasks.causal_lm import CausalLM
 from workbench.tasks.image_attention import attention_over_picture
 
-PLACE = 0  # the id that stands where a picture's vector goes; which one does not matter
+PLACE = 0  # the id at the place of a picture's vector; any id would do
 
 
 class ImageTextLM(CausalLM):
     """A decoder that reads pictures, with its language-model head and a preprocessor.
 
-    `generate` and `stream` take `{"images": ..., "prompts": ...}`, where the prompts are a string
-    or strings and `"text"` is another name for them. A picture is a path, the bytes of a file, a
-    PIL image or an array; one picture goes with every prompt. `fit` takes `"responses"` too.
+    `generate` and `stream` take `{"images": ..., "prompts": ...}`. The prompts are a string or
+    strings; `"text"` is another name for them. A picture is a path, the bytes of a file, a PIL
+    image or an array. A single picture goes with every prompt. `fit` takes `"responses"` too.
     Without a preprocessor `generate` takes `images` (B, height, width, 3), scaled as the model
     reads them, `token_ids` and `padding_mask` (B, L).
 
@@ -60,20 +60,20 @@ class ImageTextLM(CausalLM):
     def image_attention(
         self, inputs: Any, completion: str | Sequence[int], picture: int = 0
     ) -> np.ndarray:
-        """Where the model looks in a picture while it writes: for each token, how much the place
-        that chose it attends to each patch, the mean over all layers and heads.
+        """Return where the model looks in a picture while it writes: for each token, how much the
+        place that chose it attends to each patch, as the mean over all layers and heads.
 
-        The prompt and the completion are read once more, in one pass. Where the image encoder's
-        vectors were pooled, a patch is what became one vector of the decoder.
+        The model reads the prompt and the completion again, in one pass. If it pools the image
+        encoder's vectors, a patch is the area behind one vector of the decoder.
 
         Args:
             inputs: one prompt with its pictures, as for `generate`.
-            completion: what was written, as text or as token ids.
-            picture: which of the prompt's pictures.
+            completion: the text the model wrote, or its token ids.
+            picture: the number of the picture in the prompt.
 
         Returns:
-            float32 (tokens, rows, columns); a token's sum is at most 1, and what is missing went to
-            text or to other pictures.
+            float32 (tokens, rows, columns). A token's sum is at most 1; the rest of its attention
+            went to text or to other pictures.
 
         Raises:
             PromptError: the prompt has no such picture, or the completion is empty.
@@ -93,20 +93,20 @@ class ImageTextLM(CausalLM):
         return attention_over_picture(self.programs, reading, source, ids, picture)
 
     def _subject(self, inputs: Any) -> Subject:
-        """Text, or text with its pictures; or ids, which are of text alone."""
+        """Return the subject for text, text with pictures, or ids, which hold text only."""
         if isinstance(inputs, str | Mapping):
             return self._subject_with_source(inputs)
         return super()._subject(inputs)
 
     def prompt_tokens(self, inputs: Any) -> int:
-        """How many tokens the decoder reads of one prompt, those of its pictures included."""
+        """Return the number of tokens the decoder reads for one prompt, its pictures included."""
         reader = self._reader()
         prompt = reader.prompts_of(inputs)[0][0]
         return len(self._placed(reader.reading(prompt)).ids)
 
     @staticmethod
     def hidden_states(backbone: ImageTextDecoder, outputs: Any) -> Any:
-        """The places of the text alone."""
+        """Return the outputs at the places of the text, without those of the pictures."""
         return outputs[:, _leading(backbone) :]
 
     def _texts(self, inputs: Any) -> list[ImagePrompt]:
@@ -115,7 +115,7 @@ class ImageTextLM(CausalLM):
     def _generate_arrays(
         self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
     ) -> Arrays | str | list[str]:
-        """Texts for a dict of pictures and texts, ids for a dict of arrays."""
+        """Return texts for a dict of pictures and texts, ids for a dict of arrays."""
         if "token_ids" not in inputs:
             prompts, single = self._reader().prompts_of(inputs)
             made = self._generate_texts(prompts, strip_prompt, **settings)
@@ -140,12 +140,12 @@ class ImageTextLM(CausalLM):
         return dict(zip(("token_ids", "padding_mask"), made, strict=True))
 
     def _image_places(self, inputs: Mapping[str, Any], shape: tuple[int, int]) -> np.ndarray:
-        """Where pictures stand in given ids, bool (B, L)."""
+        """Return the places of pictures in given ids, bool (B, L)."""
         return np.zeros(shape, bool)
 
     def _image_arrays(self, images: Any, places: np.ndarray) -> list[list[np.ndarray]]:
-        """The pictures of each row, given as (B, height, width, 3) or as one for all rows; they
-        stand at `places` (B, L) of the ids."""
+        """Return the pictures of each row, from (B, height, width, 3) or one for all rows; their
+        places in the ids are `places` (B, L)."""
         rows = len(places)
         size = (*self.backbone.images.vision.image_size, 3)
         array = np.asarray([] if images is None else images, np.float32)
@@ -174,7 +174,7 @@ class ImageTextLM(CausalLM):
         return self._readings_request(self._readings(texts), **settings)
 
     def _readings(self, prompts: Sequence[ImagePrompt]) -> list[PromptReading]:
-        """What the decoder reads of prompts that are to be answered."""
+        """Return what the decoder reads for prompts without responses."""
         if any(prompt.response is not None for prompt in prompts):
             raise PromptError("inputs: responses: expected none, which only training takes")
         reader = self._reader()
@@ -192,8 +192,8 @@ class ImageTextLM(CausalLM):
     def _readings_request(
         self, readings: Sequence[PromptReading], *, max_length: int | None, **settings: Any
     ) -> Request:
-        """The request for what the decoder reads. Pictures before the text are not counted in
-        `max_length`."""
+        """Return the request for what the decoder reads. `max_length` does not count pictures
+        before the text."""
         placed = [self._placed(reading) for reading in readings]
         max_length = self.max_length if max_length is None else max_length
         if isinstance(max_length, int | np.integer):
@@ -202,14 +202,14 @@ class ImageTextLM(CausalLM):
         return self._request(ids, source=self._source(placed), max_length=max_length, **settings)
 
     def _placed(self, reading: PromptReading) -> PromptReading:
-        """With the places of a picture that stands before the text."""
+        """Return the reading with the places of a picture before the text added."""
         ahead = _leading(self.backbone)
         ids, mask = [PLACE] * ahead + reading.ids, [True] * ahead + reading.image_mask
         return PromptReading(ids, mask, reading.images)
 
     def _source(self, readings: Sequence[PromptReading]) -> dict[str, np.ndarray]:
-        """Pictures float32 (B, most of any row, height, width, 3), blank where a row has fewer, and
-        their places bool (B, P); nothing where no row has a picture."""
+        """Return pictures float32 (B, most of any row, height, width, 3), blank where a row has
+        fewer, and their places bool (B, P); an empty dict if no row has a picture."""
         most = max((len(reading.images) for reading in readings), default=0)
         if not most:
             return {}
@@ -241,6 +241,6 @@ class ImageTextLM(CausalLM):
 
 
 def _leading(backbone: ImageTextDecoder) -> int:
-    """How many places pictures take before the text begins."""
+    """Return the number of places that pictures take before the text."""
     images = backbone.images
     return images.tokens if images is not None and images.whole_prompt else 0

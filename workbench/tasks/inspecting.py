@@ -1,4 +1,4 @@
-"""Looking inside a model: `lm.trace`, `lm.inspect`."""
+"""Looks inside a model: `lm.trace`, `lm.inspect`."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
 
 class Inspects:
-    """What a language model shows of its insides."""
+    """Mix-in to look inside a language model: `lm.trace`, `lm.inspect`."""
 
     @abstractmethod
     def _subject(self, inputs: Any) -> Subject:
-        """One text, as the model reads it."""
+        """Return one text, as the model reads it."""
 
     def trace(self, inputs: Any, names: str | Sequence[str] | None = None) -> Trace:
-        """What the layers make of a text: attention weights, branches, the residual stream.
+        """Return the layers' values for a text: attention weights, branches, the residual stream.
 
         Args:
             inputs: one text, as for `generate`, or token ids (T,).
-            names: names of arrays, or patterns in which `*` matches anything; None for all, which
-                of a large model are many. `Trace` lists them.
+            names: names of arrays, or patterns in which `*` matches anything. None gives all,
+                which are many for a large model. `Trace` lists them.
 
         Returns:
             NumPy arrays by name.
 
         Raises:
-            PromptError: the text is none, is empty, or longer than the model was
-                made for, `self.context_length`.
-            MemoryTooSmallError: there is not enough memory for what is asked for.
-            SettingError: nothing has such a name; the message lists what there is.
+            PromptError: the input is not a text, is empty, or is longer than the model was made
+                for, `self.context_length`.
+            MemoryTooSmallError: there is not enough memory for these arrays.
+            SettingError: no array has such a name; the message lists the names.
 
         Example:
             >>> weights = lm.trace("Once upon", "decoder_block_0/attention/weights")
@@ -44,19 +44,19 @@ class Inspects:
         return trace(self._subject(inputs), names)
 
     def inspect(self, inputs: Any) -> Inspection:
-        """What the model expects at every place of a text, beside what stands there.
+        """Compare what the model predicts at every place of a text with the actual token.
 
         Args:
             inputs: one text, as for `generate`, or token ids (T,).
 
         Returns:
-            Log-probability, rank and entropy of every token; the distribution at each place, the
-            logit lens and the attention weights when asked for.
+            Log-probability, rank and entropy of every token. Its methods give the distribution at
+            each place, the logit lens and the attention weights.
 
         Raises:
-            PromptError: the text is none, is empty, or longer than the model was
-                made for, `self.context_length`.
-            MemoryTooSmallError: there is not enough memory for what is asked for.
+            PromptError: the input is not a text, is empty, or is longer than the model was made
+                for, `self.context_length`.
+            MemoryTooSmallError: there is not enough memory for the text.
         """
         from workbench.inspection.places import Inspection
 

@@ -1,5 +1,5 @@
-"""Samples of which nothing is learnt, such as pairs whose prompt fills the length: refused where
-there are no others, and else counted and told.
+"""Samples without a token to learn, such as pairs whose prompt fills the length. Training warns
+of how many there are, and is refused if there are no others.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _WHY = (
 
 
 def is_learnt(weights: Any) -> bool:
-    """Whether any of a batch's weights is not 0; None weighs all alike."""
+    """Return whether any weight of a batch is not 0; None means equal weights."""
     return weights is None or bool(np.any(weights))
 
 
 class Tally:
-    """Counts the samples of a pass, and those of which no token is learnt.
+    """A count of the samples of a pass, and of those without a token to learn.
 
-    `call`: what the samples were given to, for messages.
+    `call`: the method that was given the samples, for messages.
     """
 
     def __init__(self, call: str) -> None:
@@ -34,11 +34,11 @@ class Tally:
         self.clear()
 
     def clear(self) -> None:
-        """Begin a pass."""
+        """Set the counts to 0, at the start of a pass."""
         self.samples = self.unlearnt = 0
 
     def see(self, weights: Any) -> None:
-        """Count a batch by its weights (B, T). Weights of whole samples, (B,), are the user's."""
+        """Count a batch by its weights (B, T). Weights per sample (B,) are the user's: ignored."""
         weights = np.zeros(0) if weights is None else np.asarray(weights)
         if weights.ndim > 1:
             learnt = weights.any(axis=tuple(range(1, weights.ndim)))
@@ -46,10 +46,10 @@ class Tally:
             self.unlearnt += int(np.count_nonzero(~learnt))
 
     def see_all(self, weights: Any) -> None:
-        """Count all there is, and tell at once.
+        """Count all samples at once and warn if needed.
 
         Raises:
-            DataError: nothing weighs anything.
+            DataError: all weights are 0.
         """
         if not is_learnt(weights):
             raise self.nothing(len(weights))
@@ -57,14 +57,14 @@ class Tally:
         self.tell()
 
     def nothing(self, samples: int) -> DataError:
-        """The error for samples of which nothing is learnt."""
+        """Return the error for samples without any token to learn."""
         return DataError(
             f"{self.call}: expected a sample with a token to learn, got none among {samples}: "
             f"{_WHY}."
         )
 
     def tell(self) -> None:
-        """Warn of the samples of which nothing was learnt, once."""
+        """Warn once of the samples without a token to learn."""
         if self.unlearnt and not self._told:
             self._told = True
             warnings.warn(
@@ -75,8 +75,8 @@ class Tally:
 
 
 class TellsUnlearnt(keras.callbacks.Callback):
-    """Tells after the first pass over the samples that are trained on, and over those that are
-    tested on."""
+    """A Keras callback that warns after the first pass over the training samples, and after the
+    first over the validation samples."""
 
     def __init__(self, trained: Tally | None, tested: Tally) -> None:
         super().__init__()
@@ -84,17 +84,17 @@ class TellsUnlearnt(keras.callbacks.Callback):
         self._tested = tested
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._trained.clear()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Tell what was trained on."""
+        """Warn about the training samples."""
         self._trained.tell()
 
     def on_test_begin(self, logs: Any = None) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._tested.clear()
 
     def on_test_end(self, logs: Any = None) -> None:
-        """Tell what was tested on."""
+        """Warn about the validation samples."""
         self._tested.tell()

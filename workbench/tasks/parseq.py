@@ -1,4 +1,4 @@
-"""Readers of words in pictures: a picture in, what is written in it out."""
+"""Models that read words in pictures: a picture in, its text out."""
 
 from __future__ import annotations
 
@@ -37,39 +37,39 @@ _ONE = str | bytes | Sequence | Mapping | np.ndarray | jax.Array | io.IOBase | I
 
 
 class ReadsWords(Protocol):
-    """What a `TextReader` asks of its backbone."""
+    """The interface a `TextReader` needs from its backbone."""
 
     config: PARSeqConfig
     decoder: PARSeqDecoder
 
     def encode(self, images: jax.Array) -> jax.Array:
-        """Vectors (B, P, D) of the patches of pictures (B, height, width, 3)."""
+        """Return vectors (B, P, D) for the patches of pictures (B, height, width, 3)."""
         ...
 
     def head(self, hidden: jax.Array) -> jax.Array:
-        """Logits (B, T, predicted) of what the decoder made."""
+        """Return logits (B, T, predicted) for the decoder's outputs (B, T, D)."""
         ...
 
 
 class TextReader(CausalLM):
-    """An image encoder and a decoder of two streams, with their head and a preprocessor.
+    """An image encoder and a two-stream decoder, with their head and a preprocessor.
 
     `generate` and `stream` take pictures of one word each: a path, the bytes of a file, a PIL image
-    or an array; a list of them; or `{"images": ...}` of the same. Without a preprocessor `generate`
-    takes `images` (B, height, width, 3) as the model reads them, `token_ids` and `padding_mask`
-    (B, L), the start token first and L the length to fill, and gives ids.
+    or an array; a list of these; or `{"images": ...}` with either. Without a preprocessor
+    `generate` takes `images` (B, height, width, 3) as the model reads them, `token_ids` and
+    `padding_mask` (B, L), the start token first and L the length to fill, and returns ids.
 
     Training reads each text in several orders at once, and the loss is the mean over them
     (permutation language modelling, Bautista and Atienza 2022): left to right, right to left,
-    random ones and their mirror images. From the third order on the end does not count.
+    random orders and their mirror images. From the third order on, the loss ignores the end token.
     `evaluate` reads left to right. `fit` takes `{"images": [...], "responses": [...]}`.
 
     Args:
         backbone: a `PARSeqBackbone`.
         preprocessor: turns pictures and texts into arrays; None for a model that is fed arrays.
-        num_perms: orders in each step of training.
-        add_forward_perms: left to right is one of them.
-        add_mirrored_perms: each is followed by its mirror image.
+        num_perms: number of orders in each training step.
+        add_forward_perms: include the order from left to right.
+        add_mirrored_perms: follow each order with its mirror image.
         seed: makes the random orders repeatable.
         end_token_id: the token that ends a text.
 
@@ -113,7 +113,7 @@ class TextReader(CausalLM):
         return self._needed(PARSeqPreprocessor)
 
     def head_config(self) -> dict[str, Any]:
-        """The settings of training."""
+        """Return the training settings."""
         return {name: getattr(self, name) for name in self.setting_arguments}
 
     def generate(
@@ -131,13 +131,13 @@ class TextReader(CausalLM):
         """Read pictures.
 
         Args:
-            inputs: a picture, a list of pictures, an array of four axes, a dict of one of these, an
-                iterable of batches of pictures; or a dict of arrays, as the class says.
+            inputs: a picture, a list of pictures, an array of four axes, a dict with one of these,
+                an iterable of batches of pictures; or a dict of arrays, as in the class docstring.
             max_length, stop_token_ids, strip_prompt, max_new_tokens, sampler, seed: as
-                `CausalLM.generate`; the start token counts as one.
-            refinements: how often every character is read again from all others, in one step each;
-                0 for none, which is what KerasHub does. None for 1 with the greedy sampler, as in
-                the paper, and 0 with any other. What is read again is the likeliest.
+                `CausalLM.generate`; the start token counts as one token.
+            refinements: the number of extra passes; each predicts every character again from all
+                others, in one step, and takes the likeliest. 0 is what KerasHub does. None means 1
+                with the greedy sampler, as in the paper, and 0 with any other.
 
         Returns:
             A string for a picture, a list of strings for several, a dict of NumPy arrays for a dict
@@ -145,7 +145,7 @@ class TextReader(CausalLM):
 
         Raises:
             ImageError: a picture cannot be read.
-            PromptError: the inputs are none of these.
+            PromptError: the inputs have another form.
             SettingError: a length, stop id, seed, sampler or `refinements` is impossible.
         """
         FLAG.check("strip_prompt", strip_prompt)
@@ -178,10 +178,9 @@ class TextReader(CausalLM):
         alternatives: int = DEFAULT_ALTERNATIVES,
         refinements: int | None = None,
     ) -> Events:
-        """Read pictures and yield what happens as it happens; as `CausalLM.stream`.
+        """Read pictures and yield events while the model reads, as `CausalLM.stream`.
 
-        With refinements the tokens come once they are final: those of the first pass are not
-        shown.
+        With refinements, tokens come when they are final; the first pass yields none.
         """
         passes = self._refinements(refinements, sampler)
         request = self._text_request(
@@ -201,7 +200,7 @@ class TextReader(CausalLM):
         return events_of(items, request, tokenizer, clock)
 
     def prompt_tokens(self, inputs: Any) -> int:
-        """How many tokens the decoder reads of one picture's text: the start alone."""
+        """Return the number of tokens the decoder reads for one picture: only the start token."""
         return len(self._reader().prompt_ids())
 
     def compute_loss(
@@ -212,8 +211,8 @@ class TextReader(CausalLM):
         sample_weight: Any = None,
         training: bool = True,
     ) -> jax.Array:
-        """The compiled loss: in training its mean over several orders of reading, otherwise left to
-        right. Labels that are never predicted, such as padding, weigh nothing."""
+        """Return the compiled loss: in training its mean over several reading orders, otherwise
+        the loss from left to right. Labels the model never predicts, such as padding, weigh 0."""
         real = y < self.backbone.config.predicted
         weight = real if sample_weight is None else real * jnp.asarray(sample_weight)
         labels = jnp.where(real, y, 0)
@@ -235,7 +234,7 @@ class TextReader(CausalLM):
         return training_orders(key, characters, count, forward, mirrored)
 
     def _logits_in(self, order: jax.Array, x: Mapping[str, Any], memory: jax.Array) -> jax.Array:
-        """Logits (B, T, predicted) of texts read in an order."""
+        """Return logits (B, T, predicted) for texts read in an order."""
         backbone, masks = self.backbone, order_masks(order)
         ids, padding = x["token_ids"], x["padding_mask"]
         return backbone.head(backbone.decoder(ids, memory, padding, *masks, training=True))
@@ -310,7 +309,7 @@ class TextReader(CausalLM):
         return {k: v.reshape(ids.shape) for k, v in zip(names, filled, strict=True)}
 
     def _checked(self, images: Any, rows: int, error: type[ValueError]) -> np.ndarray:
-        """Pictures as the model reads them, float32 (B, height, width, 3)."""
+        """Return pictures as the model reads them, float32 (B, height, width, 3)."""
         size = (*self.backbone.config.vision.image_size, 3)
         array = np.asarray([] if images is None else images, np.float32)
         array = array[None] if array.shape == size and rows == 1 else array

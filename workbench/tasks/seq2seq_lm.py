@@ -30,11 +30,11 @@ from workbench.tasks.causal_lm import CausalLM
 class Seq2SeqLM(CausalLM):
     """An encoder-decoder backbone with its language-model head and a preprocessor.
 
-    `generate`, `stream` and `chat` take what the encoder reads: a string, strings, or a dict of
-    `encoder_text` and `decoder_text`, how the decoder's text begins. Completions are the
-    decoder's text, and lengths are the decoder's. Without a preprocessor `generate` takes and
-    gives ids: `encoder_token_ids` and `encoder_padding_mask` (B, S), `decoder_token_ids` and
-    `decoder_padding_mask` (B, T), T the length to fill.
+    `generate`, `stream` and `chat` take the encoder's text: a string, strings, or a dict with
+    `encoder_text` and `decoder_text` (how the decoder's text begins). Completions and lengths are
+    the decoder's. Without a preprocessor `generate` takes and returns ids: `encoder_token_ids` and
+    `encoder_padding_mask` (B, S), `decoder_token_ids` and `decoder_padding_mask` (B, T), T the
+    length to fill.
 
     Calling the model on a dict of those four gives the decoder's logits (B, T, vocabulary).
     `fit` takes `{"encoder_text": [...], "decoder_text": [...]}`.
@@ -55,11 +55,11 @@ class Seq2SeqLM(CausalLM):
         return self._needed(Seq2SeqLMPreprocessor)
 
     def prompt_tokens(self, inputs: Any) -> int:
-        """How many tokens the encoder reads of one prompt."""
+        """Return the number of tokens the encoder reads for one prompt."""
         return len(self._reader().prompt_ids(self._texts(inputs)[0].source))
 
     def _subject(self, inputs: Any) -> Subject:
-        """What the encoder reads and, under `decoder_text`, the text that is looked at."""
+        """Return the subject: the decoder's text (`decoder_text`) with the encoder's inputs."""
         if not pairs_of(inputs)[1]:
             raise PromptError(f"text: expected one {' and one '.join(TEXTS)}, got several")
         return self._subject_with_source(inputs)
@@ -91,7 +91,7 @@ class Seq2SeqLM(CausalLM):
     def _generate_arrays(
         self, inputs: dict[str, Any], strip_prompt: bool, **settings: Any
     ) -> Arrays | str | list[str]:
-        """Texts for a dict of texts, ids for a dict of ids."""
+        """Return texts for a dict of texts, ids for a dict of ids."""
         if TEXTS[0] in inputs:
             pairs, single = pairs_of(inputs)
             made = self._generate_texts(pairs, strip_prompt, **settings)
@@ -114,7 +114,7 @@ class Seq2SeqLM(CausalLM):
         return dict(zip(TARGET_INPUTS, made, strict=True))
 
     def _source(self, rows: Sequence[Ids]) -> dict[str, np.ndarray]:
-        """What the encoder reads, padded: ids int32 (B, S) and mask bool (B, S)."""
+        """Return the encoder's padded inputs: ids int32 (B, S) and mask bool (B, S)."""
         config = self.backbone.config
         most, size = config.max_source_length, config.encoder.vocabulary_size
         arrays = tuple(np.asarray(row, np.int32) for row in rows)

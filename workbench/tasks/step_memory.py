@@ -1,7 +1,7 @@
-"""What a step of Keras's `fit`, `evaluate` and `predict` takes beside the model, and its door.
+"""Checks that a step of Keras's `fit`, `evaluate` and `predict` fits into the memory.
 
-A step is asked about while JAX traces it: then the shapes of its batch are known, and nothing of
-it is allocated. Each new shape is traced, so each is asked about once.
+The check runs while JAX traces a step: the shapes of its batch are known then, and nothing is
+allocated yet. JAX traces each new shape, so each is checked once.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from workbench.estimates.sizes import Sizes
 from workbench.memory.door import admit
 from workbench.memory.free_memory import on_cpu
 
-STATES = 2  # numbers that Adam keeps for each trained one
+STATES = 2  # numbers that Adam keeps for each trained number
 ADVICE = "Take a smaller batch_size, shorter texts, or an adapter: lm.adapters.add(name)."
 _TEXTS = ("token_ids", "decoder_token_ids", "encoder_token_ids")
 
 
 def admit_optimizer(model: keras.Model) -> None:
-    """Refuse training where the optimizer's state would not fit, if it is not there yet.
+    """Refuse training if the optimizer's state does not exist yet and would not fit.
 
     Raises:
-        MemoryTooSmallError: it would not.
+        MemoryTooSmallError: the state would not fit into the memory.
     """
     if model.optimizer is not None and not model.optimizer.built:
         numbers = sum(math.prod(variable.shape) for variable in model.trainable_variables)
@@ -41,11 +41,11 @@ def admit_step(model: keras.Model, batch: Any, trained: Any = ()) -> None:
 
     Args:
         model: a task.
-        batch: what the step reads; the model's inputs are the first.
-        trained: the values that are trained, where it trains.
+        batch: the arrays the step reads; the first are the model's inputs.
+        trained: the trained values of a training step; empty for others.
 
     Raises:
-        MemoryTooSmallError: it would not; the message says what takes less.
+        MemoryTooSmallError: it would not fit; the message says how to need less.
     """
     inputs = batch[0] if isinstance(batch, tuple | list) else batch
     rows, length = _shape(inputs)
@@ -64,7 +64,7 @@ def admit_step(model: keras.Model, batch: Any, trained: Any = ()) -> None:
 
 
 def _shape(inputs: Any) -> tuple[int, int]:
-    """Rows and places of a batch's longest texts."""
+    """Return the rows and the longest length of a batch's texts."""
     named = inputs if isinstance(inputs, Mapping) else {}
     parts = [named[name] for name in _TEXTS if name in named] or jax.tree.leaves(inputs)
     shapes = [part.shape for part in parts if part.ndim > 1]

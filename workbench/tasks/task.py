@@ -1,4 +1,4 @@
-"""What every task offers: a backbone, a preprocessor, presets, and training on raw inputs."""
+"""The base of all tasks: a backbone, a preprocessor, presets, and training on raw inputs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _REMEMBERED = ("preset", "context_length")
 class Task(
     ShowsTree, FitsRawData, OwnQuantize, KerasFiles, WholeChanges, SavesPresets, keras.Model
 ):
-    """A backbone with a head and, unless it is None, a preprocessor for raw inputs.
+    """A backbone with a head and, if not None, a preprocessor for raw inputs.
 
-    `preset` is the handle the task was loaded from, None for one built from parts.
+    `preset` is the handle the task was loaded from; None if it was built from parts.
     """
 
     backbone_cls: type[Backbone] = Backbone
@@ -34,26 +34,25 @@ class Task(
     presets = NamedPresets()
     preset: str | None = None
     context_length: int | None = None
-    """Tokens of the longest text the model was made for, where its preset states it: the limit of
-    conversations and of texts to inspect. None leaves it to the positions and the memory."""
+    """Tokens of the longest text the model was made for, if its preset states it: the limit of
+    conversations and of texts to inspect. With None, positions and memory set the limit."""
     head_arguments: tuple[str, ...] = ()
-    """Arguments of the constructor that describe weights of the task's own."""
+    """Constructor arguments that describe the weights of the task's head."""
     setting_arguments: tuple[str, ...] = ()
-    """Other arguments of the constructor that a preset keeps."""
+    """Other constructor arguments that a preset keeps."""
 
     @classmethod
     def from_preset(
         cls, preset: str, load_weights: bool = True, dtype: Any = None, **kwargs: Any
     ) -> Self:
-        """Build the task a preset describes; called on a base class, the family follows from it.
+        """Build the task a preset describes. On a base class, the preset decides the family.
 
         Args:
             preset: a built-in name, `hf://owner/repository[@revision]`,
                 `kaggle://owner/model/framework/variation[/version]`, or the path of a folder
-                (KerasHub's or Transformers' layout) or of a `.gguf` file. What a hub holds is
-                downloaded once and kept in its library's cache; `presets.handles.resolve` says
-                more.
-            load_weights: False builds the architecture with random weights and downloads none.
+                (KerasHub's or Transformers' layout) or of a `.gguf` file. Files of a hub are
+                downloaded once and kept in its library's cache; see `presets.handles.resolve`.
+            load_weights: False uses random weights and downloads none.
             dtype: a Keras dtype policy; None takes float32 on CPU and bfloat16 on accelerators.
                 "int8" and "int4" quantise each matrix as it is read, and compute in that dtype;
                 `"int8_from_bfloat16"` names another. Integers in the preset stay as they are.
@@ -63,25 +62,25 @@ class Task(
         Raises:
             PresetError: the preset is missing, malformed, of another class, or out of reach; the
                 message says what to do.
-            LoadCancelled: who listened to the progress stopped the load.
+            LoadCancelled: a progress listener stopped the load.
         """
         return ports.store().load_task(preset, cls, load_weights, dtype, **kwargs)
 
     def head_config(self) -> dict[str, Any]:
-        """The values of `head_arguments` and `setting_arguments`."""
+        """Return the values of `head_arguments` and `setting_arguments`."""
         return {}
 
     def get_config(self) -> dict[str, Any]:
-        """The backbone's configuration beside the task's own values. The preprocessor has files,
-        and is saved as a preset: `save_assets`."""
+        """Return the backbone's configuration and the task's own values. The preprocessor is not
+        included: `save_assets` writes it to files."""
         backbone = keras.saving.serialize_keras_object(self.backbone)
         own = {name: getattr(self, name) for name in _REMEMBERED}
         return {"backbone": backbone, "name": self.name, **own, **self.head_config()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Rebuild a task from `get_config()`: its weights begin anew, without a preprocessor.
-        `custom_objects` name classes of the backbone that Keras does not know."""
+        """Build a task from `get_config()`, with new weights and no preprocessor.
+        `custom_objects` names backbone classes that Keras does not know."""
         config = dict(config)
         own = {name: config.pop(name, None) for name in _REMEMBERED}
         backbone = config.pop("backbone")
@@ -93,7 +92,7 @@ class Task(
         return task
 
     def get_compile_config(self) -> dict[str, Any]:
-        """How the task trains, as Keras serialises it."""
+        """Return how the task trains, as Keras serialises it."""
         built = self.optimizer is not None and self.optimizer.built
         return {**super().get_compile_config(), "optimizer_built": built}
 
@@ -106,12 +105,12 @@ class Task(
             self.optimizer.build(self.trainable_variables)
 
     def save_assets(self, folder: str) -> None:
-        """Keras calls it, to write files into a folder of a `.keras` file: the preprocessor's."""
+        """Write the preprocessor's files into a folder of a `.keras` file; called by Keras."""
         if self.preprocessor is not None:
             self.preprocessor.save_to_preset(folder)
 
     def load_assets(self, folder: str) -> None:
-        """Keras calls it, to read what `save_assets` wrote."""
+        """Read the files that `save_assets` wrote; called by Keras."""
         if (Path(folder) / PREPROCESSOR).is_file():
             self.preprocessor = self.preprocessor_cls.from_preset(folder)
 
@@ -121,15 +120,15 @@ class Task(
         return self.backbone.adapters
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """`keras.Model.compile`: sets how the task trains, or where it fails nothing."""
+        """Set how the task trains, as `keras.Model.compile`. If it fails, nothing changes."""
         with self._compiling():
             super().compile(*args, **kwargs)
 
     def quantize(  # pyright: ignore[reportIncompatibleMethodOverride]  # Keras's modes are others
         self, mode: str
     ) -> None:
-        """`backbone.quantize(mode)`. A task that has been trained is compiled with defaults again:
-        its optimizer's state is of weights that are integers now.
+        """Call `backbone.quantize(mode)`. A task that was trained is compiled with the defaults
+        again, because its optimizer's state belongs to the weights before they were integers.
 
         Raises:
             SettingError: as `Backbone.quantize`.

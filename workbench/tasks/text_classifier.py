@@ -20,17 +20,17 @@ ACTIVATIONS = ("linear", "softmax", "sigmoid", "tanh", "relu")
 
 @keras.saving.register_keras_serializable("workbench")
 class TextClassifier(Task):
-    """An encoder with a dense layer on what it pooled of a text, and a preprocessor.
+    """An encoder with a dense layer on its pooled output, and a preprocessor.
 
-    Calling the model on the arrays that the preprocessor makes gives logits (B, num_classes).
-    `fit`, `evaluate` and `predict` take a list of strings, or a tuple of lists for pairs. It is
-    compiled with defaults when built.
+    Calling the model on the preprocessor's arrays gives (B, num_classes): logits, unless
+    `activation` says otherwise. `fit`, `evaluate` and `predict` take a list of strings, or a tuple
+    of lists for pairs. The model is compiled with defaults when built.
 
     Args:
         backbone: an encoder with a `pooled_output`.
-        num_classes: how many numbers come out.
+        num_classes: the number of outputs.
         preprocessor: turns strings into ids; None for a model that is fed arrays.
-        activation: of the output: None or "linear" for logits, else "softmax", "sigmoid", "tanh"
+        activation: the output's: None or "linear" for logits, else "softmax", "sigmoid", "tanh"
             or "relu".
         dropout: rate before the dense layer in training.
 
@@ -47,7 +47,7 @@ class TextClassifier(Task):
     preprocessor_cls = TextClassifierPreprocessor
     head_arguments = ("num_classes", "activation", "dropout")
     labels: tuple[str, ...] = ()
-    """What the classes are called, where a Transformers folder says so."""
+    """Names of the classes, if a Transformers folder has them."""
 
     @checks_types
     def __init__(
@@ -96,14 +96,14 @@ class TextClassifier(Task):
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
     def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
-        """Arrays for training from texts; arrays pass through unchanged."""
+        """Return training arrays for texts; arrays pass through unchanged."""
         y, sample_weight = (v if v is None else np.asarray(v) for v in (y, sample_weight))
         if self.preprocessor is None or isinstance(x, dict):
             return x, y, sample_weight
         return self._needed(TextClassifierPreprocessor).batch(x), y, sample_weight
 
     def head_config(self) -> dict[str, Any]:
-        """The constructor's arguments that are the head's."""
+        """Return the constructor's arguments for the head."""
         return {
             "num_classes": self.num_classes,
             "activation": self.activation,

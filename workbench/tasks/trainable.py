@@ -1,4 +1,4 @@
-"""Whether training would change anything."""
+"""Checks that training would change something."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workbench.errors import AdapterError, SettingError
 
 
 class HasAdapters(Protocol):
-    """A task, as far as this question goes."""
+    """The part of a task that this check reads."""
 
     @property
     def adapters(self) -> Adapters: ...
@@ -19,11 +19,11 @@ class HasAdapters(Protocol):
 
 
 def check_trainable(task: HasAdapters, call: str) -> None:
-    """Refuse to train what would stay as it is.
+    """Refuse training that would change no weight.
 
     Raises:
-        AdapterError: an adapter is merged, or there are some and none is active.
-        SettingError: everything is frozen.
+        AdapterError: an adapter is merged, or there are adapters but none is active.
+        SettingError: all weights are frozen.
     """
     adapters = task.adapters
     if adapters.merged:

@@ -1,4 +1,4 @@
-"""A recording of any length as text: heard piece by piece, told as one stream of events."""
+"""The text of a recording of any length: read piece by piece, yielded as one event stream."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Segment:
 
 
 class Transcription(Turn):
-    """What `AudioToText.transcription` gives: the text of a recording, yet to be heard.
+    """A transcription to run, from `AudioToText.transcription`.
 
-    `segments` grows while `stream` runs: a segment is there before its first token. One stream
+    `segments` grows while `stream` runs: a segment is added before its first token. Run one stream
     at a time.
 
     Args:
         samples: the recording, float32 (samples,).
         reader: the model's preprocessor.
-        listen: gives the events for one piece: its samples, for how many the programs are made,
-            and the settings.
+        listen: returns the events for one piece, from its samples, the number of samples that
+            programs are made for, and the settings.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Transcription(Turn):
 
     @property
     def seconds(self) -> float:
-        """How long the recording is."""
+        """The length of the recording in seconds."""
         return len(self._samples) / self._rate
 
     @property
     def prompt_tokens(self) -> int:
-        """What the decoder is given before each piece's text, over all pieces."""
+        """The number of tokens the decoder reads before each piece's text, over all pieces."""
         return len(self._reader.target_ids()) * len(self.pieces)
 
     def stream(  # pyright: ignore[reportIncompatibleMethodOverride]  # the settings by name
@@ -70,12 +70,12 @@ class Transcription(Turn):
         seed: int | None = None,
         alternatives: int = DEFAULT_ALTERNATIVES,
     ) -> Events:
-        """The events over all pieces and one `Done`. Closing the iterator cancels after the step
-        under way.
+        """Yield the events of all pieces and one `Done`. Closing the iterator cancels after the
+        current step.
 
         Args:
-            max_length: tokens of a piece's text at most, the start token included.
-            max_new_tokens: tokens of the whole text at most.
+            max_length: limit of tokens in a piece's text, the start token included.
+            max_new_tokens: limit of tokens in the whole text.
             stop_token_ids, sampler, seed, alternatives: as `CausalLM.stream`.
 
         Yields:
@@ -101,10 +101,10 @@ class Transcription(Turn):
     def _hear(
         self, piece: SampleRange, text: _Text, left: int | None, settings: dict[str, Any]
     ) -> Iterator[Event]:
-        """The events for a piece, without its `Done`.
+        """Yield the events for a piece, without its `Done`.
 
-        All pieces run in programs made for the longest, so that the last one, which is shorter,
-        has none compiled for itself; how many tokens it may have is counted here therefore.
+        All pieces use the programs for the longest piece, so the shorter last one needs no
+        compilation. Its own token limit is therefore counted here.
         """
         start, stop = piece.start, piece.stop
         self.segments.append(Segment(start / self._rate, stop / self._rate, text.count))
@@ -127,24 +127,24 @@ class Transcription(Turn):
 
 
 class _Text:
-    """The text so far, and the time it took."""
+    """The text so far and its time."""
 
     def __init__(self) -> None:
         self.reason: Reason = "stop"
         self.count = 0
         self._parts: list[str] = []
-        self._tail = ""  # what no token has carried yet
-        self._gap = ""  # between the pieces
+        self._tail = ""  # text that no token has carried yet
+        self._gap = ""  # white space between the pieces
         self._clock = WorkClock()
 
     def begin(self) -> None:
-        """Another piece: a space comes before its first word."""
+        """Begin a piece: a space comes before its first word."""
         self._clock.work = "prefill"
         so_far = "".join(self._parts) + self._tail
         self._gap = " " if so_far and not so_far[-1].isspace() else ""
 
     def take(self, event: Status | Token) -> Event:
-        """The event as it is told."""
+        """Count an event and return it with the text to show."""
         self._clock.lap(self._clock.work)
         if isinstance(event, Status):
             self._clock.work = _WORK[event.stage]
@@ -159,16 +159,16 @@ class _Text:
         return replace(event, text=said)
 
     def end(self, reason: Reason, tail: str = "") -> None:
-        """A piece has ended."""
+        """End a piece."""
         self._tail += tail
         if reason != "stop":
             self.reason = reason
 
     def done(self, prompt_tokens: int) -> Done:
-        """The end of all."""
+        """Return the `Done` event of the whole text."""
         stats = self._clock.stats(prompt_tokens, self.count)
         return Done(self.reason, "".join(self._parts) + self._tail, stats, self._tail)
 
 
-# What the time after a status goes to.
+# The kind of work after each status, for the clock.
 _WORK: dict[Stage, Work] = {"compiling": "compile", "prefill": "prefill", "streaming": "decode"}

@@ -1,8 +1,8 @@
-"""Training with Keras that stops between two steps.
+"""Training with Keras that stops only between two steps.
 
-While Keras trains it takes the values out of a model's variables, and each step uses up those of
-the step before. An interrupt, or a batch that cannot be read, must not come between the values
-that are gone and those that are there.
+While Keras trains, it takes the values out of a model's variables, and each step consumes those of
+the step before. So an interrupt or an unreadable batch must not leave the variables with consumed
+values.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from workbench.memory.door import names_exhaustion
 
 
 class WholeSteps(TrainerHooks):
-    """Mix-in before `keras.Model`: when one of these calls fails or is interrupted, the model has
-    the values of the last finished step, or those from before where there was none. Memory that
-    runs out in a step is named."""
+    """Mix-in before `keras.Model`. If one of these calls fails or is interrupted, the model has the
+    values of the last finished step, or its old ones if no step finished. An error for memory that
+    ran out names the call."""
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         with self._left_whole():
@@ -62,7 +62,7 @@ class WholeSteps(TrainerHooks):
             forget_state(self)
             raise
 
-    # -- Keras calls these ------------------------------------------------------------------
+    # Keras calls the methods below.
 
     def take_state(self, take: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
         with held():
@@ -92,7 +92,7 @@ class WholeSteps(TrainerHooks):
                 setattr(self, name, self._whole(getattr(self, name)))
 
     def _whole(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Keras's function of some steps, which an interrupt only stops while it reads data."""
+        """Wrap Keras's step function so that an interrupt stops it only while it reads data."""
 
         def step(state: tuple[Any, ...], batches: Iterator[Any]) -> tuple[Any, tuple[Any, ...]]:
             read = list(itertools.islice(batches, self.steps_per_execution))
