@@ -35,10 +35,10 @@ def resolve(handle: str | Path, weights: bool = True) -> Path:
         handle: one of
 
             - the name of a built-in preset; those outside the package come from Kaggle. For a
-            folder of the same name, write `./name` or a `Path`.
+              folder of the same name, write `./name` or a `Path`.
             - `kaggle://owner/model/framework/variation`, with `/version` for an older version.
             - `hf://owner/repository` in KerasHub's or Transformers' layout, with `@revision` for a
-            branch, tag or commit other than main, and `/file.gguf` for one file.
+              branch, tag or commit other than main, and `/file.gguf` for one file.
             - the path of a folder in KerasHub's or Transformers' layout, or of a `.gguf` file.
         weights: False skips the download of the weights.
 

@@ -97,7 +97,7 @@ class GgufFile:
         return read_tokenizer(self.folder.name, self._metadata)
 
     def _check_rows(self) -> None:
-        """Check that every id has a row: JAX would silently use another row for it."""
+        """Check that every id has a row: the model would silently use another row."""
         rows, tokens = self._settings().rows(TABLE), token_count(self._metadata)
         if tokens > rows:
             file = self.folder.name
