@@ -350,7 +350,7 @@ _REST = (
 
 
 def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in KerasHub's files, which number each side's layers from zero."""
+    """Return the rules for KerasHub's files, which number each side's layers from zero."""
     encoder = arguments["image_encoder"]
     if isinstance(encoder, Mapping):
         encoder = _image_encoder(encoder.get("config", encoder))

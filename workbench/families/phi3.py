@@ -124,7 +124,7 @@ class Phi3Tokenizer(SentencePieceTokenizer):
 
 
 class Phi3CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Phi-3's ids and back."""
+    """Preprocessor: strings to Phi-3's ids and back."""
 
     tokenizer_cls = Phi3Tokenizer
 

@@ -35,9 +35,9 @@ class Qwen3MoeBackbone(Decoder):
         head_dim: width of a head; None for hidden_dim / num_query_heads.
         top_k: experts that a token uses.
         norm_top_k_prob: weight a token's experts to sum to 1.
-        decoder_sparse_step: every how manieth layer has experts.
+        decoder_sparse_step: one layer in this many has experts.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
@@ -118,7 +118,7 @@ class Qwen3MoeTokenizer(qwen3.Qwen3Tokenizer):
 
 
 class Qwen3MoeCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Qwen3-MoE's ids and back."""
+    """Preprocessor: strings to Qwen3-MoE's ids and back."""
 
     tokenizer_cls = Qwen3MoeTokenizer
 

@@ -36,16 +36,16 @@ class QwenMoeBackbone(Decoder):
         num_experts: experts in a layer.
         top_k: experts that a token uses besides the shared one.
         norm_top_k_prob: weight a token's experts to sum to 1.
-        decoder_sparse_step: every how manieth layer has experts.
+        decoder_sparse_step: one layer in this many has experts.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
         tie_word_embeddings: project to logits with the token table itself.
         use_sliding_window_attention: every layer sees only the last sliding_window_size keys.
         sliding_window_size: keys a query sees there, itself included.
-        output_router_logits: False; the backbone returns hidden states alone.
+        output_router_logits: False; the backbone returns only hidden states.
         router_aux_loss_coefficient: weight of the load-balancing loss in training.
         mlp_only_layers: indices of layers without experts.
 
@@ -124,7 +124,7 @@ class QwenMoeTokenizer(qwen.QwenTokenizer):
 
 
 class QwenMoeCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Qwen1.5-MoE's ids and back."""
+    """Preprocessor: strings to Qwen1.5-MoE's ids and back."""
 
     tokenizer_cls = QwenMoeTokenizer
 

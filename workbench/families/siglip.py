@@ -79,7 +79,7 @@ def read_siglip(vision: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_siglip(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `read_siglip`."""
+    """Invert `read_siglip`."""
     settings = {key: arguments[ours] for key, (ours, _) in _KEYS.items()}
     return {"model_type": "siglip_vision_model", **settings, **_FIXED}
 

@@ -120,7 +120,7 @@ class SmolLM3Tokenizer(BytePairTokenizer):
 
 
 class SmolLM3CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to SmolLM3's ids and back."""
+    """Preprocessor: strings to SmolLM3's ids and back."""
 
     tokenizer_cls = SmolLM3Tokenizer
 

@@ -184,7 +184,7 @@ class T5GemmaTokenizer(GemmaTokenizer):
 
 
 class T5GemmaSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
-    """Pairs of strings to T5Gemma's ids and back.
+    """Preprocessor: pairs of strings to T5Gemma's ids and back.
 
     The decoder's text begins with the start token. The encoder reads no end token when a text is
     to be answered.
@@ -219,7 +219,7 @@ class T5GemmaSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
         return settings | {"add_start_token": prepends_start}
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the tokenizer left out."""
+        """Return the constructor's arguments, the tokenizer left out."""
         own = {"add_start_token": self.add_start_token, "add_end_token": self.add_end_token}
         return super().get_config() | own
 

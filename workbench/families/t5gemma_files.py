@@ -70,7 +70,7 @@ _FINAL = ("encoder_final_norm/scale", "decoder_final_norm/scale")
 
 
 def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in KerasHub's files."""
+    """Return the rules for KerasHub's files."""
     encoder = _hub_block(_ENCODER, "layers/t5_gemma_encoder_layer{_i}/", _NORMS, "attention")
     decoder = _hub_block(
         _DECODER, "layers/t5_gemma_decoder_layer{_i}/", _NORMS | _CROSS_NORMS, *_ATTENTIONS
@@ -87,7 +87,7 @@ def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in Transformers' files."""
+    """Return the rules for Transformers' files."""
     encoder = _block(_ENCODER, "encoder.layers.{i}.", _NORMS, "attention")
     decoder = _block(_DECODER, "decoder.layers.{i}.", _NORMS | _CROSS_NORMS, *_ATTENTIONS)
     return (
