@@ -152,7 +152,7 @@ class BertTokenizer(WordPieceTokenizer):
 
 
 class BertTextClassifierPreprocessor(TextClassifierPreprocessor):
-    """Strings and pairs of strings to what BERT reads."""
+    """Preprocessor: strings and pairs of strings to BERT's inputs."""
 
     tokenizer_cls = BertTokenizer
 

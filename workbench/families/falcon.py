@@ -240,7 +240,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """Read the arguments of a rotary model; the format does not support ALiBi here."""
+    """Read the arguments of a rotary model; the format does not support Falcon with ALiBi."""
     two_norms = "blk.0.attn_norm_2.weight" in settings.tensors
     return {
         **gguf_decoder.layer_norm_decoder(settings, heads="num_attention_heads"),

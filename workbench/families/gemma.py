@@ -43,9 +43,9 @@ class GemmaBackbone(Decoder):
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
-        query_pre_attn_scalar: scale scores by this ** -0.5, whatever query_head_dim_normalize
-            says; for Transformers configs with a value of their own. Not an argument of
-            KerasHub's.
+        query_pre_attn_scalar: scale scores by this ** -0.5 and ignore
+            query_head_dim_normalize; for Transformers configs with another value. KerasHub has no
+            such argument.
 
     Raises:
         SettingError: an argument is impossible.

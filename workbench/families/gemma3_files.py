@@ -220,7 +220,8 @@ def _read_vision(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str,
 
 
 def _pool_size(tokens: int, encoder: Mapping[str, Any]) -> int:
-    """Return KerasHub's pool size (patches per vector) from Transformers' vectors per picture."""
+    """Return KerasHub's pool size, the side of a square of patches, from the vectors per
+    picture."""
     side = encoder["image_size"] // encoder["patch_size"]
     root = isqrt(tokens)
     if root * root != tokens or side % root:

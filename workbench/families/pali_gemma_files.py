@@ -101,8 +101,7 @@ _TEXT_DEFAULTS = {
 _CAPS = {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}
 # Settings of a text_config for the pictures before the text.
 _SAID_BESIDE = ("num_image_tokens", "use_bidirectional_attention")
-# The placeholder of a picture is no row of the table; releases have rows beyond it that nothing
-# uses.
+# A picture's placeholder has no row in the table; releases have unused rows after it.
 _IMAGE_TOKEN = 257_152
 _VISION = {
     "hidden_dim": "vit_hidden_dim",

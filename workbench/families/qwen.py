@@ -1,6 +1,6 @@
 """Qwen2 and Qwen2.5: Llama with biases on queries, keys and values.
 
-A window in the file counts only where `use_sliding_window` is on, and from `max_window_layers` up.
+A window in the file applies only if `use_sliding_window` is on, from layer `max_window_layers` up.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ _KINDS = ("query", "key", "value")
 
 
 def hub_biases(decoder: str, attention: str) -> tuple[Rule, ...]:
-    """Biases of queries, keys and values in KerasHub's files."""
+    """Return rules for biases of queries, keys and values in KerasHub's files."""
     block = f"layers/{decoder}{{_i}}/_self_attention_layer/"
     return tuple(
         Rule(f"{OURS}attention/{kind}/bias", f"{block}{attention.format(kind)}/vars/1")
@@ -142,10 +142,10 @@ KERAS_HUB_RULES = (
 
 
 def read_window(settings: ConfigReader, arguments: dict[str, Any]) -> int | None:
-    """The window of every layer, None where there is none.
+    """Return the window of every layer, or None.
 
     Raises:
-        PresetError: only some of the layers have it, which this family's arguments cannot say.
+        PresetError: only some layers have a window; this family's arguments cannot express that.
     """
     used = settings.take("use_sliding_window", False)
     window = settings.take("sliding_window", None) if used else None

@@ -111,7 +111,7 @@ class Qwen3CausalLM(CausalLM):
 
 
 def hub_head_norms(decoder: str) -> tuple[Rule, ...]:
-    """The norms of queries and keys in KerasHub's files."""
+    """Return rules for the norms of queries and keys in KerasHub's files."""
     attention = f"layers/{decoder}{{_i}}/_self_attention_layer/"
     return tuple(
         Rule(f"{OURS}attention/{kind}_norm/scale", f"{attention}_{kind}_dense_layer_norm/vars/0")
@@ -135,7 +135,7 @@ KERAS_HUB_RULES = (
 
 
 def read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Rotary settings and the window, from a Transformers config."""
+    """Read the rotary settings and the window from a Transformers config."""
     rope = llama.linear_rope(settings.rope(), "rope_scaling_factor")
     return {**rope, "sliding_window_size": qwen.read_window(settings, arguments)}
 

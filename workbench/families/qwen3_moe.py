@@ -1,4 +1,5 @@
-"""Qwen3-MoE: Qwen3 with experts, a token's weighted to sum to 1 where the preset says so."""
+"""Qwen3-MoE: Qwen3 with experts; the weights of a token's experts sum to 1 if the preset says
+so."""
 
 from __future__ import annotations
 
@@ -176,7 +177,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """Every layer has experts, whose weights sum to 1."""
+    """Read a GGUF file's arguments: every layer has experts, whose weights sum to 1."""
     return {
         **qwen3.read_gguf(settings),
         **gguf_decoder.experts(settings),

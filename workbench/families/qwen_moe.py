@@ -1,4 +1,5 @@
-"""Qwen1.5-MoE: Qwen2 with experts not weighted to sum to 1, and one that every token uses."""
+"""Qwen1.5-MoE: Qwen2 with experts whose weights need not sum to 1, and one that every token
+uses."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class QwenMoeBackbone(Decoder):
         moe_intermediate_dim: inner width of an expert.
         shared_expert_intermediate_dim: inner width of the expert that every token uses.
         num_experts: experts in a layer.
-        top_k: experts that a token uses besides the shared one.
+        top_k: experts that a token uses in addition to the shared one.
         norm_top_k_prob: weight a token's experts to sum to 1.
         decoder_sparse_step: one layer in this many has experts.
         rope_max_wavelength: base of the rotary frequencies.
@@ -170,7 +171,7 @@ def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     window = settings.take("sliding_window", 4096)
     count = config.layer_count("config.json", arguments["num_layers"])
     full, windowed = (["full_attention"] * count, ["sliding_attention"] * count)
-    # With the window on, a file that does not say has it in every second layer.
+    # With the window on, a file without layer types has it in every second layer.
     settings.expect("layer_types", windowed if used else full, default=[] if used else full)
     rope = llama.linear_rope(settings.rope(), "rope_scaling_factor")
     found = {**rope, "use_sliding_window_attention": used}
@@ -212,7 +213,7 @@ HARMLESS = ("max_position_embeddings", "max_window_layers", "output_router_logit
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """Every layer has experts."""
+    """Read a GGUF file's arguments: every layer has experts."""
     arguments = gguf_decoder.rms_decoder(settings)
     gguf_decoder.equal_heads(settings, arguments)
     settings.take("expert_shared_feed_forward_length", None)

@@ -1,4 +1,4 @@
-"""T5Gemma's files: where its weights are in each format, and its nested settings."""
+"""T5Gemma's files: its weights in each format, and its nested settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workbench.storage.json_files import shown
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
-# Our names of a block's layers and those of KerasHub and Transformers, which agree.
+# Our names of a block's layers, and the names that KerasHub and Transformers share.
 _NORMS = {
     "attention_norm": "pre_self_attn_layernorm",
     "post_attention_norm": "post_self_attn_layernorm",
@@ -127,7 +127,7 @@ _HARMLESS = ("max_position_embeddings", "is_decoder", "classifier_dropout_rate")
 def _side(
     given: Mapping[str, Any], name: str, more: tuple[str, ...]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A side's own arguments, and those that both sides have to agree about."""
+    """Return a side's own arguments, and those that both sides must agree on."""
     settings = ConfigReader(given)
     own = {f"{name}_{ours}": settings.take(theirs) for theirs, ours in _OWN.items()}
     depth = own[f"{name}_num_layers"]
@@ -165,7 +165,7 @@ def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(number: float) -> float:
-    """Transformers takes an integer here, which KerasHub writes as a float."""
+    """Convert KerasHub's float to the integer that Transformers expects."""
     return int(number) if number == int(number) else number
 
 

@@ -60,7 +60,7 @@ def check(
 
 
 def check_listed(handle: object, dtype: Any) -> None:
-    """`check` a catalog preset before it is downloaded; others pass.
+    """Call `check` for a catalog preset before its download; others pass.
 
     Raises:
         MemoryTooSmallError: it does not fit.
@@ -74,7 +74,7 @@ def check_listed(handle: object, dtype: Any) -> None:
 def check_weights(
     handle: object, backbone: str, arguments: Mapping[str, Any], source: TensorSource
 ) -> None:
-    """`check` a preset whose weight files are open, before the first weight is read.
+    """Call `check` for a preset with open weight files, before the first weight is read.
 
     Args:
         handle: for the message.

@@ -40,7 +40,7 @@ class Record:
         self._descriptor = descriptor
 
     def token(self) -> str | None:
-        """The token of the previous save; None if that finished."""
+        """Return the token of the previous save; None if that finished."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return _token(os.read(self._descriptor, 100))
 

@@ -20,7 +20,7 @@ class Tensors:
         self._problems: list[str] = []
 
     def names(self) -> Collection[str]:
-        """All tensors of the file."""
+        """Return the names of all tensors in the file."""
         return self._source.names()
 
     def problem(self, name: str, expected: object, got: object) -> None:

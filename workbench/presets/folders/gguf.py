@@ -60,19 +60,19 @@ class GgufFile:
         return (*names, HEAD) if self._files.tied and self._head_is_rounded() else names
 
     def backbone_arguments(self) -> dict[str, Any]:
-        """The backbone's constructor arguments, without the dtype."""
+        """Return the backbone's constructor arguments, without the dtype."""
         return self._files.arguments(self._settings())
 
     def open_weights(self) -> TensorSource:
-        """The backbone's weights."""
+        """Open the backbone's weights."""
         return GgufTensors(self._paths, self._headers)
 
     def task(self) -> SavedObject | None:
-        """None: GGUF files do not describe tasks."""
+        """Return None: GGUF files do not describe tasks."""
         return None
 
     def head(self) -> None:
-        """None: GGUF files hold no classifiers."""
+        """Return None: GGUF files hold no classifiers."""
 
     def has_tokenizer(self) -> bool:
         """Return whether a preprocessor can be built."""
@@ -89,7 +89,7 @@ class GgufFile:
         return arguments
 
     def context_length(self) -> int | None:
-        """The longest text that the model supports, in tokens."""
+        """Return the longest text that the model supports, in tokens."""
         return self._settings().take("context_length", None)
 
     def tokenizer(self) -> Tokenizer:

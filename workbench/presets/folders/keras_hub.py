@@ -63,22 +63,22 @@ class KerasHubFolder:
         self.manifest = Manifest(folder)
 
     def _mode(self) -> str | None:
-        """The quantization mode of the backbone's weights."""
+        """Return the quantization mode of the backbone's weights."""
         dtype = None if self._backbone is None else self._backbone.dtype
         return dtype if dtype in MODES else None
 
     def backbone_arguments(self) -> dict[str, Any]:
-        """The backbone's constructor arguments, without the dtype."""
+        """Return the backbone's constructor arguments, without the dtype."""
         if self._backbone is None:
             raise PresetError(f"{self.folder}: the preset has no backbone ({CONFIG})")
         return self._backbone.config | _built(self._backbone)
 
     def open_weights(self) -> TensorSource:
-        """The backbone's weights."""
+        """Open the backbone's weights."""
         return open_hdf5(self.folder)
 
     def task(self) -> SavedObject | None:
-        """The content of task.json; its backbone must match config.json."""
+        """Return the content of task.json; its backbone must match config.json."""
         task = self._read(TASK)
         if task is None:
             return None
@@ -89,7 +89,7 @@ class KerasHubFolder:
         return task
 
     def head(self) -> SavedHead | None:
-        """The trained classifier, or None."""
+        """Return the trained classifier, or None."""
         task = self.task()
         if task is None or not has_file(self.folder, TASK_WEIGHTS):
             return None
@@ -129,7 +129,7 @@ class KerasHubFolder:
         return {**config, "tokenizer": tokenizer, **self._converters(saved.parts)}
 
     def context_length(self) -> None:
-        """None: these files do not state it."""
+        """Return None: these files do not state it."""
 
     def _converters(self, parts: Mapping[str, SavedObject | None]) -> dict[str, Any]:
         """Return the image or audio converters, from the preprocessor or from files of their

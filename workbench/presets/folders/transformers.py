@@ -55,19 +55,19 @@ class TransformersFolder:
         self.manifest = Manifest(folder)
 
     def backbone_arguments(self) -> dict[str, Any]:
-        """The backbone's constructor arguments, without the dtype."""
+        """Return the backbone's constructor arguments, without the dtype."""
         return self._files.arguments(self._config)
 
     def open_weights(self) -> TensorSource:
-        """The backbone's weights."""
+        """Open the backbone's weights."""
         return open_safetensors(self.folder)
 
     def task(self) -> SavedObject | None:
-        """None: these folders do not describe tasks."""
+        """Return None: these folders do not describe tasks."""
         return None
 
     def head(self) -> SavedHead | None:
-        """The trained classifier, or None."""
+        """Return the trained classifier, or None."""
         arguments = self._files.read_head(self._config)
         if not arguments:
             return None
@@ -93,7 +93,7 @@ class TransformersFolder:
         }
 
     def context_length(self) -> int | None:
-        """The longest text that the model supports, in tokens."""
+        """Return the longest text that the model supports, in tokens."""
         return ConfigReader(self._config).take("max_position_embeddings", None)
 
     def _preprocessor_config(self) -> dict[str, Any]:
