@@ -43,8 +43,10 @@ class LlamaBackbone(Decoder):
         rope_max_wavelength: base of the rotary frequencies.
         rope_position_scaling_factor: divisor of the positions.
         rope_frequency_adjustment_factor: Llama 3.1's factor; set together with the three below.
-        rope_low_freq_factor: wavelengths above rope_pretraining_sequence_length / this stretch.
-        rope_high_freq_factor: wavelengths below rope_pretraining_sequence_length / this stay.
+        rope_low_freq_factor: longer wavelengths than rope_pretraining_sequence_length / this are
+            stretched.
+        rope_high_freq_factor: shorter wavelengths than rope_pretraining_sequence_length / this are
+            kept.
         rope_pretraining_sequence_length: context length before stretching.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.

@@ -88,7 +88,7 @@ def _open_to_read(path: Path) -> int | None:
 
 
 def _descriptor(path: Path) -> int | None:
-    if sys.platform != "win32":  # it cannot replace open files or open folders
+    if sys.platform != "win32":  # Windows cannot replace what is open
         with suppress(OSError, ValueError):
             return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     return None

@@ -77,7 +77,7 @@ class PartialFile:
         return self.size
 
     def truncate(self) -> int:
-        """Return 0: `seek` has already truncated the file."""
+        """Return the size: `seek` has already truncated the file."""
         return self.size
 
     def restart(self) -> None:
