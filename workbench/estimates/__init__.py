@@ -1,4 +1,4 @@
-"""How much memory a model takes, by arithmetic on its sizes alone.
+"""Estimates the memory of a model by arithmetic on its sizes.
 
 May import `formats`, `backbones` and `memory`.
 """

@@ -1,7 +1,7 @@
-"""How much memory a model will take, by arithmetic alone.
+"""Estimates the memory of a model by arithmetic.
 
-Nothing is allocated and no weight is read. The figures are peaks: what is there at the same time
-in the most demanding moment of loading, then generating or training.
+Nothing is allocated and no weight is read. The figures are peaks: the memory in use at the most
+demanding moment of loading, then generating or training.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from workbench.memory.door import gigabytes
 from workbench.memory.free_memory import on_cpu, resident
 
 DEFAULT_LENGTH = 1024
-# Bytes of a weight, and of a number in the cache and between layers.
+# Bytes of a weight, and of a number in the cache or an activation.
 DTYPES = {
     "float32": (4, 4),
     "bfloat16": (2, 2),
@@ -32,13 +32,13 @@ DTYPES = {
     "int8": (1, 2),
     "int4": (0.5, 2),
 }
-QUANTIZING = 5 * 4 * AT_ONCE  # bytes of the rows that become integers together, on their way
+QUANTIZING = 5 * 4 * AT_ONCE  # temporary bytes of the rows that are quantized together
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes at the peak: the weights; keys and values of the cache; what comes and goes between
-    layers, gradients of training included; the optimizer's state; and the process itself."""
+    """Bytes at the peak: the weights; the keys and values of the cache; temporary activations and
+    gradients; the optimizer's state; and the process itself."""
 
     weights: int
     cache: int
@@ -48,12 +48,12 @@ class Estimate:
 
     @property
     def total(self) -> int:
-        """All of it, in bytes."""
+        """The sum, in bytes."""
         return self.weights + self.cache + self.activations + self.optimizer + self.process
 
     @property
     def beside(self) -> int:
-        """What of it is not there yet where the model is loaded already, in bytes."""
+        """The bytes still needed if the model is already loaded."""
         there = self.weights + self.process
         missing = max(0, there - resident()) if on_cpu() else 0
         return self.cache + self.activations + self.optimizer + missing
@@ -75,21 +75,21 @@ def estimate_config(
     lora_rank: int | None = None,
     images: ImagePrefix | None = None,
 ) -> Estimate:
-    """What a model of this configuration takes.
+    """Estimate the memory of a model with this configuration.
 
     Args:
-        config: of a decoder, or of an encoder and a decoder.
-        dtype: a Keras dtype policy or its name, "int8" and "int4" included; None or "auto" for
-            what is fast on this machine.
+        config: the configuration of a decoder, or of an encoder and a decoder.
+        dtype: a Keras dtype policy or its name, including "int8" and "int4"; None or "auto" for the
+            one that is fast on this machine.
         length: tokens of a sequence, prompt and completion together; 0 for loading alone.
-        batch: sequences at a time.
-        training: with the gradients and the state of Adam; otherwise for generation.
+        batch: sequences per batch.
+        training: include the gradients and the state of Adam; otherwise estimate generation.
         lora_rank: only low-rank updates of this rank, on queries and values, are trained.
-        images: how the decoder reads pictures, one with each sequence. Where the text follows a
-            picture, `length` counts the text alone.
+        images: how the decoder reads pictures, one per sequence. If the picture comes before the
+            text, `length` counts only the text.
 
     Raises:
-        SettingError: the dtype is not known.
+        SettingError: the dtype is unknown.
     """
     sizes = Sizes.of_config(config, images)
     return estimate_sizes(sizes, dtype, length, batch, training, lora_rank)
@@ -103,7 +103,7 @@ def estimate_sizes(
     training: bool = False,
     lora_rank: int | None = None,
 ) -> Estimate:
-    """What a model of these sizes takes; the arguments are those of `estimate_config`.
+    """Estimate the memory of a model with these sizes; arguments as in `estimate_config`.
 
     Raises:
         SettingError: the dtype is not known.
@@ -131,14 +131,14 @@ def estimate_sizes(
 
 
 def _widened(sizes: Sizes, stored: float, computed: int) -> int:
-    """On CPU XLA multiplies in float32: 16-bit weights are all there a second time, as wide."""
+    """Return the bytes of float32 copies: on CPU, XLA converts all 16-bit weights to multiply."""
     return sizes.parameters * 4 if computed < 4 and stored >= 2 and on_cpu() else 0
 
 
 def _loading(sizes: Sizes, stored: float) -> float:
-    """What loading takes beyond the weights and the working process. The largest tensor, which is
-    read first, is there twice, as floats, and as integers where it becomes them; but nothing is
-    compiled yet."""
+    """Return the bytes that loading takes beyond the weights and the working process. The largest
+    tensor, which is read first, is in memory twice as floats, and also as integers if it is
+    quantized; but nothing is compiled yet."""
     becomes = stored < 2 and sizes.parameters > 0
     once = sizes.largest * (4 + 2 * stored if becomes else stored)
     several = QUANTIZING if becomes else 0
@@ -147,14 +147,14 @@ def _loading(sizes: Sizes, stored: float) -> float:
 
 
 def dtype_name(dtype: Any) -> str:
-    """A dtype policy's name; of None or "auto", that of what is fast on this machine."""
+    """Return a dtype policy's name; None and "auto" mean the fast dtype of this machine."""
     if dtype in (None, "auto"):
         return fast_dtype()
     return dtype if isinstance(dtype, str) else dtype.name
 
 
 def weight_bytes(dtype: Any) -> float:
-    """Bytes that one weight takes in a dtype, half a byte in int4.
+    """Return the bytes of one weight in a dtype; half a byte in int4.
 
     Raises:
         SettingError: the dtype is not known.
@@ -163,9 +163,9 @@ def weight_bytes(dtype: Any) -> float:
 
 
 def _bytes(dtype: Any) -> tuple[float, int]:
-    """Bytes of a weight, and of a number between layers."""
+    """Return the bytes of a weight, and of an activation."""
     name, _, computed = dtype_name(dtype).partition("_from_")
-    name = name.partition("/")[0]  # Keras writes the size of a block, as in int4/128_from_float32
+    name = name.partition("/")[0]  # Keras adds the block size, as in int4/128_from_float32
     if name not in DTYPES or (computed and computed not in DTYPES):
         raise SettingError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
     stored, between = DTYPES[name]

@@ -1,4 +1,4 @@
-"""The dtype of presets where none is asked for. A module of its own: asking needs no Keras."""
+"""The default dtype of presets. It is a separate module because it needs no Keras."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import jax
 
 
 def fast_dtype() -> str:
-    """float32 on CPU, where bfloat16 is several times slower to read; bfloat16 on accelerators."""
+    """Return float32 on CPU, where bfloat16 is several times slower to read, otherwise bfloat16."""
     return "float32" if jax.default_backend() == "cpu" else "bfloat16"

@@ -1,7 +1,7 @@
-"""The arithmetic of what a model takes at its peaks, in bytes, from its sizes alone.
+"""Computes a model's peak memory, in bytes, from its sizes.
 
-The constants were measured with `tests/bench/memory.py`. Attention counts a block of queries at a
-time, as it is computed, so all of it grows with the length and not with its square.
+The constants were measured with `tests/bench/memory.py`. Attention is computed, and so counted, one
+block of queries at a time, so memory grows with the length and not with its square.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from workbench.estimates.sizes import ImageSizes, Sizes
 
 IMPORTS = 270e6  # the interpreter, Keras and JAX
 PROCESS = 450e6  # these, and XLA while it compiles
-WIDE = 4  # bytes of what is float32 in any dtype: scores and logits
+WIDE = 4  # bytes of numbers that are float32 in any dtype: scores and logits
 
 
 def cached(sizes: Sizes, computed: int, rows: int, slots: int) -> int:
-    """Keys and values of every layer, and of what it reads of an encoder."""
+    """Return the bytes of every layer's keys and values, including those of an encoder."""
     slots *= 2 if sizes.encoder else 1
     return sizes.layers * 2 * sizes.kv_heads * sizes.head_dim * slots * rows * computed
 
 
 def attending(heads: int, rows: int, queries: int, slots: int) -> int:
-    """The scores of the queries that are computed at once, twice, and their distances."""
+    """Return the bytes of the scores of one block of queries, twice, and their distances."""
     return 2 * rows * (heads + 1) * at_once(queries) * slots * WIDE
 
 
 def reading(sizes: Sizes, computed: int, rows: int, length: int) -> int:
-    """One layer's numbers while sequences are read."""
+    """Return the bytes of one layer's activations while sequences are read."""
     attention = (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim
     each = attention + 3 * sizes.inner + 3 * sizes.width
     return attending(sizes.heads, rows, length, length) + rows * length * each * computed
 
 
 def generating(sizes: Sizes, computed: int, rows: int, prompt: int, slots: int) -> int:
-    """Reading prompts: one layer's numbers, the cache as it is filled and lengthened to `slots`,
-    and the logits of a token."""
+    """Return the bytes to read prompts: one layer's activations, the cache while it is filled and
+    extended to `slots`, and the logits of a token."""
     logits = 6 * rows * sizes.vocabulary * WIDE
     copies = 2 * cached(sizes, computed, rows, slots)
     decoder = reading(sizes, computed, rows, prompt) + logits + copies
@@ -42,7 +42,7 @@ def generating(sizes: Sizes, computed: int, rows: int, prompt: int, slots: int) 
 
 
 def seeing(images: ImageSizes | None, computed: int, pictures: int) -> int:
-    """One layer's numbers of the image encoder, which runs before the decoder."""
+    """Return the bytes of one layer of the image encoder, which runs before the decoder."""
     if images is None:
         return 0
     scores = attending(images.heads, pictures, images.patches, images.patches)
@@ -50,7 +50,7 @@ def seeing(images: ImageSizes | None, computed: int, pictures: int) -> int:
 
 
 def training(sizes: Sizes, computed: int, rows: int, length: int) -> int:
-    """All that a backward pass needs: every layer's numbers, and the logits four times."""
+    """Return the bytes of a backward pass: every layer's activations, and the logits four times."""
     tokens = rows * length
     attention = 2 * (sizes.heads + sizes.kv_heads) * sizes.head_dim
     each = attention + 4 * sizes.inner + 6 * sizes.width
@@ -62,8 +62,8 @@ def training(sizes: Sizes, computed: int, rows: int, length: int) -> int:
 
 
 def scores_kept(layers: int, heads: int, rows: int, length: int) -> int:
-    """Scores that the backward pass finds: of short rows those of every layer, of long ones a
-    block of one layer, which is computed again."""
+    """Return the number of scores kept for the backward pass: for short rows those of every layer,
+    for long ones a block of one layer, which is recomputed."""
     if length <= WHOLE:
         return layers * rows * heads * length**2 * WIDE
     return 2 * attending(heads, rows, length, length)

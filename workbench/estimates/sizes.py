@@ -1,4 +1,4 @@
-"""The sizes of a model that decide how much memory it takes, wherever they are written down."""
+"""The sizes that determine a model's memory, read from any source."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from workbench.formats.tensors import FLOATS, TensorSource
 
 @dataclass(frozen=True)
 class ImageSizes:
-    """The numbers of what reads pictures. `ahead`: places of the decoder that a picture takes
-    beside those of the text. Zeros where a size is not known."""
+    """The sizes of an image encoder. `ahead`: decoder positions of a picture in addition to those
+    of the text. Unknown sizes are 0."""
 
     ahead: int
     layers: int = 0
@@ -28,12 +28,12 @@ class ImageSizes:
 
     @classmethod
     def of_prefix(cls, images: ImagePrefix) -> Self:
-        """A backbone's own."""
+        """Return the sizes of a backbone's image encoder."""
         return cls.of_vision(images.vision, images.tokens if images.whole_prompt else 0)
 
     @classmethod
     def of_vision(cls, vision: VisionConfig, ahead: int = 0) -> Self:
-        """An image encoder's own."""
+        """Return the sizes of an image encoder."""
         stack = vision.stack
         return cls(
             ahead=ahead,
@@ -46,9 +46,10 @@ class ImageSizes:
 
     @classmethod
     def of_arguments(cls, arguments: Mapping[str, Any]) -> Self | None:
-        """A backbone's arguments, by KerasHub's names for them; None where it reads no pictures."""
+        """Return the sizes from a backbone's arguments, by KerasHub's names; None without
+        pictures."""
         encoder = arguments.get("vision_encoder")
-        prefix = "" if encoder is not None else "vit_"  # PaliGemma's are arguments of its own
+        prefix = "" if encoder is not None else "vit_"  # PaliGemma has separate arguments
         given = arguments if encoder is None else encoder.get_config()
 
         def named(name: str) -> int:
@@ -70,10 +71,9 @@ class ImageSizes:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers an estimate is made of. `largest` is that of the largest tensor; `codes` are
-    the bytes of quantized weights, which stay as they are stored and are not among the
-    `parameters`; `encoder`: the layers read an encoder too; `images`: what reads pictures, if
-    anything does. Zeros where a size is not known."""
+    """The sizes for an estimate. `largest`: numbers in the largest tensor; `codes`: bytes of
+    quantized weights, which stay as stored and are not in `parameters`; `encoder`: whether the
+    layers also read an encoder; `images`: the image encoder, if any. Unknown sizes are 0."""
 
     parameters: int
     largest: int
@@ -92,7 +92,7 @@ class Sizes:
     def of_config(
         cls, config: DecoderConfig | EncoderDecoderConfig, images: ImagePrefix | None = None
     ) -> Self:
-        """A backbone's configuration; norms and biases are left out."""
+        """Return the sizes of a backbone's configuration; norms and biases are left out."""
         if isinstance(config, EncoderDecoderConfig):
             decoder = cls.of_config(config.decoder)
             return replace(decoder, parameters=config.matrix_parameters, encoder=True)
@@ -106,7 +106,7 @@ class Sizes:
 
     @classmethod
     def of_stack(cls, config: StackConfig) -> Self:
-        """A stack of layers, such as an encoder."""
+        """Return the sizes of a stack of layers, such as an encoder."""
         return cls(
             parameters=config.matrix_parameters,
             largest=config.mlp.width * config.width,
@@ -120,7 +120,7 @@ class Sizes:
 
     @classmethod
     def of_backbone(cls, backbone: Any) -> Self:
-        """A model's backbone, as it was built."""
+        """Return the sizes of a built backbone."""
         config = backbone.config
         if isinstance(config, PARSeqConfig):
             images = ImageSizes.of_vision(config.vision)
@@ -131,7 +131,8 @@ class Sizes:
 
     @classmethod
     def of_files(cls, arguments: Mapping[str, Any], source: TensorSource) -> Self:
-        """A backbone's arguments, by KerasHub's names for them, and its weight files."""
+        """Return the sizes from a backbone's arguments, by KerasHub's names, and its weight
+        files."""
 
         def named(*names: str) -> int:
             found = (arguments.get(prefix + name) for name in names for prefix in ("", "decoder_"))
@@ -157,11 +158,11 @@ class Sizes:
 
 
 def _size(value: Any) -> int:
-    """A size of a file, 0 where it is impossible: that the backbone refuses, when it is built."""
+    """Return a size, or 0 if it is impossible; the backbone refuses it later, when it is built."""
     return value if type(value) is int and 0 < value <= MAX_SIZE else 0
 
 
 def _numbers(source: TensorSource, floats: bool) -> list[int]:
-    """How many numbers each tensor of floats holds, or each of the others."""
+    """Return the number of elements of each float tensor, or of each other tensor."""
     names = [name for name in source.names() if (source.dtype(name) in FLOATS) == floats]
     return [math.prod(source.shape(name)) for name in names]

@@ -1,7 +1,7 @@
 """BART: post-norm blocks, learned positions, one token table for both sides and the head.
 
 The decoder's text begins with the end token and the start token. Position tables of Transformers
-begin with two rows that nothing uses.
+begin with two unused rows.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class BartBackbone(EncoderDecoder):
         dropout: rate after the embedding and each branch in training.
         max_sequence_length: rows of both position tables; no sequence may be longer.
         dtype: Keras dtype policy.
-        decoder_num_layers, decoder_num_heads, decoder_intermediate_dim: the decoder's own; None
-            for the encoder's. Distilled models have fewer layers there.
+        decoder_num_layers, decoder_num_heads, decoder_intermediate_dim: the decoder's sizes; None
+            for the encoder's. Distilled models have fewer decoder layers.
         scale_embedding: multiply token vectors by sqrt(hidden_dim).
 
     Raises:
@@ -102,7 +102,7 @@ class BartBackbone(EncoderDecoder):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; those KerasHub lacks only where they are used."""
+        """Return the constructor's arguments; those that KerasHub lacks only if they are used."""
         values = super().get_config()
         return {k: v for k, v in values.items() if k not in _OWN or v not in (None, False)}
 
@@ -119,7 +119,7 @@ class BartTokenizer(BytePairTokenizer):
 
 
 class BartSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
-    """Pairs of strings to BART's ids and back."""
+    """Preprocessor: pairs of strings to BART's ids and back."""
 
     tokenizer_cls = BartTokenizer
 
@@ -162,7 +162,7 @@ def _depths(arguments: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in KerasHub's files, which number each side's layers from zero."""
+    """Return the rules for KerasHub's files, which number each side's layers from zero."""
     encoder, decoder = _depths(arguments)
     return (
         *_HUB_REST,
@@ -228,7 +228,7 @@ _REST = (
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in Transformers' files."""
+    """Return the rules for Transformers' files."""
     encoder, decoder = _depths(arguments)
     return (*_REST, *numbering(_ENCODER_RULES, encoder), *numbering(_DECODER_RULES, decoder))
 
@@ -241,7 +241,7 @@ _DECODER_KEYS = {
 
 
 def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
-    # The decoder's text begins with these two, whatever the file says of generation.
+    # The decoder's text begins with these two, whatever the file's generation settings are.
     start, end = settings.take("bos_token_id", 0), settings.take("eos_token_id", 2)
     settings.expect("decoder_start_token_id", end)
     settings.expect("forced_bos_token_id", start)
@@ -285,7 +285,7 @@ TRANSFORMERS = Transformers(
     },
     read=_read,
     write=_write,
-    # Rates of training only, and what earlier versions wrote.
+    # Rates for training only, and settings of earlier versions.
     harmless=(
         "activation_dropout",
         "classifier_dropout",

@@ -1,6 +1,7 @@
 """BERT: a post-norm encoder with learned positions and segments, and a classifier on its pooler.
 
-KerasHub's models have the tanh form of GELU, as BERT's own code; Transformers' have the exact one.
+KerasHub's models use the tanh form of GELU, like BERT's original code; Transformers' use exact
+GELU.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class BertBackbone(Backbone):
         max_sequence_length: rows of the position table; no sequence may be longer.
         num_segments: rows of the segment table.
         dtype: Keras dtype policy.
-        exact_gelu: GELU by the error function instead of its tanh form.
+        exact_gelu: use GELU by the error function instead of its tanh form.
 
     Raises:
         SettingError: an argument is impossible.
@@ -132,11 +133,11 @@ class BertBackbone(Backbone):
 
     @property
     def tables(self) -> dict[str, Table]:
-        """What the inputs that hold ids may hold, by their names."""
+        """The valid ids of each input that holds ids, by its name."""
         return {**super().tables, "segment_ids": Table(self.arguments["num_segments"])}
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; the one KerasHub lacks only where it is used."""
+        """Return the constructor's arguments; the one that KerasHub lacks only if it is used."""
         values = super().get_config()
         return {k: v for k, v in values.items() if k != "exact_gelu" or v}
 
@@ -151,7 +152,7 @@ class BertTokenizer(WordPieceTokenizer):
 
 
 class BertTextClassifierPreprocessor(TextClassifierPreprocessor):
-    """Strings and pairs of strings to what BERT reads."""
+    """Preprocessor: strings and pairs of strings to BERT's inputs."""
 
     tokenizer_cls = BertTokenizer
 
@@ -177,12 +178,12 @@ KERAS_HUB_HEAD = hub_projection("logits", "layers/dense", "")
 
 
 def _names(name: str, *ends: str) -> tuple[str, ...]:
-    """With and without the base prefix, and each of several endings."""
+    """Return the name with and without the base prefix, with each of several endings."""
     return tuple(f"{prefix}{name}.{end}" for prefix in ("bert.", "") for end in ends)
 
 
 def _norm(ours: str, theirs: str) -> tuple[Rule, Rule]:
-    """A LayerNorm, in the words of today and of the first files."""
+    """Return the rules of a LayerNorm, with current names and those of the first files."""
     return (
         Rule(f"{ours}/gamma", _names(f"{theirs}.LayerNorm", "weight", "gamma")),
         Rule(f"{ours}/beta", _names(f"{theirs}.LayerNorm", "bias", "beta")),
@@ -226,7 +227,7 @@ TRANSFORMERS_HEAD = (
     Rule("logits/kernel", "classifier.weight", "io -> oi"),
     Rule("logits/bias", "classifier.bias"),
 )
-# Heads for other purposes, and a buffer that early files hold.
+# Heads for other purposes, and a buffer in early files.
 _UNUSED = (
     "classifier.weight",
     "classifier.bias",
@@ -256,7 +257,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _head(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The classifier of a folder, empty where it has none."""
+    """Return the classifier's settings of a folder; empty if it has none."""
     settings = ConfigReader(given)
     if "BertForSequenceClassification" not in settings.take("architectures", ()):
         return {}

@@ -1,4 +1,4 @@
-"""BLOOM: ALiBi, a norm right after the embedding, queries, keys and values fused head by head."""
+"""BLOOM: ALiBi, a norm right after the embedding, and queries, keys and values fused per head."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class BloomTokenizer(BytePairTokenizer):
 
 
 class BloomCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to BLOOM's ids and back."""
+    """Preprocessor: strings to BLOOM's ids and back."""
 
     tokenizer_cls = BloomTokenizer
 
@@ -136,11 +136,11 @@ OUTER_RULES = (
     *projection(PREFIX, OURS + "mlp/down", LAYER + "mlp.dense_4h_to_h"),
     *norm(PREFIX, "final_norm", "ln_f"),
 )
-"""What BLOOM's and Falcon's files have in common."""
+"""The rules that BLOOM's and Falcon's files share."""
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """The rules of a model with this many heads."""
+    """Return the rules of a model with this number of heads."""
     return (
         *OUTER_RULES,
         *norm(PREFIX, "embedding_norm", "word_embeddings_layernorm"),

@@ -1,4 +1,5 @@
-"""Decoders that many families are made of, so that a family's file says what is its own."""
+"""Decoder configurations that many families share; a family's file contains only the
+differences."""
 
 from __future__ import annotations
 
@@ -28,14 +29,14 @@ def llama_like(
     query_key_norm: bool = False,
     **attention: Any,
 ) -> config.DecoderConfig:
-    """A decoder with RMSNorm and rotary positions.
+    """Return a decoder with RMSNorm and rotary positions.
 
     Args:
-        owner: the backbone's class, which errors name.
+        owner: the backbone's class, for errors.
         head_dim: None for hidden_dim / num_query_heads.
-        layer: what every layer is; `layers`: each of them, where they differ.
-        block: None for a sequential one.
-        query_key_norm: whether queries and keys are normed, with the epsilon of all norms.
+        layer: the spec of all layers; `layers`: one spec each if they differ.
+        block: None for a sequential block.
+        query_key_norm: whether to norm queries and keys, with the epsilon of all norms.
         attention: more settings of `config.Attention`, such as `bias`.
 
     Raises:
@@ -83,11 +84,11 @@ def gpt_like(
     bias: bool = True,
     **others: Any,
 ) -> config.DecoderConfig:
-    """A decoder with LayerNorm and two matrices in its feed-forward networks.
+    """Return a decoder with LayerNorm and two matrices in its feed-forward networks.
 
     Args:
-        owner: the backbone's class, which errors name.
-        num_key_value_heads: None for as many as queries.
+        owner: the backbone's class, for errors.
+        num_key_value_heads: None for the number of query heads.
         bias: whether projections have biases.
         others: more settings of `config.DecoderConfig`, such as `block`.
 
@@ -116,13 +117,13 @@ def gpt_like(
 
 
 def expect_default(owner: str, name: str, value: object, expected: object) -> None:
-    """Refuse a setting of KerasHub's that has only one value here."""
+    """Refuse any other value of a KerasHub setting that supports only one value here."""
     if value != expected:
         raise SettingError(f"{owner}: {name}: expected {expected!r}, got {value!r}")
 
 
 def check_part(owner: str, name: str, part: float) -> None:
-    """Refuse a part of each head that is none, or more than the whole."""
+    """Refuse a rotated part of each head that is empty or larger than the head."""
     config.check_positive(owner, name, part)
     if part > 1:
         raise SettingError(f"{owner}: {name}: expected a number of at most 1, got {part}")

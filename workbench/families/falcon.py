@@ -4,7 +4,7 @@
     7B                  rotary, both branches on one norm, one key and value for all heads
     40B, 180B, 11B      rotary, both branches on a norm each (11B: on one), groups of heads
 
-KerasHub has the first only; arguments of ours name the others.
+KerasHub has only the first; our own arguments select the others.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BLOCKS = {
 
 
 class FalconBackbone(Decoder):
-    """A Falcon decoder (Almazrouei et al. 2023), with KerasHub's arguments and some of ours.
+    """A Falcon decoder (Almazrouei et al. 2023), with KerasHub's arguments and some of our own.
 
     Args:
         vocabulary_size: rows of the token table.
@@ -57,7 +57,7 @@ class FalconBackbone(Decoder):
         attention_dropout_rate: kept for KerasHub's files; attention weights are not dropped here.
         feedforward_dropout_rate: rate after each branch in training.
         dtype: Keras dtype policy.
-        num_key_value_heads: heads of keys and values; None for as many as queries.
+        num_key_value_heads: heads of keys and values; None for the number of query heads.
         block: "sequential", "parallel" or "parallel_two_norms".
         rope_max_wavelength: base of rotary positions; None for ALiBi.
         bias: whether projections have biases.
@@ -125,7 +125,7 @@ class FalconTokenizer(BytePairTokenizer):
 
 
 class FalconCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Falcon's ids and back."""
+    """Preprocessor: strings to Falcon's ids and back."""
 
     tokenizer_cls = FalconTokenizer
 
@@ -155,7 +155,7 @@ KERAS_HUB_RULES = (
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """The rules of one of the three architectures."""
+    """Return the rules of one of the three architectures."""
     heads = arguments["num_attention_heads"]
     groups = arguments.get("num_key_value_heads") or heads
     if arguments.get("block") == "parallel_two_norms":
@@ -175,7 +175,8 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 
 def _fused(all_heads: int, groups: int) -> tuple[Rule, ...]:
-    """Every group's queries are followed by its key and its value."""
+    """Return the rules of a fused matrix: each group has its queries, then its key and its
+    value."""
     if groups == all_heads:
         return fused_heads(bloom.PREFIX, bloom.FUSED, all_heads)
     heads = all_heads // groups
@@ -239,7 +240,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """Rotary models; the format has no place for those with ALiBi."""
+    """Read the arguments of a rotary model; the format does not support Falcon with ALiBi."""
     two_norms = "blk.0.attn_norm_2.weight" in settings.tensors
     return {
         **gguf_decoder.layer_norm_decoder(settings, heads="num_attention_heads"),
@@ -251,7 +252,7 @@ def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
 
 
 def _gguf_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """With two norms the first that is named is the feed-forward branch's."""
+    """Return the rules; with two norms, the first name is that of the feed-forward branch."""
     names = {"attention_norm": "attn_norm"}
     if arguments["block"] == "parallel_two_norms":
         names = {"attention_norm": "attn_norm_2", "mlp_norm": "attn_norm"}

@@ -29,8 +29,8 @@ class GemmaBackbone(Decoder):
         num_query_heads: attention heads.
         num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
         hidden_dim: width of the residual stream.
-        intermediate_dim: twice the inner width of the feed-forward network: its two branches
-            together.
+        intermediate_dim: twice the inner width of the feed-forward network: the sum of its two
+            branches.
         head_dim: width of a head.
         query_head_dim_normalize: scale scores by head_dim ** -0.5; False scales by
             (hidden_dim / num_query_heads) ** -0.5, as Gemma 2 27B needs.
@@ -43,9 +43,9 @@ class GemmaBackbone(Decoder):
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
-        query_pre_attn_scalar: scale scores by this ** -0.5, whatever query_head_dim_normalize
-            says; for Transformers configs with a value of their own. Not an argument of
-            KerasHub's.
+        query_pre_attn_scalar: scale scores by this ** -0.5 and ignore
+            query_head_dim_normalize; for Transformers configs with another value. KerasHub has no
+            such argument.
 
     Raises:
         SettingError: an argument is impossible.
@@ -123,7 +123,7 @@ def decoder_config(
     dropout: float,
     query_pre_attn_scalar: float | None,
 ) -> config.DecoderConfig:
-    """Gemma 1's or 2's decoder; `owner` names the backbone in errors."""
+    """Return the decoder of Gemma 1 or 2; `owner` names the backbone in errors."""
     widths = (num_query_heads, head_dim, hidden_dim)
     scaled_width = gemma_files.check_scores_width(
         owner, *widths, query_head_dim_normalize, query_pre_attn_scalar
@@ -170,13 +170,13 @@ class GemmaTokenizer(SentencePieceTokenizer):
 
 
 class GemmaCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Gemma's ids and back."""
+    """Preprocessor: strings to Gemma's ids and back."""
 
     tokenizer_cls = GemmaTokenizer
 
 
 class GemmaCausalLM(CausalLM):
-    """Gemma as a causal language model; samples greedily unless told otherwise."""
+    """Gemma as a causal language model; samples greedily by default."""
 
     backbone_cls = GemmaBackbone
     preprocessor_cls = GemmaCausalLMPreprocessor

@@ -1,6 +1,6 @@
 """Gemma 3: Gemma 2 without caps, with a norm on every head of queries and keys, five windowed
-layers to each full one, a rotary base for either kind, and in the larger models pictures anywhere
-in the text.
+layers for each full one, a rotary base for each kind, and in larger models pictures anywhere in the
+text.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Gemma3Backbone(ImageTextDecoder):
 
     Inputs: `token_ids` int32 (B, T) and `padding_mask` (B, T), true or nonzero at real tokens; with
     a vision encoder also `images` (B, pictures, image_size, image_size, 3) in [-1, 1] and
-    `vision_mask` (B, T), true or nonzero where the vectors of a row's pictures stand, in order.
-    Rows with fewer pictures are filled up with any. KerasHub's `vision_indices`, the same places as
-    numbers, may be there too. Output: hidden states (B, T, hidden_dim).
+    `vision_mask` (B, T), true or nonzero at the places of a row's picture vectors, in order. Rows
+    with fewer pictures are padded with arbitrary ones. KerasHub's `vision_indices`, the same places
+    as numbers, are optional. Output: hidden states (B, T, hidden_dim).
 
     Args:
         vocabulary_size: rows of the token table.
@@ -56,10 +56,10 @@ class Gemma3Backbone(ImageTextDecoder):
         attention_logit_soft_cap: bound on the attention scores; None for none.
         final_logit_soft_cap: bound on the output logits; None for none.
         use_sliding_window_attention: five of six layers see only the last sliding_window_size
-            keys, and turn positions on the short wavelength.
+            keys, and use the short rotary wavelength.
         sliding_window_size: keys a query sees there, itself included.
-        local_rope_scaling_factor: positions of windowed layers are divided by it.
-        global_rope_scaling_factor: positions of the other layers are divided by it.
+        local_rope_scaling_factor: divisor of the positions in windowed layers.
+        global_rope_scaling_factor: divisor of the positions in the other layers.
         vision_encoder: settings of the image encoder; None for a model that reads text only.
         layer_norm_epsilon: epsilon of every norm.
         use_bidirectional_attention: False; embedding models are not supported.
@@ -67,10 +67,10 @@ class Gemma3Backbone(ImageTextDecoder):
         is_embedding_model: False; embedding models are not supported.
         pooling_intermediate_dim, embedding_dim: None, as above.
         dtype: Keras dtype policy.
-        query_pre_attn_scalar: scale scores by this ** -0.5, whatever query_head_dim_normalize
-            says. Not an argument of KerasHub's.
-        image_token_ids: the ids before, after and in the places of a picture, which Transformers'
-            files say; None for those of all releases. Not an argument of KerasHub's.
+        query_pre_attn_scalar: scale scores by this ** -0.5 and ignore query_head_dim_normalize.
+            KerasHub has no such argument.
+        image_token_ids: the ids before, after and in the places of a picture, from Transformers'
+            files; None for those of all releases. KerasHub has no such argument.
 
     Raises:
         SettingError: an argument is impossible or not supported.
@@ -161,7 +161,7 @@ class Gemma3Backbone(ImageTextDecoder):
         )
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """The hidden states; `vision_indices` may be among the inputs."""
+        """Return the hidden states; the inputs may include `vision_indices`."""
         return super().__call__(without_indices(inputs), *args, **kwargs)
 
 
@@ -175,10 +175,10 @@ def _refuse(**settings: Any) -> None:
 
 
 def without_indices(inputs: Any) -> Any:
-    """Inputs without KerasHub's `vision_indices`, which say what `vision_mask` says.
+    """Remove KerasHub's `vision_indices`, which must agree with `vision_mask`, from the inputs.
 
     Raises:
-        PromptError: they say something else.
+        PromptError: they do not agree.
     """
     if not isinstance(inputs, Mapping) or "vision_indices" not in inputs:
         return inputs
@@ -200,13 +200,13 @@ def _check_indices(indices: np.ndarray, places: np.ndarray) -> None:
 
 
 class Gemma3CausalLM(ImageTextLM):
-    """Gemma 3 as a language model of text and, with an image encoder, pictures; samples greedily
-    unless told otherwise.
+    """Gemma 3 as a language model of text and, with an image encoder, pictures; samples greedily by
+    default.
 
-    Prompts are strings, or `{"images": ..., "prompts": ...}`: a picture goes where its prompt says
-    `<start_of_image>`, and in front of a prompt that says it nowhere. Several pictures of a prompt
-    are a list. Without a preprocessor `generate` takes `images` (B, pictures, height, width, 3),
-    scaled as the model reads them, `vision_mask`, `token_ids` and `padding_mask` (B, L).
+    Prompts are strings, or `{"images": ..., "prompts": ...}`: a picture goes to `<start_of_image>`
+    in its prompt, or in front of a prompt without this mark. Several pictures of a prompt are a
+    list. Without a preprocessor `generate` takes `images` (B, pictures, height, width, 3) in [-1,
+    1], `vision_mask`, `token_ids` and `padding_mask` (B, L).
 
     Example:
         >>> lm = workbench.models.CausalLM.from_preset("gemma3_instruct_4b")
@@ -219,12 +219,12 @@ class Gemma3CausalLM(ImageTextLM):
     default_sampler = "greedy"
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """The logits; `vision_indices` may be among the inputs."""
+        """Return the logits; the inputs may include `vision_indices`."""
         return super().__call__(without_indices(inputs), *args, **kwargs)
 
     def preprocess(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
-        """Arrays for training from a dict of pictures and texts, or from strings; arrays pass
-        through, `vision_indices` dropped."""
+        """Convert a dict of pictures and texts, or strings, to training arrays. Arrays are returned
+        without `vision_indices`."""
         x, y, sample_weight = super().preprocess(x, y, sample_weight)
         return without_indices(x), y, sample_weight
 
@@ -240,8 +240,8 @@ class Gemma3CausalLM(ImageTextLM):
         return places
 
     def _image_arrays(self, images: Any, places: np.ndarray) -> list[list[np.ndarray]]:
-        """As many pictures of each row as its places are for, of (B, pictures, height, width, 3),
-        or (pictures, height, width, 3) for one row."""
+        """Return as many pictures of each row as its places need, from (B, pictures, height, width,
+        3), or (pictures, height, width, 3) for one row."""
         if images is None or self.backbone.images is None:
             return [[] for _ in places]
         prefix = self.backbone.images

@@ -39,7 +39,7 @@ IMAGE_TOKENS = {
     "eoi_token_index": 256_000,
     "image_token_index": 262_144,
 }
-"""The ids around and in the places of pictures, in all releases."""
+"""The ids before, after and in the places of pictures, in all releases."""
 
 _HUB = "layers/gemma3_decoder_block{_i}/"
 _HUB_TEXT_RULES = (
@@ -66,7 +66,7 @@ _HUB_CONNECTOR = (
 
 
 def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in KerasHub's files, which number each stack from zero."""
+    """Return the rules for KerasHub's files, which number each stack from zero."""
     encoder = arguments.get("vision_encoder")
     if encoder is None:
         return _HUB_TEXT_RULES
@@ -99,7 +99,8 @@ def _read_text(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, A
 
 
 def _ropes(settings: ConfigReader) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Rotary settings of windowed and of full layers, from files of either generation."""
+    """Return the rotary settings of windowed and of full layers, from files of either
+    generation."""
     both = settings.take("rope_parameters", {})
     if both:
         local, everywhere = (
@@ -130,7 +131,7 @@ def _write_text(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_release(arguments: Mapping[str, Any]) -> bool:
-    """Whether a backbone has what all releases have, which Transformers takes for granted."""
+    """Return whether a backbone has the features of all releases, which Transformers assumes."""
     switches = ("query_key_norm", "post_ffw_norm", "post_attention_norm")
     normed = all(arguments[f"use_{name}"] for name in switches)
     return normed and arguments["use_sliding_window_attention"]
@@ -157,7 +158,7 @@ TEXT = replace(
     ),
 )
 
-# What the text_config of releases leaves out: the defaults of Transformers' class.
+# Settings that the text_config of releases omits: the defaults of Transformers' class.
 _TEXT_DEFAULTS = {
     "vocab_size": 262_208,
     "hidden_size": 2304,
@@ -172,9 +173,9 @@ _TEXT_DEFAULTS = {
 
 
 def _in_language_model(rule: Rule) -> Rule:
-    """A text model's rule where the text model is one part of two."""
+    """Convert a text model's rule for files in which the text model is one of two parts."""
     bare = next(name for name in rule.names if not name.startswith("model."))
-    if rule.copy_of is not None:  # the head stands beside the language model in new files
+    if rule.copy_of is not None:  # in new files the head is outside the language model
         return replace(rule, theirs=(f"language_model.{bare}", bare))
     prefixes = ("language_model.model.", "model.language_model.")
     return replace(rule, theirs=tuple(prefix + bare for prefix in prefixes))
@@ -187,7 +188,7 @@ _PROJECTOR = {
 
 
 def vision_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in Transformers' files of models with an image encoder."""
+    """Return the rules for Transformers' files of models with an image encoder."""
     projector = (
         Rule(
             f"image_connector/{ours}",
@@ -219,7 +220,8 @@ def _read_vision(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str,
 
 
 def _pool_size(tokens: int, encoder: Mapping[str, Any]) -> int:
-    """Transformers says how many vectors a picture becomes, KerasHub how many patches one is."""
+    """Return KerasHub's pool size, the side of a square of patches, from the vectors per
+    picture."""
     side = encoder["image_size"] // encoder["patch_size"]
     root = isqrt(tokens)
     if root * root != tokens or side % root:
@@ -242,7 +244,7 @@ def _write_vision(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_preprocessor(saved: Mapping[str, Any]) -> dict[str, Any]:
-    if not saved:  # a folder without it describes a model that is given no pictures
+    if not saved:  # a folder without this file is for use without pictures
         return {}
     tokens = saved.get("image_seq_length", 256)
     where = f"{TRANSFORMERS_PREPROCESSOR}: image_seq_length"
@@ -280,8 +282,8 @@ VISION = Transformers(
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """A model of text. Of the published ones the 27B alone, known by its 62 layers, scales scores
-    by another width than a head's."""
+    """Read the arguments of a text model. Of the published models, only the 27B, recognised by its
+    62 layers, scales scores by a width other than that of a head."""
     arguments = gemma_files.gguf_decoder_arguments(settings, theta=GLOBAL_WAVELENGTH)
     factor = arguments.pop("rope_scaling_factor")
     settings.expect("rope.freq_base_swa", LOCAL_WAVELENGTH)

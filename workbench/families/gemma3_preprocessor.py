@@ -1,4 +1,4 @@
-"""Gemma 3's tokenizer, and its prompts with pictures in them as ids."""
+"""Gemma 3's tokenizer, and its preprocessor for prompts with pictures."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from workbench.tokenizers import ChatTemplate, SentencePieceTokenizer, Tokenizer
 
 START_OF_IMAGE, END_OF_IMAGE = "<start_of_image>", "<end_of_image>"
 PLACES = ("<img>", "<image_soft_token>")
-"""What KerasHub's vocabulary and Transformers' call the token where a picture's vectors stand."""
+"""The token at the places of a picture's vectors, in KerasHub's and Transformers' vocabularies."""
 
 
 class Gemma3Tokenizer(SentencePieceTokenizer):
     """Gemma 3's SentencePiece tokenizer; a chat's turn ends with `<end_of_turn>`.
 
-    `has_vision_tokens` is kept for KerasHub's files: whether the vocabulary has those of images.
+    `has_vision_tokens` is kept for KerasHub's files: whether the vocabulary has image tokens.
     """
 
     start_token = "<bos>"
@@ -43,37 +43,36 @@ class Gemma3Tokenizer(SentencePieceTokenizer):
         super().__init__(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "has_vision_tokens": self.has_vision_tokens}
 
     @property
     def special_token_ids(self) -> frozenset[int]:
-        """The ids that text leaves out; the marks of pictures stay, which the user wrote."""
+        """The ids that are left out of text; the user's picture marks stay."""
         return super().special_token_ids | set(self._known_ids((END_OF_IMAGE, *PLACES)))
 
     def control_tokens(self, template: str | None = None) -> frozenset[str]:
-        """Those of every tokenizer, and the marks of pictures."""
+        """Return the control tokens of every tokenizer and the picture marks."""
         marks = filter(self.has_token, (START_OF_IMAGE, END_OF_IMAGE, *PLACES))
         return super().control_tokens(template) | frozenset(marks)
 
 
 class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
-    """Strings and pictures to Gemma 3's arrays and back.
+    """strings and pictures to Gemma 3's arrays and back.
 
-    A picture goes where its prompt says `<start_of_image>`. A prompt that says it nowhere gets its
-    pictures in front, which is where they stand in the chats Gemma was trained on. Each mark
-    becomes two line ends, the mark, the places of a picture's vectors, `<end_of_image>` and two
-    line ends. In a batch each prompt may have another number of pictures: `images` is then a list
-    of lists.
+    A picture goes to `<start_of_image>` in its prompt. A prompt without this mark gets its pictures
+    in front, as in the chats on which Gemma was trained. Each mark becomes two line ends, the mark,
+    the places of a picture's vectors, `<end_of_image>` and two line ends. If the prompts of a batch
+    have different numbers of pictures, `images` is a list of lists.
 
     Args:
         tokenizer: the model's tokenizer.
-        image_converter: sizes and scales pictures; None for a model that reads text only.
-        sequence_length: tokens per sample, those of pictures included.
+        image_converter: resizes and scales pictures; None for a model that reads only text.
+        sequence_length: tokens per sample, including those of pictures.
         add_start_token: put the tokenizer's start token before every text.
-        add_end_token: put its end token after every training text that leaves room.
-        max_images_per_prompt: how many pictures a prompt may have.
-        num_vision_tokens_per_image: how many places a picture takes.
+        add_end_token: put its end token after every training text that has room for it.
+        max_images_per_prompt: the most pictures of a prompt.
+        num_vision_tokens_per_image: the number of places of a picture.
 
     Raises:
         SettingError: an argument is impossible, or the vocabulary has no tokens for pictures.
@@ -111,7 +110,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
             )
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments without the tokenizer."""
+        """Return the constructor's arguments without the tokenizer."""
         converter = self.image_converter
         return {
             **super().get_config(),
@@ -135,11 +134,11 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         return dict(zip(names, self.image_token_ids or (), strict=False))
 
     def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
-        """The ids of a prompt, the places of its pictures among them.
+        """Return the ids of a prompt, including the places of its pictures.
 
         Raises:
-            PromptError: it has more pictures than max_images_per_prompt, or another number of
-                them than of `<start_of_image>`.
+            PromptError: it has more pictures than max_images_per_prompt, or the numbers of pictures
+                and of `<start_of_image>` differ.
         """
         if self.image_converter is None:
             return self.prompt_ids(prompt.text)
@@ -150,7 +149,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         return self.prompt_ids(self._expanded(text))
 
     def reading(self, prompt: ImagePrompt, row: int = 0) -> PromptReading:
-        """What the decoder reads of a prompt.
+        """Return the decoder's input for a prompt.
 
         Raises:
             PromptError: as `reading_ids`, or the model reads no pictures.
@@ -166,7 +165,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         messages: str | Sequence[Mapping[str, Any]],
         template_arguments: Mapping[str, Any] | None = None,
     ) -> PromptReading:
-        """What the decoder reads of a conversation whose messages may hold pictures.
+        """Return the decoder's input for a conversation whose messages may hold pictures.
 
         Raises:
             PromptError, ChatTemplateError, ImageError: as `reading` and `chat_ids`.
@@ -181,11 +180,11 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         messages: str | Sequence[Mapping[str, Any]],
         template_arguments: Mapping[str, Any] | None = None,
     ) -> list[int]:
-        """The ids a reply to messages is continued from, the places of pictures among them. Marks
-        of pictures written in a message stay letters.
+        """Return the ids before a reply to messages, including the places of pictures. Picture
+        marks that a message contains as text stay text.
 
         Raises:
-            PromptError: the messages are no messages, or have too many pictures.
+            PromptError: the messages are invalid, or have too many pictures.
             ChatTemplateError: the tokenizer has no template, or its template fails or leaves out a
                 picture.
         """
@@ -205,17 +204,17 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
     def __call__(
         self, x: Any, y: Any = None, sample_weight: Any = None, sequence_length: int | None = None
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Training arrays: inputs, labels and weights.
+        """Return training arrays: inputs, labels and weights.
 
-        Strings are texts to continue, every token of which weighs 1. A dict of `prompts`,
-        `responses` and perhaps `images`, or such `ImagePrompt`s, weighs the tokens of responses
-        alone. With an
-        image_converter the inputs are `images` float32 (B, pictures, height, width, 3), blank where
-        a row has fewer, `vision_indices` int32 (B, pictures * places), `vision_mask`, `token_ids`
-        and `padding_mask` (B, L); without, the last two. One sample has no axis B.
+        Every token of a string has weight 1. For a dict of `prompts`, `responses` and optionally
+        `images`, or for `ImagePrompt`s with responses, only the tokens of responses have weight.
+        With an image_converter the inputs are `images` float32 (B, pictures, height, width, 3),
+        padded with blank pictures, `vision_indices` int32 (B, pictures * places), `vision_mask`,
+        `token_ids` and `padding_mask` (B, L); without one, only the last two. One sample has no
+        axis B.
 
         Raises:
-            SettingError: labels or weights are given, which this preprocessor makes itself.
+            SettingError: labels or weights are given, which this preprocessor computes itself.
             PromptError, ImageError: as `reading`.
         """
         length = sequence_length or self.sequence_length
@@ -236,7 +235,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         return _alone(made, labels, weights) if single else (made, labels, weights)
 
     def generate_preprocess(self, x: Any, sequence_length: int | None = None) -> Arrays:
-        """Prompts as arrays: the inputs of `__call__`, without responses and end tokens.
+        """Convert prompts to arrays: the inputs of `__call__`, without responses and end tokens.
 
         Raises:
             PromptError: a prompt is longer than the sequence length, or as `reading`.
@@ -275,13 +274,13 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
         return self.tokenizer.has_token(token)
 
     def _expanded(self, text: str) -> str:
-        """A text in which each mark has become all that stands for a picture."""
+        """Replace each mark in a text by the whole sequence for a picture."""
         places = present(self._place, "a mark of pictures") * self.num_vision_tokens_per_image
         return text.replace(START_OF_IMAGE, f"\n\n{START_OF_IMAGE}{places}{END_OF_IMAGE}\n\n")
 
     def _image_mask(self, ids: Sequence[int]) -> list[bool]:
-        """Where pictures' vectors stand: after each mark. The same token elsewhere is a word that a
-        prompt says."""
+        """Return the places of pictures' vectors: after each mark. The same token elsewhere is a
+        word of the prompt."""
         mask, start = np.zeros(len(ids), bool), self.tokenizer.token_to_id(START_OF_IMAGE)
         for at in np.flatnonzero(np.asarray(ids) == start):
             mask[at + 1 : at + 1 + self.num_vision_tokens_per_image] = True
@@ -302,7 +301,7 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
     def _with_images(
         self, made: Arrays, places: np.ndarray, pictures: Sequence[Sequence[np.ndarray]]
     ) -> Arrays:
-        """Arrays of text (B, L) with those of pictures, which stand at `places` (B, L)."""
+        """Add to text arrays (B, L) those of pictures, whose places are `places` (B, L)."""
         if self.image_converter is None:
             return made
         size = (*self.image_converter.image_size, 3)
@@ -317,14 +316,14 @@ class Gemma3CausalLMPreprocessor(ImageTextPreprocessor):
 
 
 def _alone(made: Arrays, *others: np.ndarray) -> tuple[Any, ...]:
-    """The only row of arrays."""
+    """Return the only row of arrays."""
     return {key: value[0] for key, value in made.items()}, *(other[0] for other in others)
 
 
 def _packed_images(
     readings: Sequence[PromptReading], length: int
 ) -> tuple[np.ndarray, list[list[np.ndarray]]]:
-    """Where pictures stand in packed rows, bool (B, length), and the pictures of each."""
+    """Return the places of pictures in packed rows, bool (B, length), and each row's pictures."""
     places = np.zeros((len(readings), length), bool)
     for row, reading in enumerate(readings):
         mask = reading.image_mask[:length]
@@ -337,12 +336,12 @@ def _is_several(images: Any) -> bool:
 
 
 def _array(images: Any) -> Any:
-    """What has axes, None for paths, bytes and files."""
+    """Return the images as an array; None for paths, bytes and files."""
     return images if isinstance(images, np.ndarray) else None
 
 
 def _several(images: Any) -> tuple[Any, ...]:
-    """The pictures of one prompt, given as one, several, or None."""
+    """Return the pictures of one prompt, given as one, several, or None."""
     if images is None:
         return ()
     return tuple(images) if _is_several(images) else (images,)

@@ -1,4 +1,4 @@
-"""Gemma 3's pictures: the settings of its image encoder, and what makes arrays of pictures."""
+"""Gemma 3's pictures: the settings of its image encoder, and the image converter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workbench.images import ImageConverter
 class Gemma3VisionEncoder:
     """Settings of Gemma 3's image encoder (SigLIP, Zhai et al. 2023), with KerasHub's arguments.
 
-    A plain value: the layers are the backbone's, in its dtype.
+    It is a plain value: the backbone builds the layers, in its dtype.
 
     Args:
         image_size: height and width of a picture, in pixels.
@@ -25,7 +25,7 @@ class Gemma3VisionEncoder:
         hidden_dim: width.
         num_layers: number of blocks.
         intermediate_dim: inner width of the feed-forward network.
-        output_dim: width of the decoder that reads the vectors.
+        output_dim: width of the decoder.
         pool_size: squares of pool_size x pool_size patches become one vector.
         layer_norm_epsilon: epsilon of every norm.
 
@@ -48,7 +48,7 @@ class Gemma3VisionEncoder:
         self.prefix()
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return asdict(self)
 
     @classmethod
@@ -58,11 +58,11 @@ class Gemma3VisionEncoder:
 
     @property
     def tokens(self) -> int:
-        """How many places of the text a picture takes."""
+        """The number of places in the text that a picture takes."""
         return self.prefix().tokens
 
     def vision(self) -> VisionConfig:
-        """The encoder."""
+        """The encoder's configuration."""
         return vision_transformer(
             image_size=(self.image_size, self.image_size),
             patch_size=(self.patch_size, self.patch_size),
@@ -74,7 +74,7 @@ class Gemma3VisionEncoder:
         )
 
     def prefix(self) -> ImagePrefix:
-        """How pictures stand in the decoder's text."""
+        """The arrangement of pictures in the decoder's text."""
         norm = config.RMSNorm(self.layer_norm_epsilon, offset=1.0)
         return ImagePrefix(self.vision(), Pooled(self.pool_size, norm), whole_prompt=False)
 
@@ -82,7 +82,8 @@ class Gemma3VisionEncoder:
 def image_prefix(
     encoder: Gemma3VisionEncoder | None, image_size: int | None, width: int
 ) -> ImagePrefix | None:
-    """How pictures stand in the text of a decoder of this width; None without an encoder.
+    """Return the arrangement of pictures in the text of a decoder of this width; None without an
+    encoder.
 
     Raises:
         SettingError: the encoder does not fit the decoder.
@@ -107,4 +108,4 @@ def image_prefix(
 
 
 class Gemma3ImageConverter(ImageConverter):
-    """Sizes and scales pictures for Gemma 3, in float32."""
+    """Resizes and scales pictures for Gemma 3, in float32."""

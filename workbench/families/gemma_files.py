@@ -27,7 +27,7 @@ def check_scores_width(
     by_head: bool,
     scalar: float | None,
 ) -> float:
-    """The number whose square root divides the scores, its parts checked."""
+    """Return the number whose square root divides the scores, after checking its parts."""
     config.check_size(owner, "num_query_heads", heads, 2**16)
     config.check_size(owner, "head_dim", head_dim, 2**16)
     config.check_size(owner, "hidden_dim", hidden_dim)
@@ -56,7 +56,7 @@ KERAS_HUB_RULES = (
 )
 
 
-# Transformers names Gemma 1's tensors as Llama's. In Gemma 2 one of the names means another norm.
+# Transformers gives Gemma 1's tensors Llama's names. In Gemma 2 one name means another norm.
 TRANSFORMERS_RULES = llama.TRANSFORMERS_RULES
 _NORMS = {
     "post_attention_norm": "post_attention_layernorm",
@@ -99,7 +99,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _windows(num_layers: Any) -> list[str]:
-    """The kinds of the layers: every other one sees a window only."""
+    """Return the kinds of the layers: every other one sees only a window."""
     count = config.layer_count("config.json", num_layers)
     return (["sliding_attention", "full_attention"] * count)[:count]
 
@@ -126,7 +126,8 @@ def _write_windowed(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _windowed(arguments: Mapping[str, Any], normed: bool) -> bool:
-    """Whether a backbone has windows and, or but not, the norms after its branches."""
+    """Return whether a backbone has windows, and has norms after its branches exactly if
+    `normed`."""
     norms = {arguments["use_post_ffw_norm"], arguments["use_post_attention_norm"]}
     return arguments["use_sliding_window_attention"] and norms == {normed}
 
@@ -137,7 +138,8 @@ def _read_2(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]
 
 
 def scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Scores are divided by sqrt(scalar): in every release, one of two widths."""
+    """Return the arguments that divide scores by sqrt(scalar), which is one of two widths in every
+    release."""
     if scalar == arguments["head_dim"]:
         return {"query_head_dim_normalize": True}
     if scalar == arguments["hidden_dim"] / arguments["num_query_heads"]:
@@ -146,7 +148,7 @@ def scale_arguments(scalar: Any, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def scores_width(arguments: Mapping[str, Any]) -> float:
-    """The number whose square root divides the scores of a backbone of these arguments."""
+    """Return the number whose square root divides the scores of a backbone with these arguments."""
     return check_scores_width(
         "config.json",
         arguments["num_query_heads"],
@@ -163,7 +165,7 @@ FORMAT = Transformers(
     rules=TRANSFORMERS_RULES,
     keys=KEYS,
     defaults={"rms_norm_eps": 1e-6},
-    # Early files say "gelu" and mean its tanh form.
+    # Early files write "gelu" for its tanh form.
     fixed={
         "hidden_act": ("gelu_pytorch_tanh", "gelu"),
         "hidden_activation": ("gelu_pytorch_tanh",),
@@ -197,7 +199,7 @@ FORMAT_VAULT = replace(
 
 
 def gguf_decoder_arguments(settings: GgufSettings, theta: float) -> dict[str, Any]:
-    """What the GGUF files of all Gemmas say alike; positions turn with this base."""
+    """Return the arguments that the GGUF files of all Gemmas share; `theta` is the rotary base."""
     arguments = gguf_decoder.rms_decoder(settings)
     rope = gguf_decoder.linear_rope(settings, theta=theta)
     if rope.pop("rope_max_wavelength") != theta:
@@ -209,12 +211,12 @@ def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
     arguments = gguf_decoder_arguments(settings, theta=10_000.0)
     if arguments.pop("rope_scaling_factor") != 1:
         raise settings.error("rope.scaling.factor", 1, "another")
-    # Both branches together, as KerasHub counts.
+    # The sum of both branches, as in KerasHub.
     return arguments | {"intermediate_dim": 2 * settings.rows("blk.0.ffn_up.weight")}
 
 
 def read_gguf_norms_and_window(settings: GgufSettings) -> dict[str, Any]:
-    """What Gemma 2 added and Gemma 3 kept."""
+    """Read the settings that Gemma 2 added and Gemma 3 kept."""
     return {
         "use_post_ffw_norm": True,
         "use_post_attention_norm": True,
@@ -225,8 +227,8 @@ def read_gguf_norms_and_window(settings: GgufSettings) -> dict[str, Any]:
 
 
 def _read_gguf_2(settings: GgufSettings) -> dict[str, Any]:
-    """The files do not say how scores are scaled; only the 27B model, known by its 46 layers,
-    scales by another width than a head's."""
+    """Read Gemma 2's arguments. The files do not state the scale of scores; only the 27B model,
+    recognised by its 46 layers, uses a width other than that of a head."""
     arguments = _read_gguf(settings) | read_gguf_norms_and_window(settings)
     return arguments | {
         "query_head_dim_normalize": arguments["num_layers"] != 46,

@@ -83,7 +83,7 @@ class GPT2Tokenizer(BytePairTokenizer):
 
 
 class GPT2CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to GPT-2's ids and back."""
+    """Preprocessor: strings to GPT-2's ids and back."""
 
     tokenizer_cls = GPT2Tokenizer
 
@@ -121,7 +121,7 @@ _PREFIX, _LAYER = "transformer.", "h.{i}."
 
 
 def _fused(ours: str, index: int) -> tuple[Rule, Rule]:
-    """Query, key and value are the thirds of one matrix and one bias."""
+    """Return rules for query, key and value as thirds of one matrix and one bias."""
     third = Part(index, index + 1, 3, axis=-1)
     name = f"{OURS}attention/{ours}"
     return projection(_PREFIX, name, _LAYER + "attn.c_attn", "hkd -> d(hk)", "hk -> (hk)", third)
@@ -164,7 +164,7 @@ TRANSFORMERS = Transformers(
     },
     write=lambda arguments: {"n_inner": arguments["intermediate_dim"]},
     harmless=("n_ctx",),
-    # Causal masks that old files store beside the weights.
+    # Causal masks that old files store with the weights.
     ignored=tuple(
         name
         for buffer in ("attn.bias", "attn.masked_bias")

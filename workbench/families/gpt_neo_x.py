@@ -1,7 +1,7 @@
-"""GPT-NeoX and Pythia: rotary positions on a part of each head, both branches on one stream.
+"""GPT-NeoX and Pythia: rotary positions on a part of each head, both branches on one input.
 
-KerasHub has the tied models with tanh GELU and parallel branches; arguments of ours name the rest,
-which Pythia is.
+KerasHub has only tied models with tanh GELU and parallel branches; our own arguments select the
+rest, which includes Pythia.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_fast"}  # ours, and Transform
 
 
 class GPTNeoXBackbone(Decoder):
-    """A GPT-NeoX decoder (Black et al. 2022), with KerasHub's arguments and some of ours.
+    """A GPT-NeoX decoder (Black et al. 2022), with KerasHub's arguments and some of our own.
 
     Args:
         vocabulary_size: rows of the token table.
@@ -48,13 +48,13 @@ class GPTNeoXBackbone(Decoder):
         hidden_dim: width of the residual stream.
         intermediate_dim: inner width of the feed-forward network.
         dropout: rate after each branch in training.
-        rotary_percentage: the part of each head that turns; rounded down it has to be even.
+        rotary_percentage: the rotated part of each head; rounded down it must be even.
         rotary_max_wavelength: base of the rotary frequencies.
         layer_norm_epsilon: epsilon of every norm.
         max_sequence_length: context length in training, in tokens; limits nothing.
         dtype: Keras dtype policy.
-        use_parallel_residual: both branches read the same input; else the second reads what the
-            first has made.
+        use_parallel_residual: both branches read the same input; otherwise the second reads the
+            output of the first.
         activation: "gelu_tanh" or "gelu", which is exact.
         tie_word_embeddings: project to logits with the token table itself.
 
@@ -126,7 +126,7 @@ class GPTNeoXTokenizer(BytePairTokenizer):
 
 
 class GPTNeoXCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to GPT-NeoX's ids and back."""
+    """Preprocessor: strings to GPT-NeoX's ids and back."""
 
     tokenizer_cls = GPTNeoXTokenizer
 
@@ -143,7 +143,7 @@ _HUB_ATTENTION = _HUB + "_self_attention_layer/"
 
 
 def _hub_fused(index: int, name: str) -> tuple[Rule, Rule]:
-    """Every head's query, key and value are the thirds of its features."""
+    """Return rules for each head's query, key and value as thirds of its features."""
     third = Part(index, index + 1, 3, axis=-1)
     ours, theirs = f"{OURS}attention/{name}", f"{_HUB_ATTENTION}_qkv_dense/vars/"
     return (
@@ -169,7 +169,7 @@ _FUSED = _LAYER + "attention.query_key_value"
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """The rules of a model with this many heads."""
+    """Return the rules of a model with this number of heads."""
     return (
         Rule("token_embedding/embeddings", either(_PREFIX, "embed_in.weight")),
         tied_head("dv -> vd", "embed_out.weight"),
@@ -203,8 +203,8 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """The files do not say which GELU it is: of the published models the 20B alone, known by its
-    44 layers, has the one of tanh."""
+    """Read a GGUF file's arguments. The files do not state the kind of GELU: of the published
+    models, only the 20B, recognised by its 44 layers, uses the tanh form."""
     arguments = gguf_decoder.layer_norm_decoder(settings)
     heads = arguments["num_heads"]
     gguf_decoder.expect_heads(settings, heads)
@@ -261,7 +261,7 @@ FAMILIES = (
             read=_read,
             write=_write,
             harmless=("attention_probs_dropout_prob", "classifier_dropout", "hidden_dropout_prob"),
-            # Masks and frequencies that old files store beside the weights.
+            # Masks and frequencies that old files store with the weights.
             ignored=tuple(
                 name
                 for buffer in ("bias", "masked_bias", "rotary_emb.inv_freq")

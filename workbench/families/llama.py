@@ -1,7 +1,7 @@
 """Llama 2, Llama 3 to 3.2, Vicuna, TinyLlama: RMSNorm, rotary positions, gated SiLU network.
 
-Two families that differ in their tokenizer alone: SentencePiece up to Llama 2, byte-level BPE
-from Llama 3 on.
+Two families that differ only in the tokenizer: SentencePiece up to Llama 2, byte-level BPE since
+    Llama 3.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ class LlamaBackbone(Decoder):
         intermediate_dim: inner width of the feed-forward network.
         num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_position_scaling_factor: positions are divided by it.
+        rope_position_scaling_factor: divisor of the positions.
         rope_frequency_adjustment_factor: Llama 3.1's factor; set together with the three below.
-        rope_low_freq_factor: wavelengths above rope_pretraining_sequence_length / this stretch.
-        rope_high_freq_factor: wavelengths below rope_pretraining_sequence_length / this stay.
+        rope_low_freq_factor: longer wavelengths than rope_pretraining_sequence_length / this are
+            stretched.
+        rope_high_freq_factor: shorter wavelengths than rope_pretraining_sequence_length / this are
+            kept.
         rope_pretraining_sequence_length: context length before stretching.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
@@ -122,7 +124,7 @@ class LlamaTokenizer(SentencePieceTokenizer):
 
 
 class LlamaCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Llama's ids and back."""
+    """Preprocessor: strings to Llama's ids and back."""
 
     tokenizer_cls = LlamaTokenizer
 
@@ -150,7 +152,7 @@ class Llama3Tokenizer(BytePairTokenizer):
 
 
 class Llama3CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Llama 3's ids and back."""
+    """Preprocessor: strings to Llama 3's ids and back."""
 
     tokenizer_cls = Llama3Tokenizer
 
@@ -163,7 +165,8 @@ class Llama3CausalLM(CausalLM):
 
 
 def hub_block_rules(decoder: str) -> tuple[Rule, ...]:
-    """The blocks of KerasHub's Llama-like models, whose layers it names by the family."""
+    """Return rules for the blocks of KerasHub's Llama-like models, whose layer names contain the
+    family."""
     block = f"layers/{decoder}{{_i}}/"
     attention = block + "_self_attention_layer/"
     return (
@@ -180,7 +183,7 @@ def hub_block_rules(decoder: str) -> tuple[Rule, ...]:
 
 
 def hub_outer_rules(final_norm: str) -> tuple[Rule, ...]:
-    """What is around the blocks of KerasHub's Llama-like models."""
+    """Return rules for the layers around the blocks of KerasHub's Llama-like models."""
     return (
         Rule("token_embedding/embeddings", "layers/reversible_embedding/vars/0"),
         Rule("token_embedding/reverse_embeddings", "layers/reversible_embedding/vars/1"),
@@ -195,7 +198,7 @@ KERAS_HUB_RULES = (
 
 
 def theirs(name: str) -> tuple[str, str]:
-    """A tensor's names in a Transformers file."""
+    """Return a tensor's names in a Transformers file."""
     return either("model.", name)
 
 
@@ -206,7 +209,7 @@ _ATTENTION = LAYER + "self_attn."
 def transformers_rules(
     *, attention_norm: str = "input_layernorm", mlp_norm: str = "post_attention_layernorm"
 ) -> tuple[Rule, ...]:
-    """The weights of a model of Llama's kind; the two norms of a block have these names."""
+    """Return rules for a Llama-like model; the two norms of a block have these names."""
     return (
         Rule("token_embedding/embeddings", theirs("embed_tokens.weight")),
         tied_head("dv -> vd"),
@@ -225,7 +228,7 @@ def transformers_rules(
 
 TRANSFORMERS_RULES = transformers_rules()
 
-# What Transformers calls Llama 3.1's settings, and what KerasHub does.
+# The names of Llama 3.1's settings in Transformers and in KerasHub.
 _SCALING = {
     "factor": "rope_frequency_adjustment_factor",
     "low_freq_factor": "rope_low_freq_factor",
@@ -235,12 +238,13 @@ _SCALING = {
 
 
 def linear_rope(rope: Mapping[str, Any], factor: str) -> dict[str, Any]:
-    """Rotary settings without Llama 3.1's rule, `factor` being the argument for a linear one."""
+    """Return rotary settings without Llama 3.1's rule; `factor` names the linear scaling
+    argument."""
     return {"rope_max_wavelength": rope["rope_theta"], factor: rope.get("factor", 1.0)}
 
 
 def linear_rope_config(arguments: Mapping[str, Any], factor: str) -> dict[str, Any]:
-    """The inverse of `linear_rope`."""
+    """Invert `linear_rope`."""
     stretch = arguments[factor]
     scaling = {} if stretch == 1 else {"rope_scaling": {"rope_type": "linear", "factor": stretch}}
     return {"rope_theta": arguments["rope_max_wavelength"], **scaling}
@@ -278,7 +282,7 @@ KEYS = {
 
 
 def _is_byte_level(values: Mapping[str, Any], folder: Path) -> bool:
-    """Whether the folder's tokenizer is Llama 3's kind: both kinds say `model_type: llama`."""
+    """Return whether the folder's tokenizer is Llama 3's kind: both have `model_type: llama`."""
     file = folder / "tokenizer.json"
     return file.is_file() and b'"ByteLevel"' in file.read_bytes()
 
@@ -300,7 +304,7 @@ ROPE_FREQUENCIES = "rope_freqs.weight"
 
 
 def read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """A GGUF file's arguments; such files carry no sliding window."""
+    """Read a GGUF file's arguments; such files have no sliding window."""
     arguments = gguf_decoder.rms_decoder(settings)
     head_dim = gguf_decoder.equal_heads(settings, arguments)
     gguf_decoder.expect_dense(settings)
@@ -324,7 +328,8 @@ def _gguf_scaling(settings: GgufSettings, theta: float, head_dim: int) -> dict[s
 
 
 def _is_llama(settings: GgufSettings) -> bool:
-    """Four families share the name "llama"; what this leaves over is the most general of them."""
+    """Return whether the file is Llama's, the most general of four families with the name
+    "llama"."""
     width, heads = settings.count("embedding_length"), settings.count("attention.head_count")
     even = settings.count("attention.key_length") * heads in (0, width)
     return gguf_decoder.is_dense(settings) and even

@@ -1,4 +1,4 @@
-"""Mistral: Llama with a sliding window and, in some releases, heads of a width of their own."""
+"""Mistral: Llama with a sliding window and, in some releases, a separate head width."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MistralBackbone(Decoder):
         intermediate_dim: inner width of the feed-forward network.
         num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         sliding_window: keys a query sees, itself included; None for all.
         head_dim: width of a head; None for hidden_dim / num_query_heads.
@@ -89,7 +89,7 @@ class MistralTokenizer(SentencePieceTokenizer):
 
 
 class MistralCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Mistral's ids and back."""
+    """Preprocessor: strings to Mistral's ids and back."""
 
     tokenizer_cls = MistralTokenizer
 
@@ -125,7 +125,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """The files carry no sliding window."""
+    """Read a GGUF file's arguments; such files have no sliding window."""
     arguments = gguf_decoder.rms_decoder(settings)
     gguf_decoder.expect_dense(settings)
     return {

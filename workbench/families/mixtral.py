@@ -1,4 +1,4 @@
-"""Mixtral: Mistral with experts in every layer, a token's two weighted to sum to 1."""
+"""Mixtral: Mistral with experts in every layer; the weights of a token's two sum to 1."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class MixtralBackbone(Decoder):
         top_k: experts that a token uses.
         router_jitter_noise: 0; noise on the router's input is not supported.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         router_aux_loss_coef: weight of the load-balancing loss in training.
         sliding_window: keys a query sees, itself included; None for all.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
-        output_router_logits: False; the backbone returns hidden states alone.
+        output_router_logits: False; the backbone returns only hidden states.
 
     Raises:
         SettingError: an argument is impossible.
@@ -100,7 +100,7 @@ class MixtralTokenizer(MistralTokenizer):
 
 
 class MixtralCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Mixtral's ids and back."""
+    """Preprocessor: strings to Mixtral's ids and back."""
 
     tokenizer_cls = MixtralTokenizer
 
@@ -139,7 +139,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """The files carry no sliding window."""
+    """Read a GGUF file's arguments; such files have no sliding window."""
     arguments = gguf_decoder.rms_decoder(settings)
     gguf_decoder.equal_heads(settings, arguments)
     return {

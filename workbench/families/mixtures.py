@@ -1,4 +1,5 @@
-"""What families with experts share: which layers are sparse, and their weights in both formats."""
+"""Shared by families with experts: the choice of sparse layers, and their weights in both
+formats."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ def sparse_layers(
     step: int,
     dense_layers: Sequence[int],
 ) -> tuple[config.LayerSpec, ...]:
-    """Specs of all layers: every `step`-th has experts, those in `dense_layers` never.
+    """Return the specs of all layers: every `step`-th has experts unless it is in `dense_layers`.
 
     Raises:
-        SettingError: a number is impossible, or `dense_layers` names a layer there is not.
+        SettingError: a number is impossible, or `dense_layers` names a missing layer.
     """
     count = config.layer_count(owner, num_layers)
     config.check_size(owner, "decoder_sparse_step", step)
@@ -45,7 +46,8 @@ _KINDS = ("query", "key", "value")
 
 
 def hub_attention(decoder: str, kernel: str, output: str) -> tuple[Rule, ...]:
-    """Attention and norms in KerasHub's files; `kernel` has a place for query, key or value."""
+    """Return rules for attention and norms in KerasHub's files; `kernel` has a placeholder for
+    query, key or value."""
     block = f"layers/{decoder}{{_i}}/"
     attention = block + "_self_attention_layer/"
     kernels = tuple(
@@ -65,7 +67,7 @@ def hub_attention(decoder: str, kernel: str, output: str) -> tuple[Rule, ...]:
 
 
 def hub_gated(ours: str, theirs: str) -> tuple[Rule, ...]:
-    """A gated network in KerasHub's files."""
+    """Return rules for a gated network in KerasHub's files."""
     return (
         Rule(f"{ours}/gate/kernel", f"{theirs}/_feedforward_gate_dense/vars/0", "fd -> df"),
         Rule(f"{ours}/up/kernel", f"{theirs}/_feedforward_intermediate_dense/vars/0", "fd -> df"),
@@ -74,7 +76,7 @@ def hub_gated(ours: str, theirs: str) -> tuple[Rule, ...]:
 
 
 def hub_experts(mixture: str) -> tuple[Rule, ...]:
-    """Router and experts in KerasHub's files, gate and up joined."""
+    """Return rules for router and experts in KerasHub's files, which join gate and up."""
     bank, kernel = mixture + "/expert_bank/vars/", OURS + "mlp/experts/"
     return (
         hub_router(mixture),
@@ -85,13 +87,13 @@ def hub_experts(mixture: str) -> tuple[Rule, ...]:
 
 
 def hub_router(mixture: str) -> Rule:
-    """The router in KerasHub's files."""
+    """Return the rule for the router in KerasHub's files."""
     theirs = mixture + "/_sparse_feedforward_gate_dense/vars/0"
     return Rule(OURS + "mlp/router/kernel", theirs, "ed -> de")
 
 
 def experts(mixture: str, gate: str, up: str, down: str) -> tuple[Rule, ...]:
-    """Router and experts in Transformers' files, a tensor for each expert."""
+    """Return rules for router and experts in Transformers' files, with one tensor per expert."""
     block = llama.LAYER + mixture
     kernels = tuple(
         Rule(f"{OURS}mlp/experts/{ours}", llama.theirs(f"{block}.experts.{{e}}.{theirs}.weight"))

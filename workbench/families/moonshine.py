@@ -1,5 +1,5 @@
-"""Moonshine: recordings to text. Samples become frames by three convolutions; an encoder reads
-them and a decoder writes. Neighbouring features of a part of each head turn.
+"""Moonshine: recordings to text. Three convolutions turn samples into frames; an encoder reads them
+and a decoder writes. Rotation applies to neighbouring features in a part of each head.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class MoonshineBackbone(EncoderDecoder):
 
     Args:
         vocabulary_size: rows of the token table.
-        filter_dim: channels of the first convolution; hidden_dim, for that is what the last has.
+        filter_dim: channels of the first convolution; must equal hidden_dim, the last one's
+            channels.
         encoder_num_layers, decoder_num_layers: blocks of each side.
         hidden_dim: width of the residual stream.
         intermediate_dim: kept as KerasHub's files have it; the inner width of the feed-forward
@@ -46,10 +47,10 @@ class MoonshineBackbone(EncoderDecoder):
         feedforward_expansion_factor: see `intermediate_dim`.
         encoder_use_swiglu_activation, decoder_use_swiglu_activation: a gate in the feed-forward
             networks of each side; without it they have a GELU.
-        max_position_embeddings: tokens a text may have in training; nothing is limited by it.
-        pad_head_dim_to_multiple_of: heads are hidden_dim / heads wide, rounded up to such a
-            multiple.
-        partial_rotary_factor: the part of each head that turns; rounded down it has to be even.
+        max_position_embeddings: the longest text in training, in tokens; limits nothing.
+        pad_head_dim_to_multiple_of: the head width is hidden_dim / heads, rounded up to a multiple
+            of this.
+        partial_rotary_factor: the rotated part of each head; rounded down it must be even.
         dropout: rate before the blocks and after each branch in training.
         initializer_range: standard deviation of random weights.
         rope_theta: rotary base.
@@ -58,7 +59,7 @@ class MoonshineBackbone(EncoderDecoder):
         dtype: Keras dtype policy.
 
     Raises:
-        SettingError: an argument is impossible, or is one of those that are not supported.
+        SettingError: an argument is impossible or not supported.
     """
 
     @keeps_arguments
@@ -154,7 +155,7 @@ def _check(
 
 
 class MoonshineAudioConverter(AudioConverter):
-    """Recordings as Moonshine hears them: samples, 16,000 a second."""
+    """Converts recordings to Moonshine's input: 16,000 samples per second."""
 
 
 class MoonshineTokenizer(LlamaTokenizer):
@@ -162,20 +163,20 @@ class MoonshineTokenizer(LlamaTokenizer):
 
 
 class MoonshineAudioToTextPreprocessor(AudioToTextPreprocessor):
-    """Recordings and texts to Moonshine's arrays and back."""
+    """Preprocessor: recordings and texts to Moonshine's arrays and back."""
 
     tokenizer_cls = MoonshineTokenizer
 
 
 class MoonshineAudioToText(AudioToText):
-    """Moonshine as a model that hears."""
+    """Moonshine as a speech-to-text model."""
 
     backbone_cls = MoonshineBackbone
     preprocessor_cls = MoonshineAudioToTextPreprocessor
 
 
 def _read_preprocessor(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The converter, from what Transformers' feature extractor is told."""
+    """Return the converter, from the settings of Transformers' feature extractor."""
     arguments = {
         "sampling_rate": given.get("sampling_rate", 16_000),
         "padding_value": given.get("padding_value", 0.0),

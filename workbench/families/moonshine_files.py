@@ -1,4 +1,4 @@
-"""Moonshine's files: where its weights are in each format, and its settings."""
+"""Moonshine's files: its weights in each format, and its settings."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _CONVOLUTIONS = ("conv1", "conv2", "conv3")
 
 
 def head_dim(arguments: Mapping[str, Any], side: str) -> int:
-    """The width of a side's heads: in KerasHub's files they may be padded to a multiple."""
+    """Return the width of a side's heads, which KerasHub's files may pad to a multiple."""
     plain = arguments["hidden_dim"] // arguments[f"{side}_num_heads"]
     multiple = arguments.get("pad_head_dim_to_multiple_of") or 1
     return -(-plain // multiple) * multiple
 
 
 def rope(arguments: Mapping[str, Any], side: str) -> Rope:
-    """How a side's heads turn: neighbouring features, of a part of the head."""
+    """Return a side's rotary settings: neighbouring features, in a part of the head."""
     return Rope(
         arguments.get("rope_theta", 10_000.0),
         interleaved=True,
@@ -77,7 +77,7 @@ def _hub_block(side: str, gated: bool) -> tuple[Rule, ...]:
 
 
 def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in KerasHub's files, which number each side's layers from zero."""
+    """Return the rules for KerasHub's files, which number each side's layers from zero."""
     gated = {side: arguments.get(f"{side}_use_swiglu_activation", _GATED[side]) for side in SIDES}
     kernels = zip(_CONVOLUTIONS, ("", "_1", "_2"), strict=True)
     return (
@@ -107,7 +107,7 @@ FREQUENCIES = (
 
 
 def keras_hub_constants(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Those of a model of these arguments."""
+    """Return these constants for a model with these arguments."""
     return {
         name: rotation(rope(arguments, side), head_dim(arguments, side)).frequencies
         for name, side in zip(FREQUENCIES, SIDES, strict=True)
@@ -151,7 +151,7 @@ _HALVES = {"encoder": {"up": None}, "decoder": {"up": Part(0, 1, 2), "gate": Par
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in Transformers' files."""
+    """Return the rules for Transformers' files."""
 
     def rule(ours: str, theirs: str, layout: str = "") -> Rule:
         return Rule(ours, either(_BASE, theirs), layout)
@@ -196,14 +196,14 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
     inner = arguments["hidden_dim"] * arguments["feedforward_expansion_factor"]
     heads = {f"{side}_num_key_value_heads": arguments[f"{side}_num_heads"] for side in SIDES}
-    # The first generation of Transformers' files has the two beside the rest.
+    # The first generation of Transformers' files has these two in addition.
     both = {**turns, "rope_parameters": {**turns, "rope_type": "default"}}
     return {**heads, **both, "intermediate_size": inner}
 
 
 def _writes(arguments: Mapping[str, Any]) -> bool:
-    """Whether Transformers has such a model: heads as wide as they are, the gates where it has
-    them, no biases in attention."""
+    """Return whether Transformers has such a model: unpadded heads, its choice of gates, and no
+    biases in attention."""
     plain = all(
         head_dim(arguments, side) * arguments[f"{side}_num_heads"] == arguments["hidden_dim"]
         for side in SIDES
@@ -237,6 +237,6 @@ TRANSFORMERS = Transformers(
     read=_read,
     write=_write,
     writes=_writes,
-    # It pads heads with zeros while computing, which changes nothing.
+    # Transformers pads heads with zeros during computation, which changes nothing.
     harmless=("pad_head_dim_to_multiple_of",),
 )

@@ -1,6 +1,6 @@
-"""The families and their public classes by name, without importing any: one line a family.
+"""The families and their public classes by name, one line per family, without importing them.
 
-`workbench.models` offers these classes, the registry imports these modules, and the catalog asks
+`workbench.models` offers these classes, the registry imports these modules, and the catalog checks
 here whether a preset's family is known.
 """
 
@@ -42,11 +42,11 @@ NAMES: dict[str, tuple[str, ...]] = {
     "smollm3": _classes("SmolLM3"),
     "t5gemma": _classes("T5Gemma", _SEQ2SEQ),
 }
-"""The public classes of each module of this package that is a family, or several alike."""
+"""The public classes of each module that defines one family or several similar ones."""
 
 CLASSES = frozenset(name for names in NAMES.values() for name in names)
 
 
 def home(module: str) -> str:
-    """The full name of a family's module."""
+    """Return the full name of a family's module."""
     return f"workbench.families.{module}"

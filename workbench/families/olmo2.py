@@ -1,6 +1,6 @@
-"""OLMo 2: Llama whose norms follow the branches, with norms of queries and keys over all heads.
+"""OLMo 2: Llama with norms after the branches, and with norms of queries and keys over all heads.
 
-KerasHub has no such family. Its files are written here as KerasHub would: Llama's layers under the
+KerasHub has no such family. We write its files in KerasHub's style: Llama's layers under the
 family's name.
 """
 
@@ -35,7 +35,7 @@ class Olmo2Backbone(Decoder):
         intermediate_dim: inner width of the feed-forward network.
         num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate in each branch in training, before its norm.
         dtype: Keras dtype policy.
@@ -93,7 +93,7 @@ class Olmo2Tokenizer(BytePairTokenizer):
 
 
 class Olmo2CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to OLMo 2's ids and back."""
+    """Preprocessor: strings to OLMo 2's ids and back."""
 
     tokenizer_cls = Olmo2Tokenizer
 
@@ -138,7 +138,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """OLMo 3 has the same architecture there, with windows, which are refused."""
+    """Read the arguments. OLMo 3 has the same architecture name with windows, which are refused."""
     arguments = gguf_decoder.rms_decoder(settings)
     gguf_decoder.equal_heads(settings, arguments)
     tied = {"tie_word_embeddings": gguf_decoder.is_tied(settings)}

@@ -1,4 +1,4 @@
-"""OPT: GPT-2 with ReLU; its Transformers tables of positions begin with two unused rows."""
+"""OPT: GPT-2 with ReLU; Transformers' position tables begin with two unused rows."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class OPTTokenizer(BytePairTokenizer):
 
 
 class OPTCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to OPT's ids and back."""
+    """Preprocessor: strings to OPT's ids and back."""
 
     tokenizer_cls = OPTTokenizer
 
@@ -135,7 +135,7 @@ TRANSFORMERS_RULES = (
 
 
 def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
-    # The 350M model norms after its branches and embeds in a narrower space.
+    # The 350M model has norms after its branches and narrower embeddings.
     settings.expect("word_embed_proj_dim", arguments["hidden_dim"])
     return {}
 

@@ -1,5 +1,5 @@
-"""PaliGemma 1 and 2: a SigLIP image encoder before a Gemma decoder. Picture and prompt see
-themselves in both directions, the answer is causal.
+"""PaliGemma 1 and 2: a SigLIP image encoder before a Gemma decoder. Attention is bidirectional over
+picture and prompt, and causal over the answer.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class PaliGemmaBackbone(ImageTextDecoder):
         num_query_heads: attention heads.
         num_key_value_heads: heads of keys and values, a divisor of num_query_heads.
         hidden_dim: width of the residual stream.
-        intermediate_dim: inner width of the feed-forward network, both branches together.
+        intermediate_dim: inner width of the feed-forward network, the sum of both branches.
         head_dim: width of a head.
         vit_patch_size: height and width of a patch, in pixels; a divisor of image_size.
         vit_num_heads: attention heads of the image encoder.
         vit_hidden_dim: its width.
         vit_num_layers: its number of blocks.
         vit_intermediate_dim: inner width of its feed-forward network; None for 4304.
-        vit_pooling, vit_classifier_activation: None; every patch becomes a vector as it is.
+        vit_pooling, vit_classifier_activation: None; every patch becomes a vector unchanged.
         vit_name: kept for KerasHub's files.
         query_head_dim_normalize: scale scores by head_dim ** -0.5; False scales by
             (hidden_dim / num_query_heads) ** -0.5, as the 28B models need.
@@ -69,13 +69,13 @@ class PaliGemmaBackbone(ImageTextDecoder):
         attention_logit_soft_cap: bound on the attention scores; None for none.
         final_logit_soft_cap: bound on the output logits; None for none.
         use_sliding_window_attention: every other layer sees only the last sliding_window_size
-            keys; picture and prompt see each other there as everywhere.
+            keys; picture and prompt see each other there as in all layers.
         sliding_window_size: keys a query sees there, itself included.
         layer_norm_epsilon: epsilon of every norm of the decoder.
         dropout: rate after each branch of the decoder in training.
         dtype: Keras dtype policy.
-        query_pre_attn_scalar: scale scores by this ** -0.5, whatever query_head_dim_normalize
-            says. Not an argument of KerasHub's.
+        query_pre_attn_scalar: scale scores by this ** -0.5 and ignore query_head_dim_normalize.
+            KerasHub has no such argument.
 
     Raises:
         SettingError: an argument is impossible.
@@ -149,28 +149,28 @@ class PaliGemmaBackbone(ImageTextDecoder):
 
 
 class PaliGemmaTokenizer(gemma.GemmaTokenizer):
-    """PaliGemma's SentencePiece tokenizer: Gemma's, with `<loc0000>` to `<loc1023>`, which are
-    places in a picture, and `<seg000>` to `<seg127>`, which are outlines."""
+    """PaliGemma's SentencePiece tokenizer: Gemma's, with `<loc0000>` to `<loc1023>` for places in a
+    picture and `<seg000>` to `<seg127>` for outlines."""
 
 
 class PaliGemmaImageConverter(ImageConverter):
-    """Pictures as PaliGemma sees them: one size, values in [-1, 1]."""
+    """Converts pictures to PaliGemma's input: one size, values in [-1, 1]."""
 
 
 class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
-    """One picture with each prompt, to PaliGemma's arrays, and ids back to text.
+    """Preprocessor: one picture per prompt to PaliGemma's arrays, and ids back to text.
 
-    A prompt is read as start token, prompt and line feed: the line feed closes what the model was
-    asked, and is put there where the caller has not. The picture's places before it belong to the
-    model; `sequence_length` counts text alone.
+    A prompt becomes start token, prompt and line feed. The line feed ends the question and is added
+    if the caller omits it. The model adds the picture's places before it; `sequence_length` counts
+    only text.
 
     Args:
         tokenizer: the model's tokenizer.
-        image_converter: sizes and scales pictures; with None they are arrays (height, width, 3) of
-            the model's size, in [-1, 1].
+        image_converter: resizes and scales pictures; without one they must be arrays (height,
+            width, 3) of the model's size, in [-1, 1].
         sequence_length: tokens of text per sample.
         add_start_token: put the start token before every prompt.
-        add_end_token: put the end token after every answer that leaves room.
+        add_end_token: put the end token after every answer that has room for it.
     """
 
     tokenizer_cls = PaliGemmaTokenizer
@@ -191,13 +191,13 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
 
     @classmethod
     def transformers_settings(cls, prepends_start: bool, length: int | None) -> dict[str, Any]:
-        """Constructor arguments for a folder of Transformers, whose processor puts the start token
-        before every prompt itself; see `CausalLMPreprocessor`."""
+        """Return the constructor arguments for a Transformers folder, whose processor puts the
+        start token before every prompt itself; see `CausalLMPreprocessor`."""
         return super().transformers_settings(True, length)
 
     @property
     def prompt_frame(self) -> tuple[str | None, str | None]:
-        """Nothing that the tokenizer puts around a text: see `transformers_settings`."""
+        """No tokens: the tokenizer puts none around a text, see `transformers_settings`."""
         return None, None
 
     def __call__(
@@ -207,13 +207,13 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         sample_weight: Any = None,
         sequence_length: int | None = None,
     ) -> tuple[Arrays, np.ndarray, np.ndarray]:
-        """Training arrays of a dict of `images`, `prompts` (or `text`) and `responses`: inputs,
-        labels and weights, (B, ...), without the first axis for one prompt.
+        """Convert a dict of `images`, `prompts` (or `text`) and `responses` to training arrays:
+        inputs, labels and weights, (B, ...), without the first axis for one prompt.
 
-        Only the tokens of answers weigh anything. What is longer than `sequence_length` is cut.
+        Only the tokens of answers have weight. Texts longer than `sequence_length` are cut.
 
         Raises:
-            SettingError: labels or weights are given, which this preprocessor makes itself.
+            SettingError: labels or weights are given, which this preprocessor computes itself.
             PromptError, ImageError: as `reading`, or there are no responses.
         """
         prompts, single = self._training_rows(x, y, sample_weight)
@@ -228,8 +228,8 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         return {name: array[0] for name, array in inputs.items()}, labels[0], weights[0]
 
     def generate_preprocess(self, x: Any, sequence_length: int | None = None) -> Arrays:
-        """Prompts and pictures as padded `token_ids`, `padding_mask`, `response_mask`, (B, L), and
-        `images`; without the first axis for one prompt.
+        """Convert prompts and pictures to padded `token_ids`, `padding_mask`, `response_mask`, (B,
+        L), and `images`; without the first axis for one prompt.
 
         Raises:
             PromptError: as `reading`, or a prompt is longer than the sequence length.
@@ -254,11 +254,11 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         return {name: array[0] for name, array in arrays.items()} if single else arrays
 
     def prompt_ids(self, text: str) -> list[int]:
-        """The ids an answer follows: start token, prompt, line feed."""
+        """Return the ids before an answer: start token, prompt, line feed."""
         return super().prompt_ids(text if text.endswith("\n") else text + "\n")
 
     def reading_ids(self, prompt: ImagePrompt, row: int = 0) -> list[int]:
-        """The ids of the text; the model puts the places of the picture before them.
+        """Return the ids of the text; the model puts the places of the picture before them.
 
         Raises:
             PromptError: there is no picture, or more than one.
@@ -271,7 +271,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         return self.prompt_ids(prompt.text)
 
     def reading(self, prompt: ImagePrompt, row: int = 0) -> PromptReading:
-        """The ids of the text, and its picture.
+        """Return the ids of the text, and its picture.
 
         Raises:
             PromptError: as `reading_ids`.
@@ -281,7 +281,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         return PromptReading(ids, [False] * len(ids), self.convert(prompt, row))
 
     def convert(self, prompt: ImagePrompt, row: int = 0) -> list[np.ndarray]:
-        """A prompt's picture, float32 (height, width, 3), in a list."""
+        """Return a list with the prompt's picture, float32 (height, width, 3)."""
         if self.image_converter is not None:
             return super().convert(prompt, row)
         if not isinstance(prompt.images[0], np.ndarray):
@@ -292,7 +292,7 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
         return [np.asarray(prompt.images[0], np.float32)]
 
     def _pictures(self, images: Any, count: int, single: bool) -> list[tuple[Any, ...]]:
-        """The picture of each of `count` prompts, as the dict gives them."""
+        """Return the picture of each of `count` prompts, from the dict's value."""
         if images is None:
             raise PromptError("inputs: images: expected a picture, got none")
         arrays = isinstance(images, np.ndarray | jax.Array) and images.ndim == 4
@@ -307,19 +307,19 @@ class PaliGemmaCausalLMPreprocessor(ImageTextPreprocessor):
 
 
 def _stacked(readings: list[PromptReading]) -> np.ndarray:
-    """The one picture of each, float32 (B, height, width, 3)."""
+    """Stack the single picture of each reading, float32 (B, height, width, 3)."""
     return np.stack([reading.images[0] for reading in readings])
 
 
 class PaliGemmaCausalLM(ImageTextLM):
-    """PaliGemma as a language model that sees; greedy unless told otherwise."""
+    """PaliGemma as a vision-language model; samples greedily by default."""
 
     backbone_cls = PaliGemmaBackbone
     preprocessor_cls = PaliGemmaCausalLMPreprocessor
 
 
 def _read_preprocessor(given: Mapping[str, Any]) -> dict[str, Any]:
-    if not given:  # only the processor's file says how large pictures are
+    if not given:  # only the processor's file gives the picture size
         return {}
     return {"image_converter": PaliGemmaImageConverter(**converter_from_transformers(given))}
 

@@ -1,4 +1,4 @@
-"""PaliGemma's files: where its weights are in each format, and its settings in Transformers'."""
+"""PaliGemma's files: its weights in each format, and its settings in Transformers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workbench.storage.files import CONFIG
 from workbench.storage.json_files import shown
 
 SIGLIP_INNER = 4304
-"""Inner width of the so400m encoder's networks, which files before KerasHub 0.17 do not state."""
+"""Inner width of the so400m encoder's networks; files before KerasHub 0.17 omit it."""
 SIGLIP_EPSILON = 1e-6
 
 _HUB_VIT = "layers/pali_gemma_vit/layers/"
@@ -32,7 +32,7 @@ _HUB_TEXT = tuple(
 
 
 def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in KerasHub's files, which number each stack from zero."""
+    """Return the rules for KerasHub's files, which number each stack from zero."""
     return (
         *_HUB_TEXT,
         Rule("image_connector/projection/kernel", _HUB_VIT + "dense/vars/0", "di -> id"),
@@ -46,15 +46,15 @@ def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 
 def _in_language_model(rule: Rule) -> Rule:
-    """A text model's rule where the text model is one part of two."""
+    """Convert a text model's rule for files in which the text model is one of two parts."""
     bare = rule.names[0].removeprefix("model.")
-    if rule.copy_of is not None:  # the head stands beside the language model in new files
+    if rule.copy_of is not None:  # in new files the head is outside the language model
         return replace(rule, theirs=(f"language_model.{bare}", bare))
     return replace(rule, theirs=(f"language_model.model.{bare}", f"model.language_model.{bare}"))
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in Transformers' files, under the names of every version."""
+    """Return the rules for Transformers' files, under the names of every version."""
     text = rules_for(_text_files(arguments).rules, arguments)
     projector = "multi_modal_projector.linear."
     return (
@@ -70,11 +70,12 @@ def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 
 def _text_files(arguments: Mapping[str, Any]) -> Transformers:
-    """The decoder's files: PaliGemma 2 has Gemma 2's, and norms after its branches."""
+    """Return the form of the decoder's files: PaliGemma 2 uses Gemma 2's, with norms after
+    branches."""
     return gemma_files.FORMAT_2 if arguments.get("use_post_ffw_norm") else gemma_files.FORMAT
 
 
-# What the text_config of releases leaves out: the defaults of Transformers' classes.
+# Settings that the text_config of releases omits: the defaults of Transformers' classes.
 _COMMON = {"head_dim": 256, "vocab_size": 256_000}
 _TEXT_DEFAULTS = {
     "gemma": {
@@ -96,12 +97,11 @@ _TEXT_DEFAULTS = {
         "sliding_window": 4096,
     },
 }
-# A file that does not say so has Gemma 2's caps; one that says null has none.
+# A file without the keys means Gemma 2's caps; null means no caps.
 _CAPS = {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}
-# What a text_config says of the pictures before the text.
+# Settings of a text_config for the pictures before the text.
 _SAID_BESIDE = ("num_image_tokens", "use_bidirectional_attention")
-# The placeholder of a picture is no row of the table; releases have rows beyond it that nothing
-# uses.
+# A picture's placeholder has no row in the table; releases have unused rows after it.
 _IMAGE_TOKEN = 257_152
 _VISION = {
     "hidden_dim": "vit_hidden_dim",
@@ -158,7 +158,7 @@ def _patches(arguments: Mapping[str, Any]) -> int:
 
 
 def _writes(arguments: Mapping[str, Any]) -> bool:
-    """Whether Transformers has such a model: Gemma 1 without caps, or Gemma 2."""
+    """Return whether Transformers has such a model: Gemma 1 without caps, or Gemma 2."""
     capped = any(arguments[ours] is not None for ours in gemma_files.CAPPED.values())
     normed = {arguments["use_post_ffw_norm"], arguments["use_post_attention_norm"]}
     windowed = arguments["use_sliding_window_attention"]
@@ -178,7 +178,7 @@ TRANSFORMERS = Transformers(
     read=_read,
     write=_write,
     writes=_writes,
-    # What the files say of the placeholder, and sizes that nothing is made of.
+    # Settings of the placeholder, and unused sizes.
     harmless=("image_token_index", "hidden_size", "vocab_size", "_vocab_size", "ignore_index"),
     tokenizer_class="GemmaTokenizer",
 )

@@ -1,4 +1,4 @@
-"""PARSeq: reads a word in a picture of it. A vision transformer and a decoder of two streams."""
+"""PARSeq reads the word in a picture: a vision transformer and a two-stream decoder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ from workbench.tokenizers.characters import CharacterTokenizer
 class ViTBackbone:
     """The arguments of a vision transformer (Dosovitskiy et al. 2021), as KerasHub names them.
 
-    A value: `PARSeqBackbone` makes the network of it. Exact GELU, layer norms before each branch.
+    It is a plain value: `PARSeqBackbone` builds the network, with exact GELU and layer norms before
+        each branch.
 
     Args:
         image_shape: height, width and channels of a picture; three channels.
@@ -46,7 +47,7 @@ class ViTBackbone:
         dropout_rate, attention_dropout: kept for KerasHub's files; nothing is dropped here.
         layer_norm_epsilon: epsilon of every norm.
         use_mha_bias, use_mlp_bias: biases in attention and in the feed-forward network.
-        use_class_token: False; PARSeq's decoder reads patches alone.
+        use_class_token: False; PARSeq's decoder reads only patches.
         use_patch_bias: True.
         name, trainable, dtype: kept for KerasHub's files.
 
@@ -100,7 +101,7 @@ class ViTBackbone:
         self.vision = self._vision()
 
     def _vision(self) -> VisionConfig:
-        """The network, as the values it is built from."""
+        """Return the configuration of the network."""
         vision = vision_transformer(
             image_size=self.image_shape[:2],
             patch_size=self.patch_size,
@@ -116,7 +117,7 @@ class ViTBackbone:
         return dataclasses.replace(vision, stack=dataclasses.replace(vision.stack, mlp=mlp))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that describe the network, plain values."""
+        """Return the arguments that describe the network, as plain values."""
         values = {k: v for k, v in vars(self).items() if k not in ("name", "vision")}
         return values | {
             "image_shape": list(self.image_shape),
@@ -145,9 +146,9 @@ class PARSeqBackbone(Backbone):
 
     Args:
         image_encoder: a `ViTBackbone`, or its arguments as a mapping.
-        vocabulary_size: tokens: the end, the characters, the start, the padding.
-        max_label_length: characters that can be read at most.
-        decoder_hidden_dim: width of the decoder; the image encoder's.
+        vocabulary_size: the number of tokens: the end, the characters, the start, the padding.
+        max_label_length: the most characters that can be read.
+        decoder_hidden_dim: width of the decoder, equal to the image encoder's.
         num_decoder_layers: number of the decoder's blocks.
         num_decoder_heads: its attention heads; the head width is decoder_hidden_dim / heads.
         decoder_mlp_dim: inner width of its feed-forward networks.
@@ -220,22 +221,22 @@ class PARSeqBackbone(Backbone):
 
     @property
     def max_length(self) -> int:
-        """The longest sequence the positions allow, in tokens, the start among them."""
+        """The longest sequence that the positions allow, in tokens, including the start."""
         return self.config.max_length
 
     def encode(self, images: jax.Array) -> jax.Array:
-        """Vectors (B, patches, width) of pictures (B, height, width, 3) in [-1, 1]."""
+        """Encode pictures (B, height, width, 3) in [-1, 1] to vectors (B, patches, width)."""
         return self.image_encoder(images)
 
     def embed(self, token_ids: jax.Array) -> jax.Array:
-        """Token vectors (B, T, width) of ids (B, T), before positions and scaling."""
+        """Return token vectors (B, T, width) of ids (B, T), before positions and scaling."""
         return self.token_embedding(token_ids)
 
     def init_cache(
         self, batch: int, length: int, reach: int | None = None, *, memory: jax.Array
     ) -> PARSeqCache:
-        """A cache for `batch` rows of `length` positions, in the compute dtype, with the keys and
-        values of pictures encoded to (B, patches, width). `reach` is not used."""
+        """Return a cache for `batch` rows of `length` positions, in the compute dtype, with the
+        keys and values of pictures encoded to (B, patches, width). `reach` is unused."""
         spec = self.config.decoder.attention
         empty = jnp.zeros((batch, length, spec.kv_heads, spec.head_dim), self.compute_dtype)
         layers = tuple(LayerCache(empty, empty) for _ in self.decoder.blocks)
@@ -250,8 +251,8 @@ class PARSeqBackbone(Backbone):
         images: jax.Array | None = None,
         memory: jax.Array | None = None,
     ) -> tuple[jax.Array, PARSeqCache]:
-        """Read how texts begin, ids (B, P) of these lengths (B,), and their pictures: `images`
-        (B, height, width, 3), or `memory`, what `encode` has made of them; as `Decoder.read`."""
+        """Read the beginnings of texts, ids (B, P) of these lengths (B,), and their pictures:
+        `images` (B, height, width, 3), or `memory`, the output of `encode`; as `Decoder.read`."""
         memory = (
             self.encode(present(images, "pictures, or what is encoded of them"))
             if memory is None
@@ -269,8 +270,8 @@ class PARSeqBackbone(Backbone):
         return self.decoder.extend(inputs, positions, cache)
 
     def logits(self, hidden: jax.Array) -> jax.Array:
-        """Next-token logits (..., vocabulary) of hidden states (..., width). Those of the two
-        tokens that are never predicted are so low that their probability is zero."""
+        """Return next-token logits (..., vocabulary) of hidden states (..., width). The two tokens
+        that are never predicted get logits so low that their probability is zero."""
         never = jnp.full((*hidden.shape[:-1], UNPREDICTED), HIDDEN, jnp.float32)
         return jnp.concatenate([self.head(hidden).astype(jnp.float32), never], axis=-1)
 
@@ -287,15 +288,15 @@ def _image_encoder(given: ViTBackbone | Mapping[str, Any]) -> ViTBackbone:
 
 
 class PARSeqTokenizer(CharacterTokenizer):
-    """PARSeq's tokenizer: a token for each character."""
+    """PARSeq's tokenizer: one token per character."""
 
 
 class PARSeqImageConverter(ImageConverter):
-    """Pictures as PARSeq reads them."""
+    """Converts pictures to PARSeq's input."""
 
 
 class PARSeqCausalLMPreprocessor(PARSeqPreprocessor):
-    """Pictures of words, and their texts, to what PARSeq reads and back."""
+    """Preprocessor: pictures of words and their texts to PARSeq's inputs and back."""
 
     tokenizer_cls = PARSeqTokenizer
 
@@ -350,7 +351,7 @@ _REST = (
 
 
 def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in KerasHub's files, which number each side's layers from zero."""
+    """Return the rules for KerasHub's files, which number each side's layers from zero."""
     encoder = arguments["image_encoder"]
     if isinstance(encoder, Mapping):
         encoder = _image_encoder(encoder.get("config", encoder))

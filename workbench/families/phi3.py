@@ -1,6 +1,6 @@
-"""Phi-3: Llama whose Transformers files fuse projections, with longrope for 128k tokens.
+"""Phi-3: Llama with fused projections in Transformers' files, and longrope for 128k tokens.
 
-The 4k releases see a window of 2,047 keys in Transformers, which KerasHub's files cannot say.
+The 4k releases see a window of 2,047 keys in Transformers; KerasHub's files cannot state this.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class Phi3Backbone(Decoder):
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         max_sequence_length: context length after stretching.
-        pretraining_sequence_length: context length before stretching. A generation that will stay
-            within it uses the short factors, any other the long ones, for its whole length.
+        pretraining_sequence_length: context length before stretching. A generation that stays
+            within it uses the short factors; any other uses the long ones for its whole length.
         rope_max_wavelength: base of the rotary frequencies.
         rope_scaling_type: None, or "su" for longrope with the two lists of factors.
         rope_scaling_short_factor: head width / 2 factors.
         rope_scaling_long_factor: head width / 2 factors.
         dtype: Keras dtype policy.
-        sliding_window: keys a query sees, itself included; None for all. Not an argument of
-            KerasHub's.
+        sliding_window: keys a query sees, itself included; None for all. KerasHub has no such
+            argument.
 
     Raises:
         SettingError: an argument is impossible.
@@ -124,7 +124,7 @@ class Phi3Tokenizer(SentencePieceTokenizer):
 
 
 class Phi3CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Phi-3's ids and back."""
+    """Preprocessor: strings to Phi-3's ids and back."""
 
     tokenizer_cls = Phi3Tokenizer
 
@@ -153,7 +153,8 @@ KERAS_HUB_RULES = (
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Queries, keys and values are rows of one matrix, gate and up of another."""
+    """Return rules for queries, keys and values as rows of one matrix, and gate and up of
+    another."""
     heads, groups = arguments["num_query_heads"], arguments["num_key_value_heads"]
     every = heads + 2 * groups
     bounds = {
@@ -210,7 +211,7 @@ _SHORT_FACTORS, _LONG_FACTORS = "rope_factors_short.weight", "rope_factors_long.
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """Longrope is where the file holds its two tensors of factors."""
+    """Read a GGUF file's arguments; a file with the two tensors of factors uses longrope."""
     arguments = gguf_decoder.rms_decoder(settings)
     head_dim = gguf_decoder.equal_heads(settings, arguments)
     longest = settings.take("context_length")
@@ -239,7 +240,7 @@ def _factors(settings: GgufSettings, name: str, head_dim: int) -> list[float]:
 
 
 def _gguf_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Gate and up are the halves of one tensor."""
+    """Return rules for gate and up as halves of one tensor."""
     return (
         *gguf_rules.EMBEDDING,
         *gguf_rules.HEAD,

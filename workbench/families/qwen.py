@@ -1,6 +1,6 @@
 """Qwen2 and Qwen2.5: Llama with biases on queries, keys and values.
 
-A window in the file counts only where `use_sliding_window` is on, and from `max_window_layers` up.
+A window in the file applies only if `use_sliding_window` is on, from layer `max_window_layers` up.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class QwenBackbone(Decoder):
         hidden_dim: width of the residual stream.
         intermediate_dim: inner width of the feed-forward network.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
@@ -101,7 +101,7 @@ class QwenTokenizer(BytePairTokenizer):
 
 
 class QwenCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Qwen2's ids and back."""
+    """Preprocessor: strings to Qwen2's ids and back."""
 
     tokenizer_cls = QwenTokenizer
 
@@ -117,7 +117,7 @@ _KINDS = ("query", "key", "value")
 
 
 def hub_biases(decoder: str, attention: str) -> tuple[Rule, ...]:
-    """Biases of queries, keys and values in KerasHub's files."""
+    """Return rules for biases of queries, keys and values in KerasHub's files."""
     block = f"layers/{decoder}{{_i}}/_self_attention_layer/"
     return tuple(
         Rule(f"{OURS}attention/{kind}/bias", f"{block}{attention.format(kind)}/vars/1")
@@ -142,10 +142,10 @@ KERAS_HUB_RULES = (
 
 
 def read_window(settings: ConfigReader, arguments: dict[str, Any]) -> int | None:
-    """The window of every layer, None where there is none.
+    """Return the window of every layer, or None.
 
     Raises:
-        PresetError: only some of the layers have it, which this family's arguments cannot say.
+        PresetError: only some layers have a window; this family's arguments cannot express that.
     """
     used = settings.take("use_sliding_window", False)
     window = settings.take("sliding_window", None) if used else None
@@ -159,7 +159,7 @@ def read_window(settings: ConfigReader, arguments: dict[str, Any]) -> int | None
 
 
 def write_window(arguments: Mapping[str, Any], window: int | None) -> dict[str, Any]:
-    """The inverse of `read_window`."""
+    """Invert `read_window`."""
     if window is None:
         return {"use_sliding_window": False}
     return {"use_sliding_window": True, "sliding_window": window, "max_window_layers": 0}
@@ -188,7 +188,7 @@ DEFAULTS = {"rms_norm_eps": 1e-6, "tie_word_embeddings": False}
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """The files carry no sliding window."""
+    """Read a GGUF file's arguments; such files have no sliding window."""
     arguments = gguf_decoder.rms_decoder(settings)
     gguf_decoder.equal_heads(settings, arguments)
     tied = {"tie_word_embeddings": gguf_decoder.is_tied(settings)}

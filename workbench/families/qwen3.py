@@ -35,7 +35,7 @@ class Qwen3Backbone(Decoder):
         hidden_dim: width of the residual stream.
         intermediate_dim: inner width of the feed-forward network.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         tie_word_embeddings: project to logits with the token table itself.
@@ -98,7 +98,7 @@ class Qwen3Tokenizer(BytePairTokenizer):
 
 
 class Qwen3CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Qwen3's ids and back."""
+    """Preprocessor: strings to Qwen3's ids and back."""
 
     tokenizer_cls = Qwen3Tokenizer
 
@@ -111,7 +111,7 @@ class Qwen3CausalLM(CausalLM):
 
 
 def hub_head_norms(decoder: str) -> tuple[Rule, ...]:
-    """The norms of queries and keys in KerasHub's files."""
+    """Return rules for the norms of queries and keys in KerasHub's files."""
     attention = f"layers/{decoder}{{_i}}/_self_attention_layer/"
     return tuple(
         Rule(f"{OURS}attention/{kind}_norm/scale", f"{attention}_{kind}_dense_layer_norm/vars/0")
@@ -135,13 +135,13 @@ KERAS_HUB_RULES = (
 
 
 def read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Rotary settings and the window, from a Transformers config."""
+    """Read the rotary settings and the window from a Transformers config."""
     rope = llama.linear_rope(settings.rope(), "rope_scaling_factor")
     return {**rope, "sliding_window_size": qwen.read_window(settings, arguments)}
 
 
 def write(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `read`."""
+    """Invert `read`."""
     rope = llama.linear_rope_config(arguments, "rope_scaling_factor")
     return rope | qwen.write_window(arguments, arguments["sliding_window_size"])
 
@@ -151,7 +151,7 @@ DEFAULTS = {**qwen.DEFAULTS, "head_dim": 128}
 
 
 def read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """A GGUF file's arguments; such files carry no sliding window."""
+    """Read a GGUF file's arguments; such files have no sliding window."""
     arguments = gguf_decoder.rms_decoder(settings)
     return {
         **arguments,

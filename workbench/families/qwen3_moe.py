@@ -1,4 +1,5 @@
-"""Qwen3-MoE: Qwen3 with experts, a token's weighted to sum to 1 where the preset says so."""
+"""Qwen3-MoE: Qwen3 with experts; the weights of a token's experts sum to 1 if the preset says
+so."""
 
 from __future__ import annotations
 
@@ -35,9 +36,9 @@ class Qwen3MoeBackbone(Decoder):
         head_dim: width of a head; None for hidden_dim / num_query_heads.
         top_k: experts that a token uses.
         norm_top_k_prob: weight a token's experts to sum to 1.
-        decoder_sparse_step: every how manieth layer has experts.
+        decoder_sparse_step: one layer in this many has experts.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
@@ -118,7 +119,7 @@ class Qwen3MoeTokenizer(qwen3.Qwen3Tokenizer):
 
 
 class Qwen3MoeCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Qwen3-MoE's ids and back."""
+    """Preprocessor: strings to Qwen3-MoE's ids and back."""
 
     tokenizer_cls = Qwen3MoeTokenizer
 
@@ -176,7 +177,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """Every layer has experts, whose weights sum to 1."""
+    """Read a GGUF file's arguments: every layer has experts, whose weights sum to 1."""
     return {
         **qwen3.read_gguf(settings),
         **gguf_decoder.experts(settings),

@@ -1,4 +1,5 @@
-"""Qwen1.5-MoE: Qwen2 with experts not weighted to sum to 1, and one that every token uses."""
+"""Qwen1.5-MoE: Qwen2 with experts whose weights need not sum to 1, and one that every token
+uses."""
 
 from __future__ import annotations
 
@@ -34,18 +35,18 @@ class QwenMoeBackbone(Decoder):
         moe_intermediate_dim: inner width of an expert.
         shared_expert_intermediate_dim: inner width of the expert that every token uses.
         num_experts: experts in a layer.
-        top_k: experts that a token uses besides the shared one.
+        top_k: experts that a token uses in addition to the shared one.
         norm_top_k_prob: weight a token's experts to sum to 1.
-        decoder_sparse_step: every how manieth layer has experts.
+        decoder_sparse_step: one layer in this many has experts.
         rope_max_wavelength: base of the rotary frequencies.
-        rope_scaling_factor: positions are divided by it.
+        rope_scaling_factor: divisor of the positions.
         layer_norm_epsilon: epsilon of every norm.
         dropout: rate after each branch in training.
         dtype: Keras dtype policy.
         tie_word_embeddings: project to logits with the token table itself.
         use_sliding_window_attention: every layer sees only the last sliding_window_size keys.
         sliding_window_size: keys a query sees there, itself included.
-        output_router_logits: False; the backbone returns hidden states alone.
+        output_router_logits: False; the backbone returns only hidden states.
         router_aux_loss_coefficient: weight of the load-balancing loss in training.
         mlp_only_layers: indices of layers without experts.
 
@@ -124,7 +125,7 @@ class QwenMoeTokenizer(qwen.QwenTokenizer):
 
 
 class QwenMoeCausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to Qwen1.5-MoE's ids and back."""
+    """Preprocessor: strings to Qwen1.5-MoE's ids and back."""
 
     tokenizer_cls = QwenMoeTokenizer
 
@@ -170,7 +171,7 @@ def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     window = settings.take("sliding_window", 4096)
     count = config.layer_count("config.json", arguments["num_layers"])
     full, windowed = (["full_attention"] * count, ["sliding_attention"] * count)
-    # With the window on, a file that does not say has it in every second layer.
+    # With the window on, a file without layer types has it in every second layer.
     settings.expect("layer_types", windowed if used else full, default=[] if used else full)
     rope = llama.linear_rope(settings.rope(), "rope_scaling_factor")
     found = {**rope, "use_sliding_window_attention": used}
@@ -212,7 +213,7 @@ HARMLESS = ("max_position_embeddings", "max_window_layers", "output_router_logit
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """Every layer has experts."""
+    """Read a GGUF file's arguments: every layer has experts."""
     arguments = gguf_decoder.rms_decoder(settings)
     gguf_decoder.equal_heads(settings, arguments)
     settings.take("expert_shared_feed_forward_length", None)

@@ -1,7 +1,7 @@
-"""The families the workbench knows, and the look-ups files and classes need.
+"""The known families, and the look-ups by file and by class.
 
 A family is one file in `families/` that ends with `FAMILIES = (Family(...), ...)`, and
-one line in `names.py`. Nothing is imported because a preset names it.
+one line in `names.py`. A name in a preset never causes an import.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ def _no_constants(arguments: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """The classes of a family and how its weights and settings are found in each file format.
+    """A family's classes, and the places of its weights and settings in each file format.
 
-    Families may share classes where only their Transformers files differ; what KerasHub's files
-    need is then taken from the first.
+    Families may share classes if only their Transformers files differ; the first one then describes
+    KerasHub's files.
 
     Attributes:
-        name: the package name KerasHub gives the family, such as "llama3".
-        backbone, tokenizer, preprocessor: its classes. Their names are KerasHub's: a file says
+        name: KerasHub's package name of the family, such as "llama3".
+        backbone, tokenizer, preprocessor: its classes. They have KerasHub's names: a file contains
             `keras_hub>GemmaBackbone`.
-        causal_lm, text_classifier: its task, one of the two.
-        parts: arguments of the backbone that KerasHub's files hold as objects, with our classes:
+        causal_lm, text_classifier: its task; exactly one is given.
+        parts: backbone arguments that KerasHub's files hold as objects, with our classes for them:
             plain values with `get_config`.
         converters: the same for the preprocessor: "image_converter" or "audio_converter".
         keras_hub_rules: weights in `model.weights.h5`, such as
-            `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`; None for a family that
-            is not read from KerasHub's layout nor saved in it.
+            `Rule("final_norm/scale", "layers/llama_layer_norm/vars/0")`; None for a family that is
+            neither read from nor saved in KerasHub's layout.
         keras_hub_head_rules: weights of a classifier in `task.weights.h5`.
-        keras_hub_ignored: names of tensors that may be present there and are not used.
-        keras_hub_constants: tensors that are written there, by name, for arguments: what KerasHub
-            keeps among the weights though it follows from the arguments.
-        keras_hub_dtype_by_name: KerasHub's backbone takes its dtype as a plain name only.
+        keras_hub_ignored: names of tensors that may be present there and stay unused.
+        keras_hub_constants: returns, for arguments, tensors to write there by name: values that
+            KerasHub stores as weights although they follow from the arguments.
+        keras_hub_dtype_by_name: KerasHub's backbone accepts its dtype only as a plain name.
         transformers: its files in Transformers' layout.
         gguf: its GGUF files.
     """
@@ -71,7 +71,7 @@ class Family:
     gguf: Gguf | None = None
 
     def __post_init__(self) -> None:
-        for cls in self.classes:  # no name in a file of Keras's depends on where a class lives
+        for cls in self.classes:  # the names in Keras's files do not depend on a class's module
             keras.saving.register_keras_serializable("workbench")(cls)
 
     @property
@@ -81,10 +81,10 @@ class Family:
 
     @property
     def keras_hub(self) -> Rules:
-        """Its weights in KerasHub's layout, which `save_to_preset` writes.
+        """The rules of its weights in KerasHub's layout, which `save_to_preset` writes.
 
         Raises:
-            PresetError: the family has no place there.
+            PresetError: the family does not exist in that layout.
         """
         if self.keras_hub_rules is None:
             raise PresetError(
@@ -95,14 +95,14 @@ class Family:
 
     @property
     def classes(self) -> tuple[type, ...]:
-        """The classes a KerasHub file may name."""
+        """The classes that a KerasHub file may name."""
         nested = (*self.parts.values(), *self.converters.values())
         return (self.backbone, self.tokenizer, self.preprocessor, self.task, *nested)
 
 
 @functools.cache
 def families() -> tuple[Family, ...]:
-    """All families, in the order of `names.py`. Imports their files, and Keras with them."""
+    """Return all families, in the order of `names.py`. Imports their files and Keras."""
     modules = (importlib.import_module(home(module)) for module in NAMES)
     return tuple(family for module in modules for family in module.FAMILIES)
 
@@ -117,12 +117,12 @@ def _by_class_name() -> dict[str, tuple[Family, type]]:
 
 
 def find_class(class_name: str) -> tuple[Family, type] | None:
-    """The family and class of a KerasHub class name, None where the workbench has none."""
+    """Return the family and class of a KerasHub class name, or None if it is unknown."""
     return _by_class_name().get(class_name)
 
 
 def family_of(cls: type) -> Family:
-    """The family a class, or the nearest of its bases, belongs to."""
+    """Return the family of a class or of its nearest base."""
     for base in cls.__mro__:
         found = _by_class_name().get(base.__name__)
         if found is not None and found[1] is base:
@@ -133,9 +133,9 @@ def family_of(cls: type) -> Family:
 def match_transformers(
     config: Mapping[str, Any], folder: Path, cls: type
 ) -> tuple[Family, Transformers] | None:
-    """The family of a Transformers config and its files, None where the workbench has none.
+    """Return the family of a Transformers config and its files, or None if it is unknown.
 
-    Where several families share the `model_type`, those that have a class `cls` come first, then
+    If several families share the `model_type`, prefer those with the class `cls`; then
     `Transformers.match` decides.
     """
     model_type = config.get("model_type")
@@ -149,10 +149,10 @@ def match_transformers(
 
 
 def transformers_of(family: Family, arguments: Mapping[str, Any]) -> Transformers:
-    """How a backbone of a family is written for Transformers, given its arguments.
+    """Return the Transformers format for a backbone of a family with these arguments.
 
     Raises:
-        PresetError: Transformers has nothing like it.
+        PresetError: Transformers has no such model.
     """
     sharing = [f.transformers for f in families() if f.backbone is family.backbone]
     for files in sharing:

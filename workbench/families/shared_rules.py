@@ -1,4 +1,4 @@
-"""Pairs of weight rules that several families need: a kernel or scale with its bias."""
+"""Weight rules that several families share: pairs of a kernel or scale with its bias."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from workbench.backbones.weights import Layout, Part, Rule, either
 
 OURS = "decoder_block_{i}/"
 HEADS, MERGED = "hkd -> (hk)d", "dhk -> d(hk)"
-"""How Transformers holds the kernels of queries, keys and values, and of the output."""
+"""Transformers' layouts of the kernels of queries, keys and values, and of the output."""
 
 
 def hub_norm(ours: str, theirs: str) -> tuple[Rule, Rule]:
-    """A LayerNorm's scale and shift, which KerasHub numbers 0 and 1."""
+    """Return rules for a LayerNorm's scale and shift, which KerasHub numbers 0 and 1."""
     return (Rule(f"{ours}/gamma", f"{theirs}/vars/0"), Rule(f"{ours}/beta", f"{theirs}/vars/1"))
 
 
 def hub_projection(ours: str, theirs: str, layout: str, bias: str = "") -> tuple[Rule, Rule]:
-    """A kernel and its bias, which KerasHub numbers 0 and 1."""
+    """Return rules for a kernel and its bias, which KerasHub numbers 0 and 1."""
     return (
         Rule(f"{ours}/kernel", f"{theirs}/vars/0", layout),
         Rule(f"{ours}/bias", f"{theirs}/vars/1", bias),
@@ -23,7 +23,7 @@ def hub_projection(ours: str, theirs: str, layout: str, bias: str = "") -> tuple
 
 
 def hub_attention(ours: str, theirs: str) -> tuple[Rule, ...]:
-    """An attention layer with biases, as KerasHub's own transformer blocks hold it."""
+    """Return rules for an attention layer with biases in KerasHub's own transformer blocks."""
     read = ("query", "key", "value")
     return (
         *(
@@ -36,8 +36,8 @@ def hub_attention(ours: str, theirs: str) -> tuple[Rule, ...]:
 
 
 def hub_block(ours: str, theirs: str) -> tuple[Rule, ...]:
-    """A block with LayerNorms, biases and two matrices in its feed-forward network, as KerasHub's
-    TransformerEncoder and TransformerDecoder hold it."""
+    """Return rules for a block of KerasHub's TransformerEncoder or TransformerDecoder: with
+    LayerNorms, biases and two matrices in its feed-forward network."""
     return (
         *hub_attention(f"{ours}attention", f"{theirs}_self_attention_layer"),
         *hub_norm(f"{ours}attention_norm", f"{theirs}_self_attention_layer_norm"),
@@ -48,7 +48,7 @@ def hub_block(ours: str, theirs: str) -> tuple[Rule, ...]:
 
 
 def norm(prefix: str, ours: str, theirs: str) -> tuple[Rule, Rule]:
-    """A LayerNorm as Transformers writes it, with or without the base prefix."""
+    """Return rules for a LayerNorm in Transformers' files, with or without the base prefix."""
     return (
         Rule(f"{ours}/gamma", either(prefix, f"{theirs}.weight")),
         Rule(f"{ours}/beta", either(prefix, f"{theirs}.bias")),
@@ -63,7 +63,8 @@ def projection(
     bias: Layout | str = "",
     part: Part | None = None,
 ) -> tuple[Rule, Rule]:
-    """A kernel and its bias as Transformers writes them, with or without the base prefix."""
+    """Return rules for a kernel and its bias in Transformers' files, with or without the base
+    prefix."""
     return (
         Rule(f"{ours}/kernel", either(prefix, f"{theirs}.weight"), layout, part=part),
         Rule(f"{ours}/bias", either(prefix, f"{theirs}.bias"), bias, part=part),
@@ -71,7 +72,7 @@ def projection(
 
 
 def fused_heads(prefix: str, theirs: str, heads: int) -> tuple[Rule, ...]:
-    """Every head's query, key and value follow each other in one matrix and one bias."""
+    """Return rules for one matrix and one bias in which each head has its query, key and value."""
     return tuple(
         rule
         for index, name in enumerate(("query", "key", "value"))
@@ -87,7 +88,8 @@ def fused_heads(prefix: str, theirs: str, heads: int) -> tuple[Rule, ...]:
 
 
 def tied_head(layout: Layout | str = "", theirs: str = "lm_head.weight") -> Rule:
-    """An output projection of its own, or the copy of the token table some files hold."""
+    """Return the rule for an output projection, or for the copy of the token table in some
+    files."""
     return Rule(
         "token_embedding/reverse_embeddings",
         theirs,

@@ -1,6 +1,6 @@
-"""SigLIP's image encoder in files: its weights, and its settings.
+"""SigLIP's image encoder in files: its weights and its settings.
 
-Files of Transformers up to version 4 have `vision_model.` in the names, those of version 5 not.
+Transformers' files have `vision_model.` in the names up to version 4, but not in version 5.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FIXED = {"hidden_act": "gelu_pytorch_tanh", "num_channels": 3, "vision_use_head
 
 
 def siglip_rules(layers: int) -> tuple[Rule, ...]:
-    """The weights of an encoder of so many layers in Transformers' files."""
+    """Return rules for an encoder with this number of layers in Transformers' files."""
     projections = {"query": "q_proj", "key": "k_proj", "value": "v_proj"}
     blocks = (
         *_norm(_BLOCK + "attention_norm", _LAYER + "layer_norm1"),
@@ -63,23 +63,23 @@ def siglip_rules(layers: int) -> tuple[Rule, ...]:
 
 
 def read_siglip(vision: Mapping[str, Any]) -> dict[str, Any]:
-    """The encoder's arguments, of a `vision_config`; what it leaves out has the class's default.
+    """Return the encoder's arguments from a `vision_config`; missing ones get the class's defaults.
 
     Raises:
-        PresetError: a setting is impossible or not understood.
+        PresetError: a setting is impossible or unknown.
     """
     settings = ConfigReader(vision)
     arguments = {ours: settings.take(key, default) for key, (ours, default) in _KEYS.items()}
     settings.expect("model_type", "siglip_vision_model")
     for key, value in _FIXED.items():
         settings.expect(key, value)
-    # What PaliGemma's files say of the decoder beside the encoder's own settings.
+    # Decoder settings among the encoder's settings in PaliGemma's files.
     settings.finish(harmless=_HARMLESS)
     return arguments
 
 
 def write_siglip(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `read_siglip`."""
+    """Invert `read_siglip`."""
     settings = {key: arguments[ours] for key, (ours, _) in _KEYS.items()}
     return {"model_type": "siglip_vision_model", **settings, **_FIXED}
 
@@ -99,8 +99,8 @@ def _projection(ours: str, theirs: str, layout: str = "", bias: str = "") -> Ite
 
 
 def keras_hub_siglip_rules(encoder: str, block: str, layers: int) -> tuple[Rule, ...]:
-    """The weights in KerasHub's files, where the encoder's name is `encoder` and `block` the name
-    of its blocks, without their numbers."""
+    """Return rules for KerasHub's files; `encoder` is the encoder's name and `block` the name of
+    its blocks without their numbers."""
     theirs = f"{encoder}/resblocks/{block}{{_i}}/"
     blocks = (
         *hub_norm(_BLOCK + "attention_norm", theirs + "layer_norm_1"),

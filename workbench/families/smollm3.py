@@ -1,4 +1,4 @@
-"""SmolLM3: a tied Llama in which every fourth layer turns nothing and sees order by causality."""
+"""SmolLM3: a tied Llama in which every fourth layer has no rotary positions (NoPE)."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class SmolLM3Backbone(Decoder):
         num_layers: number of blocks.
         num_attention_heads: attention heads; the head width is hidden_dim / num_attention_heads.
         num_key_value_heads: heads of keys and values, a divisor of num_attention_heads.
-        attention_bias: False; no SmolLM3 has biases.
+        attention_bias: False; SmolLM3 has no biases.
         attention_dropout: kept for KerasHub's files; attention weights are not dropped here.
-        rope_layer_enabled_list: for each layer whether it turns queries and keys.
+        rope_layer_enabled_list: for each layer, whether it rotates queries and keys.
         layer_types: "full_attention" for each layer.
         mlp_bias: False.
         layer_norm_epsilon: epsilon of every norm.
         max_position_embeddings: context length in training, in tokens; limits nothing.
         rope_theta: base of the rotary frequencies.
-        partial_rotary_factor: 1; whole heads turn.
+        partial_rotary_factor: 1; whole heads are rotated.
         dtype: Keras dtype policy.
 
     Raises:
@@ -120,7 +120,7 @@ class SmolLM3Tokenizer(BytePairTokenizer):
 
 
 class SmolLM3CausalLMPreprocessor(CausalLMPreprocessor):
-    """Strings to SmolLM3's ids and back."""
+    """Preprocessor: strings to SmolLM3's ids and back."""
 
     tokenizer_cls = SmolLM3Tokenizer
 
@@ -154,7 +154,7 @@ _FREQUENCIES = _HUB_ATTENTION + "rotary_embedding/vars/0"
 
 
 def _frequencies(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Radians per position of each layer's pairs, which KerasHub keeps among the weights."""
+    """Return radians per position of each layer's pairs, which KerasHub stores with the weights."""
     turn = rotation(
         config.Rope(arguments["rope_theta"]),
         arguments["hidden_dim"] // arguments["num_attention_heads"],
@@ -164,13 +164,13 @@ def _frequencies(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _turning(num_layers: int, interval: int = 4) -> list[bool]:
-    """Every layer but each `interval`-th turns."""
+    """Return whether each layer rotates: all except every `interval`-th."""
     count = config.layer_count("SmolLM3Backbone", num_layers)
     return [(i + 1) % interval != 0 for i in range(count)]
 
 
 def _same_everywhere(num_layers: int) -> dict[str, Any]:
-    """Arguments that have one value in all files."""
+    """Return the arguments that have the same value in all files."""
     return {
         "attention_bias": False,
         "attention_dropout": 0.0,
@@ -187,7 +187,7 @@ def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
     settings.expect("head_dim", config.head_width("config.json", width, heads))
     settings.expect("layer_types", shared["layer_types"])
     turning = _turning(layers, settings.take("no_rope_layer_interval", 4))
-    # Despite its name a 1 in the list says that the layer does turn.
+    # Despite the name, a 1 in the list means that the layer rotates.
     listed = settings.take("no_rope_layers", turning)
     return {
         **shared,
@@ -207,7 +207,7 @@ def _write(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_gguf(settings: GgufSettings) -> dict[str, Any]:
-    """The files do not say which layers turn: in the format, all but every fourth."""
+    """Read a GGUF file's arguments. In this format, all layers except every fourth rotate."""
     arguments = gguf_decoder.rms_decoder(settings)
     gguf_decoder.equal_heads(settings, arguments)
     heads, layers = arguments.pop("num_query_heads"), arguments["num_layers"]

@@ -1,7 +1,7 @@
-"""T5Gemma: an encoder and a decoder of Gemma 2 blocks, each with a token table of its own.
+"""T5Gemma: an encoder and a decoder of Gemma 2 blocks, with separate token tables.
 
-The windows of the encoder reach both ways. Cross-attention has Gemma's scale and soft cap, and
-neither rotation nor window.
+The encoder's windows extend in both directions. Cross-attention has Gemma's scale and soft cap, but
+no rotation and no window.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ class T5GemmaBackbone(EncoderDecoder):
         dropout_rate: rate after the embedding, each branch and the last norm in training.
         rms_norm_eps: epsilon of every norm.
         query_pre_attn_scalar: scores are scaled by this ** -0.5.
-        attention_bias: False; no T5Gemma has biases.
-        hidden_activation: "gelu_approximate", the only one a T5Gemma has.
-        tie_word_embeddings: the decoder's token table is the output projection too.
+        attention_bias: False; T5Gemma has no biases.
+        hidden_activation: "gelu_approximate", the only supported value.
+        tie_word_embeddings: project to logits with the decoder's token table.
         initializer_range: standard deviation of random weights.
         attention_dropout: 0; dropout of attention weights is not supported.
-        sliding_window: keys a decoder's query sees in a sliding layer, itself included; how far
-            an encoder's sees both ways. None needs layers without windows.
-        cross_attention_hidden_size: encoder_hidden_dim or None, which means it.
+        sliding_window: keys that a decoder query sees in a sliding layer, itself included; also how
+            far an encoder query sees in each direction. None requires layers without windows.
+        cross_attention_hidden_size: encoder_hidden_dim, or None for the same.
         attn_logit_softcapping: bound on the attention scores; None for none.
         final_logit_softcapping: bound on the output logits; None for none.
         rope_max_wavelength: rotary base of self-attention.
         dtype: Keras dtype policy.
 
     Raises:
-        SettingError: an argument is impossible, or is one of those that are not supported.
+        SettingError: an argument is impossible or not supported.
     """
 
     @keeps_arguments
@@ -184,16 +184,16 @@ class T5GemmaTokenizer(GemmaTokenizer):
 
 
 class T5GemmaSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
-    """Pairs of strings to T5Gemma's ids and back.
+    """Preprocessor: pairs of strings to T5Gemma's ids and back.
 
-    The decoder's text begins with the start token. The encoder reads no end token when a text is
-    to be answered.
+    The decoder's text begins with the start token. In generation the encoder's text has no end
+    token.
 
     Args:
-        tokenizer: the model's tokenizer, of both sides.
-        encoder_sequence_length: tokens the encoder reads at most.
+        tokenizer: the tokenizer of both sides.
+        encoder_sequence_length: the most tokens that the encoder reads.
         decoder_sequence_length: tokens per target; also the default `max_length` of `generate()`.
-        add_start_token: put the start token before what the encoder reads.
+        add_start_token: put the start token before the encoder's text.
         add_end_token: put the end token after both texts in training.
     """
 
@@ -214,22 +214,23 @@ class T5GemmaSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
 
     @classmethod
     def transformers_settings(cls, prepends_start: bool, length: int | None) -> dict[str, Any]:
-        """Constructor arguments for a folder of Transformers; see `CausalLMPreprocessor`."""
+        """Return the constructor arguments for a Transformers folder; see
+        `CausalLMPreprocessor`."""
         settings = super().transformers_settings(prepends_start, length)
         return settings | {"add_start_token": prepends_start}
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the tokenizer left out."""
+        """Return the constructor's arguments without the tokenizer."""
         own = {"add_start_token": self.add_start_token, "add_end_token": self.add_end_token}
         return super().get_config() | own
 
     @property
     def prompt_frame(self) -> tuple[str | None, str | None]:
-        """The token before every text the encoder reads, where there is one."""
+        """The token before every text of the encoder, if any."""
         return self.tokenizer.start_token if self.add_start_token else None, None
 
     def prompt_ids(self, text: str) -> list[int]:
-        """The ids the encoder reads of a text that is to be answered."""
+        """Return the encoder's ids of a text in generation."""
         start = (
             [present(self.tokenizer.start_token_id, "a start token")]
             if self.add_start_token
@@ -238,7 +239,7 @@ class T5GemmaSeq2SeqLMPreprocessor(Seq2SeqLMPreprocessor):
         return [*start, *self.tokenizer.tokenize(text)]
 
     def training_source_ids(self, text: str) -> list[int]:
-        """The ids the encoder reads of a text in training."""
+        """Return the encoder's ids of a text in training."""
         end = [present(self.tokenizer.end_token_id, "an end token")] if self.add_end_token else []
         return [*self.prompt_ids(text), *end]
 

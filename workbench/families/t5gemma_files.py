@@ -1,4 +1,4 @@
-"""T5Gemma's files: where its weights are in each format, and its nested settings."""
+"""T5Gemma's files: its weights in each format, and its nested settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workbench.storage.json_files import shown
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
-# Our names of a block's layers and those of KerasHub and Transformers, which agree.
+# Our names of a block's layers, and the names that KerasHub and Transformers share.
 _NORMS = {
     "attention_norm": "pre_self_attn_layernorm",
     "post_attention_norm": "post_self_attn_layernorm",
@@ -70,7 +70,7 @@ _FINAL = ("encoder_final_norm/scale", "decoder_final_norm/scale")
 
 
 def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in KerasHub's files."""
+    """Return the rules for KerasHub's files."""
     encoder = _hub_block(_ENCODER, "layers/t5_gemma_encoder_layer{_i}/", _NORMS, "attention")
     decoder = _hub_block(
         _DECODER, "layers/t5_gemma_decoder_layer{_i}/", _NORMS | _CROSS_NORMS, *_ATTENTIONS
@@ -87,7 +87,7 @@ def keras_hub_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
 
 
 def transformers_rules(arguments: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """Weights in Transformers' files."""
+    """Return the rules for Transformers' files."""
     encoder = _block(_ENCODER, "encoder.layers.{i}.", _NORMS, "attention")
     decoder = _block(_DECODER, "decoder.layers.{i}.", _NORMS | _CROSS_NORMS, *_ATTENTIONS)
     return (
@@ -127,7 +127,7 @@ _HARMLESS = ("max_position_embeddings", "is_decoder", "classifier_dropout_rate")
 def _side(
     given: Mapping[str, Any], name: str, more: tuple[str, ...]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A side's own arguments, and those that both sides have to agree about."""
+    """Return a side's own arguments, and those that both sides must agree on."""
     settings = ConfigReader(given)
     own = {f"{name}_{ours}": settings.take(theirs) for theirs, ours in _OWN.items()}
     depth = own[f"{name}_num_layers"]
@@ -165,7 +165,7 @@ def _read(settings: ConfigReader, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(number: float) -> float:
-    """Transformers takes an integer here, which KerasHub writes as a float."""
+    """Convert KerasHub's float to the integer that Transformers expects."""
     return int(number) if number == int(number) else number
 
 

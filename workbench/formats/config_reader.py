@@ -1,7 +1,7 @@
-"""Reading a Transformers `config.json`: every key is used, known to be harmless, or refused.
+"""Reads a Transformers `config.json`: every key is used, known to be harmless, or refused.
 
-Files of both generations are read: version 4 wrote `rope_theta` and `rope_scaling`, version 5
-writes one `rope_parameters`.
+It reads both generations of files: version 4 wrote `rope_theta` and `rope_scaling`, version 5
+    writes one `rope_parameters`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from workbench.kinds import one_of
 from workbench.storage.files import CONFIG
 from workbench.storage.json_files import first
 
-# What says nothing about the network: bookkeeping, training, and defaults of generation. The code
+# Keys unrelated to the network: bookkeeping, training, and generation defaults. The code
 # that `auto_map` names is neither fetched nor run.
 HARMLESS = frozenset(
     """
@@ -51,10 +51,10 @@ _REQUIRED = object()
 
 
 class ConfigReader:
-    """A config being read. Take what the family uses, then call `finish`.
+    """A config being read. Take the settings that the family uses, then call `finish`.
 
-    Each value is checked to be of the kind that `KINDS` gives its key; null means what a missing
-    key means.
+    Each value must have the kind that `KINDS` gives for its key; null means the same as a missing
+    key.
 
     Example:
         >>> settings = ConfigReader(config)
@@ -68,10 +68,10 @@ class ConfigReader:
         self._left = dict(config)
 
     def take(self, key: str, default: Any = _REQUIRED) -> Any:
-        """The value of `key`, or `default` where it is absent or null.
+        """Return the value of `key`, or `default` if it is absent or null.
 
         Raises:
-            PresetError: it is of another kind, or absent or null and there is no default.
+            PresetError: it has the wrong kind, or is absent or null and there is no default.
         """
         value = self._left.pop(key, None)
         if value is not None:
@@ -82,7 +82,8 @@ class ConfigReader:
         return default
 
     def expect(self, key: str, *values: Any, default: Any = _REQUIRED) -> Any:
-        """The value of `key`, which must be one of `values`; absent or null means `default`."""
+        """Return the value of `key`, which must be one of `values`; absent or null means
+        `default`."""
         value = self._left.pop(key, None)
         if value is None:
             value = values[0] if default is _REQUIRED else default
@@ -97,20 +98,22 @@ class ConfigReader:
         kinds: tuple[str, ...] = ("default", "linear"),
         partial: float | None = None,
     ) -> dict[str, Any]:
-        """Rotary settings of either generation: `rope_theta`, `rope_type` and its parameters.
+        """Return the rotary settings of either generation: `rope_theta`, `rope_type`, its
+        parameters.
 
         `rope_type` is "default", "linear" (with `factor`), "llama3" (with `factor`,
         `low_freq_factor`, `high_freq_factor`, `original_max_position_embeddings`) or "longrope"
         (with `short_factor`, `long_factor`, lists).
 
         Args:
-            theta: the base where the file gives none.
-            kinds: the types that the family has.
-            partial: for families in which a part of each head turns, the part where the file
-                gives none. It is returned as `partial_rotary_factor`.
+            theta: the base if the file gives none.
+            kinds: the types that the family supports.
+            partial: for families that rotate a part of each head, the default of this part. It is
+                returned as `partial_rotary_factor`.
 
         Raises:
-            PresetError: another type, a parameter missing or unknown, or two different bases.
+            PresetError: an unsupported type, a missing or unknown parameter, or two different
+                bases.
         """
         new, old = self.take("rope_parameters", {}), self.take("rope_scaling", {})
         if new and old and new != old:
@@ -125,7 +128,7 @@ class ConfigReader:
             key = "partial_rotary_factor"
             given = _single(key, values.pop(key, None), self.take(key, None))
             part[key] = partial if given is None else given
-        if kind in ("su", "yarn") and "short_factor" in values:  # Phi-3's first names for it
+        if kind in ("su", "yarn") and "short_factor" in values:  # its early names
             kind = "longrope"
         _check_rope_parameters(kind, values, kinds)
         return {"rope_theta": theta if base is None else base, "rope_type": kind, **values, **part}
@@ -133,13 +136,13 @@ class ConfigReader:
     def finish(
         self, defaults: Mapping[str, Any] | None = None, harmless: tuple[str, ...] = ()
     ) -> None:
-        """Refuse every key that was not taken and that might change the network.
+        """Refuse every key that was not taken and might change the network.
 
-        A key may be left when its name is in `HARMLESS` or `harmless`, when its value is null or
-        false, or when it equals the one in `defaults`.
+        A key may be left if its name is in `HARMLESS` or `harmless`, its value is null or false, or
+        it equals the one in `defaults`.
 
         Raises:
-            PresetError: naming all the others.
+            PresetError: other keys are left; the message names them all.
         """
         defaults = defaults or {}
         unknown = [
@@ -159,7 +162,7 @@ class ConfigReader:
 
 
 def _rope_values(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that are not null, of the right kind as far as they are known."""
+    """Return the parameters that are not null; check the kinds of the known ones."""
     values = {key: value for key, value in given.items() if value is not None}
     for key in values.keys() & KINDS.keys():
         KINDS[key].check(f"{CONFIG}: {name}: {key}", values[key], PresetError)
@@ -167,7 +170,7 @@ def _rope_values(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _single(key: str, *values: Any) -> Any:
-    """The one value among several places to write it, None where there is none."""
+    """Return the one value that several places may give, or None."""
     given = [value for value in values if value is not None]
     if any(value != given[0] for value in given):
         raise PresetError.at(CONFIG, key, "one value", shown(given))
@@ -179,7 +182,7 @@ def _check_rope_parameters(kind: Any, values: dict[str, Any], kinds: tuple[str, 
         raise PresetError.at(CONFIG, "rope_type", " or ".join(kinds), shown(kind))
     if values.get("partial_rotary_factor") in (None, 1):
         values.pop("partial_rotary_factor", None)
-    if kind == "longrope":  # the same number is beside this object
+    if kind == "longrope":  # the config has the same number outside this object
         values.pop("original_max_position_embeddings", None)
     if set(values) != _ROPE_PARAMETERS[kind]:
         expected = ", ".join(sorted(_ROPE_PARAMETERS[kind])) or "no parameters"

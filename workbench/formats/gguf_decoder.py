@@ -1,4 +1,4 @@
-"""What decoders have in common in the metadata of GGUF files: blocks that families build from."""
+"""Shared readers of decoder settings in GGUF metadata; families build from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from workbench.formats.gguf_settings import GgufSettings
 
 
 def rms_decoder(settings: GgufSettings) -> dict[str, Any]:
-    """The arguments that all files with RMSNorm give alike."""
+    """Return the arguments that all files with RMSNorm give in the same way."""
     heads = settings.take("attention.head_count")
     return {
         "vocabulary_size": settings.rows("token_embd.weight"),
@@ -22,9 +22,10 @@ def rms_decoder(settings: GgufSettings) -> dict[str, Any]:
 
 
 def layer_norm_decoder(settings: GgufSettings, heads: str = "num_heads") -> dict[str, Any]:
-    """The arguments that all files with LayerNorm give alike; `heads` is that of their number.
+    """Return the arguments that all files with LayerNorm give in the same way; `heads` is the name
+    of the argument for the number of heads.
 
-    Files may say another width of the feed-forward network than its tensors have.
+    The feed-forward width in the metadata may differ from the one of the tensors.
     """
     settings.take("feed_forward_length", None)
     return {
@@ -43,7 +44,7 @@ def expect_heads(settings: GgufSettings, heads: int) -> None:
 
 
 def equal_heads(settings: GgufSettings, arguments: dict[str, Any]) -> int:
-    """The width of a head, all of which turns, for families that make it hidden_dim / heads."""
+    """Return the head width for families with hidden_dim / heads; the whole head is rotated."""
     width, heads = arguments["hidden_dim"], arguments["num_query_heads"]
     head_dim = settings.head_dim(width, heads)
     if head_dim * heads != width:
@@ -54,7 +55,7 @@ def equal_heads(settings: GgufSettings, arguments: dict[str, Any]) -> int:
 
 
 def own_heads(settings: GgufSettings, arguments: dict[str, Any]) -> int:
-    """The width of a head, all of which turns, for families that have it as an argument."""
+    """Return the head width for families that have it as an argument; the whole head is rotated."""
     head_dim = settings.head_dim(arguments["hidden_dim"], arguments["num_query_heads"])
     settings.expect("rope.dimension_count", head_dim)
     return head_dim
@@ -63,18 +64,18 @@ def own_heads(settings: GgufSettings, arguments: dict[str, Any]) -> int:
 def linear_rope(
     settings: GgufSettings, factor: str = "rope_scaling_factor", theta: float = 10_000.0
 ) -> dict[str, Any]:
-    """Rotary settings; `factor` is the argument that positions are divided by."""
+    """Return the rotary settings; `factor` names the argument by which positions are divided."""
     base, stretch = settings.rope(theta)
     return {"rope_max_wavelength": base, factor: stretch}
 
 
 def is_tied(settings: GgufSettings) -> bool:
-    """A file without a head of its own projects with its token table."""
+    """Return whether the file has no output head and so projects with its token table."""
     return "output.weight" not in settings.tensors
 
 
 def is_dense(settings: GgufSettings) -> bool:
-    """Whether the file's model has no experts."""
+    """Return whether the file's model has no experts."""
     return settings.count("expert_count") == 0
 
 
@@ -85,7 +86,7 @@ def expect_dense(settings: GgufSettings) -> None:
 
 
 def experts(settings: GgufSettings) -> dict[str, Any]:
-    """How many experts there are, how many a token uses, and how wide they are."""
+    """Return the number of experts, the number that a token uses, and their width."""
     settings.take("expert_feed_forward_length", None)
     return {
         "num_experts": settings.take("expert_count"),

@@ -16,16 +16,17 @@ def _any_file(settings: GgufSettings) -> bool:
 
 @dataclass(frozen=True)
 class Gguf:
-    """How a family looks in GGUF files.
+    """The form of a family's GGUF files.
 
     Attributes:
         architecture: the `general.architecture` of its files.
         rules: its weights.
-        read: the backbone's arguments, from the metadata. What it takes none of is refused.
+        read: reads the backbone's arguments from the metadata. Keys that it does not take are
+            refused.
         ignored: names of tensors that may be present and are not weights; they may hold `{i}`.
-        tied: whether all its models project to logits with the token table. Files may hold the
-            table a second time, rounded otherwise; the first is used for both.
-        match: tells families of the same architecture apart.
+        tied: whether all its models project to logits with the token table. Files may hold a
+            second, differently rounded table; the first is used for both.
+        match: distinguishes families of the same architecture.
     """
 
     architecture: str
@@ -36,10 +37,10 @@ class Gguf:
     match: Callable[[GgufSettings], bool] = _any_file
 
     def arguments(self, settings: GgufSettings) -> dict[str, Any]:
-        """The backbone's arguments.
+        """Return the backbone's arguments.
 
         Raises:
-            PresetError: a setting is missing, impossible or not understood.
+            PresetError: a setting is missing, impossible or unknown.
         """
         found = self.read(settings)
         settings.finish()

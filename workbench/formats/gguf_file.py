@@ -1,9 +1,9 @@
-"""The header of a GGUF file: its metadata and where its tensors lie.
+"""The header of a GGUF file: its metadata and the positions of its tensors.
 
 Layout (github.com/ggml-org/ggml, "docs/gguf.md"): magic, version, number of tensors and of
 metadata entries, the entries, the tensors' names, sizes, types and offsets, padding, the data.
-Every count and size is compared with the bytes that are there before anything is made of it, so
-that a damaged or crafted file is refused by arithmetic. Values are never executed or imported.
+Every count and size is compared with the file's length before it is used, so a damaged or crafted
+file is refused by arithmetic. Values are never executed or imported.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TYPES = {
     14: ("Q6_K", 256, 210),
     30: ("BF16", 1, 2),
 }
-"""The tensor types that are read, by ggml's number: name, values in a block, bytes of a block."""
+"""The supported tensor types by ggml's number: name, values per block, bytes per block."""
 
 _FLOAT32, _BOOL, _STRING, _ARRAY = 6, 7, 8, 9
 _NUMBERS = {
@@ -61,7 +61,8 @@ _NUMBERS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor: its type's name, its shape as numpy writes it, where its bytes begin and end."""
+    """One tensor: the name of its type, its shape in numpy's order, the begin and end of its
+    bytes."""
 
     type: str
     shape: tuple[int, ...]
@@ -71,7 +72,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What a file says of itself.
+    """The content of a file's header.
 
     Attributes:
         file: its name, for messages.
@@ -85,19 +86,19 @@ class GgufHeader:
 
 
 def read_header(path: Path) -> GgufHeader:
-    """The header of a file, checked against the file's size.
+    """Read the header of a file and check it against the file's size.
 
     Raises:
-        PresetError: it is no GGUF file of version 2 or 3, is cut short, has sizes, counts or
-            offsets that do not add up, the same key or tensor twice, or a tensor of a type
-            that is not in `TYPES`.
+        PresetError: it is not a GGUF file of version 2 or 3, is cut short, has inconsistent sizes,
+            counts or offsets, the same key or tensor twice, or a tensor type that is not in
+            `TYPES`.
     """
     with path.open("rb") as handle:
         return _Reader(handle, path.name, path.stat().st_size).header()
 
 
 class _Reader:
-    """Walks through a header, never past the end of the file."""
+    """Reads through a header, never past the end of the file."""
 
     def __init__(self, handle: BinaryIO, file: str, size: int) -> None:
         self._handle, self._file, self._size = handle, file, size
@@ -147,8 +148,8 @@ class _Reader:
                 raise self._error(shown(name), f"1 to {MAX_DIMENSIONS} dimensions", rank)
             sizes = struct.unpack(f"<{rank}Q", self._take(8 * rank, name))
             kind, offset = struct.unpack("<IQ", self._take(12, name))
-            # ggml lists the dimension that lies closest in memory first, numpy last. Rows that
-            # are only one are a vector in some files, a matrix in others.
+            # ggml lists the dimension contiguous in memory first, numpy last. A single row
+            # is a vector in some files and a matrix in others.
             while len(sizes) > 1 and sizes[-1] == 1:
                 sizes = sizes[:-1]
             infos[name] = (sizes[::-1], kind, offset)
@@ -239,7 +240,7 @@ def _single(values: np.ndarray, kind: int) -> bool | int | float:
 
 
 def _check_overlaps(file: str, table: dict[str, Entry]) -> None:
-    """No two tensors share a byte; between them there may be padding."""
+    """Check that no two tensors share a byte; padding between them is allowed."""
     position = 0
     for name, entry in sorted(table.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin < position:

@@ -1,8 +1,8 @@
-"""Weights in GGUF files: one set of names for all architectures; a family takes its own of them.
+"""Weights in GGUF files: all architectures share one set of names; a family uses some of them.
 
-Four habits of the format: query and key rows of Llama's files are interleaved, Gemma's norms have
-their 1 added, fused tensors hold all queries, then all keys, then all values, and experts are
-stacked as ours are.
+Four conventions of the format: query and key rows in Llama's files are interleaved, Gemma's norms
+    include the added 1, fused tensors hold all queries, then all keys, then all values, and experts
+    are stacked like ours.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from workbench.backbones.weights import SAME, Layout, Part, Rule, Shape
 
 @dataclass(frozen=True)
 class Interleaved(Layout):
-    """Heads whose rows are stored so that each rotary pair lies side by side.
+    """Heads whose rows are stored with the two rows of each rotary pair next to each other.
 
-    Ours has the pair's two halves in the two halves of the head.
+    Our layout has one row of each pair in each half of the head.
     """
 
     def load(self, theirs: np.ndarray, ours: Shape) -> np.ndarray:
@@ -51,7 +51,7 @@ _TABLE, _HEAD = "token_embedding/embeddings", "token_embedding/reverse_embedding
 EMBEDDING = (Rule(_TABLE, "token_embd.weight"),)
 HEAD = (Rule(_HEAD, "output.weight", "dv -> vd", copy_of=_TABLE),)
 TIED_HEAD = (Rule(_HEAD, "output.weight", copy_of=_TABLE),)
-"""The copy of the token table that files of models without a head of their own may hold."""
+"""The copy of the token table that files of models with a tied head may hold."""
 POSITIONS = (Rule("position_embedding/embeddings", "position_embd.weight"),)
 
 NORMS = {
@@ -66,14 +66,14 @@ HEAD_NORMS = {
 
 
 def scales(names: Mapping[str, str], layout: Layout = SAME) -> tuple[Rule, ...]:
-    """RMSNorms, our name of each to theirs."""
+    """Return rules for RMSNorms; `names` maps our names to theirs."""
     return tuple(
         Rule(f"{ours}/scale", f"{theirs}.weight", layout) for ours, theirs in names.items()
     )
 
 
 def layer_norms(names: Mapping[str, str]) -> tuple[Rule, ...]:
-    """LayerNorms, our name of each to theirs."""
+    """Return rules for LayerNorms; `names` maps our names to theirs."""
     return tuple(
         Rule(f"{ours}/{kind}", f"{theirs}.{kind_there}")
         for ours, theirs in names.items()
@@ -82,12 +82,12 @@ def layer_norms(names: Mapping[str, str]) -> tuple[Rule, ...]:
 
 
 def kernel(ours: str, theirs: str, layout: Layout | str = "", **how: Any) -> Rule:
-    """A matrix of a block; `how` is as `Rule` takes it."""
+    """Return the rule for a matrix of a block; `how` is passed to `Rule`."""
     return Rule(f"{OURS}{ours}/kernel", f"{THEIRS}{theirs}.weight", layout, **how)
 
 
 def bias(ours: str, theirs: str, layout: Layout | str = "", **how: Any) -> Rule:
-    """A bias of a block; `how` is as `Rule` takes it."""
+    """Return the rule for a bias of a block; `how` is passed to `Rule`."""
     return Rule(f"{OURS}{ours}/bias", f"{THEIRS}{theirs}.bias", layout, **how)
 
 
@@ -95,7 +95,7 @@ OUTPUT = (kernel("attention/output", "attn_output", _MERGED),)
 
 
 def attention(interleaved: bool = False) -> tuple[Rule, ...]:
-    """Queries, keys, values and output, each a tensor."""
+    """Return rules for queries, keys, values and output in separate tensors."""
     rows = Interleaved(_HEADS) if interleaved else _HEADS
     return (
         kernel("attention/query", "attn_q", rows),
@@ -106,7 +106,7 @@ def attention(interleaved: bool = False) -> tuple[Rule, ...]:
 
 
 def fused(heads: int, kv_heads: int, biased: bool = False) -> tuple[Rule, ...]:
-    """All queries, then all keys, then all values, as rows of one tensor."""
+    """Return rules for all queries, then all keys, then all values, as rows of one tensor."""
     ends = (0, heads, heads + kv_heads, heads + 2 * kv_heads)
     rules = []
     for name, start, stop in zip(("query", "key", "value"), ends[:-1], ends[1:], strict=True):
@@ -154,13 +154,13 @@ def llama_like(
     interleaved: bool = False,
     mlp: tuple[Rule, ...] = GATED,
 ) -> tuple[Rule, ...]:
-    """A model with RMSNorm, a tensor for each projection, and perhaps a head of its own."""
+    """Return rules for a model with RMSNorm, one tensor per projection, and optionally a head."""
     return (*EMBEDDING, *HEAD, *scales(norms, norm_layout), *attention(interleaved), *mlp)
 
 
 def gpt_like(heads: int, norms: Mapping[str, str] = NORMS) -> tuple[Rule, ...]:
-    """A model with LayerNorm, biases, and one tensor for queries, keys and values; without the
-    head."""
+    """Return rules for a model with LayerNorm, biases, and one tensor for queries, keys and values,
+    but without its head."""
     return (
         *EMBEDDING,
         *layer_norms(norms),

@@ -1,4 +1,4 @@
-"""Reading the metadata of a GGUF file: every key of the architecture is used, known or refused."""
+"""Reads the metadata of a GGUF file: every key of the architecture is used, known or refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from workbench.kinds import (
 )
 from workbench.storage.json_files import first, shown
 
-# What says nothing about the network, or repeats what the tensors' shapes say.
+# Keys unrelated to the network, or redundant with the tensors' shapes.
 HARMLESS = frozenset({"context_length", "tensor_data_layout", "vocab_size"})
 
 _SIZE, _HEADS = integer(1, MAX_SIZE), integer(1, MAX_HEADS)
@@ -55,21 +55,21 @@ KINDS = {
     "rope.scaling.type": TEXT,
     "use_parallel_residual": FLAG,
 }
-"""Of what kind each setting of an architecture is."""
+"""The kind of each setting of an architecture."""
 
 _REQUIRED = object()
 
 
 class GgufSettings:
-    """The metadata of one architecture being read. Take what the family uses, then `finish`.
+    """The metadata of one architecture being read. Take the family's settings, then call `finish`.
 
     Keys are written without the architecture: `take("block_count")` is `llama.block_count`.
 
     Args:
         file: the file's name, for messages.
-        metadata: as `read_header` gives it.
+        metadata: the metadata from `read_header`.
         tensors: names and entries of the file's tensors.
-        read: the values of a tensor.
+        read: reads the values of a tensor.
     """
 
     def __init__(
@@ -94,16 +94,16 @@ class GgufSettings:
         self._left = dict(self._all)
 
     def count(self, key: str) -> int:
-        """The whole number at `key` without taking it, for telling families apart; else 0."""
+        """Return the integer at `key` (or 0) without taking it, to distinguish families."""
         value = self._all.get(key)
         return value if type(value) is int else 0
 
     def take(self, key: str, default: Any = _REQUIRED) -> Any:
-        """The value of `key`, of the kind that `KINDS` says, or `default` where it is absent.
+        """Take the value of `key`, checked by `KINDS`, or `default` if it is absent.
 
         Raises:
-            PresetError: it is of another kind, it is absent and there is no default, or it differs
-                from layer to layer.
+            PresetError: it has the wrong kind, is absent without a default, or differs between
+                layers.
         """
         if key in self._left:
             value = self._pop(key)
@@ -114,14 +114,14 @@ class GgufSettings:
         return default
 
     def expect(self, key: str, *values: Any) -> None:
-        """Refuse any value of `key` but these; it may be absent."""
+        """Refuse any value of `key` except these; it may be absent."""
         value = self._pop(key) if key in self._left else values[0]
         if not one_of(*values).fits(value):
             expected = f"{' or '.join(map(str, values))}, which is all this family has"
             raise self.error(key, expected, shown(value))
 
     def _pop(self, key: str) -> Any:
-        """A value, the same for all layers."""
+        """Take a value that must be the same for all layers."""
         value = self._left.pop(key)
         if not isinstance(value, np.ndarray):
             return value
@@ -130,30 +130,31 @@ class GgufSettings:
         return value[0].item()
 
     def rows(self, name: str, axis: int = 0) -> int:
-        """A dimension of a tensor, the first. Raises PresetError where there is none such."""
+        """Return a dimension of a tensor, by default the first. Raises PresetError if it is
+        missing."""
         shape = self.tensors[name].shape if name in self.tensors else ()
         if len(shape) <= axis:
             raise PresetError.at(self.file, name, f"a tensor of {axis + 1} dimensions", "none")
         return shape[axis]
 
     def vector(self, name: str, length: int) -> np.ndarray:
-        """The values of a tensor of this one dimension. Raises PresetError for any other."""
+        """Return the values of a vector of this length. Raises PresetError for any other shape."""
         shape = self.tensors[name].shape if name in self.tensors else None
         if shape != (length,):
             raise PresetError.at(self.file, name, f"{length} numbers", shown(shape))
         return self._read(name)
 
     def head_dim(self, width: int, heads: int) -> int:
-        """The width of a head: written down, or an equal share of the model's width."""
+        """Return the head width: the stated one, or an equal share of the model's width."""
         length = self.take("attention.key_length", width // heads)
         self.expect("attention.value_length", length)
         return length
 
     def rope(self, theta: float = 10_000.0) -> tuple[float, float]:
-        """The base of the rotary frequencies and what positions are divided by.
+        """Return the base of the rotary frequencies and the divisor of positions.
 
         Raises:
-            PresetError: the positions are stretched in another way.
+            PresetError: the positions are scaled in another way.
         """
         base = self.take("rope.freq_base", theta)
         old = self.take("rope.scale_linear", 1.0)
@@ -161,16 +162,16 @@ class GgufSettings:
         kind = self.take("rope.scaling.type", "none" if factor in (0.0, 1.0) else "linear")
         if kind not in ("none", "linear"):
             raise self.error("rope.scaling.type", "none or linear", shown(kind))
-        # What a linear stretch was trained on changes nothing.
+        # The training length of linear scaling changes nothing.
         for key in ("finetuned", "original_context_length"):
             self.take(f"rope.scaling.{key}", None)
         return base, 1.0 if kind == "none" or factor == 0 else factor
 
     def finish(self) -> None:
-        """Refuse every key that was not taken and that might change the network.
+        """Refuse every key that was not taken and might change the network.
 
         Raises:
-            PresetError: naming all of them.
+            PresetError: such keys are left; the message names them all.
         """
         unknown = [
             f"{shown(f'{self.architecture}.{key}')}: {shown(value)}"
@@ -184,12 +185,12 @@ class GgufSettings:
             )
 
     def error(self, key: str, expected: object, got: object) -> PresetError:
-        """A refusal that names the file and the key."""
+        """Return an error that names the file and the key."""
         return PresetError.at(self.file, f"{self.architecture}.{key}", expected, got)
 
 
 def architecture(file: str, metadata: Mapping[str, Any]) -> str:
-    """What the file says it holds, such as "llama". Raises PresetError where it does not say."""
+    """Return the stated architecture, such as "llama". Raises PresetError if it is missing."""
     name = metadata.get("general.architecture")
     if not isinstance(name, str) or not name:
         raise PresetError.at(file, "general.architecture", "a name", shown(name))
@@ -199,17 +200,18 @@ def architecture(file: str, metadata: Mapping[str, Any]) -> str:
 def llama3_factors(
     theta: float, head_dim: int, factor: float, original: float, low: float = 1, high: float = 4
 ) -> np.ndarray:
-    """What Llama 3.1's rule divides each rotary frequency by, (head_dim / 2,) float64."""
+    """Return the divisors of the rotary frequencies by Llama 3.1's rule, (head_dim / 2,)
+    float64."""
     turns = original * theta ** (-np.arange(0, head_dim, 2) / head_dim) / (2 * math.pi)
     smooth = np.clip((turns - low) / (high - low), 0, 1)
     return 1 / ((1 - smooth) / factor + smooth)
 
 
 def fit_llama3(factors: np.ndarray, theta: float, head_dim: int) -> tuple[float, int] | None:
-    """The factor and original length of Llama 3.1's rule that give these divisors, or None.
+    """Return the factor and original length that give these divisors by Llama 3.1's rule, or None.
 
-    The file keeps the divisors alone. With the rule's bounds 1 and 4, which every published model
-    has, a frequency between the bounds tells the original length in tokens.
+    The file stores only the divisors. With the rule's bounds 1 and 4, which every published model
+    uses, a frequency between the bounds gives the original length in tokens.
     """
     factor = float(factors.max(initial=0))
     fits = type(theta) is float and theta > 1 and factors.shape == (head_dim // 2,)
@@ -220,7 +222,7 @@ def fit_llama3(factors: np.ndarray, theta: float, head_dim: int) -> tuple[float,
     if between.any():
         smooth = (1 / factors[between].astype(np.float64) - 1 / factor) / (1 - 1 / factor)
         original = round(float(np.median((1 + 3 * smooth) / turns[between])))
-    else:  # every length will do at which the kept ones turn 4 times and the others never once
+    else:  # any length fits at which unchanged ones turn 4 times and the others less than once
         shortest = 4 / turns[factors < factor].min(initial=turns[0])
         longest = 1 / turns[factors == factor].max()
         original = 8192 if shortest <= 8192 <= longest else math.ceil(shortest)

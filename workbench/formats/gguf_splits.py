@@ -1,7 +1,7 @@
-"""How the byte-level tokenizers of GGUF files cut a text before merging.
+"""The rules by which byte-level tokenizers of GGUF files split a text before merging.
 
-A file names its rule in `tokenizer.ggml.pre`; what the names mean is known from the tokenizers
-they were given to (github.com/ggml-org/llama.cpp, "convert_hf_to_gguf_update.py").
+A file names its rule in `tokenizer.ggml.pre`; the meaning of each name comes from the tokenizers
+that it was given to (github.com/ggml-org/llama.cpp, "convert_hf_to_gguf_update.py").
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from workbench.tokenizers.patterns import (
 
 @dataclass(frozen=True)
 class Split:
-    """A rule: its steps, and three habits of the tokenizers that have it.
+    """A rule: its steps, and three settings of its tokenizers.
 
     Attributes:
-        steps: makes the library's steps, which end in bytes.
-        composes: characters are composed (Unicode's form NFC) first.
-        ignore_merges: a whole word of the vocabulary wins over its merges.
-        starts: a prompt begins with the start token where the file does not say.
+        steps: builds the library's steps, which end in bytes.
+        composes: whether characters are first composed (Unicode form NFC).
+        ignore_merges: whether a whole word in the vocabulary takes precedence over merges.
+        starts: whether prompts begin with the start token if the file does not state it.
     """
 
     steps: Callable[[], Sequence[PreTokenizer]]
@@ -52,7 +52,7 @@ def _patterns(*patterns: str) -> Callable[[], Sequence[PreTokenizer]]:
 
 
 def _falcon() -> Sequence[PreTokenizer]:
-    # Digits are looked for among the characters that stand for bytes, as the reference does.
+    # Like the reference, look for digits among the characters that represent bytes.
     return [
         pre_tokenizers.Punctuation("contiguous"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
@@ -92,4 +92,4 @@ SPLITS = {
     "tekken": Split(_patterns(TEKKEN_PATTERN), ignore_merges=True, starts=True),
     "gpt-4o": Split(_patterns(GPT4O_PATTERN)),
 }
-"""The rules by the names files give them."""
+"""The rules by their names in files."""

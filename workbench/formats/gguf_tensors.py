@@ -1,8 +1,8 @@
-"""The tensors of a GGUF file, dequantised as they are read.
+"""The tensors of a GGUF file, dequantized during reading.
 
-A tensor is read and dequantised in chunks straight into its result, so that nothing but the
-result and one chunk is in memory; a mapped file would stay there beside the copy on the device.
-The arithmetic of the block types is that of the `gguf` package.
+Each tensor is read and dequantized in chunks directly into its result, so memory holds only the
+result and one chunk; a mapped file would stay in memory in addition to the copy on the device. The
+arithmetic of the block types follows the `gguf` package.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from workbench.storage.json_files import shown
 
 _PLAIN = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _BLOCKS = {name: (number, values, width) for number, (name, values, width) in TYPES.items()}
-_CHUNK = 2**18  # values dequantised at a time: what fits a core's cache
+_CHUNK = 2**18  # values dequantized at a time: they fit a core's cache
 
 
 class GgufTensors:
     """The tensors of a file, or of all parts of a split one. A `TensorSource`.
 
-    Quantised tensors are float32.
+    Quantized tensors become float32.
 
     Args:
         paths: the files.
-        headers: what each of them says, as `read_header` gives it.
+        headers: the header of each file, from `read_header`.
     """
 
     def __init__(self, paths: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
@@ -52,14 +52,14 @@ class GgufTensors:
         return _PLAIN.get(self.type(name), "float32")
 
     def type(self, name: str) -> str:
-        """The name ggml gives the tensor's type."""
+        """Return ggml's name of the tensor's type."""
         return self._entries[name][1].type
 
     def read(self, name: str) -> np.ndarray:
         return self._read(name, self.shape(name))
 
     def first_rows(self, name: str, count: int) -> np.ndarray:
-        """The values of the first `count` rows, or of all where there are fewer."""
+        """Return the values of the first `count` rows, or of all if there are fewer."""
         rows, *rest = self.shape(name)
         return self._read(name, (min(count, rows), *rest))
 
@@ -79,7 +79,7 @@ class GgufTensors:
             handle.close()
 
     def _dequantise(self, part: int, type_name: str, flat: np.ndarray, name: str) -> None:
-        from gguf import GGMLQuantizationType, quants  # half a second, and few files need it
+        from gguf import GGMLQuantizationType, quants  # takes half a second, and few files need it
 
         number, size, width = _BLOCKS[type_name]
         kind = GGMLQuantizationType(number)
@@ -88,7 +88,7 @@ class GgufTensors:
             count = min(_CHUNK, flat.size - start)
             data = raw[: count // size * width]
             self._fill(part, data.data, name)
-            with np.errstate(all="ignore"):  # what overflows is reported as infinite later
+            with np.errstate(all="ignore"):  # overflows are reported as infinite later
                 flat[start : start + count] = quants.dequantize(data[None], kind)[0]
 
     def _fill(self, part: int, target: memoryview, name: str) -> None:

@@ -1,9 +1,9 @@
-"""The tokenizer in the metadata of a GGUF file.
+"""Reads the tokenizer in the metadata of a GGUF file.
 
-`tokenizer.ggml.model` is "llama" for a SentencePiece model written out piece by piece, and "gpt2"
-for byte-level BPE. Both become what the `tokenizer.json` in a folder of the same model is read
-into, so that both give a text the same ids. A few things of that file a GGUF file does not carry;
-they are known from its architecture (`_spaces_taken`, `_respelled`).
+`tokenizer.ggml.model` is "llama" for a SentencePiece model written piece by piece, and "gpt2" for
+byte-level BPE. Both become the same object as the `tokenizer.json` of the same model, so both give
+a text the same ids. A GGUF file lacks a few facts of that file; they follow from its architecture
+(`_spaces_taken`, `_respelled`).
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ from workbench.tokenizers.sentence_piece_json import marked_json
 
 _GGML = "tokenizer.ggml."
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
-_MOST_CUT = 1 << 28  # characters of all ways to cut a piece in two; Gemma 3's make 11 million
+_MOST_CUT = 1 << 28  # characters in all splits of pieces into two; Gemma 3 has 11 million
 _STOPS = ("eot_token_id", "eom_token_id")
 
 
 def has_tokenizer(metadata: Mapping[str, Any]) -> bool:
-    """Whether the file holds one; some hold weights alone."""
+    """Return whether the file holds a tokenizer; some hold only weights."""
     return metadata.get(_GGML + "model", "none") not in ("none", "no_vocab")
 
 
 def token_count(metadata: Mapping[str, Any]) -> int:
-    """How many tokens the file lists."""
+    """Return the number of tokens that the file lists."""
     tokens = metadata.get(_GGML + "tokens")
     return len(tokens) if isinstance(tokens, list) else 0
 
 
 def read_tokenizer(file: str, metadata: Mapping[str, Any]) -> TransformersTokenizer:
-    """The tokenizer of a file, its special tokens and chat template set.
+    """Return the tokenizer of a file with its special tokens and chat template.
 
-    What ends generation: the end token, `eot_token_id`, `eom_token_id` and what the chat template
-    ends a turn with.
+    Generation ends at the end token, `eot_token_id`, `eom_token_id` and the token with which the
+    chat template ends a turn.
 
     Args:
         file: the file's name, for messages.
-        metadata: as `read_header` gives it.
+        metadata: the metadata from `read_header`.
 
     Raises:
-        PresetError: there is none, it is of a kind or splits text in a way that is not known
-            here, or its tables do not fit together.
+        PresetError: there is no tokenizer, its kind or its way to split text is unknown, or its
+            tables are inconsistent.
     """
     table = _Table(file, metadata)
     kind = table.text("model", "none")
@@ -108,7 +108,7 @@ class _Table:
         return values
 
     def numbers(self, key: str) -> np.ndarray:
-        """One number a token."""
+        """Return one number per token."""
         values = self.get(key)
         numbers = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
         if not numbers or values.size != len(self.tokens):
@@ -117,11 +117,11 @@ class _Table:
         return values
 
     def index(self, key: str) -> int | None:
-        """An id, None where the file names none."""
+        """Return an id, or None if the file names none."""
         return self._of_kind(integer(0, len(self.tokens) - 1) | NOTHING, key, None)
 
     def token(self, key: str) -> str | None:
-        """The token of an id, None where the file names none."""
+        """Return the token of an id, or None if the file names none."""
         index = self.index(key)
         return None if index is None or self.types[index] == _UNUSED else self.tokens[index]
 
@@ -190,7 +190,7 @@ def _expect_once(table: _Table, different: Collection[str], types: np.ndarray) -
 
 
 def _marks(table: _Table, pieces: Iterable[tuple[str, int]]) -> Iterator[AddedToken]:
-    """What is found in a text before anything else."""
+    """Yield the tokens that are found in a text before any splitting."""
     for token, kind in pieces:
         if token and kind in (_UNKNOWN, _CONTROL, _USER_DEFINED):
             left, right = _spaces_taken(table, token)
@@ -199,7 +199,8 @@ def _marks(table: _Table, pieces: Iterable[tuple[str, int]]) -> Iterator[AddedTo
 
 
 def _spaces_taken(table: _Table, token: str) -> tuple[bool, bool]:
-    """Whether a mark takes the white space before it, and that after it. Microsoft's do."""
+    """Return whether a token absorbs the white space before and after it, as Microsoft's tokens
+    do."""
     if table.architecture != "phi3":
         return False, False
     if table.text("pre", "") == "dbrx":  # Phi-4
@@ -207,8 +208,8 @@ def _spaces_taken(table: _Table, token: str) -> tuple[bool, bool]:
     return False, token not in ("<unk>", "<s>", "<|endoftext|>")
 
 
-# SentencePiece. A family's own class takes the library's file format alone, protocol buffers
-# (github.com/google/sentencepiece, "sentencepiece_model.proto"), so the pieces are written as that.
+# SentencePiece. A family's class reads only the library's format, protocol buffers
+# (github.com/google/sentencepiece, "sentencepiece_model.proto"), so pieces are written in it.
 
 _VARINT, _BYTES, _FLOAT = 0, 2, 5
 _BPE = 2
@@ -253,8 +254,8 @@ def _model(table: _Table) -> ModelFile:
 
 
 def _respelled(tokens: list[str]) -> list[str]:
-    """Gemma's files write runs of spaces as such, and their scores are not the order of merges:
-    symbols come first, then ids say it."""
+    """Restore the spelling of Gemma's pieces: its files write runs of spaces literally, and the
+    scores do not give the merge order (symbols come first, then the order of ids)."""
     return [token if token.strip(" ") else SPACE * len(token) for token in tokens]
 
 
@@ -271,8 +272,8 @@ def _proto(table: _Table, model: ModelFile) -> bytes:
 
 
 def _piece_types(table: _Table) -> np.ndarray:
-    """The types as the library wants them: exactly one piece is the unknown one. Files also give
-    that type to rows of the table that no token has."""
+    """Return the types in the library's form: exactly one piece is the unknown one. Files also give
+    that type to table rows without a token."""
     known = (table.types >= _NORMAL) & (table.types <= _BYTE)
     types = np.where(known, table.types, _NORMAL)
     unknown = table.index("unknown_token_id")
@@ -283,7 +284,8 @@ def _piece_types(table: _Table) -> np.ndarray:
 
 
 def _names(table: _Table) -> bytes:
-    """Which pieces are the unknown, first, last and padding ones, where the file says so."""
+    """Encode which pieces are the unknown, first, last and padding tokens, as far as the file
+    states it."""
     keys = ("unknown_token_id", "bos_token_id", "eos_token_id", "padding_token_id")
     named = zip((45, 46, 47, 48), map(table.token, keys), strict=True)
     return b"".join(_field(number, token.encode()) for number, token in named if token)
@@ -307,7 +309,8 @@ def _number(number: int, value: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, lowest first; the eighth says that more follow."""
+    """Encode an integer with seven bits per byte, lowest first; the eighth bit says that more
+    follow."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

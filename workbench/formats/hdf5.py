@@ -1,9 +1,9 @@
-"""Reading Keras weight files, `model.weights.h5`, whole or sharded with `model.weights.json`.
+"""Reads Keras weight files: `model.weights.h5`, whole or sharded with `model.weights.json`.
 
-Keras stores every variable as a plain contiguous dataset at `<layer path>/vars/<n>`; bfloat16 as
-two opaque bytes with an attribute saying so. Everything else HDF5 can do (links to other paths or
-files, data kept elsewhere, virtual and chunked datasets, variable-length types) is refused, for
-each has been used to read foreign files or to exhaust memory.
+Keras stores every variable as a plain contiguous dataset at `<layer path>/vars/<n>`; bfloat16 is
+two opaque bytes marked by an attribute. All other HDF5 features (links to other paths or files,
+external data, virtual and chunked datasets, variable-length types) are refused, because each has
+been used to read foreign files or to exhaust memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WHOLE = "model.weights.h5"
 INDEX = "model.weights.json"
 MAX_DEPTH = 32
 MAX_OBJECTS = 20_000
-"""Keras has three for each weight; its largest models, of about 100 layers, have 5,000."""
+"""Keras writes three objects per weight; its largest models, with about 100 layers, have 5,000."""
 
 _OLD_ROOT = "_layer_checkpoint_dependencies/"  # Keras 2.13 wrote this for "layers/"
 
@@ -67,10 +67,10 @@ class Hdf5File:
         return values
 
     def integer(self, name: str) -> int:
-        """A single integer.
+        """Return a single integer.
 
         Raises:
-            PresetError: there is none of this name.
+            PresetError: there is no integer of this name.
         """
         dataset = self._datasets.get(name)
         if dataset is None or dataset.shape != () or dataset.dtype.kind not in "iu":
@@ -80,10 +80,10 @@ class Hdf5File:
             return int(dataset[()])
 
     def check_digest(self) -> None:
-        """Compare the tensors with the digest that the file states, if it does.
+        """Compare the tensors with the file's digest, if it has one.
 
         Raises:
-            PresetError: they are others.
+            PresetError: they differ.
         """
         digest = TensorDigest()
         with _library_errors(self.file, ATTRIBUTE):
@@ -131,10 +131,10 @@ class Hdf5Shards:
 
 
 def open_hdf5(folder: Path) -> Hdf5File | Hdf5Shards:
-    """The weights of a KerasHub folder; close it after use.
+    """Open the weights of a KerasHub folder; the caller closes them.
 
     Raises:
-        PresetError: there are none, or a file is damaged or uses a refused feature of HDF5.
+        PresetError: there are no weights, or a file is damaged or uses a refused HDF5 feature.
     """
     if has_file(folder, WHOLE):
         return Hdf5File(preset_file(folder, WHOLE))
@@ -145,7 +145,7 @@ def open_hdf5(folder: Path) -> Hdf5File | Hdf5Shards:
 
 @contextmanager
 def _library_errors(file: str, key: str) -> Iterator[None]:
-    """On damaged files the library raises whatever its depths return: all of it gets a name."""
+    """Turn any error of the library into a PresetError; damaged files can raise anything."""
     try:
         yield
     except (PresetError, MemoryError):
@@ -155,7 +155,7 @@ def _library_errors(file: str, key: str) -> Iterator[None]:
 
 
 def _datasets(file: str, root: h5py.Group) -> dict[str, h5py.Dataset]:
-    """Every dataset by its path, refusing whatever Keras does not write.
+    """Return every dataset by its path; refuse anything that Keras does not write.
 
     One pass over the links counts and checks them before any object is opened.
     """
@@ -176,7 +176,7 @@ def _datasets(file: str, root: h5py.Group) -> dict[str, h5py.Dataset]:
 
 
 class _Links:
-    """The links of a file: each leads to an object of its own, in this file."""
+    """The links of a file: each leads to a different object in this file."""
 
     def __init__(self, file: str, root: h5py.Group) -> None:
         self._file = file
@@ -184,7 +184,7 @@ class _Links:
         self._names: list[str] = []
 
     def check(self, path: bytes, link: h5l.LinkInfo) -> PresetError | None:
-        """What is wrong with a link; anything but None ends the library's pass."""
+        """Return the error of a link, which ends the library's pass, or None."""
         name = path.decode("utf-8", "surrogateescape")
         if link.type != h5l.TYPE_HARD:
             kind = _LINKS.get(link.type, "a link of another kind")
@@ -200,7 +200,7 @@ class _Links:
         return None
 
     def ends(self) -> list[str]:
-        """The paths below which there is nothing: datasets and empty groups."""
+        """Return the leaf paths: datasets and empty groups."""
         inner = {name.rpartition("/")[0] for name in self._names}
         return [name for name in self._names if name not in inner]
 
@@ -233,7 +233,7 @@ def _storage_problem(dataset: h5py.Dataset) -> str | None:
 
 
 def _check_storage(file: str, datasets: dict[str, h5py.Dataset], file_size: int) -> None:
-    """No two datasets share bytes of the file, and none lies beyond its end."""
+    """Check that no two datasets share bytes of the file, and that none ends beyond it."""
     used = [(d.id.get_offset(), d.id.get_storage_size(), name) for name, d in datasets.items()]
     position = 0
     for offset, size, name in sorted(item for item in used if item[0] is not None):
@@ -254,7 +254,7 @@ def _current_name(name: str) -> str:
 
 
 def _read_index(folder: Path) -> dict[str, list[str]]:
-    """Group paths, such as "/layers/embedding/vars", to the files that hold their datasets."""
+    """Read the map from group paths, such as "/layers/embedding/vars", to their datasets' files."""
     weight_map = read_json(preset_file(folder, INDEX)).get("weight_map")
     if not isinstance(weight_map, dict) or not 0 < len(weight_map) <= MAX_TENSORS:
         expected = f"an object of 1 to {MAX_TENSORS} groups"
@@ -268,7 +268,7 @@ def _read_index(folder: Path) -> dict[str, list[str]]:
 
 
 def _homes(shards: dict[str, Hdf5File], listed: dict[str, list[str]]) -> dict[str, Hdf5File]:
-    """Which shard holds each dataset; every one must be listed, and held once."""
+    """Return the shard of each dataset; each must be listed, and be in exactly one shard."""
     home: dict[str, Hdf5File] = {}
     for shard_name, shard in shards.items():
         for tensor in shard.names():

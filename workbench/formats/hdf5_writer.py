@@ -1,4 +1,4 @@
-"""Writing Keras weight files, `model.weights.h5`, whole or sharded with `model.weights.json`."""
+"""Writes Keras weight files: `model.weights.h5`, whole or sharded with `model.weights.json`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def write_sharded(folder: Path, tensors: Tensors, max_bytes: float) -> None:
 
 
 def _packed(tensors: Tensors, max_bytes: float) -> Iterator[Tensors]:
-    """Consecutive tensors in groups that fit; each group is consumed before the next begins."""
+    """Yield consecutive tensors in groups that fit; each is consumed before the next begins."""
     stream = iter(tensors)
     waiting = next(stream, None)
 
@@ -100,7 +100,8 @@ def _write(h5: h5py.File, name: str, values: np.ndarray) -> None:
 
 
 class _Guarded(io.RawIOBase):
-    """A file whose failures wait: HDF5 corrupts its own state when a write fails under it."""
+    """A file that delays its write errors, because HDF5 corrupts its own state when a write
+    fails."""
 
     def __init__(self, path: Path) -> None:
         self._raw = path.open("x+b", buffering=0)

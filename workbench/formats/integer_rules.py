@@ -1,10 +1,10 @@
-"""Where the integers of a quantized model are in `model.weights.h5`, given where its floats are.
+"""Rules for the integers of a quantized model in `model.weights.h5`, derived from its float rules.
 
-Keras numbers a layer's variables: the codes first, the bias where there is one, then the scale,
-then the zero. An embedding has the codes and scale of its table, then those of the second table.
+Keras numbers a layer's variables: the codes, then the bias if any, the scale, and the zero. An
+embedding has the codes and scale of its table, then those of the second table.
 
-int8 is what KerasHub writes. The codes of int4 are ours: Keras groups the numbers of some kernels
-across their axes.
+int8 is KerasHub's format. The int4 codes have our own format, because Keras groups the numbers of
+some kernels across their axes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from workbench.backbones.weights import Layout, Rule
 
-# What follows the codes of a matrix.
+# The variables after the codes of a matrix.
 _MORE = {"int8": ("_scale",), "int4": ("_scale", "_zero")}
 KERNEL, TABLE, SECOND_TABLE = "/kernel", "/embeddings", "/reverse_embeddings"
 
@@ -22,14 +22,13 @@ KERNEL, TABLE, SECOND_TABLE = "/kernel", "/embeddings", "/reverse_embeddings"
 def integer_rules(
     rules: Mapping[str, Rule], mode: str, held: Collection[str], biased: Collection[str]
 ) -> dict[str, Rule]:
-    """The rules of the integers by our names, to be put over the family's own.
+    """Return the rules of the integers by our names; they override the family's own.
 
     Args:
-        rules: of the floats, as `expand` gives them.
+        rules: the float rules from `expand`.
         mode: "int8" or "int4".
-        held: our names of the matrices that are integers, those that end in `/kernel` or
-            `/embeddings`.
-        biased: our names of the biases that there are.
+        held: our names of the integer matrices; they end in `/kernel` or `/embeddings`.
+        biased: our names of the existing biases.
     """
     made: list[Rule] = []
     for name in held:
@@ -42,7 +41,7 @@ def integer_rules(
 
 
 def has_bias(rule: Rule, mode: str, theirs: Collection[str]) -> bool:
-    """Whether a file that holds the integers of a kernel has a bias of the layer."""
+    """Return whether a file with the integers of a kernel also has the layer's bias."""
     return _variable(rule, 1 + len(_MORE[mode])) in theirs
 
 
@@ -62,8 +61,8 @@ def _of_kernel(rule: Rule, mode: str, first: int) -> list[Rule]:
 
 
 def _scale_pattern(rule: Rule) -> str:
-    """Keras's Dense has a scale for each output; its EinsumDense puts axes for batch and position
-    before them."""
+    """Return the axes of a scale: Keras's Dense has one for each output; its EinsumDense adds
+    leading axes for batch and position."""
     ours, _, theirs = rule.layout.pattern.partition(" -> ")
     outputs = "hk" if ours.startswith("hk") else ours[0]
     einsum = rule.einsum or (len(theirs) == 3 and "(" not in theirs)

@@ -1,4 +1,5 @@
-"""Dtype policies in files: plain names, and KerasHub's maps from layers to quantized policies."""
+"""Reads and writes dtype policies in files: plain names, and KerasHub's maps from layers to
+quantized policies."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ FLOAT_POLICIES = ("float32", "bfloat16", "float16", "mixed_bfloat16", "mixed_flo
 INTEGER_POLICIES = ("int32", "int64", "uint32")
 
 _MODULES = ("keras", "keras.dtype_policies")
-_PLAIN = ("DTypePolicy", "FloatDTypePolicy")  # the second up to Keras 3.3
+_PLAIN = ("DTypePolicy", "FloatDTypePolicy")  # the second name up to Keras 3.3
 _QUANTIZED = ("QuantizedDTypePolicy", "DTypePolicyMap")
 _GROUPED = {"module": "workbench.backbones.precision", "registered_name": "workbench>GroupedInt4"}
-# Names of KerasHub's layers that have what is quantized here, the last parts of their paths.
+# The last parts of the paths of KerasHub layers whose weights are quantized here.
 _LAYERS = (
     "token_embedding",
     "query",
@@ -32,13 +33,13 @@ _LAYERS = (
 
 
 def read_policy(value: Any, file: str, key: str) -> str | None:
-    """The name of a dtype policy: null, a name, or a serialized plain `DTypePolicy`; "int8" for
-    KerasHub's map of quantized policies, "int4" for our own.
+    """Return the name of a dtype policy that is null, a name, or a serialized plain `DTypePolicy`;
+    "int8" for KerasHub's map of quantized policies, "int4" for our own.
 
-    Which layers are quantized the weight file says, so the keys of a map are not read.
+    The weight file shows which layers are quantized, so the keys of a map are not read.
 
     Raises:
-        PresetError: for anything else, other modes of quantisation included.
+        PresetError: it is anything else, such as another quantization mode.
     """
     if isinstance(value, dict):
         if value.get("class_name") not in _PLAIN:
@@ -53,7 +54,7 @@ def read_policy(value: Any, file: str, key: str) -> str | None:
 
 
 def write_policy(name: str) -> dict[str, Any]:
-    """A policy as KerasHub writes it; "int4" in a form of our own, which KerasHub refuses."""
+    """Return a policy in KerasHub's form; "int4" has our own form, which KerasHub refuses."""
     if name == "int4":
         return {**_GROUPED, "class_name": "GroupedInt4", "config": {"group": GROUP}}
     if name == "int8":
@@ -82,7 +83,7 @@ def _read_quantized(value: dict[str, Any], file: str, key: str) -> str:
 
 
 def _modes(value: Any, file: str, key: str) -> Iterator[str]:
-    """The modes of a quantized policy, or of a map of policies; those of floats have none."""
+    """Yield the modes of a quantized policy or of a map of policies; float policies have none."""
     kind = value.get("class_name") if isinstance(value, dict) else None
     if kind not in _QUANTIZED or value.get("module") not in _MODULES:
         expected = "a DTypePolicy, a QuantizedDTypePolicy or a map of them"

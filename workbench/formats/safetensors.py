@@ -1,10 +1,10 @@
-"""Reading `model.safetensors`, whole or sharded, with our own check of every header.
+"""Reads `model.safetensors`, whole or sharded, with our own check of every header.
 
 Layout of a file: 8 bytes little-endian header length, a JSON header with dtype, shape and byte
 offsets of each tensor, then the data without gaps (github.com/huggingface/safetensors, "Format").
-The header is refused when the sizes, offsets or names do not add up, so that a damaged or crafted
-file never reaches an allocation. Tensors are read, not mapped: a mapped file stays in memory
-beside the copy on the device.
+A header with inconsistent sizes, offsets or names is refused, so a damaged or crafted file never
+reaches an allocation. Tensors are read, not mapped: a mapped file stays in memory in addition to
+the copy on the device.
 """
 
 from __future__ import annotations
@@ -127,10 +127,11 @@ class SafetensorsShards:
 
 
 def open_safetensors(folder: Path) -> SafetensorsFile | SafetensorsShards:
-    """The weights of a Transformers folder; close it after use.
+    """Open the weights of a Transformers folder; the caller closes them.
 
     Raises:
-        PresetError: there are none, or a file is damaged; pickled `.bin` files are never read.
+        PresetError: there are no weights, or a file is damaged; pickled `.bin` files are never
+            read.
     """
     if has_file(folder, WHOLE):
         return SafetensorsFile(preset_file(folder, WHOLE))
@@ -195,7 +196,7 @@ def _is_sizes(values: Any) -> bool:
 
 
 def _check_offsets(file: str, entries: dict[str, _Entry], length: int) -> None:
-    """The tensors, in order of offset, fill the data without holes or overlaps."""
+    """Check that the tensors fill the data without holes or overlaps."""
     position = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin != position:
@@ -229,7 +230,7 @@ def _read_index(folder: Path) -> dict[str, str]:
 
 
 def _check_index(weight_map: dict[str, str], shards: dict[str, SafetensorsFile]) -> None:
-    """Every tensor is in the file the index names, and in no other."""
+    """Check that every tensor is in the file that the index names, and in no other."""
     listed = {(name, tensor) for tensor, name in weight_map.items()}
     held = {(name, tensor) for name, shard in shards.items() for tensor in shard.names()}
     for name, tensor in sorted(listed ^ held):

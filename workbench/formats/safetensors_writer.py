@@ -1,4 +1,4 @@
-"""Writing safetensors files, with errors of the disk as such."""
+"""Writes safetensors files and raises disk errors as OSError."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write contiguous tensors as PyTorch's programs read them. Raises OSError when the disk
-    fails, of which the library's own error tells in its text only."""
+    """Write contiguous tensors in the form that PyTorch programs read. Raises OSError when the disk
+    fails; the library's own error says so only in its text."""
     try:
         save_file(dict(tensors), path, metadata={"format": "pt"})
     except SafetensorError as error:

@@ -1,4 +1,4 @@
-"""Of what kind each setting of a Transformers `config.json` is: a key means one thing in all
+"""The kind of each setting in a Transformers `config.json`; a key means the same in all
 families."""
 
 from __future__ import annotations

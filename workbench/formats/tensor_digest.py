@@ -1,7 +1,7 @@
-"""A digest of all tensors of a file, kept inside it where a file stands alone.
+"""A digest of all tensors of a file, stored inside a file that stands alone.
 
-It is of what is read, not of bytes of the file: other programs may write the same tensors into
-another place, and bytes that nothing depends on may differ.
+It covers the tensors and not the file's bytes: other programs may write the same tensors to other
+positions, and unused bytes may differ.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class TensorDigest:
         self._tensors: dict[str, str] = {}
 
     def add(self, name: str, values: np.ndarray) -> None:
-        """Take in a tensor: its name, type, shape and numbers."""
+        """Add a tensor: its name, type, shape and numbers."""
         digest = hashlib.sha256(f"{name} {values.dtype.name} {values.shape}".encode())
         digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
         self._tensors[name] = digest.hexdigest()
 
     def hexdigest(self) -> str:
-        """The digest of all tensors, in hexadecimal."""
+        """Return the digest of all tensors, in hexadecimal."""
         lines = (f"{digest}  {name}\n" for name, digest in sorted(self._tensors.items()))
         return hashlib.sha256("".join(lines).encode()).hexdigest()

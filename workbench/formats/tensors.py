@@ -1,4 +1,4 @@
-"""What a weight file offers, whatever its format."""
+"""The interface of a weight file in any format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLOATS = {
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
 }
-"""The dtypes of floats that are read and written."""
+"""The float dtypes that are read and written."""
 
 INTEGERS = {"int8": np.dtype(np.int8)}
 """The dtypes of the codes and zeros of a quantized model."""
@@ -25,43 +25,45 @@ STORED = FLOATS | INTEGERS
 MAX_TENSORS = 100_000
 MAX_RANK = 32
 MAX_FILES = 500
-"""Files of one model, all open at a time; the largest published ones have about 200."""
+"""The most files of one model, all open at once; the largest published ones have about 200."""
 
 
 def check_files(index: str, names: Collection[str]) -> None:
     """Refuse an index that names more files than may be open.
 
     Raises:
-        PresetError: naming the index.
+        PresetError: it names too many; the message names the index.
     """
     if len(names) > MAX_FILES:
         raise PresetError.at(index, "weight_map", f"at most {MAX_FILES} files", len(names))
 
 
 class TensorSource(Protocol):
-    """Named tensors in one or several files. Shapes and dtypes cost nothing, `read` reads.
+    """Named tensors in one or several files. Shapes and dtypes cost nothing; only `read` reads
+    data.
 
-    `read` returns fresh memory that nothing else refers to. Everything a source answers has been
-    checked against the size of its files.
+    `read` returns new memory that nothing else refers to. All answers of a source have been checked
+    against the size of its files.
     """
 
     file: str
     """The file's name, for messages."""
 
     def names(self) -> Collection[str]:
-        """All tensors."""
+        """Return the names of all tensors."""
         ...
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Its shape."""
+        """Return the shape of a tensor."""
         ...
 
     def dtype(self, name: str) -> str:
-        """Its dtype as numpy writes it, "bfloat16" included."""
+        """Return the dtype of a tensor by numpy's name, or "bfloat16"."""
         ...
 
     def read(self, name: str) -> np.ndarray:
-        """Its values; only for the dtypes in STORED. Raises PresetError when the file fails."""
+        """Return the values of a tensor with a dtype in STORED. Raises PresetError if the file
+        fails."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A family's Transformers files as data: settings and tensors, for reading and for writing."""
+"""A family's Transformers files as data: settings and tensors, to read and write."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ def _any_folder(config: Mapping[str, Any], folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Transformers:
-    """How a family looks in the layout of Hugging Face Transformers.
+    """The form of a family's files in the layout of Hugging Face Transformers.
 
     Attributes:
         model_type: the `model_type` of its `config.json`.
-        architecture: the class Transformers loads it with, such as "LlamaForCausalLM".
+        architecture: the class that Transformers loads, such as "LlamaForCausalLM".
         rules: weights in `model.safetensors`.
-        keys: their settings that are arguments of ours: `{"hidden_size": "hidden_dim"}`.
-        renamed: other names that files give the keys, to the name written here.
-        defaults: values of keys that a file may leave out.
-        fixed: settings that all models of the family share, each with the values that mean it;
-            the first is written, and is what a file that leaves it out means.
-        read: the arguments that take more than one key, from the settings that are left and the
-            arguments found so far.
-        write: the inverse of `read`: settings from the arguments.
+        keys: their settings that equal our arguments: `{"hidden_size": "hidden_dim"}`.
+        renamed: alternative names of keys in files, to the name in `keys`.
+        defaults: values of keys that a file may omit.
+        fixed: settings that all models of the family share, each with its equivalent values. The
+            first is written, and is the default for a file that omits it.
+        read: returns the arguments that need more than one key, given the remaining settings and
+            the arguments found so far.
+        write: the inverse of `read`: returns settings, given the arguments.
         harmless: names of settings that do not change the network.
-        ignored: names of tensors that may be present and are not used; they may hold `{i}`.
-        tokenizer_class: what Transformers calls the family's SentencePiece tokenizer.
-        writes: whether a backbone of these arguments is written this way, where families share
-            a backbone.
-        head_rules: weights of a classifier, for families that have one.
-        read_head: its task's arguments, given a `config.json`; empty where it has no such head.
-        write_head: the inverse, given also what the classes are called.
-        read_preprocessor: arguments of the preprocessor that `preprocessor_config.json` gives,
-            its converter among them; of a folder without that file, those of an empty one.
-        write_preprocessor: the inverse, given a preprocessor; empty for no such file.
-        match: tells families of the same `model_type` apart: given the config and the folder,
-            whether it is this family.
+        ignored: names of tensors that may be present and stay unused; they may hold `{i}`.
+        tokenizer_class: the family's SentencePiece tokenizer class in Transformers.
+        writes: returns whether a backbone with these arguments is written in this form, for
+            families that share a backbone.
+        head_rules: weights of a classifier, if the family has one.
+        read_head: returns its task's arguments from a `config.json`; empty without such a head.
+        write_head: the inverse, which also gets the names of the classes.
+        read_preprocessor: returns the preprocessor's arguments, including its converter, from
+            `preprocessor_config.json`; a missing file counts as empty.
+        write_preprocessor: the inverse, given a preprocessor; empty if there is no such file.
+        match: distinguishes families of the same `model_type`: returns whether a config and its
+            folder are of this family.
     """
 
     model_type: str
@@ -91,10 +91,10 @@ class Transformers:
     match: Callable[[Mapping[str, Any], Path], bool] = _any_folder
 
     def arguments(self, config: Mapping[str, Any]) -> Values:
-        """The backbone's arguments, given a `config.json`.
+        """Return the backbone's arguments from a `config.json`.
 
         Raises:
-            PresetError: a setting is missing, impossible or not understood.
+            PresetError: a setting is missing, impossible or unknown.
         """
         settings = ConfigReader(self._with_our_names(config))
         arguments = {
@@ -108,7 +108,7 @@ class Transformers:
         return arguments
 
     def config(self, arguments: Mapping[str, Any]) -> Values:
-        """What `config.json` says of a backbone of these arguments."""
+        """Return the `config.json` of a backbone with these arguments."""
         return {
             "architectures": [self.architecture],
             "model_type": self.model_type,

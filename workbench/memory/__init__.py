@@ -1,4 +1,4 @@
-"""How much memory is free, and the one check that refuses work which would not fit.
+"""Measures free memory, and refuses work that would not fit.
 
 May import `errors` only.
 """

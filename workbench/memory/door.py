@@ -1,5 +1,5 @@
-"""The one door to memory: work that would not fit is refused before it begins, and what runs out
-of memory in spite of that ends in the same named error."""
+"""Guards memory: work that would not fit is refused before it begins, and work that still runs out
+of memory ends in the same named error."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from workbench.errors import MemoryTooSmallError
 from workbench.memory.free_memory import free_memory, limit
 
-SMALL = 32_000_000  # bytes below which nobody asks
+SMALL = 32_000_000  # smaller needs are not checked
 _SIGNS = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
 
 
 def admit(what: str, needed: int, advice: str) -> None:
-    """Refuse work that would take more than 90 % of the free memory.
+    """Refuse work that needs more than 90 % of the free memory.
 
     Args:
         what: the work, for the message.
-        needed: bytes it takes beside all that is there already.
+        needed: bytes it takes in addition to those already in use.
         advice: what to do instead, in a sentence.
 
     Raises:
@@ -39,8 +39,8 @@ def admit(what: str, needed: int, advice: str) -> None:
 
 @contextmanager
 def names_exhaustion(what: str) -> Iterator[None]:
-    """While the block runs, or the function that this decorates, memory that runs out is an error
-    of our own. `what` was going on, for the message.
+    """Turn exhausted memory in a block or decorated function into our own error. `what` names the
+    work for the message.
 
     Raises:
         MemoryTooSmallError: the memory of the machine or of its accelerator ran out.
@@ -58,7 +58,7 @@ def names_exhaustion(what: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """What the error says, in a line; Keras puts several around it, in colours."""
+    """Return the error's message as one line; Keras wraps it in several coloured lines."""
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:200]
 
 
@@ -67,5 +67,5 @@ def _is_exhaustion(error: BaseException) -> bool:
 
 
 def gigabytes(size: float) -> str:
-    """Bytes in GB, or in MB below a tenth of one."""
+    """Format bytes in GB, or in MB below 0.1 GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"

@@ -1,4 +1,4 @@
-"""How much memory this machine, container or accelerator has free now."""
+"""Measures the free memory of this machine, container or accelerator."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import psutil
 
-USABLE = 0.9  # of what is free; the rest is for what no estimate foresees
+USABLE = 0.9  # share of the free memory; the rest is a reserve for inexact estimates
 
 CGROUP = Path("/sys/fs/cgroup")
-# The limit and the usage of a container: control groups of the second version, then the first.
+# The limit and the usage of a container: control groups version 2, then version 1.
 _LIMITS = (
     ("memory.max", "memory.current", "memory.stat"),
     (
@@ -21,23 +21,23 @@ _LIMITS = (
 
 
 def free_memory() -> int:
-    """Bytes free where models are loaded: the first accelerator's, or the machine's within the
-    container's limit."""
+    """Return the free bytes of the first accelerator, or of the machine within the container's
+    limit if models are loaded there."""
     return min(_device_free(), _machine_free())
 
 
 def limit(free: int) -> int:
-    """Bytes that a model may take of `free` ones."""
+    """Return the bytes that a model may take of `free` bytes."""
     return int(free * USABLE)
 
 
 def resident() -> int:
-    """Bytes this process has in memory."""
+    """Return the bytes of this process in memory."""
     return psutil.Process().memory_info().rss
 
 
 def on_cpu() -> bool:
-    """Whether models are in the machine's own memory."""
+    """Return whether models are in the machine's own memory."""
     import jax
 
     return jax.default_backend() == "cpu"
@@ -56,7 +56,7 @@ def _container_free() -> list[int]:
 
 
 def _number(file: Path) -> int | None:
-    """The number in a file; None where there is no file or no limit."""
+    """Return the number in a file; None if there is no file or no limit."""
     try:
         text = file.read_text().strip()
     except OSError:
@@ -65,7 +65,7 @@ def _number(file: Path) -> int | None:
 
 
 def _reclaimable(stat: Path) -> int:
-    """Bytes of cached files, which count as used and are given up when needed."""
+    """Return the bytes of cached files, which count as used but are released when needed."""
     try:
         lines = dict(line.split() for line in stat.read_text().splitlines())
     except (OSError, ValueError):
@@ -74,7 +74,7 @@ def _reclaimable(stat: Path) -> int:
 
 
 def _device_free() -> int:
-    """Bytes the first accelerator has free; where there is none, as good as all."""
+    """Return the free bytes of the first accelerator; a huge number if there is none."""
     import jax
 
     device = jax.local_devices()[0]

@@ -1,5 +1,4 @@
-"""Presets: finding, loading and saving them. The module itself is called to list them:
-`workbench.presets()`."""
+"""Find, load and save presets. Call the module itself to list them: `workbench.presets()`."""
 
 from __future__ import annotations
 
@@ -24,23 +23,23 @@ class _Presets(ModuleType):
         licence: str | None = None,
         max_parameters: float | None = None,
     ) -> PresetTable:
-        """All presets known by name as a table, or those that all given arguments fit.
+        """Return a table of the presets known by name that match every given argument.
 
         ```python
         wb.presets(family="Gemma 3", instruct=True, max_parameters=4e9)
         ```
 
         Args:
-            search: words that the name, family, licence or description has to hold.
+            search: words that the name, family, licence or description must contain.
             family: such as "Gemma 3"; case, spaces and hyphens do not matter, here and below.
             modality: "text", "image+text", "speech" or "image".
             instruct: True for models tuned to follow instructions, False for the others.
             licence: such as "Apache-2.0".
-            max_parameters: the most parameters.
+            max_parameters: the largest number of parameters.
 
         Raises:
-            SettingError: no preset has this family, modality or licence; the message names
-                those there are.
+            SettingError: no preset has this family, modality or licence; the message lists the
+                known ones.
         """
         from workbench.presets.catalog import presets
         from workbench.presets.listing import PresetTable

@@ -1,7 +1,7 @@
-"""The presets the workbench knows by name: facts to choose by, without building or downloading.
+"""The presets known by name, with facts to choose by; nothing is built or downloaded.
 
-The facts are data, in `catalog.json`, and those of the embedded presets are read from their
-folders. What is not known is None.
+The facts are in `catalog.json`; those of the embedded presets come from their folders. Unknown
+facts are None.
 """
 
 from __future__ import annotations
@@ -26,31 +26,29 @@ Modality = Literal["text", "image+text", "speech", "image"]
 
 @dataclass(frozen=True, kw_only=True)
 class PresetInfo:
-    """What is known of a preset before it is loaded.
+    """The facts about a preset that are known before it is loaded.
 
     Attributes:
         name: what `from_preset` takes.
-        family: for people, such as "Gemma 3".
+        family: a readable name, such as "Gemma 3".
         backbone: the name of its backbone's class, such as "Gemma3Backbone".
         description: one sentence.
-        parameters: how many numbers its weights are, towers for images included.
+        parameters: the number of weights, including image towers.
         layers, hidden_dim, intermediate_dim, heads, kv_heads, head_dim, vocabulary_size: sizes
-            of the decoder. The width of a feed-forward network is one expert's where there are
-            several.
-        window: how many tokens the layers with a sliding window see; None where all see all.
-        encoder: an encoder stands beside the decoder, whose layers read it.
-        image_prefix: tokens of the decoder that a picture takes beside those of the text; None
-            where it takes none of its own.
-        modality: what it takes and makes.
-        instruct: tuned to follow instructions or to chat; otherwise a base model.
-        context_length: the longest sequence it is made for, in tokens.
-        stored_dtype: the dtype its weight file is taken to be in.
-        bytes_on_disk: size of the weights, an estimate: `parameters` in `stored_dtype`. Exact
+            of the decoder. With several experts, `intermediate_dim` is the width of one.
+        window: the tokens that layers with a sliding window see; None if no layer has one.
+        encoder: whether the decoder attends to an encoder.
+        image_prefix: the tokens that a picture adds to those of the text; None if it adds none.
+        modality: the kinds of its inputs and outputs.
+        instruct: whether it is tuned to follow instructions or chat; otherwise it is a base model.
+        context_length: the longest sequence it supports, in tokens.
+        stored_dtype: the assumed dtype of its weight file.
+        bytes_on_disk: the size of the weights, estimated as `parameters` in `stored_dtype`; exact
             for embedded presets.
         licence: its usual name.
-        gated: the licence has to be accepted at a hub before it can be downloaded.
-        kaggle, hugging_face: whole handles; the second is the maker's own repository.
-        embedded: part of this package, needs no download.
+        gated: whether the licence must be accepted at a hub before the download.
+        kaggle, hugging_face: whole handles; the second is the original maker's repository.
+        embedded: whether it is part of this package and needs no download.
     """
 
     name: str
@@ -87,8 +85,8 @@ class PresetInfo:
 
 @functools.cache
 def presets() -> tuple[PresetInfo, ...]:
-    """All presets that write text: the embedded ones first, of them those that read text, then
-    the hubs', family by family."""
+    """Return all presets that write text: the embedded ones first (those that read text lead), then
+    those of the hubs, family by family."""
     embedded = (_embedded(path.parent) for path in EMBEDDED.glob(f"*/{CONFIG}"))
     first = sorted(embedded, key=lambda preset: (preset.modality != "text", preset.name))
     return (*first, *_listed(CATALOG))
@@ -96,7 +94,7 @@ def presets() -> tuple[PresetInfo, ...]:
 
 @functools.cache
 def classifiers() -> tuple[PresetInfo, ...]:
-    """The presets that `TextClassifier` takes by name."""
+    """Return the presets that `TextClassifier` loads by name."""
     return _listed(CLASSIFIERS)
 
 
@@ -105,7 +103,7 @@ def _listed(file: Path) -> tuple[PresetInfo, ...]:
 
 
 def find(name: str) -> PresetInfo | None:
-    """The preset of this name; None where there is none."""
+    """Return the preset of this name, or None."""
     return _by_name().get(name)
 
 
@@ -114,7 +112,7 @@ def _by_name() -> dict[str, PresetInfo]:
     return {preset.name: preset for preset in (*presets(), *classifiers())}
 
 
-# What the families of recordings and crops call the sizes of their decoders.
+# The decoder sizes as the families for recordings and text crops name them.
 _HEADS = ("decoder_num_heads", "num_decoder_heads")
 _WIDTHS = ("decoder_hidden_dim",)
 _LAYERS = ("decoder_num_layers", "num_decoder_layers")
@@ -127,7 +125,7 @@ def _embedded(folder: Path) -> PresetInfo:
     preprocessor = read_json(folder / PREPROCESSOR)["config"]
 
     def size(*names: str) -> Any:
-        """By the first of these names that the family's settings have."""
+        """Return the value of the first of these names in the family's settings."""
         return next((sizes[name] for name in names if name in sizes), None)
 
     heads, width = size("num_query_heads", *_HEADS), size("hidden_dim", *_WIDTHS)
@@ -156,7 +154,7 @@ def _embedded(folder: Path) -> PresetInfo:
 
 
 def _image_prefix(sizes: dict[str, Any]) -> int | None:
-    """One token a patch, in the family whose text follows a picture."""
+    """Return one token per patch for the family that puts the picture before the text."""
     patch = sizes.get("vit_patch_size")
     return None if patch is None else (sizes["image_size"] // patch) ** 2
 

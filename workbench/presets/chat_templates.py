@@ -1,4 +1,4 @@
-"""Which chat template belongs to a preset whose files hold none, as KerasHub's do not."""
+"""Chat templates for presets whose files have none, such as KerasHub's."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _OF_FAMILY = {
     "Qwen2.5": "qwen2.5",
     "Qwen3": "qwen3",
     "Qwen3-MoE": "qwen3",
-    "SmolLM3": "chatml",  # its own also writes the date and a mode of reasoning
+    "SmolLM3": "chatml",  # the original also writes the date and a reasoning mode
     "T5Gemma": "gemma",
     "Vicuna": "vicuna",
 }
-# The guards classify a conversation by a policy that is written for each use.
+# The guard models classify a conversation by a policy written for each use.
 _OF_PRESET = {
     "llama3.1_guard_8b": None,
     "llama3.2_guard_1b": None,
@@ -35,8 +35,8 @@ _OF_PRESET = {
 
 
 def known_chat_template(handle: str | Path) -> str | None:
-    """The text of the template for a preset the catalog lists as an instruct model, given by its
-    name or by its place on a hub; None for any other, and for folders."""
+    """Return the template of a preset that the catalog lists as an instruct model, by its name or
+    hub handle; None for any other preset and for folders."""
     listed = _listed(str(handle))
     if listed is None or not listed.instruct:
         return None
@@ -45,6 +45,6 @@ def known_chat_template(handle: str | Path) -> str | None:
 
 
 def _listed(handle: str) -> PresetInfo | None:
-    """On both hubs one part of KerasHub's handles is the preset's name."""
+    """Find the preset in the catalog: on both hubs one part of KerasHub's handles is its name."""
     names = handle.partition("@")[0].split("/") if "://" in handle else [handle]
     return next((found for found in map(find, names) if found is not None), None)

@@ -1,4 +1,4 @@
-"""How much memory a preset will take, before it is loaded."""
+"""Estimates the memory of a preset before it is loaded."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def estimate(
     training: bool = False,
     lora_rank: int | None = None,
 ) -> Estimate:
-    """What a preset takes: one of the catalog, or a folder or `.gguf` file on this machine.
+    """Estimate the memory of a catalog preset, or of a local folder or `.gguf` file.
 
     ```python
     print(wb.estimate("gemma2_2b_en", "bfloat16"))
     ```
 
     Args:
-        preset: a built-in name, what `catalog.find` gives, or a path. Of a folder the names,
-            shapes and dtypes of its tensors are read, and no weights.
+        preset: a built-in name, a result of `catalog.find`, or a path. Only the names, shapes and
+            dtypes of a folder's tensors are read, no weights.
         dtype, length, batch, training, lora_rank: as for `estimate_config`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writing a folder that Transformers loads, all or nothing."""
+"""Writes a folder that Transformers loads; the write is atomic."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def export_to_transformers(
     """Write a task or backbone as a folder in Transformers' layout: `config.json`, safetensors
     and, with a preprocessor, the tokenizer's files.
 
-    A folder that is there already, such as a clone of a hub's repository, keeps everything but
-    files of these names, what was exported or saved there before, and the weights that an old
-    index lists. LoRA updates are merged into the weights.
+    An existing folder, such as a clone of a hub repository, keeps everything except files of these
+    names, files exported or saved there before, and the weights that an old index lists. LoRA
+    updates are merged into the weights.
 
     Args:
         saved: a task or a backbone.
-        folder: the folder to make or to replace.
-        max_shard_size: gigabytes a weight file may hold; None writes one file.
+        folder: the folder to create or replace.
+        max_shard_size: the largest weight file in gigabytes; None writes one file.
 
     Raises:
         PresetError: Transformers has no model of this kind or with these settings, the model is
-            quantized, or the folder cannot be written; what was there before is unchanged.
+            quantized, or the folder cannot be written; an old folder stays unchanged.
     """
     backbone = saved.backbone if isinstance(saved, Task) else saved
     preprocessor = saved.preprocessor if isinstance(saved, Task) else None
@@ -90,7 +90,7 @@ def _stored_dtype(backbone: Backbone) -> str:
 
 
 def _write_weights(folder: Path, tensors: Iterable[tuple[str, np.ndarray]], limit: float) -> None:
-    """One file, or several with an index where they hold more than `limit` bytes."""
+    """Write one file, or several with an index if the tensors exceed `limit` bytes."""
     shards: list[list[str]] = []
     total = 0
     for shard in _shards(tensors, limit):
@@ -111,7 +111,7 @@ def _write_weights(folder: Path, tensors: Iterable[tuple[str, np.ndarray]], limi
 def _shards(
     tensors: Iterable[tuple[str, np.ndarray]], limit: float
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The tensors in groups of at most `limit` bytes, one group in memory at a time."""
+    """Yield the tensors in groups of at most `limit` bytes, with one group in memory at a time."""
     shard: dict[str, np.ndarray] = {}
     for name, tensor in tensors:
         held = sum(other.nbytes for other in shard.values())

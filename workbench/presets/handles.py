@@ -1,6 +1,6 @@
-"""What a preset handle names: a folder, downloaded from a hub where it is not there yet.
+"""Resolves a preset handle to a folder, which is downloaded from a hub if it is not cached.
 
-The hubs' libraries are imported, and the network used, only for handles that name a hub.
+Only handles of a hub import its library and use the network.
 """
 
 from __future__ import annotations
@@ -24,28 +24,27 @@ _BUILT_IN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def resolve(handle: str | Path, weights: bool = True) -> Path:
-    """The folder of a preset, or the `.gguf` file that is one.
+    """Return the folder or the `.gguf` file of a preset, downloaded if necessary.
 
-    What comes from a hub is kept in its library's cache, shared with other programs that use it,
-    and is found there again without a network. `workbench.storage.progress` reports the download
-    and can stop it; the next attempt continues it. Only files a preset consists of are fetched:
-    configs, tokenizers, chat templates, and weights in safetensors or HDF5; no pickles, no code.
+    Downloads stay in the cache of the hub's library, which other programs share, and are found
+    there without a network. `workbench.storage.progress` reports the download and can stop it; the
+    next attempt continues it. Only the files of a preset are fetched: configs, tokenizers, chat
+    templates, and weights in safetensors or HDF5; no pickles, no code.
 
     Args:
         handle: one of
 
-            - the name of a built-in preset; those that are not part of the package come from
-              Kaggle. A folder of the same name is `./name` or a `Path`.
-            - `kaggle://owner/model/framework/variation`, and `/version` for another than the
-              newest.
-            - `hf://owner/repository` in KerasHub's or Transformers' layout, and `@revision` for
-              another branch, tag or commit than main; followed by `/file.gguf` for one file.
+            - the name of a built-in preset; those outside the package come from Kaggle. For a
+              folder of the same name, write `./name` or a `Path`.
+            - `kaggle://owner/model/framework/variation`, with `/version` for an older version.
+            - `hf://owner/repository` in KerasHub's or Transformers' layout, with `@revision` for a
+              branch, tag or commit other than main, and `/file.gguf` for one file.
             - the path of a folder in KerasHub's or Transformers' layout, or of a `.gguf` file.
-        weights: False where the weights are not needed, which spares their download.
+        weights: False skips the download of the weights.
 
     Raises:
-        PresetError: there is no such preset, it may not be read (the message says how to get
-            access), its hub cannot be reached and it is in no cache, or the disk is too full.
+        PresetError: there is no such preset, access is denied (the message says how to get it), its
+            hub cannot be reached and it is not cached, or the disk is too full.
         LoadCancelled: the listener of the progress stopped the download.
     """
     if not isinstance(handle, str | Path) or not str(handle):
@@ -111,13 +110,13 @@ def _local_folder(path: Path, text: str) -> Path:
 
 
 def list_presets(owner: type | None = None) -> dict[str, dict[str, Any]]:
-    """The presets that can be loaded by name, as KerasHub has them:
-    name to `{"metadata": {...}, "kaggle_handle": ...}`, None for the handle of an embedded one.
+    """Return the presets that can be loaded by name, in KerasHub's form: name to `{"metadata":
+    {...}, "kaggle_handle": ...}`, with None as the handle of an embedded one.
 
     The metadata has at least `description`, `params`, `family`, `backbone` and `path`.
 
     Args:
-        owner: only those that this class, or a subclass of it, loads; None for all.
+        owner: only presets that this class or a subclass of it loads; None for all.
     """
     found = {
         name: {"metadata": _metadata(EMBEDDED / name), "kaggle_handle": None}

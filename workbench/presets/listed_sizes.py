@@ -7,7 +7,7 @@ from workbench.presets.catalog import PresetInfo
 
 
 def sizes_of_listed(info: PresetInfo) -> Sizes:
-    """The sizes of a preset of the catalog; 0 where the catalog does not know one."""
+    """Return the sizes of a catalog preset; 0 for unknown ones."""
     vocabulary, width = info.vocabulary_size or 0, info.hidden_dim or 0
     return Sizes(
         parameters=info.parameters,

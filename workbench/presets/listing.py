@@ -1,4 +1,4 @@
-"""A table of presets: a sequence that can be filtered, and is printed as text or as HTML."""
+"""A table of presets: a sequence that can be filtered and printed as text or HTML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workbench.errors import SettingError
 from workbench.presets.catalog import PresetInfo
 
 HEADINGS = ("name", "family", "parameters", "on disk", "context", "kind", "licence", "notes")
-NUMBERS = (2, 3, 4)  # columns that are set to the right
+NUMBERS = (2, 3, 4)  # right-aligned columns
 
 STYLE = """
 .wb-presets {max-height: 32em; overflow: auto; color: var(--jp-ui-font-color1, inherit);
@@ -26,7 +26,7 @@ STYLE = """
 
 
 class PresetTable(Sequence[PresetInfo]):
-    """Presets in an order, shown as a table by the notebook and by `print`."""
+    """An ordered sequence of presets, shown as a table by the notebook and by `print`."""
 
     def __init__(self, presets: Sequence[PresetInfo]) -> None:
         self._presets = tuple(presets)
@@ -55,7 +55,7 @@ class PresetTable(Sequence[PresetInfo]):
         licence: str | None = None,
         max_parameters: float | None = None,
     ) -> PresetTable:
-        """The presets that all given arguments fit; they are those of `workbench.presets()`.
+        """Return the presets that match every given argument, as in `workbench.presets()`.
 
         Raises:
             SettingError: no preset of this table has this family, modality or licence.
@@ -143,8 +143,8 @@ def _cells(preset: PresetInfo) -> tuple[str, ...]:
 
 
 def short(number: float, billion: str = "G") -> str:
-    """Three digits and a decimal prefix: 2614341888 is 2.61 G, or 2.61 B where billions are
-    counted, as of parameters."""
+    """Format with three digits and a decimal prefix: 2614341888 is 2.61 G, or 2.61 B for
+    parameters, which are counted in billions."""
     for size, prefix in ((1e9, billion), (1e6, "M"), (1e3, "k")):
         if number >= size * 0.9995:
             return f"{number / size:#.3g} {prefix}".replace(". ", " ")

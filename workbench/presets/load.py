@@ -1,4 +1,4 @@
-"""From a preset to a backbone, task, preprocessor or tokenizer."""
+"""Loads a backbone, task, preprocessor or tokenizer from a preset."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from workbench.tokenizers.tokenizer_classes import as_family_class
 
 
 class PresetFolder(Protocol):
-    """What a folder says, whatever its layout. Reading it builds nothing."""
+    """The content of a preset folder in any layout. Reading it builds nothing."""
 
     folder: Path
     family: Family
@@ -62,7 +62,7 @@ class PresetFolder(Protocol):
 
 
 def _undisturbed(load: Callable[..., Any]) -> Callable[..., Any]:
-    """While a preset is loaded, nobody replaces its folder."""
+    """Keep the folder of a preset from being replaced during the load."""
 
     @functools.wraps(load)
     def loading_whole(handle: str | Path, *arguments: Any, **settings: Any) -> Any:
@@ -77,17 +77,18 @@ def _undisturbed(load: Callable[..., Any]) -> Callable[..., Any]:
 def load_backbone(
     handle: str | Path, cls: type, load_weights: bool = True, dtype: Any = None, **overrides: Any
 ) -> Any:
-    """The backbone of a preset.
+    """Return the backbone of a preset.
 
     Args:
         handle: as in `presets.handles.resolve`.
         cls: the backbone's class, or a base of it.
         load_weights: False builds it with random weights.
-        dtype: a Keras dtype policy or its name; None or "auto" for what is fast on this machine.
+        dtype: a Keras dtype policy or its name; None or "auto" for the one that is fast on this
+            machine.
         overrides: constructor arguments that replace the preset's.
 
     Raises:
-        PresetError: the preset is missing, malformed, of another class, or its weights do not
+        PresetError: the preset is missing, malformed or of another class, or its weights do not
             fit; nothing is half loaded.
     """
     preset = open_preset(handle, cls)
@@ -102,13 +103,14 @@ def load_backbone(
 def load_task(
     handle: str | Path, cls: type, load_weights: bool = True, dtype: Any = None, **overrides: Any
 ) -> Any:
-    """A preset's task: its backbone and, where it has a tokenizer, its preprocessor.
+    """Return a preset's task: its backbone and, if it has a tokenizer, its preprocessor.
 
     Args:
         handle: as in `presets.handles.resolve`.
         cls: the task's class, or a base of it such as `CausalLM`.
         load_weights: False builds it with random weights.
-        dtype: a Keras dtype policy or its name; None or "auto" for what is fast on this machine.
+        dtype: a Keras dtype policy or its name; None or "auto" for the one that is fast on this
+            machine.
         overrides: `backbone` and `preprocessor` replace the preset's; the others are constructor
             arguments of the backbone.
 
@@ -150,7 +152,7 @@ def load_task(
 
 
 def _context_length(handle: str | Path, preset: PresetFolder) -> int | None:
-    """Tokens of the longest text the model was made for, by its files or by the catalog."""
+    """Return the longest text that the model supports, in tokens, from its files or the catalog."""
     listed = find(str(handle))
     stated = preset.context_length()
     return listed.context_length if stated is None and listed is not None else stated
@@ -158,7 +160,7 @@ def _context_length(handle: str | Path, preset: PresetFolder) -> int | None:
 
 @_undisturbed
 def load_preprocessor(handle: str | Path, cls: type, **overrides: Any) -> Any:
-    """A preset's preprocessor; `overrides` replace its constructor arguments.
+    """Return a preset's preprocessor; `overrides` replace its constructor arguments.
 
     Raises:
         PresetError: as `load_backbone`, or the preset has no tokenizer.
@@ -170,11 +172,11 @@ def load_preprocessor(handle: str | Path, cls: type, **overrides: Any) -> Any:
 
 @_undisturbed
 def load_tokenizer(handle: str | Path, cls: type) -> Any:
-    """A preset's tokenizer, with its vocabulary.
+    """Return a preset's tokenizer, with its vocabulary.
 
     Raises:
         PresetError: as `load_backbone`, or the preset has no tokenizer, or a Transformers folder
-            holds one that a tokenizer of class `cls` cannot be exactly.
+            holds one that `cls` cannot reproduce exactly.
     """
     preset = open_preset(handle, cls)
     _fitting(preset, preset.family.tokenizer, cls)
@@ -185,7 +187,7 @@ def load_tokenizer(handle: str | Path, cls: type) -> Any:
 
 
 def load_image_converter(handle: str | Path, cls: type) -> Any:
-    """The image converter of a preset.
+    """Return the image converter of a preset.
 
     Raises:
         PresetError: there is no such preset, or it has no image converter of this class.
@@ -198,10 +200,10 @@ def load_image_converter(handle: str | Path, cls: type) -> Any:
 
 
 def open_preset(handle: str | Path, cls: type) -> PresetFolder:
-    """Find a preset's folder and read what it says. `cls` is the class that is wanted of it.
+    """Find a preset's folder and read its settings. `cls` is the wanted class.
 
     Raises:
-        PresetError: there is none, or it is neither a folder in KerasHub's or Transformers'
+        PresetError: there is no preset, or it is neither a folder in KerasHub's or Transformers'
             layout nor a GGUF file.
     """
     preset = _opened(handle, cls)
@@ -225,7 +227,7 @@ def _opened(handle: str | Path, cls: type) -> PresetFolder:
 
 
 def _fitting(preset: PresetFolder, found: type, asked: type) -> type:
-    """The class to build: the preset's, or the one asked for where that is derived from it."""
+    """Return the class to build: the preset's, or the requested one if it is a subclass of it."""
     if issubclass(found, asked):
         return found
     if issubclass(asked, found):
@@ -256,7 +258,7 @@ def _build_backbone(
         with _named_errors(file):
             return cls(**arguments)
     check_listed(handle, arguments["dtype"])
-    resolve(handle)  # only now, that the model is known to fit, are its weights downloaded
+    resolve(handle)  # the weights are downloaded only now that the model is known to fit
     with closing(preset.open_weights()) as source, preset.manifest.checked():
         check_weights(handle, cls.__name__, arguments, source)
         with _named_errors(file):
@@ -276,8 +278,8 @@ def _build_backbone(
 
 
 def _precision(preset: PresetFolder, dtype: Any) -> Precision:
-    """How to compute, and the mode that matrices are to be held in: the preset's own, or the one
-    that is asked for."""
+    """Return the compute dtype and the quantization mode of matrices: the preset's own or the
+    requested one."""
     asked, held = precision(None if dtype == "auto" else dtype), preset.quantization
     if held is not None and asked.mode not in (None, held):
         raise PresetError.at(CONFIG, "dtype", f"{asked.mode}, as asked for", held)
@@ -287,7 +289,7 @@ def _precision(preset: PresetFolder, dtype: Any) -> Precision:
 def _build_with_head(
     preset: PresetFolder, cls: type, parts: dict[str, Any], own: dict[str, Any], load_weights: bool
 ) -> Any:
-    """A task with its trained head; with a new one where the preset has none or one of another
+    """Build a task with its trained head, or a new head if the preset has none or one of another
     size."""
     head = preset.head()
     arguments = {**parts, **(head.arguments if head else {}), **own}
@@ -317,7 +319,7 @@ def _build_preprocessor(preset: PresetFolder, overrides: Mapping[str, Any]) -> A
 
 
 def _check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:
-    """Refuse settings the class does not have, and the lack of one it needs."""
+    """Refuse unknown settings and missing required ones."""
     parameters = {
         name: parameter
         for name, parameter in inspect.signature(cls).parameters.items()
@@ -334,7 +336,7 @@ def _check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _named_errors(file: str) -> Iterator[None]:
-    """What a constructor refuses is a mistake in the file its arguments came from."""
+    """Turn a constructor's error into one about the file that its arguments came from."""
     try:
         yield
     except PresetError:

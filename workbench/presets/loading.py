@@ -1,4 +1,4 @@
-"""From a weight file into variables: one tensor at a time, every problem in one error."""
+"""Loads a weight file into variables, one tensor at a time, with all problems in one error."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _CHUNK = 2**20
 
 
 class WeightLoader:
-    """Gives the weights of one model, each exactly once, in the dtype asked for.
+    """Provides the weights of one model, each exactly once, in the requested dtype.
 
-    A tensor that does not fit is noted and zeros stand in for it, so that `finish` can tell all
-    that is wrong at once. A model that asks for more than the file holds is stopped at once.
+    A tensor that does not fit is noted and replaced by zeros, so that `finish` reports all problems
+    together. A model that asks for more than the file holds is stopped at once.
 
     Args:
-        source: the file.
+        source: the weight file.
         rules: the family's table for this format.
-        num_layers: how many layers the model has.
-        ignored: names that may be in the file unused; they may hold `{i}`.
-        held: the mode of quantisation of the matrices that are integers in the file.
-        wanted: the mode for those that are floats; None leaves them floats.
+        num_layers: the number of layers of the model.
+        ignored: names of tensors that may stay unused; they may hold `{i}`.
+        held: the quantization mode of the matrices that are integers in the file.
+        wanted: the mode for the float matrices; None leaves them floats.
 
     Raises:
-        PresetError: `num_layers` is no number of layers that the file could hold.
+        PresetError: the file cannot hold `num_layers` layers.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class WeightLoader:
         self._meter = Meter("reading", self._bytes_to_read(), source.file)
 
     def _find_integers(self) -> set[str]:
-        """Our names of the matrices that are integers in the file; their rules are added."""
+        """Return our names of the matrices that are integers in the file, and add their rules."""
         if self._held is None:
             return set()
         theirs, mode = self.source.names(), self._held
@@ -97,11 +97,11 @@ class WeightLoader:
         return set(found)
 
     def quantization(self, name: str) -> Quantization:
-        """Whether our matrix `name` comes as integers, and whether it has to become integers."""
+        """Return whether our matrix `name` is stored as integers, and whether to quantize it."""
         return Quantization(self._held if name in self._integers else None, self._wanted)
 
     def initializer(self, name: str) -> Callable[..., jax.Array]:
-        """A Keras initializer for our weight `name`: `(shape, dtype) -> array`."""
+        """Return a Keras initializer for our weight `name`: `(shape, dtype) -> array`."""
 
         def fill(shape: Shape, dtype: Any = None) -> jax.Array:
             return self.value(name, tuple(shape), dtype or "float32")
@@ -109,7 +109,7 @@ class WeightLoader:
         return fill
 
     def value(self, name: str, shape: Shape, dtype: Any) -> jax.Array:
-        """Our weight `name` on the device, or zeros where the file has no fitting tensor."""
+        """Return our weight `name` on the device, or zeros if the file has no fitting tensor."""
         let_through()
         self._left -= math.prod(shape)
         if self._left < 0:
@@ -126,7 +126,7 @@ class WeightLoader:
         return jax.block_until_ready(jax.device_put(self._fetch(rule, theirs, shape, dtype)))
 
     def _stacked(self, rule: Rule, shape: Shape, dtype: Any) -> np.ndarray:
-        """Experts that the file keeps apart, in one array."""
+        """Stack experts that the file stores separately into one array."""
         values = np.zeros(shape, jnp.dtype(dtype))
         for expert in range(shape[0]):
             one = rule.of_expert(expert)
@@ -162,7 +162,8 @@ class WeightLoader:
         )
 
     def _rule(self, name: str) -> Rule | None:
-        """The rule for our weight, asked for once; None, with the problem noted."""
+        """Return the rule for our weight, which may be asked for once; otherwise note the problem
+        and return None."""
         if name in self._given:
             self.problems.append(f"{name}: two weights of the model have this name")
             return None
@@ -173,7 +174,7 @@ class WeightLoader:
         return rule
 
     def _find(self, rule: Rule, shape: Shape, dtypes: Mapping[str, Any] = FLOATS) -> str | None:
-        """The file's name of the tensor for a rule; None, with the problem noted."""
+        """Return the file's name of a rule's tensor, or note the problem and return None."""
         present = [theirs for theirs in rule.names if theirs in self.source.names()]
         if len(present) != 1:
             found = "missing" if not present else "both present"
@@ -192,7 +193,7 @@ class WeightLoader:
         return shape == expected and dtype in dtypes
 
     def _read(self, theirs: str, rule: Rule) -> np.ndarray:
-        """The tensor; kept between reads only while other weights still need their part of it."""
+        """Read the tensor; keep it only while other weights still need their part of it."""
         values = self._shared.pop(theirs, None)
         if values is None:
             check()
@@ -241,14 +242,14 @@ class WeightLoader:
 
 
 def _cuts(parts: Iterable[Part | None]) -> set[Part]:
-    """The parts of a tensor that were read by themselves."""
+    """Return the parts of a tensor that were read separately."""
     return {part for part in parts if part is not None}
 
 
 def assign(model: keras.Model, loader: WeightLoader) -> None:
-    """Load onto a live model. All values are read and checked before the first is assigned.
+    """Load weights into a live model. All are read and checked before the first is assigned.
 
-    The old and the new weights are in memory together meanwhile.
+    During the load, the old and the new weights are both in memory.
 
     Raises:
         PresetError: as `WeightLoader.finish`; the model is unchanged.
@@ -269,12 +270,12 @@ def _numbered(templates: Sequence[str], num_layers: int) -> list[str]:
 
 
 def _cast(values: np.ndarray, dtype: Any) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what overflows float16 is reported as infinite
+    with np.errstate(over="ignore"):  # values that overflow float16 are reported as infinite
         return values.astype(jnp.dtype(dtype), copy=False)
 
 
 def _all_finite(values: np.ndarray) -> bool:
-    flat = values.ravel(order="K")  # a view of a transposed tensor too
+    flat = values.ravel(order="K")  # also a view of a transposed tensor
     for start in range(0, flat.size, _CHUNK):
         check()
         if not np.isfinite(flat[start : start + _CHUNK]).all():

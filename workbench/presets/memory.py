@@ -1,5 +1,5 @@
-"""Whether the machine has the memory that a preset takes: asked before it is downloaded, and before
-its first weight is read."""
+"""Checks that the machine has enough memory for a preset: before the download, and before the first
+weight is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workbench.memory.free_memory import free_memory, limit, resident
 from workbench.presets.catalog import PresetInfo, find, presets
 from workbench.presets.listed_sizes import sizes_of_listed
 
-LOAD_LENGTH = 256  # tokens that a model has to have room for, to be loaded at all
+LOAD_LENGTH = 256  # a model is loaded only if there is memory for this many tokens
 SMALLER_DTYPES = ("bfloat16", "int8", "int4")
 
 
@@ -35,18 +35,18 @@ def check(
     length: int = DEFAULT_LENGTH,
     free: int | None = None,
 ) -> None:
-    """Refuse a model that would take more than 90 % of the free memory to load and generate.
+    """Refuse a model that needs more than 90 % of the free memory to load and generate.
 
     Args:
         what: the preset's handle, for the message.
         sizes: of the model.
         dtype: as for `estimate_config`.
-        alike: presets that may be named in its place, where they are smaller.
+        alike: similar presets that the message may suggest if they are smaller.
         length: tokens of a sequence.
-        free: bytes; None for what `free_memory()` says.
+        free: bytes; None for the result of `free_memory()`.
 
     Raises:
-        MemoryTooSmallError: it does not fit; the message says what would.
+        MemoryTooSmallError: it does not fit; the message suggests what would.
     """
     free = free_memory() if free is None else free
     needed = estimate_sizes(sizes, dtype, length)
@@ -60,7 +60,7 @@ def check(
 
 
 def check_listed(handle: object, dtype: Any) -> None:
-    """`check` a preset of the catalog before it is downloaded; others pass.
+    """Call `check` for a catalog preset before its download; others pass.
 
     Raises:
         MemoryTooSmallError: it does not fit.
@@ -74,7 +74,7 @@ def check_listed(handle: object, dtype: Any) -> None:
 def check_weights(
     handle: object, backbone: str, arguments: Mapping[str, Any], source: TensorSource
 ) -> None:
-    """`check` a preset whose weight files are open, before the first weight is read.
+    """Call `check` for a preset with open weight files, before the first weight is read.
 
     Args:
         handle: for the message.
@@ -91,12 +91,12 @@ def check_weights(
 
 
 def _fits(needed: Estimate, free: int) -> bool:
-    """Whether it fits, given that a part of the process is there already."""
+    """Return whether it fits, given that part of the process is already in memory."""
     return needed.total - min(resident(), needed.process) <= limit(free)
 
 
 def _advice(sizes: Sizes, dtype: Any, alike: Sequence[PresetInfo], length: int, free: int) -> str:
-    """What would fit, or that nothing does."""
+    """Suggest what would fit, or say that nothing does."""
     size = weight_bytes(dtype)
     tried = {f'dtype="{name}"': (sizes, name, length) for name in SMALLER_DTYPES}
     fitting = {

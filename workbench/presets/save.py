@@ -1,4 +1,4 @@
-"""Writing a preset folder in KerasHub's layout, all or nothing."""
+"""Writes a preset folder in KerasHub's layout; the write is atomic."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from workbench.tokenizers.tokenizer_classes import as_family_class
 from workbench.version import __version__
 
 _GIGABYTE = 2**30
-_ROOM = 4 * 2**20  # for everything but the weights
+_ROOM = 4 * 2**20  # for everything except the weights
 _WEIGHTS = Weights(WHOLE, INDEX, ".weights.h5")
 _OF_PREPROCESSOR = (PREPROCESSOR, TOKENIZER, CHAT_TEMPLATE, *CONVERTERS.values())
 
@@ -58,21 +58,21 @@ Values = Mapping[str, Callable[[], np.ndarray]]
 def save_preset(saved: Any, folder: str | Path, max_shard_size: float | None = 10) -> None:
     """Write a task, backbone, preprocessor or tokenizer as a preset folder.
 
-    A folder that is there already keeps everything that is not of a preset saved there before:
-    notes, other weights, a repository. Files that are edited by hand later are refused when the
-    preset is loaded, until their lines in its table of digests, `workbench.sha256`, are deleted.
+    An existing folder keeps everything except a preset saved there before: notes, other weights, a
+        repository. If you later edit a file by hand, delete its line in the table of digests,
+        `workbench.sha256`; otherwise loading refuses the preset.
 
-    A tokenizer from a Transformers folder is written as its family's class where that gives the
-    same ids, else in its own form, which KerasHub does not read.
+    A tokenizer from a Transformers folder is written as its family's class if that gives the same
+    ids, otherwise in its own form, which KerasHub does not read.
 
     Args:
-        saved: what to save. LoRA updates are merged into the weights that are written.
-        folder: the folder to make or to replace.
-        max_shard_size: gigabytes a weight file may hold; None writes one file.
+        saved: the object to save. LoRA updates are merged into the written weights.
+        folder: the folder to create or replace.
+        max_shard_size: the largest weight file in gigabytes; None writes one file.
 
     Raises:
-        PresetError: the folder cannot be written, or the disk is too small; what was there before
-            is unchanged.
+        PresetError: the folder cannot be written, or the disk is too small; an old folder stays
+            unchanged.
     """
     plan = _Plan()
     plan.add(saved)
@@ -114,7 +114,7 @@ def _rules_of_integers(rules: Mapping[str, Rule], backbone: Any) -> dict[str, Ru
 
 
 class _Plan:
-    """What goes into the folder: JSON objects, a tokenizer's vocabulary, a backbone's weights."""
+    """The content of the folder: JSON objects, a tokenizer's vocabulary, a backbone's weights."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
@@ -187,8 +187,8 @@ class _Plan:
             weights(new)
 
     def _supersedes(self, name: str) -> bool:
-        """Whether a file saved before goes: a tokenizer alone leaves a model as it is, and a
-        backbone alone the tokenizer."""
+        """Return whether to remove a file saved before. A saved tokenizer alone keeps the old
+        model, and a backbone alone keeps the old tokenizer."""
         of_preprocessor = name in _OF_PREPROCESSOR or name.startswith(f"{ASSETS}/")
         return self.replaces_preprocessor if of_preprocessor else self.backbone is not None
 
@@ -207,7 +207,7 @@ def _best_tokenizer(tokenizer: Tokenizer, family: Family) -> Tokenizer:
 
 
 def _settings(saved: Any, parts: Collection[str] = ()) -> dict[str, Any]:
-    """What is written of an object itself, its parts left out."""
+    """Return an object's own settings, without its parts."""
     dropped = {"name", "trainable", "dtype", "tokenizer", "adapters", *parts}
     return {k: v for k, v in saved.get_config().items() if k not in dropped}
 
@@ -217,11 +217,11 @@ def _written(part: Any, dtype: str) -> dict[str, Any] | None:
 
 
 def weight_values(backbone: Any) -> Values:
-    """The weights by name, as numpy arrays when called, the active adapter merged in.
+    """Return functions by weight name; each gives a numpy array with the active adapter merged.
 
     Raises:
-        PresetError: an adapter is active and the weights are integers, or a change of the model
-            was broken off.
+        PresetError: an adapter is active and the weights are integers, or a change of the model was
+            interrupted.
     """
     with unchanging(backbone):
         check_consistent(backbone)
@@ -234,7 +234,7 @@ def weight_values(backbone: Any) -> Values:
                 "adapters.use(None)"
             )
         for path, layer in live.items():
-            kernel, update = layer.kernel.value, layer.in_use  # of this moment, merged later
+            kernel, update = layer.kernel.value, layer.in_use  # as it is now; merged later
             values[f"{path}/kernel"] = functools.partial(_merged, kernel, update.low_rank)
             for variable in update.weights:
                 del values[variable.path]
@@ -246,7 +246,8 @@ def _merged(kernel: jax.Array, update: LowRank) -> np.ndarray:
 
 
 def head_values(task: Any) -> Values:
-    """The weights of a task that are not its backbone's, by name, as numpy arrays when called."""
+    """Return functions by name for the weights of a task outside its backbone; each gives a numpy
+    array."""
     own = {id(variable) for variable in task.backbone.weights}
     weights = (v for v in task.weights if id(v) not in own)
     return {v.path: functools.partial(np.asarray, v.value) for v in weights}

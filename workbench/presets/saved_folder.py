@@ -1,4 +1,4 @@
-"""Saving into a folder that may hold more: what we wrote before goes, all else stays."""
+"""Saves into a folder: files that we wrote before are removed, all others stay."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _BEFORE_TABLES = (
     *(CONFIG, METADATA, TASK, PREPROCESSOR, TOKENIZER, CHAT_TEMPLATE, *CONVERTERS.values()),
     *(f"{ASSETS}/tokenizer/{name}" for name in _VOCABULARIES),
 )
-"""What versions of this project without tables of digests wrote beside the weights."""
+"""The files that project versions without tables of digests wrote in addition to the weights."""
 
 
 class Weights(NamedTuple):
-    """The names under which a layout keeps a model's weights: one file, or an index of several."""
+    """The names of a layout's weight files: one file, or an index of several."""
 
     whole: str
     listing: str
@@ -50,15 +50,15 @@ def saving(
     weights: Weights | None = None,
     table: str = CHECKSUMS,
 ) -> Iterator[Path]:
-    """As `atomic.replacing`, and with the digests of what was written, see `manifest`.
+    """Replace as `atomic.replacing` does, and add the digests of the new files, see `manifest`.
 
     Args:
-        folder: the folder to make or replace.
+        folder: the folder to create or replace.
         needed: bytes about to be written.
-        superseded: of a file that was saved there before, whether it goes even if no new one of
-            its name comes.
-        weights: where weights are written. Old ones go, in whichever of the two forms, and
-            whoever wrote them: a reader would find both.
+        superseded: returns whether a file that was saved there before is removed even if no new
+            file has its name.
+        weights: the names of the weight files. Old ones in either form are removed, whoever wrote
+            them, because a reader would find both.
         table: the file for the digests.
 
     Raises:
@@ -78,7 +78,7 @@ def saving(
 
 
 def _digests(new: Path) -> dict[str, str]:
-    """What was written, hashed while the disk takes it in."""
+    """Return the digests of the new files, hashed while the disk writes them."""
     written = in_background(lambda: sync_tree(new), "sync")
     try:
         return checksums(new)
@@ -93,7 +93,7 @@ def _stated(folder: Path, table: str) -> dict[str, str]:
 
 
 def _known(folder: Path, table: str) -> set[str]:
-    """The files that this project wrote into a folder."""
+    """Return the files that this project wrote into a folder."""
     known = set(_stated(folder, table))
     if table == CHECKSUMS and not has_file(folder, table) and _is_of_before(folder):
         known.update(_BEFORE_TABLES)
@@ -105,7 +105,7 @@ def _is_of_before(folder: Path) -> bool:
 
 
 def _old_weights(folder: Path, weights: Weights | None) -> set[str]:
-    """A model's weights as one file, and as the files that their index lists."""
+    """Return the names of old weight files: the single file, and the files that the index lists."""
     if weights is None:
         return set()
     return {weights.whole, weights.listing, *_listed(folder, weights)}
@@ -120,7 +120,7 @@ def _listed(folder: Path, weights: Weights) -> Iterator[str]:
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
-    """What a file says; nothing where there is none or it is damaged."""
+    """Return the content of a JSON file; empty if it is missing or damaged."""
     with suppress(PresetError):
         if has_file(folder, name):
             return read_json(preset_file(folder, name))

@@ -1,4 +1,4 @@
-"""The store of presets that models ask (`workbench.ports`): each question has its function here."""
+"""The preset store that models use (`workbench.ports`): one function for each request."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ __all__ = [
     "save_preset",
     "write_adapter",
 ]
-KERAS_HUB = ".lora.h5"  # the end of the names of KerasHub's files; any other name is a PEFT folder
+KERAS_HUB = ".lora.h5"  # KerasHub's file names end like this; any other name is a PEFT folder
 
 
 def read_adapter(path: Path, backbone: Backbone) -> Adapter:
-    """The adapter in a file of KerasHub's `save_lora_weights`, or in a PEFT folder.
+    """Read an adapter from a file of KerasHub's `save_lora_weights`, or from a PEFT folder.
 
     Raises:
-        AdapterError: it is damaged, or fits another model.
+        AdapterError: it is damaged, or does not fit the model.
     """
     read = read_lora if path.name.endswith(KERAS_HUB) else read_peft
     return read(path, backbone)
 
 
 def write_adapter(adapter: Adapter, path: str | Path, backbone: Backbone) -> None:
-    """Write an adapter in the format that the name asks for, all or nothing.
+    """Write an adapter in the format that the name selects; the write is atomic.
 
     Raises:
         AdapterError: the format cannot hold it.

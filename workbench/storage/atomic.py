@@ -1,9 +1,9 @@
-"""Replacing a folder or a file in one step: a kill at any moment leaves the old content or the new.
+"""Replaces a folder or file atomically: a kill at any moment leaves the old or the new content.
 
-The new content is written into a hidden folder beside the target, brought to the disk, and the
-two change places. What a killed save leaves behind is hidden, ignored, and swept by the next one,
-which knows its name from a record beside the target (`lock.Record`) and touches nothing else.
-Nothing here knows what a preset is.
+A save writes the new content into a hidden folder next to the target, syncs it to disk, and swaps
+the two. Leftovers of a killed save are hidden and ignored. The next save removes them: it knows
+their name from a record next to the target (`lock.Record`) and touches nothing else. This module
+does not know what a preset is.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from workbench.storage.readers import unread
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
-_ENDINGS = (".weights.h5", ".keras")  # Keras writes to no name that ends otherwise
+_ENDINGS = (".weights.h5", ".keras")  # Keras refuses names with another ending
 
 
 @contextmanager
 def replacing(
     target: str | Path, needed: int, dropped: Callable[[Path], Collection[str]] = lambda old: ()
 ) -> Iterator[Path]:
-    """A new folder to write into; when the block ends without error it becomes `target`.
+    """Yield a new folder to write into; if the block ends without error, it becomes `target`.
 
-    Files written under the name of an old one take its place. All else that is in the old folder
-    is in the new one, too: subfolders, links, empty folders, whatever they are.
+    New files replace old ones of the same name. Everything else in the old folder is kept: files,
+    subfolders, links, empty folders.
 
     Args:
-        target: the folder to make or replace. Folders above it are made.
+        target: the folder to create or replace; missing parent folders are created.
         needed: bytes about to be written, checked against the free disk space first.
-        dropped: given the old folder, the paths of its files, with slashes, that are not kept.
+        dropped: takes the old folder and returns the paths, with slashes, of its files to drop.
 
     Raises:
-        PresetError: no space, no permission, another process is saving there, the target is no
-            folder that can be replaced, or a text cannot be written as UTF-8. The old folder is
-            as it was.
+        PresetError: no space, no permission, another process is saving there, the target is not a
+            replaceable folder, or a text cannot be written as UTF-8. The old folder stays
+            unchanged.
     """
     target = real_path(target)
     with _named_errors(target, needed):
@@ -61,14 +61,14 @@ def replacing(
 
 @contextmanager
 def replacing_file(target: str | Path, needed: int = 0) -> Iterator[Path]:
-    """A path to write a new file at; when the block ends without error it becomes `target`.
+    """Yield a path for a new file; if the block ends without error, it becomes `target`.
 
     Args:
-        target: the file to make or replace. Folders above it are made.
+        target: the file to create or replace; missing parent folders are created.
         needed: bytes about to be written, checked against the free disk space first.
 
     Raises:
-        PresetError: no space, no permission, or the target is no file. The old file is as it was.
+        PresetError: no space, no permission, or the target is not a file. The old file is kept.
     """
     target = real_path(target)
     with _named_errors(target, needed):
@@ -85,8 +85,8 @@ def replacing_file(target: str | Path, needed: int = 0) -> Iterator[Path]:
 
 
 def surviving(target: Path) -> Path:
-    """Where the content of `target` is: there, or set aside by a save that was killed between
-    two renames on a system that cannot swap folders."""
+    """Return the path of the content of `target`: usually `target`, otherwise the place to which a
+    save moved it before it was killed, on a system that cannot swap folders."""
     if target.exists():
         return target
     token = recorded(record_of(target))
@@ -95,10 +95,10 @@ def surviving(target: Path) -> Path:
 
 
 def real_path(target: str | Path) -> Path:
-    """The place that is written to, links followed.
+    """Return the path to write to, with links resolved.
 
     Raises:
-        PresetError: no path can be called so.
+        PresetError: the path is invalid.
     """
     try:
         os.fspath(target).encode()
@@ -109,7 +109,8 @@ def real_path(target: str | Path) -> Path:
 
 
 def _beside(target: Path, token: str) -> tuple[Path, Path]:
-    """Where a save with this token writes, and where it puts the old folder if it cannot swap."""
+    """Return the path to which a save with this token writes, and the one to which it moves the old
+    folder if it cannot swap."""
     ending = next((one for one in _ENDINGS if target.name.endswith(one)), "")
     new, old = f".{target.name}.{token}{ending}", f".{target.name}.{token}.old"
     return target.parent / new, target.parent / old
@@ -138,7 +139,7 @@ def _check_folder(target: Path) -> None:
 
 
 def _is_above_home(target: Path) -> bool:
-    with suppress(RuntimeError):  # a user without a home
+    with suppress(RuntimeError):  # a user without a home folder
         return Path.home().is_relative_to(target)
     return False
 
@@ -151,7 +152,7 @@ def _check_file(target: Path) -> None:
 
 @contextmanager
 def _staged(target: Path) -> Iterator[tuple[Path, Path]]:
-    """Two names beside the target that nothing has; what has them in the end is removed."""
+    """Yield two unused paths next to the target; whatever is there at the end is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(record_of(target)) as record:
         _sweep(target, record)
@@ -165,14 +166,14 @@ def _staged(target: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def sweep(target: Path) -> None:
-    """Remove what a killed save of `target` left beside it; nothing where another one is at work.
-    A folder that was set aside comes back."""
+    """Remove the leftovers of a killed save of `target`, unless another save is running. Restore an
+    old folder that it had moved away."""
     with suppress(OSError, PresetError), locked(record_of(target)) as record:
         _sweep(target, record)
 
 
 def _sweep(target: Path, record: Record) -> None:
-    """Undo what a save left that did not come to its end."""
+    """Undo the leftovers of an unfinished save."""
     token = record.token()
     if token is None:
         return
@@ -192,7 +193,7 @@ def _remove(leftover: Path) -> None:
 
 
 def _remove_anyway(remove: Callable[[str], None], path: str, error: object) -> None:
-    """Remove something from a folder that may not be written to, as some folders are in the end."""
+    """Remove something from a folder without write permission."""
     os.chmod(os.path.dirname(path), stat.S_IRWXU)
     if stat.S_ISDIR(os.lstat(path).st_mode):
         os.chmod(path, stat.S_IRWXU)
@@ -224,12 +225,12 @@ def _take_place(
             target.rename(old)
             new.rename(target)
     sync(target.parent)
-    with suppress(OSError, PresetError):  # what somebody has made there in the meantime
+    with suppress(OSError, PresetError):  # somebody created it in the meantime
         carry(new if swapped else old, target, names)
 
 
 def exchange(a: Path, b: Path) -> bool:
-    """Swap two folders in one step; False where the system or the file system cannot."""
+    """Swap two folders atomically; return False if the system or file system cannot."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, TypeError, AttributeError):

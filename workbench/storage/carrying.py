@@ -1,7 +1,7 @@
-"""What else is in a folder that is replaced: brought along as it is, whatever it is.
+"""Keeps the other content of a folder that is replaced, unchanged and of any kind.
 
-Files become further names of the same data, so that ten gigabytes cost nothing and an open file
-stays the same file. Only where the file system has no such links are they copied.
+Files become hard links to the same data, so ten gigabytes cost nothing and an open file stays the
+same file. They are copied only if the file system has no hard links.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from workbench.storage.disk import check_space, sync
 
 
 def carry(old: Path, new: Path, dropped: Collection[str], below: str = "") -> bool:
-    """Give `new` everything of `old` that it has not, but for the files named in `dropped`.
+    """Give `new` everything in `old` that it lacks, except the files named in `dropped`.
 
-    Folders that are empty stay; those that held nothing but what is dropped go.
+    Empty folders stay; folders that held only dropped files are removed.
 
     Args:
         old, new: folders on one file system.
-        dropped: paths of files relative to the topmost folder, with slashes.
-        below: the path of `old` relative to it, with a slash at the end.
+        dropped: paths of files relative to the top folder, with slashes.
+        below: the path of `old` relative to the top folder, with a slash at the end.
 
     Returns:
         Whether anything of `old` stays.
 
     Raises:
-        PresetError: a file of one stands where the other has a folder, or something of another
-            file system is inside.
+        PresetError: one has a file where the other has a folder, or `old` contains another file
+            system.
         OSError: something cannot be linked or copied.
     """
     with os.scandir(old) as found:
@@ -63,7 +63,7 @@ def _check_same_kind(name: str, is_folder: bool, there: Path) -> None:
 
 
 def _carry_folder(old: Path, new: Path, dropped: Collection[str], name: str) -> bool:
-    if os.path.ismount(old):  # what is mounted there would be emptied with the old folder
+    if os.path.ismount(old):  # deleting the old folder would empty what is mounted there
         raise PresetError.at("save", old, "nothing mounted inside the folder", "a mount point")
     made = not new.exists()
     if made:
@@ -80,7 +80,7 @@ def copy_attributes(old: Path, new: Path) -> None:
     """Give a folder or file the owner, permissions and times of another."""
     if hasattr(os, "chown"):
         found = old.stat()
-        with suppress(OSError):  # only an administrator gives files away
+        with suppress(OSError):  # only an administrator can change a file's owner
             os.chown(new, found.st_uid, found.st_gid)
     shutil.copystat(old, new)
 
@@ -95,7 +95,7 @@ def _link(old: Path, new: Path) -> None:
 
 
 def _copy(old: Path, new: Path) -> None:
-    """For file systems without links, which hold files and symbolic links at most."""
+    """Copy a file or symbolic link, for file systems without hard links."""
     found = old.lstat()
     if not stat.S_ISLNK(found.st_mode) and not stat.S_ISREG(found.st_mode):
         raise PresetError.at("save", old, "a file that can be copied", "another kind of file")

@@ -1,4 +1,4 @@
-"""The disk below a save: its free space, and that what was written is on it."""
+"""Disk space for a save, and syncing its files to disk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from workbench.errors import PresetError
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Raise PresetError where a file system has fewer bytes free than are needed."""
+    """Raise PresetError if a file system has fewer free bytes than needed."""
     if shutil.disk_usage(folder).free < needed:
         raise PresetError(f"{folder}: not enough disk space: {space(folder, needed)}")
 
 
 def space(folder: Path, needed: int) -> str:
-    """Bytes needed and free, for messages."""
+    """Return the bytes needed and free, for messages."""
     free = "unknown"
     with suppress(OSError):
         free = str(shutil.disk_usage(folder).free)
@@ -25,10 +25,10 @@ def space(folder: Path, needed: int) -> str:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or a folder's list of names, to the disk."""
+    """Sync a file, or a folder's list of names, to disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open folders
-    flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # Windows syncs what it may write
+    flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # Windows syncs only writable files
     descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
@@ -37,6 +37,6 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Bring a folder of files and folders to the disk."""
+    """Sync a folder with everything in it to disk."""
     for path in [*folder.rglob("*"), folder]:
         sync(path)

@@ -11,7 +11,7 @@ CONVERTERS = {
     "audio_converter": "audio_converter.json",
 }
 TRANSFORMERS_PREPROCESSOR = "preprocessor_config.json"
-CHAT_TEMPLATE = "chat_template.jinja"  # ours and Transformers'; KerasHub passes it over
+CHAT_TEMPLATE = "chat_template.jinja"  # ours and Transformers'; KerasHub ignores it
 ASSETS = "assets"
 CHECKSUMS = "workbench.sha256"
 ADAPTER_CHECKSUMS = "workbench_adapter.sha256"

@@ -1,4 +1,4 @@
-"""JSON from files nobody vouches for: bounded in size and depth, no duplicate keys, no NaN."""
+"""Reads JSON from untrusted files: bounded in size and depth, no duplicate keys, no NaN."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ MAX_CONFIG = 2**20
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 64
 MAX_PUNCTUATION = 2_000_000
-"""Commas, colons and brackets: the header of a file of 100,000 tensors has 1.5 million. The values
-between them take up to 130 MB."""
+"""The most commas, colons and brackets; the header of a file with 100,000 tensors has 1.5 million.
+The values between them take up to 130 MB."""
 
 
 def first(problems: Iterable[str], limit: int = 20) -> str:
-    """The first problems, one a line, and how many more there are."""
+    """Return the first problems, one per line, and the number of the others."""
     problems = list(problems)
     more = [f"... and {len(problems) - limit} more"] if len(problems) > limit else []
     return "\n".join([*problems[:limit], *more])
 
 
 def read_json(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Return the JSON object in a file.
 
     Raises:
         PresetError: the file is larger than `max_bytes`, not UTF-8, not JSON, nested deeper than
@@ -41,7 +41,7 @@ def read_json(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
 
 
 def parse_json(data: bytes, file: str) -> dict[str, Any]:
-    """The JSON object in `data`; `file` names it in errors. Raises as `read_json` does."""
+    """Return the JSON object in `data`; `file` names it in errors. Raises as `read_json` does."""
     if sum(map(data.count, (b",", b":", b"[", b"]", b"{", b"}"))) > MAX_PUNCTUATION:
         expected = f"at most {MAX_PUNCTUATION} commas, colons and brackets"
         raise PresetError.at(file, "content", expected, "more")
@@ -64,10 +64,10 @@ def parse_json(data: bytes, file: str) -> dict[str, Any]:
 
 
 def _depth(data: bytes) -> int:
-    """How deep brackets nest. The parser recurses, so this is known before it starts.
+    """Return the nesting depth of brackets, before the recursive parser starts.
 
-    Two quotes with no bracket between them change nothing, be they the ends of a string or what
-    stands between two; what is left to split is no more than there are brackets.
+    Two quotes without a bracket between them can be dropped, whether they enclose a string or the
+    text between two strings; so the number of splits is at most the number of brackets.
     """
     plain = data.replace(rb"\\", b"").replace(rb"\"", b"")
     brackets = plain.translate(None, _NO_BRACKETS).replace(b'""', b"")

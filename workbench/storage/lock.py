@@ -1,4 +1,4 @@
-"""One writer at a time. The system releases the lock when its holder dies."""
+"""A lock for one writer at a time. The system releases it when its holder dies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _try_lock(descriptor: int) -> None:
-        os.lseek(descriptor, 2**30, os.SEEK_SET)  # what is locked cannot be read by others
+        os.lseek(descriptor, 2**30, os.SEEK_SET)  # others cannot read locked bytes
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
@@ -26,32 +26,31 @@ else:
 
 
 _HELD = re.compile(r"saved by workbench through ([0-9a-f]{16})\n")
-# Windows would write another line end than `recorded` reads.
+# Windows would write a line end that `recorded` does not read.
 _CAREFULLY = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 class Record:
-    """The content of a lock file: the token of the save that holds it, or held it and was killed.
+    """The content of a lock file: the token of the save that holds it, or of a killed one.
 
-    What a save leaves behind has the token in its name, so that the next one knows it from
-    everything else.
+    Leftovers of a save have the token in their names, so the next save recognises them.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def token(self) -> str | None:
-        """The token of the save before, None where it came to its end."""
+        """Return the token of the previous save; None if that finished."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return _token(os.read(self._descriptor, 100))
 
     def begin(self, token: str) -> None:
-        """Note a token, on the disk, before anything has it in its name."""
+        """Write a token to disk before any name contains it."""
         self.end()
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         left = f"saved by workbench through {token}\n".encode()
         try:
-            while left:  # a disk that fills up takes a part
+            while left:  # a full disk may take only a part
                 left = left[os.write(self._descriptor, left) :]
             os.fsync(self._descriptor)
         except OSError:
@@ -59,17 +58,17 @@ class Record:
             raise
 
     def end(self) -> None:
-        """Forget the token: nothing is left that has it in its name."""
+        """Remove the token, once no name contains it any more."""
         os.ftruncate(self._descriptor, 0)
 
 
 def record_of(target: Path) -> Path:
-    """The lock file of who saves a file or folder, beside it."""
+    """Return the lock file for saves of a file or folder, which is next to it."""
     return target.parent / f".{target.name}.saving"
 
 
 def recorded(path: Path) -> str | None:
-    """The token in a lock file, None where there is no such file."""
+    """Return the token in a lock file; None if there is no such file."""
     with suppress(OSError):
         if path.is_file():
             return _token(path.read_bytes()[:100])
@@ -83,13 +82,13 @@ def _token(data: bytes) -> str | None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[Record]:
-    """Hold the lock file `path`, made for the purpose and removed afterwards.
+    """Hold the lock file `path`, which is created here and removed afterwards.
 
-    A file whose record has not ended stays, for the next holder.
+    A file whose record still has a token stays for the next holder.
 
     Raises:
-        PresetError: another process or thread holds it, or the file is somebody else's.
-        OSError: the file cannot be made.
+        PresetError: another process or thread holds it, or somebody else owns the file.
+        OSError: the file cannot be created.
     """
     descriptor = _open(path)
     record = Record(descriptor)
@@ -97,7 +96,7 @@ def locked(path: Path) -> Iterator[Record]:
         yield record
     finally:
         if os.fstat(descriptor).st_size == 0:
-            with suppress(OSError):  # Windows removes no open file; an empty one stays
+            with suppress(OSError):  # Windows cannot remove an open file; an empty one stays
                 path.unlink()
         os.close(descriptor)
 
@@ -131,7 +130,7 @@ def _check_ours(path: Path, descriptor: int) -> None:
 
 
 def is_current(path: Path, descriptor: int) -> bool:
-    """Whether the open file is still the one at the path."""
+    """Return whether the open file is still the one at the path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Every path a preset names stays inside the preset."""
+"""Keeps every path that a preset names inside the preset."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECAS
 
 
 def plain_name(name: object, where: str) -> str:
-    """`name` if it is a file name on every system: no separators, drives, devices or dots only.
+    """Return `name` if it is a file name on every system: no separators, drives, devices or only
+    dots.
 
     Raises:
-        PresetError: it is not; `where` says which file and key named it.
+        PresetError: it is not one; `where` says which file and key named it.
     """
     if (
         not isinstance(name, str)
@@ -31,13 +32,13 @@ def plain_name(name: object, where: str) -> str:
 
 
 def preset_file(folder: Path, *parts: str) -> Path:
-    """The regular file at `folder/parts...`, links followed.
+    """Return the regular file at `folder/parts...`, with links resolved.
 
-    A link may only lead to a file of the same preset, or of the same repository where the folder
-    is a snapshot in a Hugging Face cache.
+    A link may only lead to a file of the same preset, or of the same repository if the folder is a
+    snapshot in a Hugging Face cache.
 
     Raises:
-        PresetError: there is no such file, it is not a regular file, or it lies elsewhere.
+        PresetError: there is no such file, it is not a regular file, or it is elsewhere.
     """
     path = folder.joinpath(*(plain_name(part, str(folder)) for part in parts))
     name = "/".join(parts)
@@ -56,14 +57,14 @@ def preset_file(folder: Path, *parts: str) -> Path:
 
 
 def has_file(folder: Path, *parts: str) -> bool:
-    """Whether something stands at `folder/parts...`, be it a broken link."""
+    """Return whether `folder/parts...` exists, even as a broken link."""
     path = folder.joinpath(*parts)
     return path.exists() or path.is_symlink()
 
 
 def _roots(folder: Path) -> tuple[Path, ...]:
-    """Where a preset's links may lead: a hub cache keeps the data beside its snapshots, and what
-    several repositories share in one place for all."""
+    """Return the folders to which a preset's links may lead: a hub cache keeps the data next to its
+    snapshots, and data that several repositories share in one common place."""
     real = folder.resolve()
     snapshots, repository = real.parent, real.parent.parent
     in_cache = snapshots.name == "snapshots" and repository.name.startswith("models--")

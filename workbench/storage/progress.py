@@ -1,8 +1,8 @@
-"""How far a load has come: told to whoever listens, who may stop it.
+"""Reports the progress of a load to a listener, who may stop it.
 
-A listener is a function of the `Progress`; it is called in the thread that loads, about ten times
-a second, also while nothing arrives. It stops the load by raising `LoadCancelled`. A `Stop` stops
-it sooner, before the next tensor, and at the end of the interpreter.
+A listener is a function of the `Progress`. The loading thread calls it about ten times a second,
+also while no bytes arrive. It stops the load by raising `LoadCancelled`. A `Stop` works sooner,
+before the next tensor, and also when the interpreter exits.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _WINDOW = 5.0  # seconds the rate is averaged over
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a load is.
+    """The progress of a load.
 
     Attributes:
-        stage: "downloading" from a hub, "reading" weights, or "building" what needs no weights.
-        done: bytes of this stage that are finished, those of an earlier attempt included.
-        total: bytes of this stage, None where they are not known.
+        stage: "downloading" from a hub, "reading" weights, or "building" without weights.
+        done: finished bytes of this stage, including those of earlier attempts.
+        total: bytes of this stage; None if unknown.
         file: the file the bytes come from.
-        rate: bytes a second over the last seconds, None before it is known.
+        rate: bytes per second over the last seconds; None before it is known.
     """
 
     stage: Stage
@@ -51,7 +51,7 @@ _stop: ContextVar[Stop | None] = ContextVar("stop", default=None)
 
 @contextmanager
 def listening(callback: Listener) -> Iterator[None]:
-    """Loads in the block tell `callback` how far they are. It may raise `LoadCancelled`."""
+    """Report the progress of loads in the block to `callback`, which may raise `LoadCancelled`."""
     token = _listener.set(callback)
     try:
         yield
@@ -61,7 +61,7 @@ def listening(callback: Listener) -> Iterator[None]:
 
 @contextmanager
 def stoppable(stop: Stop) -> Iterator[None]:
-    """Loads in the block end with LoadCancelled at the next `check` once `stop` is set."""
+    """End loads in the block with LoadCancelled at the next `check` once `stop` is set."""
     token = _stop.set(stop)
     try:
         yield
@@ -70,19 +70,20 @@ def stoppable(stop: Stop) -> Iterator[None]:
 
 
 def check() -> None:
-    """Go on, unless the load is to stop: called before each tensor, and between long steps."""
+    """Raise LoadCancelled if the load must stop; called before each tensor and between long
+    steps."""
     stop = _stop.get()
     if stop is not None:
         stop.check()
 
 
 def has_listener() -> bool:
-    """Whether anybody is told."""
+    """Return whether there is a listener."""
     return _listener.get() is not None
 
 
 def report(progress: Progress) -> None:
-    """Tell the listener; without one nothing happens. Raises what the listener raises."""
+    """Tell the listener, if any. Raises whatever the listener raises."""
     listener = _listener.get()
     if listener is not None:
         listener(progress)
@@ -93,9 +94,9 @@ class Meter:
 
     Args:
         stage: as in `Progress`.
-        total: bytes to come, None where they are not known.
-        file: what is named until `add` names a file.
-        clock: seconds that never go back.
+        total: bytes to come; None if unknown.
+        file: the file name until `add` gives one.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -115,24 +116,24 @@ class Meter:
         self._samples: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def add(self, count: int, file: str) -> None:
-        """Note `count` more bytes of `file`; negative where some have to come again."""
+        """Count `count` more bytes of `file`; negative if some must be fetched again."""
         with self._counting:
             self._done += count
             self._file = file
 
     def start_at(self, done: int) -> None:
-        """Bytes an earlier attempt left; they count as done and not into the rate."""
+        """Add the bytes of an earlier attempt; they count as done but not in the rate."""
         with self._counting:
             self._done += done
             self._samples = deque((moment, before + done) for moment, before in self._samples)
 
     def report(self) -> None:
-        """Tell the listener, unless it was told a moment ago."""
+        """Tell the listener, unless it was told very recently."""
         if self._clock() - self._reported >= INTERVAL:
             self._report()
 
     def finish(self) -> None:
-        """Tell the listener that all is done."""
+        """Tell the listener that the stage is done."""
         with self._counting:
             self._done = self._done if self.total is None else self.total
         self._report()
@@ -140,7 +141,7 @@ class Meter:
     def _report(self) -> None:
         with self._counting:
             self._reported = self._clock()
-            self._told = max(self._told, self._done)  # what comes twice is not counted twice
+            self._told = max(self._told, self._done)  # bytes fetched twice count once
             progress = Progress(self._stage, self._told, self.total, self._file, self._rate())
         report(progress)
 

@@ -1,7 +1,7 @@
-"""Readers and the writer of a file or folder: what is being read is not replaced.
+"""Locks that keep a file or folder from being replaced while it is read.
 
-The lock is on the file or folder itself, so that reading makes no files. It holds among those who
-ask for it. Other programs find a whole folder at every moment, but maybe another at the next.
+The lock is on the file or folder itself, so reading creates no files. It only binds programs that
+ask for it. Other programs always find a complete folder, but it may be replaced at any moment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if sys.platform != "win32":
     import fcntl
 
 PATIENCE = 30.0
-"""Seconds that a writer waits for readers before it goes ahead; they are told in the end."""
+"""Seconds that a writer waits for readers before it goes ahead; those readers then get an error."""
 
 _PAUSE = 0.005
 
@@ -29,10 +29,10 @@ _PAUSE = 0.005
 def reading(path: Path) -> Iterator[None]:
     """Keep writers from replacing a file or folder while the block reads it.
 
-    Does nothing where the path cannot be opened, and on Windows.
+    Does nothing on Windows, or if the path cannot be opened.
 
     Raises:
-        PresetError: it was replaced all the same, by a writer that ran out of patience.
+        PresetError: a writer replaced it anyway, after waiting `PATIENCE` seconds.
     """
     _give_way(path)
     descriptor = _open_to_read(path)
@@ -54,7 +54,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def unread(path: Path) -> Iterator[None]:
-    """Wait for those who read a file or folder, and let new ones wait while the block runs."""
+    """Wait for the readers of a file or folder, and make new ones wait while the block runs."""
     descriptor = _descriptor(path)
     try:
         if descriptor is not None:
@@ -66,14 +66,14 @@ def unread(path: Path) -> Iterator[None]:
 
 
 def _give_way(path: Path) -> None:
-    """Let a writer in that waits, or those who read one time after another would keep it out."""
+    """Let a waiting writer go first; otherwise successive readers would block it for ever."""
     with suppress(OSError, ValueError):
         if record_of(path).exists():
             time.sleep(2 * _PAUSE)
 
 
 def _open_to_read(path: Path) -> int | None:
-    """The path, opened and kept from writers; opened anew if it was replaced in between."""
+    """Open the path and lock it against writers; reopen it if it was replaced in between."""
     while (descriptor := _descriptor(path)) is not None:
         try:
             with suppress(OSError):  # a file system without locks
@@ -88,7 +88,7 @@ def _open_to_read(path: Path) -> int | None:
 
 
 def _descriptor(path: Path) -> int | None:
-    if sys.platform != "win32":  # where what is open cannot be replaced, and folders not opened
+    if sys.platform != "win32":  # Windows cannot replace what is open
         with suppress(OSError, ValueError):
             return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     return None

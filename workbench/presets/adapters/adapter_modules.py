@@ -1,8 +1,8 @@
-"""Where the low-rank updates of our projections lie in another library's modules.
+"""Maps low-rank updates of our projections to the modules of another library.
 
-A module of theirs may be one projection of ours, or several: queries, keys and values as one
-matrix. Both sides write an update as B A, so only the order of inputs and outputs differs, which
-the families' weight rules say; numbers pass through as they are.
+One of their modules may hold one of our projections or several, such as queries, keys and values in
+one matrix. Both sides write an update as B A. Only the order of inputs and outputs differs, and the
+families' weight rules give it; the numbers stay unchanged.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ KERNEL = "/kernel"
 
 @dataclass(frozen=True)
 class Place:
-    """A projection of ours in a module of theirs.
+    """One of our projections inside one of their modules.
 
     Attributes:
         path: the projection's path in the backbone.
-        outputs: the axes of its kernel that are outputs.
-        inputs: those that are inputs.
+        outputs: the output axes of its kernel.
+        inputs: the input axes of its kernel.
         rule: the weight rule of its kernel.
     """
 
@@ -52,24 +52,24 @@ class Place:
 
     @property
     def output_letters(self) -> str:
-        """The axes that are outputs, in our order."""
+        """The output axes, in our order."""
         return self._letters[: len(self.outputs)]
 
     @property
     def input_letters(self) -> str:
-        """The axes that are inputs, in our order."""
+        """The input axes, in our order."""
         return self._letters[len(self.outputs) :]
 
     @property
     def theirs(self) -> tuple[str, ...]:
-        """Their axes, each as the letters of ours that are merged in it."""
+        """Their axes; each is the string of our letters that it merges."""
         return self.rule.layout.theirs or tuple(self._letters)
 
     def _their_order(self, letters: str) -> str:
         return "".join(letter for letter in "".join(self.theirs) if letter in letters)
 
     def _turned(self, values: np.ndarray, axes: str, order: str) -> np.ndarray:
-        """The last axis of `values`, merged from `axes`, merged in another order."""
+        """Reorder the last axis of `values`, merged from `axes`, to the order `order`."""
         if axes == order:
             return values
         split = values.reshape(len(values), *(self.sizes[letter] for letter in axes))
@@ -77,38 +77,38 @@ class Place:
         return turned.reshape(values.shape)
 
     def load(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Their A (rank, inputs) and their B (outputs, rank), cut to this part, as ours."""
+        """Convert their A (rank, inputs) and B (outputs, rank), cut to this part, to ours."""
         ins, outs = self.input_letters, self.output_letters
         turned = self._turned(b.T, self._their_order(outs), outs)
         return self._turned(a, self._their_order(ins), ins), turned.T
 
     def store(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The inverse of `load`."""
+        """Convert our A and B to theirs: the inverse of `load`."""
         ins, outs = self.input_letters, self.output_letters
         turned = self._turned(b.T, outs, self._their_order(outs))
         return self._turned(a, ins, self._their_order(ins)), turned.T
 
     @property
     def part(self) -> Part:
-        """Which rows of their B are this projection's."""
+        """The rows of their B that belong to this projection."""
         return Part(0, 1, 1) if self.rule.part is None else replace(self.rule.part, axis=0)
 
 
 @dataclass(frozen=True)
 class Module:
-    """A module of theirs, with the projections of ours that it holds."""
+    """One of their modules, with the projections of ours that it holds."""
 
     name: str
     places: tuple[Place, ...]
 
     @property
     def inputs(self) -> int:
-        """How many numbers it reads."""
+        """The number of inputs."""
         return math.prod(self.places[0].inputs)
 
     @property
     def outputs(self) -> int:
-        """How many numbers it makes."""
+        """The number of outputs."""
         return sum(math.prod(place.outputs) for place in self.places)
 
     @property
@@ -118,14 +118,14 @@ class Module:
         return place.rule.file_shape(place.outputs + place.inputs)
 
     def holds(self, adapter: Adapter) -> bool:
-        """Whether the adapter has an update of one of its projections."""
+        """Return whether the adapter updates one of its projections."""
         return any(place.path in adapter.updates for place in self.places)
 
     def split(self, theirs: LowRank) -> dict[str, LowRank]:
-        """The update of each of our projections, by path.
+        """Split the module's update into one for each of our projections, by path.
 
-        Where every row of A serves one of them alone, as `join` writes it, each gets its own
-        rows; else all have the same A.
+        If every row of A serves only one projection, as `join` writes it, each gets its own rows;
+        otherwise all share the same A.
         """
         if len(self.places) == 1:
             (place,) = self.places
@@ -142,10 +142,10 @@ class Module:
         return updates
 
     def join(self, updates: Mapping[str, LowRank]) -> LowRank:
-        """The module's update that does what those of our projections do; some may have none.
+        """Join the updates of our projections into one update of the module; some may have none.
 
-        Where all share A, it stays one; else the rank is the sum of theirs, and B has a block for
-        each.
+        If all share A, it stays as it is; otherwise the rank is the sum of their ranks, and B has
+        one block for each.
         """
         own = [updates.get(place.path) for place in self.places]
         given = [update for update in own if update is not None]
@@ -164,7 +164,7 @@ class Module:
         return LowRank(a, self._rows(self._blocks(stored, len(a))), scale)
 
     def _blocks(self, stored: Sequence[tuple | None], rank: int) -> list[np.ndarray]:
-        """Each projection's rows of B, with its numbers at its own rows of A."""
+        """Return each projection's rows of B, with its numbers at its own rows of A."""
         blocks, start = [], 0
         for place, pair in zip(self.places, stored, strict=True):
             block = np.zeros((math.prod(place.outputs), rank), np.float32)
@@ -176,18 +176,18 @@ class Module:
         return blocks
 
     def _rows(self, parts: Sequence[np.ndarray]) -> np.ndarray:
-        """B from the rows of each projection."""
+        """Build B from the rows of each projection."""
         units = [place.part.units(part) for place, part in zip(self.places, parts, strict=True)]
         return np.concatenate(units, axis=1).reshape(self.outputs, -1)
 
 
 def _scaled(update: LowRank, scale: float) -> np.ndarray:
-    """B, such that the update has this scale."""
+    """Return B rescaled so that the update has this scale."""
     return update.b if update.scale == scale else np.float32(update.scale / scale) * update.b
 
 
 def kernels(backbone: Backbone) -> dict[str, tuple[Shape, Shape]]:
-    """The axes of outputs and of inputs of every projection's kernel, by path."""
+    """Return the output and the input axes of every projection's kernel, by path."""
     layers = layers_within(backbone)
     return {str(layer.path): layer.kernel_axes for layer in layers if isinstance(layer, Projection)}
 
@@ -195,8 +195,8 @@ def kernels(backbone: Backbone) -> dict[str, tuple[Shape, Shape]]:
 def modules(
     backbone: Backbone, rules: Rules, name: Callable[[Rule], str | None]
 ) -> dict[str, Module]:
-    """The modules that hold projections of a backbone, by the name that `name` makes of a rule;
-    None leaves the projection out."""
+    """Return the modules that hold projections of a backbone, by name. `name` turns a weight rule
+    into a module name, or into None to leave the projection out."""
     arguments = backbone.arguments
     table = expand(rules_for(rules, arguments), repeats(arguments))
     found: dict[str, list[Place]] = {}
@@ -212,11 +212,11 @@ def modules(
 
 
 def check_updates(adapter: Adapter, table: Mapping[str, Module], library: str) -> None:
-    """Refuse what another library cannot hold.
+    """Check that the other library can hold every update.
 
     Raises:
-        AdapterError: the adapter has no updates, or one of a projection that none of the modules
-            holds, or one whose shape is another.
+        AdapterError: the adapter has no updates, an update of a projection that is in none of the
+            modules, or an update of the wrong shape.
     """
     places = {place.path: place for module in table.values() for place in module.places}
     problems = [

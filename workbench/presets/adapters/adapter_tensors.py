@@ -1,4 +1,4 @@
-"""The tensors of an adapter's file: each taken once, every problem in one error."""
+"""The tensors of an adapter file: each is read once, and one error lists all problems."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from workbench.storage.json_files import first, shown
 
 
 class Tensors:
-    """Takes tensors by name as float32; what is wrong is noted, and raised by `finish`."""
+    """Reads tensors by name as float32 and collects problems; `finish` raises them."""
 
     def __init__(self, source: TensorSource) -> None:
         self._source = source
         self._problems: list[str] = []
 
     def names(self) -> Collection[str]:
-        """All tensors of the file."""
+        """Return the names of all tensors in the file."""
         return self._source.names()
 
     def problem(self, name: str, expected: object, got: object) -> None:
-        """Note what is wrong with a tensor or a module of the file."""
+        """Note a problem with a tensor or a module of the file."""
         self._problems.append(f"{shown(name)}: expected {expected}, got {got}")
 
     def take(self, name: str, shape: Shape) -> np.ndarray | None:
-        """A tensor as float32; None where it is missing, or is not finite floats of this shape."""
+        """Return a tensor as float32, or None if it is missing or not finite floats of this
+        shape."""
         if name not in self._source.names():
             self.problem(name, f"a tensor of shape {shape}", "none")
             return None
@@ -46,10 +47,11 @@ class Tensors:
         return None
 
     def finish(self) -> None:
-        """Raise what was noted.
+        """Raise the collected problems.
 
         Raises:
-            AdapterError: with all problems of the file, the first 20 in full; or it has no tensors.
+            AdapterError: the file has problems (all are counted, the first 20 are listed) or no
+                tensors.
         """
         problems = self._problems or ([] if self.names() else ["expected tensors, got none"])
         if problems:

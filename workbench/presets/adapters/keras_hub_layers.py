@@ -1,9 +1,9 @@
 """The order in which KerasHub's LoRA files number the layers of a backbone.
 
-KerasHub identifies a layer by its place among all that have weights, as Keras walks them. The
-table beside this file says for each architecture which layers follow each other, the index of a
-block left open; `tests/data/lora/make_keras_hub_layers.py` makes it from KerasHub itself. A layer
-of the table that a model has no weights for, such as a norm it does without, does not count.
+KerasHub identifies a layer by its position among all layers with weights, in the order in which
+Keras walks them. The table next to this file lists this order for each architecture, with a
+placeholder for the block index; `tests/data/lora/make_keras_hub_layers.py` generates it from
+KerasHub. A layer for which a model has no weights, such as an unused norm, is not counted.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _TABLE = Path(__file__).with_suffix(".json")
 
 
 class HubLayer(NamedTuple):
-    """A layer of KerasHub's: its path in `model.weights.h5`, and its name, by which KerasHub's
-    `enable_lora` finds it; None for a composite one whose name counts such layers."""
+    """A KerasHub layer: its path in `model.weights.h5` and the name by which KerasHub's
+    `enable_lora` finds it. The name is None for a composite layer whose name contains a counter."""
 
     path: str
     name: str | None
 
 
 def hub_layers(backbone: Backbone) -> tuple[HubLayer, ...]:
-    """The layers with weights of KerasHub's backbone like this one, in its order.
+    """Return the layers with weights of the matching KerasHub backbone, in its order.
 
     Raises:
         AdapterError: KerasHub has no such backbone.
@@ -46,7 +46,7 @@ def hub_layers(backbone: Backbone) -> tuple[HubLayer, ...]:
 
 
 def default_targets(backbone: Backbone) -> tuple[str, ...]:
-    """Names of the layers that KerasHub's `enable_lora` takes by default."""
+    """Return the names of the layers that KerasHub's `enable_lora` adapts by default."""
     return tuple(_architecture(backbone)["targets"])
 
 
@@ -73,7 +73,7 @@ def _architecture(backbone: Backbone) -> dict[str, Any]:
 
 
 def _holders(backbone: Backbone) -> set[str]:
-    """Paths of all layers of KerasHub's that hold a weight of the model, or a part that does."""
+    """Return the paths of all KerasHub layers that hold a weight, directly or in a sublayer."""
     family, arguments = family_of(type(backbone)), backbone.arguments
     rules = expand(rules_for(family.keras_hub, arguments), repeats(arguments))
     here = {variable.path for variable in backbone.weights}
@@ -89,7 +89,7 @@ def _holders(backbone: Backbone) -> set[str]:
 
 
 def _expanded(group: dict[str, Any], holders: set[str]) -> Iterator[HubLayer]:
-    """The layers of a group, for every block there is."""
+    """Yield the layers of a group, for every block of the model."""
     rows = [HubLayer(*row) for row in group["layers"]]
     if not is_numbered(rows[0].path):
         yield from rows

@@ -1,8 +1,8 @@
-"""Adapters as KerasHub's files, `.lora.h5`.
+"""Adapters in KerasHub's `.lora.h5` files.
 
-A file has a rank for all layers and, by the number of a layer, `lora_kernel_a` (..., rank) and
-`lora_kernel_b` (rank, last axis) of the layer's kernel. Nothing outside this module and its table
-knows a layer by a number: what is read has our names at once.
+A file has one rank for all layers. For each layer number it holds `lora_kernel_a` (..., rank) and
+`lora_kernel_b` (rank, last axis) of the layer's kernel. Only this module and its table use layer
+numbers: the reader converts them to our names at once.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ _TENSOR = re.compile(r"lora/(\d{1,9})/vars/lora_kernel_[ab]")
 _A, _B = "lora/{}/vars/lora_kernel_a", "lora/{}/vars/lora_kernel_b"
 _FIRST = "/vars/0"
 _MAX_RANK = 2**20
-_ROOM = 2**20  # for what describes the tensors
+_ROOM = 2**20  # for the data that describes the tensors
 
 
 def read_lora(path: str | Path, backbone: Backbone) -> Adapter:
-    """The adapter in a file of KerasHub's `save_lora_weights`, for this backbone.
+    """Read a file of KerasHub's `save_lora_weights` as an adapter for this backbone.
 
     Updates that all heads share become updates of the whole projection, see
-    `low_rank_factors.from_heads`. Layers whose two tensors are zero, which can never change, are
-    left out.
+    `low_rank_factors.from_heads`. Layers whose two tensors are both zero, which training can never
+    change, are left out.
 
     Args:
         path: the file.
-        backbone: the model it is for; nothing of it changes.
+        backbone: the model it is for; it stays unchanged.
 
     Returns:
-        Its updates; the rank of the configuration is the file's.
+        The adapter, with the rank of the file in its configuration.
 
     Raises:
-        AdapterError: the file is missing or malformed, or of another model. All that does not fit
-            is named, the first 20 in full.
+        AdapterError: the file is missing or malformed, or belongs to another model. The message
+            counts all problems and lists the first 20.
     """
     path = Path(os.path.expanduser(path))
     if not path.is_file():
@@ -69,31 +69,30 @@ def read_lora(path: str | Path, backbone: Backbone) -> Adapter:
 
 
 def write_lora(adapter: Adapter, path: str | Path, backbone: Backbone) -> tuple[str, ...]:
-    """Write an adapter as a file that KerasHub's `load_lora_weights` reads, all or nothing.
+    """Write an adapter as a file that KerasHub's `load_lora_weights` reads; the write is atomic.
 
-    The file has one rank: the configuration's, or more where an update needs more, which is the
-    case when heads of attention share KerasHub's B. A scale is multiplied into B.
+    The file has one rank: the configuration's, or a higher one if an update needs it because
+        attention heads share B in KerasHub. The scale is multiplied into B.
 
-    `load_lora_weights` gives every query and value projection an update. Those without one here
-    have zeros in the file. An adapter of further projections is loaded by a backbone that has
-    them enabled before; with its defaults KerasHub would read the queries and values alone:
+    `load_lora_weights` expects an update for every query and value projection; the file has zeros
+    for those without one. By default KerasHub reads only queries and values. If the adapter updates
+    other projections, enable them first:
 
         hub_backbone.enable_lora(rank, target_layer_names=list(names))
         hub_backbone.load_lora_weights(path)
 
     Args:
-        adapter: fits the backbone.
-        path: of the file to make or replace; it ends in `.lora.h5`.
+        adapter: an adapter that fits the backbone.
+        path: the file to create or replace; it ends in `.lora.h5`.
         backbone: the model it is for.
 
     Returns:
-        The names of KerasHub's layers that the file has updates for: its defaults, or those to
-        enable first.
+        The names of the KerasHub layers in the file: KerasHub's defaults, or those to enable first.
 
     Raises:
-        AdapterError: KerasHub has no such model, or no layer that takes such an update; the
-            message names the projections.
-        PresetError: the file cannot be written; what was there before is unchanged.
+        AdapterError: KerasHub has no such model, or no layer for such an update; the message names
+            the projections.
+        PresetError: the file cannot be written; an old file stays unchanged.
     """
     if not str(path).endswith(".lora.h5"):
         raise AdapterError(f"{shown(path)}: expected a file name that ends in .lora.h5")
@@ -108,15 +107,15 @@ def write_lora(adapter: Adapter, path: str | Path, backbone: Backbone) -> tuple[
 
 
 class _Slot(NamedTuple):
-    """A numbered layer of KerasHub's, and the projections of ours that it is; None for a layer
-    that is something else."""
+    """A numbered KerasHub layer and the projections of ours that it holds; None for any other
+    layer."""
 
     layer: HubLayer
     module: Module | None
 
 
 def _slots(backbone: Backbone) -> list[_Slot]:
-    """The numbered layers of a backbone."""
+    """Return the numbered layers of a backbone."""
     layers = hub_layers(backbone)
     table = modules(backbone, family_of(type(backbone)).keras_hub, _layer_path)
     return [_Slot(layer, table.get(layer.path)) for layer in layers]
@@ -127,7 +126,7 @@ def _layer_path(rule: Rule) -> str:
 
 
 class _Reader:
-    """Takes every tensor of a file once; what is wrong is collected."""
+    """Reads every tensor of a file once and collects problems."""
 
     def __init__(self, source: Hdf5File, backbone: Backbone) -> None:
         self._tensors = Tensors(source)
@@ -135,7 +134,7 @@ class _Reader:
         self._rank = source.integer(_RANK)
 
     def adapter(self) -> Adapter:
-        """What the file holds."""
+        """Return the adapter in the file."""
         if not 1 <= self._rank <= _MAX_RANK:
             self._tensors.problem(_RANK, f"1 to {_MAX_RANK}", self._rank)
             self._tensors.finish()
@@ -152,7 +151,8 @@ class _Reader:
         return Adapter(AdapterConfig(self._rank, targets=targets), updates)
 
     def _modules(self) -> dict[int, Module]:
-        """The layers that have tensors and can, by number; other tensors are noted."""
+        """Return the adaptable layers that have tensors, by number; note other tensors as
+        problems."""
         numbers = set()
         for name in self._tensors.names():
             found = _TENSOR.fullmatch(name)
@@ -181,7 +181,7 @@ class _Reader:
         return slot.module
 
     def _pair(self, index: int, module: Module) -> tuple[np.ndarray, np.ndarray] | tuple[()]:
-        """A layer's two tensors; nothing where they do not fit."""
+        """Return a layer's two tensors, or an empty tuple if they do not fit."""
         shapes = _shapes(module, self._rank)
         a, b = (
             self._tensors.take(name.format(index), shape)
@@ -191,25 +191,25 @@ class _Reader:
 
 
 def _filled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A layer's two tensors without the zeros that fill them up to the rank of the file."""
+    """Remove the zeros that pad a layer's two tensors to the rank of the file."""
     used = a.reshape(-1, len(b)).any(axis=0) | b.any(axis=1)
     return (a[..., used], b[used]) if used.any() else (a, b)
 
 
 def _shapes(module: Module, rank: int) -> tuple[Shape, Shape]:
-    """The shapes of a layer's two tensors."""
+    """Return the shapes of a layer's two tensors."""
     kernel = module.file_shape
     return (*kernel[:-1], rank), (rank, kernel[-1])
 
 
 def _heads(module: Module) -> str:
-    """The axes that are outputs and that B lacks: the heads; none where B has all outputs."""
+    """Return the output axes that B lacks (the heads); empty if B has all outputs."""
     place = module.places[0]
     return "".join(x for x in place.output_letters if x not in place.theirs[-1])
 
 
 def _ours(module: Module, a: np.ndarray, b: np.ndarray) -> dict[str, LowRank]:
-    """Our updates from a layer's two tensors."""
+    """Convert a layer's two tensors to our updates."""
     if not _heads(module):
         return module.split(reduced(LowRank(a.reshape(-1, len(b)).T, b.T)))
     order = _heads(module) + "r" + module.places[0].input_letters
@@ -224,7 +224,7 @@ def _ours(module: Module, a: np.ndarray, b: np.ndarray) -> dict[str, LowRank]:
 
 
 def _theirs(module: Module, updates: Mapping[str, LowRank]) -> tuple[np.ndarray, np.ndarray]:
-    """A layer's two tensors, in as small a rank as its updates have."""
+    """Convert our updates to a layer's two tensors, with the smallest rank possible."""
     if not _heads(module):
         update = reduced(scaled(module.join(updates)))
         shape = _shapes(module, update.rank)[0]
@@ -243,8 +243,8 @@ def _theirs(module: Module, updates: Mapping[str, LowRank]) -> tuple[np.ndarray,
 def _joined(
     module: Module, pairs: Mapping[Place, tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One A (heads, rank, inputs) and B (rank, last axis) of those of a module's projections, each
-    of which has its own part of the last axis."""
+    """Join the factors of a module's projections into one A (heads, rank, inputs) and B (rank, last
+    axis); each projection has its own part of the last axis."""
     all_a = [a for a, _ in pairs.values()]
     if len(pairs) == len(module.places) and all(np.array_equal(a, all_a[0]) for a in all_a):
         return all_a[0], np.concatenate([b for _, b in pairs.values()], axis=1)
@@ -258,12 +258,12 @@ def _joined(
 
 
 def _axes(module: Module) -> str:
-    """The axes of A as KerasHub has them."""
+    """Return the axes of A in KerasHub's order."""
     return "".join(module.places[0].theirs[:-1]) + "r"
 
 
 def _turned(module: Module, a: np.ndarray, axes: str, order: str) -> np.ndarray:
-    """A with its axes, some merged now, in another order, one for each letter."""
+    """Return A with its axes split, one for each letter, and reordered from `axes` to `order`."""
     sizes = module.places[0].sizes
     rank = a.size // np.prod([sizes[x] for x in axes if x != "r"], dtype=int)
     split = a.reshape([rank if x == "r" else sizes[x] for x in axes])
@@ -271,7 +271,7 @@ def _turned(module: Module, a: np.ndarray, axes: str, order: str) -> np.ndarray:
 
 
 def _updated(adapter: Adapter, slots: list[_Slot]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """The two tensors of every layer with an update, by number."""
+    """Return the two tensors of every layer with an update, by number."""
     there = {slot.module.name: slot.module for slot in slots if slot.module is not None}
     check_updates(adapter, there, "KerasHub")
     return {
@@ -284,7 +284,7 @@ def _updated(adapter: Adapter, slots: list[_Slot]) -> dict[int, tuple[np.ndarray
 def _targets(
     found: Mapping[int, object], slots: list[_Slot], backbone: Backbone
 ) -> tuple[str, ...]:
-    """KerasHub's names of layers to enable: its defaults where they are all that is needed."""
+    """Return KerasHub's names of the layers to enable; its defaults if they are enough."""
     called = [slots[index].layer.name for index in sorted(found)]
     needed = tuple(dict.fromkeys(name for name in called if name is not None))
     usual = default_targets(backbone)
@@ -304,7 +304,8 @@ def _tensors(
     names: tuple[str, ...],
     rank: int,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """What the file holds: zeros where a layer that KerasHub reads has no update."""
+    """Return the tensors of the file, with zeros for a layer that KerasHub reads but that has no
+    update."""
     yield _RANK, np.array(rank, np.int64)
     for index, slot in enumerate(slots):
         if slot.layer.name in names and slot.module is not None:

@@ -1,10 +1,10 @@
-"""Low-rank updates in the fewest numbers, and as KerasHub factorises them.
+"""Low-rank updates in their smallest rank, and in KerasHub's factorisation.
 
-A kernel of KerasHub's with a last axis k has the update A B with A (..., rank) and B (rank, k).
-For the queries of several heads, (inputs, heads, head_dim), all heads share B: an update of rank r
-has a rank of up to heads * r as one matrix from inputs to outputs, and one of rank R there needs a
-rank of up to heads * R here. All work is on the factors, in float64; numbers below the rounding of
-float32 do not count for a rank.
+A KerasHub kernel with a last axis k has the update A B with A (..., rank) and B (rank, k). For
+queries of several heads, (inputs, heads, head_dim), all heads share B: KerasHub's rank r becomes a
+rank of up to heads * r in one matrix from inputs to outputs, and a matrix of rank R needs a rank of
+up to heads * R in KerasHub. All functions work on the factors, in float64; singular values below
+the rounding error of float32 count as zero.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import numpy as np
 from workbench.backbones.adapter import LowRank
 
 _ROUNDING = 4 * 2.0**-23
-_SMALL = 512  # rows up to which singular values are computed of the whole
+_SMALL = 512  # with more rows, singular values are not computed of the whole matrix
 _SKETCHES = (32, 128)
 
 
 def scaled(update: LowRank) -> LowRank:
-    """The same update with its scale in B."""
+    """Return the same update with its scale multiplied into B."""
     if update.scale == 1:
         return update
     return LowRank(update.a, np.float32(update.scale) * update.b)
 
 
 def reduced(update: LowRank) -> LowRank:
-    """The update in as few rows as it has rank; as it is where it has that, or is zero."""
+    """Reduce the update to as many rows as its rank; return it unchanged if it is zero or
+    minimal."""
     outer, left = np.linalg.qr(update.b.astype(np.float64))
     inner, right = np.linalg.qr(update.a.astype(np.float64).T)
     u, s, v = np.linalg.svd(left @ right.T, full_matrices=False)
@@ -37,16 +38,16 @@ def reduced(update: LowRank) -> LowRank:
 
 
 def from_heads(a: np.ndarray, b: np.ndarray) -> LowRank:
-    """One update from the one all heads share.
+    """Convert an update whose B all heads share to an update of the whole projection.
 
     Args:
         a: (heads, rank, inputs).
         b: (rank, head_dim).
 
     Returns:
-        The update of the matrix (heads * head_dim, inputs). Where that has the rank heads * rank,
-        its numbers are those given; of one with less, as many rows as it has rank. Of more than
-        512 rows, a rank above 128 is not looked for.
+        The update of the matrix (heads * head_dim, inputs). If its rank is heads * rank, the
+        numbers are the given ones; if it is lower, the update has as many rows as its rank. Above
+        512 rows, only ranks up to 128 are looked for.
     """
     heads, rank, inputs = a.shape
     left, right = np.linalg.qr(b.astype(np.float64).T)
@@ -59,8 +60,8 @@ def from_heads(a: np.ndarray, b: np.ndarray) -> LowRank:
 
 
 def to_heads(update: LowRank, heads: int) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of `from_heads`, in the smallest rank: a (heads, rank, inputs) and b (rank,
-    head_dim). Bit for bit what `from_heads` was given, where it kept it."""
+    """Return a (heads, rank, inputs) and b (rank, head_dim) of the smallest rank: the inverse of
+    `from_heads`, bit for bit if `from_heads` kept the given numbers."""
     shared = _shared(update, heads)
     if shared is not None:
         return shared
@@ -76,7 +77,7 @@ def to_heads(update: LowRank, heads: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shared(update: LowRank, heads: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """The factors all heads share, where B is the same block for each head and zero beside."""
+    """Return the shared factors if B has the same block for each head and zeros elsewhere."""
     rank, rest = divmod(update.rank, heads)
     if rest or not rank:
         return None
@@ -87,15 +88,15 @@ def _shared(update: LowRank, heads: int) -> tuple[np.ndarray, np.ndarray] | None
 
 
 def _beside(block: np.ndarray, heads: int) -> np.ndarray:
-    """A matrix with this block on its diagonal once for each head."""
+    """Return a matrix with this block on its diagonal once for each head."""
     return np.kron(np.eye(heads, dtype=np.float32), block.astype(np.float32))
 
 
 def _row_space(matrix: np.ndarray) -> np.ndarray | None:
-    """Orthonormal columns (rows, rank) that the columns of a matrix are sums of; None where there
-    are too many rows to say.
+    """Return an orthonormal basis (rows, rank) of the column space of a matrix; None if it has too
+    many rows to tell.
 
-    Of many rows, from sums of the columns with random weights (Halko et al. 2011, section 4.1).
+    With many rows, use random sums of the columns (Halko et al. 2011, section 4.1).
     """
     if len(matrix) <= _SMALL:
         return _base(matrix)

@@ -1,9 +1,9 @@
-"""Adapters as PEFT's folders: `adapter_config.json` and `adapter_model.safetensors`.
+"""Adapters in PEFT folders: `adapter_config.json` and `adapter_model.safetensors`.
 
 The tensors `base_model.model.<module>.lora_A.weight` (rank, inputs) and `.lora_B.weight`
-(outputs, rank) belong to a module of the Transformers model, which the families' weight rules
-name. What is read was checked against the model; what is written has the names of Transformers 5
-and is read by PEFT with no further arguments.
+(outputs, rank) belong to a module of the Transformers model; the families' weight rules name it.
+The reader checks everything against the model. The writer uses the names of Transformers 5, and
+PEFT reads its folders without further arguments.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ _ROOM = 2**20  # for the configuration and the header
 
 
 def read_peft(folder: str | Path, backbone: Backbone) -> Adapter:
-    """The adapter in a PEFT folder, for this backbone.
+    """Read a PEFT folder as an adapter for this backbone.
 
-    Names with and without the prefix of the base model are read, and those of Transformers before
-    version 5. Where a module of theirs is several projections of ours, each gets its rows of B
+    Names may have the prefix of the base model or not, and may be those of Transformers before
+    version 5. If one of their modules holds several of our projections, each gets its rows of B
     and, unless `write_peft` joined them, the whole of A.
 
     Args:
-        folder: has `adapter_config.json` and `adapter_model.safetensors`.
-        backbone: the model it is for; nothing of it changes.
+        folder: a folder with `adapter_config.json` and `adapter_model.safetensors`.
+        backbone: the model it is for; it stays unchanged.
 
     Returns:
-        Its updates as float32, bit for bit those in the file where that has float32.
+        The adapter with its updates in float32; bit for bit those of a float32 file.
 
     Raises:
-        AdapterError: a file is missing or malformed; the adapter is not LoRA of projections, or of
-            another model. All that does not fit is named, the first 20 in full.
+        AdapterError: a file is missing or malformed; the adapter is not LoRA of projections, or
+            belongs to another model. The message counts all problems and lists the first 20.
     """
     folder = Path(os.path.expanduser(folder))
     try:
@@ -73,20 +73,20 @@ def read_peft(folder: str | Path, backbone: Backbone) -> Adapter:
 
 
 def write_peft(adapter: Adapter, folder: str | Path, backbone: Backbone) -> None:
-    """Write an adapter as a PEFT folder, all or nothing.
+    """Write an adapter as a PEFT folder; the write is atomic.
 
-    Where a module of Transformers is several projections of ours, their updates become one: with
-    one A where all have the same, else of the sum of their ranks. Ranks and alphas that differ
-    between modules are in `rank_pattern` and `alpha_pattern`.
+    If a Transformers module holds several of our projections, their updates become one: with the
+        shared A if all have the same, otherwise with the sum of their ranks. Ranks and alphas that
+        differ between modules go into `rank_pattern` and `alpha_pattern`.
 
     Args:
-        adapter: fits the backbone.
-        folder: to make, or to replace its adapter; everything else in it stays.
+        adapter: an adapter that fits the backbone.
+        folder: the folder to create; in an old one only the adapter is replaced.
         backbone: the model it is for.
 
     Raises:
-        AdapterError: Transformers has no such model, or no such module in it.
-        PresetError: the folder cannot be written; what was there before is unchanged.
+        AdapterError: Transformers has no such model, or the model has no such module.
+        PresetError: the folder cannot be written; an old folder stays unchanged.
     """
     files = _files(backbone)
     every = _modules(backbone, files)
@@ -124,7 +124,7 @@ def _read(folder: Path, backbone: Backbone) -> Adapter:
 
 
 class _Reader:
-    """Takes every tensor of a file once; what is wrong is collected."""
+    """Reads every tensor of a file once and collects problems."""
 
     def __init__(self, source: TensorSource, config: PeftConfig, backbone: Backbone) -> None:
         self.config = config
@@ -136,7 +136,7 @@ class _Reader:
         }
 
     def updates(self) -> dict[str, LowRank]:
-        """Our updates by path."""
+        """Return our updates by path."""
         found: dict[str, LowRank] = {}
         seen: dict[str, str] = {}
         for name in self._named():
@@ -151,7 +151,8 @@ class _Reader:
         return found
 
     def _named(self) -> list[str]:
-        """The modules that have an A or a B, in the file's order; other tensors are noted."""
+        """Return the modules that have an A or a B, in file order; note other tensors as
+        problems."""
         named = {}
         for tensor in self._tensors.names():
             end = next((end for end in (_A, _B) if tensor.endswith(end)), None)
@@ -163,7 +164,7 @@ class _Reader:
         return list(named)
 
     def _update(self, name: str, module: Module) -> dict[str, LowRank]:
-        """What a module's two tensors are for us; nothing where they do not fit."""
+        """Convert a module's two tensors to our updates; return none if they do not fit."""
         rank = self.config.rank_of(name)
         a = self._tensors.take(_PREFIX + name + _A, (rank, module.inputs))
         b = self._tensors.take(_PREFIX + name + _B, (module.outputs, rank))
@@ -173,7 +174,7 @@ class _Reader:
 
 
 def _kind(tensor: str) -> str:
-    """What a tensor is that is no update of a projection."""
+    """Describe a tensor that is not an update of a projection."""
     kinds = {
         "lora_embedding_": "an update of an embedding",
         "lora_magnitude_vector": "a magnitude of DoRA",
@@ -184,10 +185,10 @@ def _kind(tensor: str) -> str:
 
 
 def _files(backbone: Backbone) -> Transformers:
-    """How Transformers holds such a backbone.
+    """Return how Transformers stores such a backbone.
 
     Raises:
-        AdapterError: it has nothing like it.
+        AdapterError: Transformers has no such model.
     """
     try:
         return transformers_of(family_of(type(backbone)), backbone.arguments)
@@ -196,15 +197,15 @@ def _files(backbone: Backbone) -> Transformers:
 
 
 def _modules(backbone: Backbone, files: Transformers) -> dict[str, Module]:
-    """The modules of Transformers 5 that hold our projections, by their names."""
+    """Return the Transformers 5 modules that hold our projections, by name."""
     return modules(backbone, files.rules, _written_name)
 
 
 def _written_name(rule: Rule) -> str | None:
-    """The module of a weight in Transformers 5; None for a weight that is in no such module.
+    """Return the Transformers 5 module of a weight; None if it belongs to no such module.
 
-    Image-text models have everything below `model.` since version 5, and files of theirs further
-    names of before.
+    Image-text models have everything below `model.` since version 5; their files may also have
+    older names.
     """
     if not rule.names[0].endswith(_WEIGHT):
         return None
@@ -213,7 +214,8 @@ def _written_name(rule: Rule) -> str | None:
 
 
 def _is_router(module: Module) -> bool:
-    """Whether a module chooses experts: from version 5 on it is none that PEFT adapts."""
+    """Return whether a module is a router of experts; since version 5 PEFT does not adapt
+    routers."""
     return module.places[0].path.endswith("/router")
 
 
@@ -224,7 +226,8 @@ def _module_name(tensor: str) -> str:
 def _config(
     adapter: Adapter, joined: Mapping[str, LowRank], targets: list[str], files: Transformers
 ) -> dict[str, Any]:
-    """What `adapter_config.json` says: the most frequent rank and alpha, and the exceptions."""
+    """Return the content of `adapter_config.json`: the most frequent rank and alpha, and
+    exceptions."""
     ranks = {name: update.rank for name, update in joined.items()}
     alphas = {name: _plain(update.scale * update.rank) for name, update in joined.items()}
     rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
@@ -257,7 +260,7 @@ def _plain(number: float) -> float:
 
 
 def _orientation(joined: Mapping[str, LowRank], table: Mapping[str, Module]) -> dict[str, bool]:
-    """Whether the modules' own weights are (inputs, outputs), as GPT-2's are."""
+    """Return, as a setting, whether the modules' weights are (inputs, outputs), as in GPT-2."""
     places = [table[name].places[0] for name in joined]
     return {"fan_in_fan_out": all(place.theirs[0] == place.input_letters for place in places)}
 
@@ -267,14 +270,15 @@ def _hub_name(base: str | None) -> str | None:
 
 
 def _targets(joined: Collection[str], every: Collection[str]) -> list[str]:
-    """The last parts of the modules' names, where these name no other module; else whole names."""
+    """Return the last parts of the modules' names, or whole names if those match other modules
+    too."""
     others = {_last(name) for name in every if name not in joined}
     short = {_last(name) for name in joined}
     return sorted(joined if short & others else short)
 
 
 def _experts(backbone: Backbone, files: Transformers) -> set[str]:
-    """The names of experts' modules, which take no update of a projection."""
+    """Return the names of the experts' modules, which cannot have an update of a projection."""
     arguments = backbone.arguments
     rules = expand(rules_for(files.rules, arguments), repeats(arguments)).values()
     return {_module_name(rule.names[0]) for rule in rules if rule.by_expert}

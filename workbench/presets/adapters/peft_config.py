@@ -1,7 +1,7 @@
-"""What `adapter_config.json` of a PEFT folder says of a LoRA adapter.
+"""Reads the LoRA settings in the `adapter_config.json` of a PEFT folder.
 
-Read with the rule that nothing which changes the numbers of a model may pass unseen: a setting
-that is not known here may only say no, nothing or zero.
+No setting that changes the numbers of a model may be ignored: an unknown setting must be false,
+    empty or zero.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workbench.storage.json_files import first
 
 CONFIG = "adapter_config.json"
 
-# Settings that change the model, with the values that do not.
+# Settings that can change the model, with the values that leave it unchanged.
 _FIXED = {
     "peft_type": one_of("LORA"),
     "bias": one_of("none"),
@@ -31,7 +31,7 @@ _FIXED = {
     "layer_replication": one_of(None, []),
     "init_lora_weights": one_of(True, False, None, "gaussian", "eva", "orthogonal"),
 }
-# Settings of training, of where updates are, and of other programs.
+# Settings of training, of the places of updates, and of other programs.
 _HARMLESS = frozenset(
     (
         *("task_type", "auto_mapping", "peft_version", "revision", "inference_mode"),
@@ -48,15 +48,15 @@ _PLAIN = re.compile(r"\^?[\w.]+")
 
 @dataclass(frozen=True)
 class PeftConfig:
-    """The settings that the numbers depend on.
+    """The settings that affect the numbers.
 
     Attributes:
-        rank, alpha: of every module that no pattern names.
-        dropout: share of inputs that updates do not see in training.
+        rank, alpha: those of every module that matches no pattern.
+        dropout: the share of inputs that are dropped before the updates in training.
         by_root: whether an update is scaled by alpha / sqrt(rank) (Kalajdzievski 2023,
             arXiv:2312.03732), not by alpha / rank.
         ranks, alphas: those of single modules, by the ends of their names.
-        base: what the adapter was trained on, where the file says so.
+        base: the base model of the adapter, if the file states it.
     """
 
     rank: int
@@ -68,17 +68,18 @@ class PeftConfig:
     base: str | None
 
     def rank_of(self, module: str) -> int:
-        """The rank of a module's update."""
+        """Return the rank of a module's update."""
         return _of(self.ranks, module, self.rank)
 
     def scale_of(self, module: str) -> float:
-        """What a module's B A is multiplied with."""
+        """Return the factor of a module's B A."""
         alpha, rank = _of(self.alphas, module, self.alpha), self.rank_of(module)
         return alpha / (math.sqrt(rank) if self.by_root else rank)
 
 
 def _of(patterns: Mapping[str, Any], module: str, default: Any) -> Any:
-    """The value of the first pattern that is the module's name or the end of it, from a dot on."""
+    """Return the value of the first pattern that equals the module's name or its end after a
+    dot."""
     for pattern, value in patterns.items():
         name = pattern.removeprefix("^")
         if module == name or (name == pattern and module.endswith("." + name)):
@@ -87,11 +88,11 @@ def _of(patterns: Mapping[str, Any], module: str, default: Any) -> Any:
 
 
 def parse_config(given: Mapping[str, Any]) -> PeftConfig:
-    """The settings of an `adapter_config.json`.
+    """Check and return the settings of an `adapter_config.json`.
 
     Raises:
-        AdapterError: it describes another kind of adapter, has a value that is impossible, or a
-            setting that is not understood and not empty.
+        AdapterError: it describes another kind of adapter, or has an impossible value or an unknown
+            setting that is not empty.
     """
     problems = [*_unfit(given), *_wrong(given)]
     if problems:
@@ -109,7 +110,7 @@ def parse_config(given: Mapping[str, Any]) -> PeftConfig:
 
 
 def _unfit(given: Mapping[str, Any]) -> list[str]:
-    """Settings that make it another kind of adapter, or that may."""
+    """Return the settings that make it, or may make it, another kind of adapter."""
     problems = []
     if "peft_type" not in given:
         problems.append("peft_type: expected 'LORA', got nothing")
@@ -123,7 +124,7 @@ def _unfit(given: Mapping[str, Any]) -> list[str]:
 
 
 def _wrong(given: Mapping[str, Any]) -> list[str]:
-    """Settings that are read and have an impossible value."""
+    """Return the known settings that have an impossible value."""
     missing = [key for key in ("r", "lora_alpha") if key not in given]
     return [
         *(f"{key}: expected {_KINDS[key].expected}, got nothing" for key in missing),
@@ -136,8 +137,8 @@ def _wrong(given: Mapping[str, Any]) -> list[str]:
 
 
 def _by_module(item: Kind) -> Kind:
-    """Values by names of modules, whole or their ends. PEFT takes regular expressions here, which
-    one from a stranger may make run for ever."""
+    """Return the kind of a mapping from module names, or their ends, to values. PEFT allows regular
+    expressions here; a malicious one could run forever."""
 
     def fits(value: Any) -> bool:
         return (

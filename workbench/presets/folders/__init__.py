@@ -1,1 +1,1 @@
-"""Presets on disk, a module a layout: KerasHub's folders, Transformers' folders, GGUF files."""
+"""Presets on disk, one module per layout: KerasHub folders, Transformers folders, GGUF files."""

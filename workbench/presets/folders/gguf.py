@@ -1,4 +1,4 @@
-"""A GGUF file, read: settings, weights and tokenizer in one. Split files are read together."""
+"""Reads a GGUF file with its settings, weights and tokenizer; split files are read together."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ MAX_PARTS = 1000
 HEAD, TABLE = "output.weight", "token_embd.weight"
 
 _PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
-_USUAL_LENGTH = 1024  # a preprocessor's own default; models trained on less get less
+_USUAL_LENGTH = 1024  # the preprocessor's default; shorter for models trained on shorter texts
 
 
 class GgufFile:
-    """What a file says, checked; nothing is built. A `PresetFolder`.
+    """The checked content of a file, a `PresetFolder`; nothing is built.
 
     Args:
         path: the file, or the first part of a split one.
-        cls: the class that is wanted of it; of several families that share an architecture, the
-            one that has it is taken.
+        cls: the wanted class; among families with the same architecture it selects the one that has
+            this class.
 
     Raises:
-        PresetError: the file is damaged, or of an architecture that is not known here.
+        PresetError: the file is damaged, or its architecture is unknown.
     """
 
     quantization = None
@@ -55,31 +55,31 @@ class GgufFile:
 
     @property
     def ignored_weights(self) -> tuple[str, ...]:
-        """Tensors that are not weights, and a tied head that only repeats the token table."""
+        """The tensors that are not weights, and a tied head that only repeats the token table."""
         names = self._files.ignored
         return (*names, HEAD) if self._files.tied and self._head_is_rounded() else names
 
     def backbone_arguments(self) -> dict[str, Any]:
-        """The backbone's constructor arguments, without the dtype."""
+        """Return the backbone's constructor arguments, without the dtype."""
         return self._files.arguments(self._settings())
 
     def open_weights(self) -> TensorSource:
-        """The backbone's weights."""
+        """Open the backbone's weights."""
         return GgufTensors(self._paths, self._headers)
 
     def task(self) -> SavedObject | None:
-        """These files say nothing about tasks."""
+        """Return None: GGUF files do not describe tasks."""
         return None
 
     def head(self) -> None:
-        """These files hold no classifiers."""
+        """Return None: GGUF files hold no classifiers."""
 
     def has_tokenizer(self) -> bool:
-        """Whether a preprocessor can be built."""
+        """Return whether a preprocessor can be built."""
         return has_tokenizer(self._metadata)
 
     def preprocessor_arguments(self) -> dict[str, Any]:
-        """The preprocessor's constructor arguments; prompts start as the file says."""
+        """Return the preprocessor's constructor arguments; the file decides how prompts start."""
         self._check_rows()
         tokenizer = self.tokenizer()
         arguments = {"tokenizer": tokenizer, "add_start_token": tokenizer.prepends_start_token}
@@ -89,15 +89,15 @@ class GgufFile:
         return arguments
 
     def context_length(self) -> int | None:
-        """Tokens of the longest text the model was made for."""
+        """Return the longest text that the model supports, in tokens."""
         return self._settings().take("context_length", None)
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer with its vocabulary."""
+        """Return the tokenizer with its vocabulary."""
         return read_tokenizer(self.folder.name, self._metadata)
 
     def _check_rows(self) -> None:
-        """An id without a row would silently be taken for another."""
+        """Check that every id has a row: the model would silently use another row."""
         rows, tokens = self._settings().rows(TABLE), token_count(self._metadata)
         if tokens > rows:
             file = self.folder.name
@@ -107,7 +107,8 @@ class GgufFile:
         return GgufSettings(self.folder.name, self._metadata, self._tensors, self._values)
 
     def _head_is_rounded(self) -> bool:
-        """Whether the head is the token table in another type of tensor, as its first rows show."""
+        """Return whether the head is the token table in another tensor type, judged by its first
+        rows."""
         head, table = self._tensors.get(HEAD), self._tensors.get(TABLE)
         if head is None or table is None or head.type == table.type or head.shape != table.shape:
             return False
@@ -127,7 +128,8 @@ class GgufFile:
 
 
 def _match(settings: GgufSettings, cls: type) -> tuple[Family, Gguf]:
-    """The family of a file: one that has a class `cls` first, then `Gguf.match` decides."""
+    """Return the family of a file: prefer one with the class `cls`, then let `Gguf.match`
+    decide."""
     wanted = settings.architecture
     having = [(family, family.gguf) for family in families() if family.gguf is not None]
     sharing = [pair for pair in having if pair[1].architecture == wanted]
@@ -142,7 +144,7 @@ def _match(settings: GgufSettings, cls: type) -> tuple[Family, Gguf]:
 
 
 def _parts(path: Path) -> list[Path]:
-    """The files of a split model, in order; a file by itself is all there is."""
+    """Return the files of a split model in order, or the single file."""
     found = _PART.fullmatch(path.name)
     if found is None:
         return [path]

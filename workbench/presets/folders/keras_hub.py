@@ -1,6 +1,6 @@
-"""A preset folder in KerasHub's layout, read.
+"""Reads a preset folder in KerasHub's layout.
 
-config.json, model.weights.h5 (or shards), and where present task.json, preprocessor.json,
+It holds config.json, model.weights.h5 (or shards) and optionally task.json, preprocessor.json,
 tokenizer.json and assets/.
 """
 
@@ -42,9 +42,9 @@ _PARTS = {
 
 
 class KerasHubFolder:
-    """What a folder says, checked; nothing is built. A `PresetFolder`.
+    """The checked content of a folder, a `PresetFolder`; nothing is built.
 
-    `chat_template` is the tokenizer's where the folder holds none.
+    `chat_template` is for the tokenizer if the folder holds none.
     """
 
     def __init__(self, folder: Path, chat_template: str | None = None) -> None:
@@ -63,22 +63,22 @@ class KerasHubFolder:
         self.manifest = Manifest(folder)
 
     def _mode(self) -> str | None:
-        """The mode of quantisation of the backbone's weights."""
+        """Return the quantization mode of the backbone's weights."""
         dtype = None if self._backbone is None else self._backbone.dtype
         return dtype if dtype in MODES else None
 
     def backbone_arguments(self) -> dict[str, Any]:
-        """The backbone's constructor arguments, without the dtype."""
+        """Return the backbone's constructor arguments, without the dtype."""
         if self._backbone is None:
             raise PresetError(f"{self.folder}: the preset has no backbone ({CONFIG})")
         return self._backbone.config | _built(self._backbone)
 
     def open_weights(self) -> TensorSource:
-        """The backbone's weights."""
+        """Open the backbone's weights."""
         return open_hdf5(self.folder)
 
     def task(self) -> SavedObject | None:
-        """What task.json says; its backbone must be config.json's."""
+        """Return the content of task.json; its backbone must match config.json."""
         task = self._read(TASK)
         if task is None:
             return None
@@ -89,7 +89,7 @@ class KerasHubFolder:
         return task
 
     def head(self) -> SavedHead | None:
-        """The trained classifier, None where the preset has none."""
+        """Return the trained classifier, or None."""
         task = self.task()
         if task is None or not has_file(self.folder, TASK_WEIGHTS):
             return None
@@ -98,7 +98,8 @@ class KerasHubFolder:
         return SavedHead(arguments, self.family.keras_hub_head_rules, lambda: Hdf5File(weights))
 
     def _has_head_file(self) -> bool:
-        """Whether there are weights of a head; a file that was not saved with the rest is none."""
+        """Return whether there are head weights; a file that was not saved with the rest is
+        ignored."""
         stated = TASK_WEIGHTS in self.manifest or not self.manifest
         return stated and has_file(self.folder, TASK_WEIGHTS)
 
@@ -113,11 +114,11 @@ class KerasHubFolder:
             raise PresetError.at(TASK, f"backbone: {shown(differing)}", expected, "others")
 
     def has_tokenizer(self) -> bool:
-        """Whether a preprocessor can be built."""
+        """Return whether a preprocessor can be built."""
         return has_file(self.folder, TOKENIZER) or has_file(self.folder, PREPROCESSOR)
 
     def preprocessor_arguments(self) -> dict[str, Any]:
-        """The preprocessor's constructor arguments, the tokenizer built."""
+        """Return the preprocessor's constructor arguments, with the tokenizer built."""
         saved = self._read(PREPROCESSOR)
         if saved is None:
             return {"tokenizer": self.tokenizer(), **self._converters({})}
@@ -128,10 +129,11 @@ class KerasHubFolder:
         return {**config, "tokenizer": tokenizer, **self._converters(saved.parts)}
 
     def context_length(self) -> None:
-        """These files do not state it."""
+        """Return None: these files do not state it."""
 
     def _converters(self, parts: Mapping[str, SavedObject | None]) -> dict[str, Any]:
-        """What pictures or recordings go through: parts of the preprocessor, or else files."""
+        """Return the image or audio converters, from the preprocessor or from files of their
+        own."""
         found = {}
         for name, cls in self.family.converters.items():
             saved = parts[name] if name in parts else self._read(CONVERTERS[name])
@@ -141,7 +143,7 @@ class KerasHubFolder:
         return found
 
     def _check_beside(self, parts: Mapping[str, SavedObject | None]) -> None:
-        """A file of its own for a part that the preprocessor holds is not used, but must be one."""
+        """Check the files of parts that the preprocessor also holds; they are otherwise unused."""
         for name, file in {"tokenizer": TOKENIZER, **CONVERTERS}.items():
             part, beside = parts.get(name), self._read(file)
             if part is None or beside is None:
@@ -150,7 +152,7 @@ class KerasHubFolder:
             _without_assets(beside) if name == "tokenizer" else _converter(beside)
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer with its vocabulary."""
+        """Return the tokenizer with its vocabulary."""
         return self._build_tokenizer(self._read(TOKENIZER))
 
     def _read(self, name: str) -> SavedObject | None:
@@ -183,7 +185,7 @@ class KerasHubFolder:
 
 
 def _without_assets(saved: SavedObject) -> Tokenizer:
-    """A tokenizer still without its vocabulary."""
+    """Build a tokenizer without its vocabulary."""
     with _naming(saved.file):
         return saved.cls.from_config({**saved.config, "dtype": saved.dtype})
 
@@ -195,7 +197,7 @@ def _converter(saved: SavedObject) -> Any:
 
 @contextmanager
 def _naming(file: str) -> Iterator[None]:
-    """What a constructor refuses is a mistake in the file its arguments came from."""
+    """Turn a constructor's error into one about the file that its arguments came from."""
     try:
         yield
     except (WorkbenchError, TypeError) as error:
@@ -203,11 +205,11 @@ def _naming(file: str) -> Iterator[None]:
 
 
 def _built(saved: SavedObject) -> dict[str, Any]:
-    """The parts of an object, each built, by key."""
+    """Build the parts of an object, by key."""
     return {key: None if part is None else part.build() for key, part in saved.parts.items()}
 
 
 def _values(saved: SavedObject) -> dict[str, Any]:
-    """What an object and its parts say, as plain values."""
+    """Return the settings of an object and its parts as plain values."""
     parts = {key: part and (part.cls, _values(part)) for key, part in saved.parts.items()}
     return saved.config | parts

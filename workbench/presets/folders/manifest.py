@@ -1,11 +1,11 @@
-"""Digests of every file that was saved into a folder, so that no flipped bit goes unseen.
+"""Digests of every file saved into a folder, to detect any flipped bit.
 
-They stand in a file beside, `workbench.sha256`, as the program `sha256sum` writes and checks them:
+They are in the file `workbench.sha256` of the folder, in the format of the program `sha256sum`:
 
     sha256sum --check workbench.sha256
 
-Other programs pass it over. Folders that other programs saved have none and load without this
-check. The names in it are also what the next save knows as files of this project.
+Other programs ignore it. Folders that other programs saved have no such file and load without this
+check. The next save uses its names to recognise the files of this project.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from workbench.storage.progress import INTERVAL, check
 from workbench.workers import Stop, in_background
 
 KEY = "sha256"
-"""Where `metadata.json` held the digests of the weights before there was a file for all."""
+"""The key of the weights' digests in `metadata.json` in versions without a file for all digests."""
 KINDS = {
     "date_saved": TEXT,
     "keras_hub_version": TEXT,
@@ -36,7 +36,7 @@ KINDS = {
     "parameter_count": integer(0, 2**63),
     "tasks": list_of(TEXT),
 }
-"""What else KerasHub writes there."""
+"""The other keys that KerasHub writes there."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 _WEIGHTS = (".h5", ".safetensors")
@@ -44,7 +44,7 @@ _MAX_BYTES = 2**20
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file in a folder, in hexadecimal, by its path with slashes."""
+    """Return the SHA-256 of every file in a folder, in hexadecimal, by its path with slashes."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
 
@@ -55,12 +55,12 @@ def write_table(folder: Path, table: str, digests: Mapping[str, str]) -> None:
 
 
 def as_table(digests: Mapping[str, str]) -> bytes:
-    """What a table of digests, by path, holds."""
+    """Return the content of a table of digests by path."""
     return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
 def read_table(folder: Path, table: str = CHECKSUMS) -> dict[str, str]:
-    """The digests a folder states, by path; nothing where it states none.
+    """Return the digests that a folder states, by path; empty if it states none.
 
     Raises:
         PresetError: the table is damaged, or names a file outside the folder.
@@ -71,7 +71,8 @@ def read_table(folder: Path, table: str = CHECKSUMS) -> dict[str, str]:
 
 
 def _parsed(path: Path) -> dict[str, str]:
-    """Every flipped bit makes a line that is none, or one that the files do not fit."""
+    """Parse a table: every flipped bit gives an invalid line or one that does not match the
+    files."""
     if path.stat().st_size > _MAX_BYTES:
         raise PresetError.at(path.name, "size", f"at most {_MAX_BYTES} bytes", "more")
     *lines, rest = path.read_bytes().decode("utf-8", "replace").split("\n")
@@ -109,7 +110,7 @@ def _sha256(path: Path, stop: Stop | None = None) -> str:
 
 
 class _Stoppable:
-    """A file that checks, before each chunk is read, whether to go on."""
+    """A file that checks before each read whether to go on."""
 
     def __init__(self, file: BufferedReader, stop: Stop) -> None:
         self._file, self._stop = file, stop
@@ -123,10 +124,10 @@ class _Stoppable:
 
 
 class Manifest:
-    """The digests a folder states. Weights are hashed in the background while they load.
+    """The digests that a folder states. Weights are hashed in the background while they load.
 
     Args:
-        folder: read for its table; a GGUF file has none.
+        folder: the folder with the table; a GGUF file has none.
         table: the name of the table.
     """
 
@@ -144,10 +145,10 @@ class Manifest:
         return bool(self._stated)
 
     def check(self) -> None:
-        """Compare all files but the weights, and check what a preset says of itself.
+        """Compare all files except the weights, and check the preset's metadata.
 
         Raises:
-            PresetError: some were changed, or a value is of another kind.
+            PresetError: some files were changed, or a value has the wrong type.
         """
         if self._table == CHECKSUMS and self._folder.is_dir():
             _metadata(self._folder)
@@ -156,10 +157,10 @@ class Manifest:
 
     @contextmanager
     def checked(self) -> Iterator[None]:
-        """Hash the weights, in a thread, while the block reads them, and compare at its end.
+        """Hash the weights in a thread while the block reads them, and compare at its end.
 
         Raises:
-            PresetError: some were changed.
+            PresetError: some files were changed.
         """
         self._start()
         try:
@@ -184,7 +185,7 @@ class Manifest:
         return {name: self._digest(name.split("/")) for name in names}
 
     def _digest(self, parts: list[str]) -> str | None:
-        """None where there is no such file."""
+        """Return the digest of a file, or None if there is no such file."""
         if not has_file(self._folder, *parts):
             return None
         return _sha256(preset_file(self._folder, *parts), self._stop)

@@ -1,8 +1,8 @@
-"""Keras' serialized objects, read as data: a class is looked up by name in our own table.
+"""Reads Keras' serialized objects as data: our own table maps names to classes.
 
 An object is `{"module", "class_name", "config", "registered_name"}`. The module is compared and
-never imported; anything that describes code (functions, lambdas, compile settings, objects where
-plain values belong) is refused even where nothing would use it.
+never imported. Anything that describes code (functions, lambdas, compile settings, objects in place
+of plain values) is refused, even if nothing would use it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _UNUSED_KEYS = {"build_config", "assets", "weights"}  # older KerasHub wrote the
 _CODE_KEYS = {"module", "class_name", "registered_name", "compile_config", "shared_object_id"}
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
 _OWN = "workbench>TransformersTokenizer"
-# Classes that KerasHub has in a package of their own, not in that of the family.
+# Classes that KerasHub keeps in a package of their own instead of the family's.
 _MODULES = {"ViTBackbone": "keras_hub.src.models.vit.vit_backbone"}
 _OWN_MODULE = "workbench.tokenizers.tokenizer_json"
 
 
-# Which keys of an object's config hold objects, by the key the object itself stands under.
+# The keys of an object's config that hold objects, by the key of the object itself.
 NESTED = {
     "backbone": ("vision_encoder", "image_encoder"),
     "preprocessor": ("tokenizer", *CONVERTERS),
@@ -39,9 +39,9 @@ NESTED = {
 
 @dataclass(frozen=True)
 class SavedObject:
-    """A class of ours and the plain values a file gives for it.
+    """One of our classes and the plain values that a file gives for it.
 
-    `parts` are the objects nested in it by key, None where the file says null.
+    `parts` are its nested objects by key; None for a null in the file.
     """
 
     cls: type
@@ -51,7 +51,7 @@ class SavedObject:
     file: str
 
     def build(self) -> Any:
-        """The object, where it is a plain value."""
+        """Build the object from its plain values."""
         return self.cls(**self.config)
 
 
@@ -63,12 +63,12 @@ def read_object(
     Args:
         value: from a file.
         file: names it in errors.
-        parts: keys of its config that hold objects of ours or null.
-        key: where in the file it stands.
+        parts: keys of its config that hold our objects or null.
+        key: its place in the file.
 
     Raises:
-        PresetError: it is not such an object, names a class we do not have or a module that does
-            not fit the class, or holds anything but plain values.
+        PresetError: it is not such an object, names an unknown class or a module that does not
+            match the class, or holds anything except plain values.
     """
     if not isinstance(value, dict) or not _KEYS <= set(value) <= _KEYS | _UNUSED_KEYS:
         expected = f"an object with {', '.join(sorted(_KEYS))}"
@@ -92,7 +92,7 @@ def read_object(
 def write_object(
     cls: type, config: dict[str, Any], *, dtype: str | None, parts: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """An object as KerasHub writes it. `parts` are objects already written, or None."""
+    """Return an object in KerasHub's form. `parts` are objects in this form, or None."""
     own = cls is TransformersTokenizer
     head: dict[str, Any] = {"name": snake_case(cls.__name__)}
     if dtype is not None:
@@ -106,7 +106,7 @@ def write_object(
 
 
 def snake_case(name: str) -> str:
-    """`GPT2CausalLM` to `gpt2_causal_lm`, as KerasHub names modules and layers."""
+    """Convert `GPT2CausalLM` to `gpt2_causal_lm`, as KerasHub names modules and layers."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
@@ -119,7 +119,7 @@ def _module(cls: type) -> str:
 
 
 def _module_name(class_name: str, family: str) -> str:
-    """KerasHub's module of a class: `t5gemma_seq_2_seq_lm` for `T5GemmaSeq2SeqLM`."""
+    """Return KerasHub's module of a class: `t5gemma_seq_2_seq_lm` for `T5GemmaSeq2SeqLM`."""
     prefix = len(family.replace("_", ""))
     if class_name[:prefix].lower() != family.replace("_", ""):
         return snake_case(class_name)
@@ -137,7 +137,7 @@ def _class(value: dict[str, Any], file: str, key: str) -> type:
     cls = known[1]
     if name != cls.__name__:
         raise PresetError.at(file, f"{key}: class_name", cls.__name__, shown(name))
-    # Compared without underscores, which KerasHub puts in its own way.
+    # Compared without underscores, because KerasHub places them irregularly.
     fitting = rf"keras(hub|nlp)(\.src)?\.models\.[a-z0-9]+\.{name.lower()}"
     if not isinstance(module, str) or not re.fullmatch(fitting, module.replace("_", "")):
         raise PresetError.at(file, f"{key}: module", _module(cls), shown(module))
@@ -162,7 +162,7 @@ def _part(value: Any, key: str, file: str, owner: type) -> SavedObject | None:
 
 
 def _checked_names(config: dict[str, Any], file: str, key: str) -> dict[str, Any]:
-    """Without `name` and `trainable`, which say nothing about what the object computes."""
+    """Check and drop `name` and `trainable`, which do not affect what the object computes."""
     name, trainable = config.get("name", "none"), config.get("trainable", True)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise PresetError.at(file, f"{key}.name", "a plain name", shown(name))

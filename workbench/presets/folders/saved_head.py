@@ -1,4 +1,4 @@
-"""The trained classifier of a preset, whatever its layout."""
+"""The trained classifier of a preset, in any layout."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from workbench.storage.json_files import shown
 
 @dataclass(frozen=True)
 class SavedHead:
-    """Arguments of the task that describe its head, and where its weights are.
+    """The task's arguments that describe its head, and the place of its weights.
 
-    `labels` names the classes in order; it is empty where the preset does not.
+    `labels` names the classes in order; it is empty if the preset does not name them.
     """
 
     arguments: dict[str, Any]
@@ -27,10 +27,10 @@ class SavedHead:
 
 
 def label_names(named: Any, count: Any) -> tuple[str, ...]:
-    """Names of classes from a Transformers config: `{"0": "negative", ...}`.
+    """Return the names of classes from a Transformers config: `{"0": "negative", ...}`.
 
     Raises:
-        PresetError: they are not the names of classes 0 to count - 1.
+        PresetError: the keys are not the classes 0 to count - 1.
     """
     if named is None:
         return ()

@@ -1,7 +1,7 @@
-"""A folder in the layout of Hugging Face Transformers, read.
+"""Reads a folder in the layout of Hugging Face Transformers.
 
-config.json, model.safetensors (or shards with their index), and the tokenizer's files. Pickled
-weights and code that comes with a model are never touched.
+It holds config.json, model.safetensors (or shards with their index), and the tokenizer's files.
+Pickled weights and code are never opened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from workbench.storage.json_files import MAX_CONFIG, read_json, shown
 from workbench.storage.paths import has_file, preset_file
 from workbench.tokenizers import Tokenizer, load_transformers_tokenizer
 
-_USUAL_LENGTH = 1024  # a preprocessor's own default; models trained on less get less
+_USUAL_LENGTH = 1024  # the preprocessor's default; shorter for models trained on shorter texts
 _NESTED = ("image_processor", "feature_extractor")
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -38,7 +38,7 @@ _TOKENIZER_FILES = (
 
 
 class TransformersFolder:
-    """What a folder says, checked; nothing is built. A `PresetFolder`."""
+    """The checked content of a folder, a `PresetFolder`; nothing is built."""
 
     quantization = None
 
@@ -55,19 +55,19 @@ class TransformersFolder:
         self.manifest = Manifest(folder)
 
     def backbone_arguments(self) -> dict[str, Any]:
-        """The backbone's constructor arguments, without the dtype."""
+        """Return the backbone's constructor arguments, without the dtype."""
         return self._files.arguments(self._config)
 
     def open_weights(self) -> TensorSource:
-        """The backbone's weights."""
+        """Open the backbone's weights."""
         return open_safetensors(self.folder)
 
     def task(self) -> SavedObject | None:
-        """These folders say nothing about tasks."""
+        """Return None: these folders do not describe tasks."""
         return None
 
     def head(self) -> SavedHead | None:
-        """The trained classifier, None where the folder has none."""
+        """Return the trained classifier, or None."""
         arguments = self._files.read_head(self._config)
         if not arguments:
             return None
@@ -76,12 +76,12 @@ class TransformersFolder:
         return SavedHead(arguments, rules, self.open_weights, labels)
 
     def has_tokenizer(self) -> bool:
-        """Whether a preprocessor can be built."""
+        """Return whether a preprocessor can be built."""
         names = ("tokenizer.json", "tokenizer.model", "vocab.txt")
         return any(has_file(self.folder, name) for name in names)
 
     def preprocessor_arguments(self) -> dict[str, Any]:
-        """The preprocessor's constructor arguments; prompts start as Transformers starts them."""
+        """Return the preprocessor's constructor arguments; prompts start as in Transformers."""
         tokenizer = self.tokenizer()
         context = self.context_length()
         short = None if context is None or context >= _USUAL_LENGTH else context
@@ -93,11 +93,11 @@ class TransformersFolder:
         }
 
     def context_length(self) -> int | None:
-        """Tokens of the longest text the model was made for."""
+        """Return the longest text that the model supports, in tokens."""
         return ConfigReader(self._config).take("max_position_embeddings", None)
 
     def _preprocessor_config(self) -> dict[str, Any]:
-        """What the folder says of its pictures or recordings. Files of version 5 nest it."""
+        """Return the settings for pictures or recordings. Files of version 5 nest them."""
         for name in (TRANSFORMERS_PREPROCESSOR, "processor_config.json"):
             if has_file(self.folder, name):
                 config = read_json(preset_file(self.folder, name), MAX_CONFIG)
@@ -108,7 +108,7 @@ class TransformersFolder:
         return {}
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer with its vocabulary."""
+        """Return the tokenizer with its vocabulary."""
         for name in _TOKENIZER_FILES:
             if has_file(self.folder, name):
                 preset_file(self.folder, name)

@@ -1,4 +1,4 @@
-"""A tokenizer as the files of a Transformers folder."""
+"""Writes a tokenizer as the files of a Transformers folder."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _NAMED = {"bos_token": "start_token", "eos_token": "end_token", "pad_token": "pa
 
 
 def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) -> None:
-    """Write the tokenizer so that Transformers gives a prompt the ids the preprocessor gives it.
+    """Write the tokenizer so that Transformers and the preprocessor give a prompt the same ids.
 
     Args:
         folder: an existing folder.
-        preprocessor: its tokenizer, and the tokens it puts around a prompt.
-        sentence_piece_class: what Transformers calls the family's tokenizer; used for a
-            SentencePiece model that cannot be written as a `tokenizer.json`.
+        preprocessor: holds the tokenizer and the tokens to put around a prompt.
+        sentence_piece_class: the family's tokenizer class in Transformers; used for a SentencePiece
+            model that cannot be written as a `tokenizer.json`.
 
     Raises:
-        PresetError: the tokenizer is of a kind those files cannot hold.
+        PresetError: those files cannot hold this kind of tokenizer.
     """
     tokenizer = preprocessor.tokenizer
     before, after = preprocessor.prompt_frame
@@ -45,7 +45,7 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
         if getattr(tokenizer, ours) is not None
     }
     proto = tokenizer.proto if isinstance(tokenizer, SentencePieceTokenizer) else None
-    if proto is not None:  # kept besides, as its own classes read it
+    if proto is not None:  # also written, because Transformers' SentencePiece classes read it
         (folder / SENTENCE_PIECE).write_bytes(proto)
     whole = _library_file(tokenizer, before, after)
     if whole is None:
@@ -68,8 +68,8 @@ def write_tokenizer(folder: Path, preprocessor: Any, sentence_piece_class: str) 
 
 
 def _library_file(tokenizer: Tokenizer, before: str | None, after: str | None) -> str | None:
-    """`tokenizer.json`, with a step that puts tokens around a text where some are wanted; None
-    for a SentencePiece model that cannot be written so."""
+    """Return the `tokenizer.json`, with a step that adds the tokens around a text, if any; None for
+    a SentencePiece model that cannot be written in this form."""
     whole = _without_frame(tokenizer)
     framed = [token for token in (before, after) if token is not None]
     if whole is None or not framed or isinstance(tokenizer, TransformersTokenizer):
@@ -94,10 +94,10 @@ def _without_frame(tokenizer: Tokenizer) -> str | None:
 
 
 def token_ids(tokenizer: Tokenizer | None, rows: int) -> dict[str, Any]:
-    """What a config says of a text's first, last and padding token; several may end it. Without
-    a tokenizer it says that there are none: silence would mean those of the model type. Nor are
-    there any from `rows` on, for which the model's table has no row: Transformers reads no model
-    that pads with one."""
+    """Return a config's settings for the first, last (one or several) and padding token. Without a
+    tokenizer they are None, because missing settings would mean the defaults of the model type. Ids
+    from `rows` on, which have no row in the model's table, are left out: Transformers loads no
+    model that pads with one."""
     if tokenizer is None:
         return dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
     stops = [stop for stop in tokenizer.stop_token_ids if stop < rows]

@@ -1,4 +1,4 @@
-"""A bar in the notebook or terminal for downloads nobody listens to."""
+"""A progress bar in the notebook or terminal for downloads without a listener."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench.storage.progress import Progress, has_listener, listening
 
 @contextmanager
 def seen_by_somebody() -> Iterator[None]:
-    """Show what is downloaded in the block, unless a listener is told of it already."""
+    """Show a progress bar for downloads in the block, unless there is a listener."""
     if has_listener():
         yield
         return
@@ -25,7 +25,7 @@ def seen_by_somebody() -> Iterator[None]:
 
 
 class _Bar:
-    """A listener. The bar appears with the first bytes to come, on a terminal or in a notebook."""
+    """A listener that draws a bar from the first bytes on, in a terminal or notebook."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None

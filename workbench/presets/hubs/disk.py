@@ -1,4 +1,4 @@
-"""Room for a download, and what a disk may refuse."""
+"""Checks the disk space for a download and explains disk errors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def check_space(where: str, folder: Path, needed: int, setting: str) -> None:
-    """Refuse a download that the disk has no room for.
+    """Check that the disk has room for a download.
 
     Args:
         where: the handle, for messages.
-        folder: the cache it goes to.
-        needed: bytes.
+        folder: the cache for the download.
+        needed: the bytes needed.
         setting: the environment variable that moves the cache elsewhere.
 
     Raises:
-        PresetError: fewer bytes are free.
+        PresetError: too few bytes are free.
     """
     if _free(folder) < needed:
         raise PresetError(
@@ -34,7 +34,7 @@ def check_space(where: str, folder: Path, needed: int, setting: str) -> None:
 
 @contextmanager
 def disk_errors(where: str, folder: Path) -> Iterator[None]:
-    """What the disk refuses in the block becomes a PresetError. Arguments as in `check_space`."""
+    """Turn disk errors in the block into a PresetError. Arguments as in `check_space`."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Presets from the Hugging Face Hub, through `huggingface_hub` and its cache.
+"""Fetches presets from the Hugging Face Hub with `huggingface_hub` and its cache.
 
-The library lists, authenticates, caches and links. Large files it would begin anew after every
-interruption, so their bytes are collected here, by its `http_get`, and handed to its cache whole:
-they continue where they stopped, and are compared with the SHA-256 the listing states.
+The library lists, authenticates, caches and links. It would restart large files after every
+interruption, so this module collects their bytes with the library's `http_get` and gives whole
+files to its cache. Downloads resume, and files are compared with the SHA-256 in the listing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _LISTING_TIMEOUT = 10  # seconds
 
 @dataclass(frozen=True)
 class _Repository:
-    """What is asked for: a repository at a revision, and in it a preset or one GGUF file."""
+    """The request: a repository at a revision, and in it a preset or one GGUF file."""
 
     handle: str
     name: str
@@ -57,33 +57,33 @@ class _Repository:
 
     @property
     def cache(self) -> Path:
-        """Where the library keeps what belongs to this repository."""
+        """The library's cache folder for this repository."""
         return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=self.name, repo_type="model")
 
     @property
     def page(self) -> str:
-        """Where its terms can be read and accepted."""
+        """The page on which users read and accept its terms."""
         return f"{constants.ENDPOINT}/{self.name}"
 
     def choose(self, listing: Iterable[ListedFile], weights: bool) -> list[ListedFile]:
-        """The files to have. Raises PresetError where the listing lacks them."""
+        """Return the files to fetch. Raises PresetError if the listing lacks them."""
         if self.file is None:
             return choose(listing, self.handle, weights)
         return choose_file(listing, self.handle, self.file)
 
 
 def fetch(handle: str, weights: bool = True) -> Path:
-    """The folder of a preset on the Hugging Face Hub, downloaded where it is not in the cache.
+    """Return the folder of a preset on the Hugging Face Hub, downloaded if it is not cached.
 
     Args:
-        handle: `hf://owner/repository`, with `@` and a branch, tag or commit where it is not the
-            main one that is meant, and `/file.gguf` where one such file is.
+        handle: `hf://owner/repository`, with `@` and a branch, tag or commit other than main, and
+            `/file.gguf` for one such file.
         weights: whether the weights are needed.
 
     Raises:
-        PresetError: there is no such repository, it may not be read, it holds no preset, the hub
-            cannot be reached and no copy is in the cache, or the disk is too full.
-        LoadCancelled: the listener of the progress stopped it.
+        PresetError: there is no such repository, access is denied, it holds no preset, the hub
+            cannot be reached and no copy is cached, or the disk is too full.
+        LoadCancelled: the progress listener stopped it.
     """
     match = _HANDLE.fullmatch(handle)
     if match is None or ".." in handle or not _is_valid(match["repo"]):
@@ -135,7 +135,7 @@ def _download(repository: _Repository, weights: bool, transfer: Transfer) -> Pat
 
 
 def _list(repository: _Repository) -> tuple[str, list[ListedFile]]:
-    """The commit of the revision, and its files."""
+    """Return the commit of the revision, and its files."""
     info = HfApi().model_info(
         repository.name,
         revision=repository.revision,
@@ -163,7 +163,7 @@ def _incomplete(repository: _Repository, file: ListedFile) -> Path:
 
 
 def _to_come(repository: _Repository, file: ListedFile) -> int:
-    """Bytes of a file that earlier attempts have not left here."""
+    """Return the bytes of a file that are still missing."""
     paths = [_blob(repository, file), _incomplete(repository, file)]
     return file.size - max((path.stat().st_size for path in paths if path.exists()), default=0)
 
@@ -171,7 +171,7 @@ def _to_come(repository: _Repository, file: ListedFile) -> int:
 def _fetch_large(
     repository: _Repository, commit: str, file: ListedFile, transfer: Transfer
 ) -> None:
-    """Bring one file into the cache of blobs, where the library then finds it."""
+    """Fetch one file into the blob cache, where the library finds it."""
     blob = _blob(repository, file)
     lock = repository.cache.parent / ".locks" / repository.cache.name / f"{blob.name}.lock"
     with holding(lock, transfer):
@@ -183,7 +183,7 @@ def _fetch_large(
             if partial.size < file.size:
                 http_get(
                     hf_hub_url(repository.name, file.name, revision=commit),
-                    cast(BinaryIO, partial),  # it is written to, and told where to begin
+                    cast(BinaryIO, partial),  # `http_get` writes to it and reads the start position
                     resume_size=partial.size,
                     headers=build_hf_headers(),
                     displayed_filename=file.name,
@@ -200,7 +200,7 @@ def _snapshot(repository: _Repository, patterns: Iterable[str], **options: Any) 
 
 
 def _silent(transfer: Transfer) -> type[tqdm.tqdm]:
-    """A progress bar that shows nothing and stops the library when the caller has gone."""
+    """Return a progress bar that shows nothing and stops the library once the caller has left."""
 
     class Silent(tqdm.tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -213,7 +213,7 @@ def _silent(transfer: Transfer) -> type[tqdm.tqdm]:
 
 
 def _cached(repository: _Repository, weights: bool) -> Path | None:
-    """The folder in the cache, if what it holds is complete."""
+    """Return the folder in the cache, or None if it is incomplete."""
     try:
         patterns = SMALL if repository.file is None else (repository.file,)
         folder = _snapshot(repository, patterns, local_files_only=True)
@@ -226,7 +226,7 @@ def _cached(repository: _Repository, weights: bool) -> Path | None:
 
 
 def _explained(error: Exception, repository: _Repository) -> str:
-    """What is wrong and what to do. The library's own words may hold signed addresses."""
+    """Explain an error and what to do. The library's own message may hold signed addresses."""
     if isinstance(error, GatedRepoError):
         return (
             f"this repository asks for consent. Accept its terms at {repository.page} with your "

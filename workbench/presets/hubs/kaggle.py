@@ -1,10 +1,10 @@
-"""Presets from Kaggle, through `kagglehub`, its cache and the API client under it.
+"""Fetches presets from Kaggle with `kagglehub`, its cache and its API client.
 
-The library joins the names a listing states to its folder as they are, writes a file where it is
-read, locks nothing, and fetches an archive of everything where there are more than 25 files. So it
-is asked who we are, what there is and where things lie, and the bytes of the files that are needed
-are collected here. What it or KerasHub has cached is used, and the other way round. In notebooks
-that mount Kaggle's files it only says where.
+The library does not check the names in a listing, writes files directly to their final path, locks
+nothing, and fetches an archive of everything if there are more than 25 files. So it only provides
+credentials, listings and locations, and this module downloads the needed files. The cache is shared
+with kagglehub and KerasHub in both directions. In notebooks that mount Kaggle's files, the library
+only gives their location.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ _LOG_IN = (
     "make a token at https://www.kaggle.com/settings and save it as ~/.kaggle/kaggle.json or set "
     "KAGGLE_USERNAME and KAGGLE_KEY, or call kagglehub.login()"
 )
-_PAGE = 100  # files asked for at a time
+_PAGE = 100  # files per request
 _CHUNK = 2**20
 _TIMEOUT = (5, 15)  # seconds to connect, and between two bytes
-_RETRIES = 5  # attempts in a row that bring nothing
+_RETRIES = 5  # consecutive attempts without new bytes
 _PAUSE = 1.0  # seconds between them
 _LOST = (
     requests.exceptions.ConnectionError,
@@ -64,17 +64,16 @@ _NOT_MOUNTED = (BackendError, ColabEnvironmentError, CredentialError, KaggleEnvi
 
 
 def fetch(handle: str, weights: bool = True) -> Path:
-    """The folder of a preset on Kaggle, downloaded where it is not in the cache.
+    """Return the folder of a preset on Kaggle, downloaded if it is not cached.
 
     Args:
-        handle: `kaggle://owner/model/framework/variation`, and `/version` where it is not the
-            newest one that is meant.
+        handle: `kaggle://owner/model/framework/variation`, with `/version` for an older version.
         weights: whether the weights are needed.
 
     Raises:
-        PresetError: there is no such model, it may not be read, it holds no preset, Kaggle cannot
-            be reached and no copy is in the cache, or the disk is too full.
-        LoadCancelled: the listener of the progress stopped it.
+        PresetError: there is no such model, access is denied, it holds no preset, Kaggle cannot be
+            reached and no copy is cached, or the disk is too full.
+        LoadCancelled: the progress listener stopped it.
     """
     model = _parse(handle)
     if model.is_versioned() and (folder := cache.remembered(model, weights)):
@@ -136,7 +135,7 @@ def _download(model: ModelHandle, handle: str, weights: bool, transfer: Transfer
 def _client(handle: str) -> Any:
     try:
         return build_kaggle_client()
-    except ValueError as error:  # it names the file and the key that is missing, no values
+    except ValueError as error:  # the message names the file and the missing key, but no values
         raise PresetError(f"{handle}: {error}") from None
 
 
@@ -179,7 +178,7 @@ def _fetch_missing(
 
 
 def _fetch_file(api: Any, model: ModelHandle, name: str, transfer: Transfer) -> None:
-    """Bring one file into the cache."""
+    """Fetch one file into the cache."""
     with PartialFile(cache.partial_file(model, name), name, None, "md5", transfer) as partial:
         checksum = _complete(partial, lambda: _address(api, model, name), transfer)
         partial.land(cache.folder_of(model) / name, checksum)
@@ -187,7 +186,8 @@ def _fetch_file(api: Any, model: ModelHandle, name: str, transfer: Transfer) -> 
 
 
 def _complete(partial: PartialFile, address: Callable[[], str], transfer: Transfer) -> bytes | None:
-    """Fetch what is missing, through lost connections; the checksum of the whole, if stated."""
+    """Fetch the missing bytes, retrying after lost connections; return the stated checksum or
+    None."""
     failures = 0
     while True:
         before = partial.size
@@ -201,7 +201,7 @@ def _complete(partial: PartialFile, address: Callable[[], str], transfer: Transf
 
 
 def _address(api: Any, model: ModelHandle, name: str) -> str:
-    """The signed address of a file, to which the API redirects."""
+    """Return the signed address of a file, to which the API redirects."""
     request = _about(ApiDownloadModelInstanceVersionRequest(), model)
     request.path = name
     with handle_call(lambda: api.download_model_instance_version(request), model) as response:
@@ -209,7 +209,7 @@ def _address(api: Any, model: ModelHandle, name: str) -> str:
 
 
 def _continue(partial: PartialFile, address: str) -> bytes | None:
-    """Append what is missing, or begin again where the server cannot continue."""
+    """Append the missing bytes, or restart if the server cannot resume."""
     headers = {"Accept-Encoding": "identity"}
     if partial.size:
         headers["Range"] = f"bytes={partial.size}-"
@@ -217,7 +217,7 @@ def _continue(partial: PartialFile, address: str) -> bytes | None:
         begun = partial.size > 0 and response.status_code == 206
         if not begun:
             partial.restart()
-        if response.status_code == 416 and "Range" in headers:  # more is here than there is
+        if response.status_code == 416 and "Range" in headers:  # we have more bytes than the server
             return _continue(partial, address)
         response.raise_for_status()
         if "Content-Length" in response.headers:
@@ -229,7 +229,7 @@ def _continue(partial: PartialFile, address: str) -> bytes | None:
 
 
 def _explained(error: requests.exceptions.RequestException, model: ModelHandle) -> str:
-    """What is wrong and what to do. The library's own words may hold signed addresses."""
+    """Explain an error and what to do. The library's own message may hold signed addresses."""
     if error.response is None:
         return (
             f"Kaggle cannot be reached, and the cache {get_cache_folder()} holds no complete "

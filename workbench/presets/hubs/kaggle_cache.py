@@ -1,7 +1,7 @@
-"""What of a Kaggle model lies in kagglehub's cache, file by file.
+"""Tracks the files of a Kaggle model in kagglehub's cache.
 
-The library marks each file that is complete. A note beside the folder says which files make the
-preset, so that a copy is used without asking Kaggle, which never changes a version.
+The library marks each complete file. A note next to the folder lists the files of the preset, so
+that a copy is used without asking Kaggle, which never changes a version.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from workbench.storage.json_files import read_json
 
 
 def folder_of(model: ModelHandle) -> Path:
-    """Where the files of a version belong."""
+    """Return the folder for the files of a version."""
     return Path(get_cached_path(model))
 
 
 def partial_file(model: ModelHandle, name: str) -> Path:
-    """Where a file is collected."""
+    """Return the path at which a file is collected."""
     return _partial_folder(model) / name
 
 
@@ -35,22 +35,22 @@ def _partial_folder(model: ModelHandle) -> Path:
 
 
 def lock_file(model: ModelHandle) -> Path:
-    """What is locked while files of a version are fetched."""
+    """Return the lock file that is held while files of a version are fetched."""
     return folder_of(model).parent / f".{model.version}.lock"
 
 
 def has(model: ModelHandle, name: str) -> bool:
-    """Whether a file is there and complete."""
+    """Return whether a file is there and complete."""
     return Cache().load_from_cache(model, name) is not None
 
 
 def mark(model: ModelHandle, name: str) -> None:
-    """Note that a file is complete."""
+    """Mark a file as complete."""
     Cache().mark_as_complete(model, name)
 
 
 def remember(model: ModelHandle, files: Iterable[ListedFile], weights: bool) -> None:
-    """Note that these files, all there, are the preset, with its weights or without."""
+    """Note that these files, all present, form the preset with or without its weights."""
     folder, note = folder_of(model), _note(model)
     sizes = {file.name: (folder / file.name).stat().st_size for file in files}
     new = note.with_suffix(".new")
@@ -61,7 +61,7 @@ def remember(model: ModelHandle, files: Iterable[ListedFile], weights: bool) -> 
 
 
 def remembered(model: ModelHandle, weights: bool) -> Path | None:
-    """The folder of a version, if all that was noted is there."""
+    """Return the folder of a version if all noted files are there, otherwise None."""
     folder, note = folder_of(model), _note(model)
     if not note.exists():
         return None
@@ -74,8 +74,8 @@ def remembered(model: ModelHandle, weights: bool) -> Path | None:
 
 
 def found(model: ModelHandle, weights: bool) -> Path | None:
-    """The folder of the version, or of the newest one, that holds a preset: as noted, or as
-    another program that uses the library has left it."""
+    """Return the folder of the version (or the newest one) that holds a preset, as noted or as
+    another program that uses the library left it."""
     return next((path for v in _versions(model) if (path := _usable(v, weights))), None)
 
 

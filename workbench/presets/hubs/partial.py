@@ -1,6 +1,6 @@
-"""A file on its way: what an earlier attempt left is kept, and the whole is checked, then landed.
+"""A partly downloaded file: earlier bytes are kept, and the whole is checked before it is used.
 
-It lies beside its place under another name until it is complete, so nobody ever sees half of it.
+It has another name next to its target until it is complete, so nobody ever reads half of it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _CHUNK = 2**20
 
 
 class PartialFile:
-    """The bytes of one file that have come so far. A context manager, and writable as a file is.
+    """The downloaded bytes of one file: a context manager and a writable file.
 
-    Leaving the block keeps them for the next attempt, unless `land` has put the file in its place.
+    Leaving the block keeps them for the next attempt, unless `land` has moved the file.
 
     Args:
-        path: where the bytes are collected.
-        name: what the file is called in messages.
-        expected: its size in bytes, None where the hub does not say; more is refused.
+        path: the file in which the bytes are collected.
+        name: the name of the file in messages.
+        expected: its size in bytes, or None if the hub does not state it; more bytes are refused.
         algorithm: the checksum to compute, such as "sha256"; None for none.
-        transfer: told of every byte; stops the writing when the caller has gone.
+        transfer: is told of every byte; stops the writing once the caller has left.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class PartialFile:
         self._file.close()
 
     def write(self, chunk: bytes) -> int:
-        """Append. Raises LoadCancelled or, where more comes than was announced, PresetError."""
+        """Append. Raises LoadCancelled, or PresetError if more bytes come than announced."""
         self._transfer.check()
         self.size += len(chunk)
         if self.expected is not None and self.size > self.expected:
@@ -68,20 +68,20 @@ class PartialFile:
         return len(chunk)
 
     def tell(self) -> int:
-        """Where the next byte goes: the end."""
+        """Return the position of the next byte: the end."""
         return self.size
 
     def seek(self, position: int) -> int:
-        """Back to the start, the one place `http_get` goes when a server cannot continue."""
+        """Go back to the start; `http_get` does so if a server cannot resume."""
         self.restart()
         return self.size
 
     def truncate(self) -> int:
-        """As a file's; `seek` has done it."""
+        """Return the size: `seek` has already truncated the file."""
         return self.size
 
     def restart(self) -> None:
-        """Forget what has come."""
+        """Discard the bytes so far."""
         self._transfer.meter.add(-self.size, self.name)
         self._file.seek(0)
         self._file.truncate()
@@ -89,14 +89,14 @@ class PartialFile:
         self.size = 0
 
     def land(self, target: Path, checksum: bytes | None) -> None:
-        """Check the file and put it in its place.
+        """Check the file and move it to its target.
 
         Args:
-            target: where it belongs.
-            checksum: its digest by this file's algorithm; None where the hub states none.
+            target: its final path.
+            checksum: its digest by this file's algorithm; None if the hub states none.
 
         Raises:
-            PresetError: its size or its checksum is another than the hub stated. It is removed.
+            PresetError: its size or checksum differs from the hub's. The file is removed.
         """
         if self.expected is not None and self.size != self.expected:
             raise PresetError.at(self.name, "size", f"{self.expected} bytes", self.size)
@@ -114,7 +114,7 @@ class PartialFile:
         raise PresetError.at(self.name, "download", "the file as the hub describes it", got)
 
     def _new_hash(self) -> hashlib._Hash | None:
-        # A checksum against damage on the way, not a proof of origin: Kaggle states MD5.
+        # The checksum detects damage in transit and does not prove origin: Kaggle states MD5.
         if not self._algorithm:
             return None
         return hashlib.new(self._algorithm, usedforsecurity=False)

@@ -1,7 +1,7 @@
-"""Which files of a hub's listing a preset needs.
+"""Selects the files of a hub's listing that a preset needs.
 
-A listing is written by strangers: only names known here are fetched, and a listing that tries to
-lead out of its folder is refused as a whole.
+Listings come from strangers: only known names are fetched, and a listing with a path outside its
+    folder is refused as a whole.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class ListedFile:
 
     Attributes:
         name: its path in the repository, with slashes.
-        size: bytes, 0 where the hub does not say.
-        sha256: in hexadecimal, None where the hub does not say.
+        size: bytes; 0 if the hub does not state it.
+        sha256: in hexadecimal; None if the hub does not state it.
     """
 
     name: str
@@ -46,7 +46,7 @@ SMALL = (
     "assets/*/*",
     CHECKSUMS,
 )
-"""Patterns of the files of a preset beside its weights."""
+"""Patterns of a preset's files other than its weights."""
 
 _WEIGHTS = re.compile(
     r"(model|task|model_[0-9]+)\.weights\.h5|model(-[0-9]+-of-[0-9]+)?\.safetensors"
@@ -64,16 +64,16 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def choose(listing: Iterable[ListedFile], where: str, weights: bool = True) -> list[ListedFile]:
-    """The files a preset in KerasHub's or Transformers' layout consists of, small ones first.
+    """Return the files of a preset in KerasHub's or Transformers' layout, small ones first.
 
     Args:
         listing: the repository's files.
         where: its handle, for messages.
-        weights: whether weights are wanted; the files beside them always are.
+        weights: whether to include weights; all other files are always included.
 
     Raises:
-        PresetError: a name leads out of the folder, or there is no preset in the listing, or one
-            without weights in a form that is read here.
+        PresetError: a name leads out of the folder, the listing has no preset, or its weights are
+            missing or in an unsupported format.
     """
     files = _by_name(listing, where)
     chosen = [files[name] for name in files if any(fnmatchcase(name, small) for small in SMALL)]
@@ -89,7 +89,7 @@ def choose(listing: Iterable[ListedFile], where: str, weights: bool = True) -> l
 
 
 def choose_file(listing: Iterable[ListedFile], where: str, name: str) -> list[ListedFile]:
-    """The file of this name, with the others where it is one of several parts.
+    """Return the file of this name, with the other parts if it is split.
 
     Raises:
         PresetError: the listing lacks one of them.
@@ -99,7 +99,7 @@ def choose_file(listing: Iterable[ListedFile], where: str, name: str) -> list[Li
 
 
 def _parts(name: str, files: Mapping[str, ListedFile], where: str) -> list[str]:
-    """The name, with those of the other parts; all have to be in the listing."""
+    """Return the name and those of the other parts; all must be in the listing."""
     match = _PART.fullmatch(name)
     names = [name]
     if match is not None:
@@ -138,7 +138,7 @@ def _by_name(listing: Iterable[ListedFile], where: str) -> dict[str, ListedFile]
 
 
 def _inside(file: ListedFile, where: str) -> ListedFile:
-    """The file, if its name stays inside its folder on every system."""
+    """Return the file, after a check that its name stays inside its folder on every system."""
     name = file.name
     parts = name.split("/") if isinstance(name, str) else [""]
     if not all(parts) or {".", ".."} & set(parts) or re.search(r"[\\\0]", name) or _drive(name):

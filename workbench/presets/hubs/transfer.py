@@ -1,8 +1,8 @@
-"""A download seen from its two sides: threads that fetch, and the caller who waits and watches.
+"""A download shared by the threads that fetch and the caller who waits.
 
-The caller's thread waits, reports what has come, and may leave at any moment: an interrupt or a
-`LoadCancelled` of its listener stops the fetching threads at their next chunk, and no stalled
-connection keeps the caller waiting.
+The caller's thread waits, reports progress, and may leave at any moment: an interrupt or a
+`LoadCancelled` of its listener stops the fetching threads at their next chunk, and a stalled
+connection never blocks the caller.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from workbench.workers import Stop, in_background
 
 T = TypeVar("T")
 
-_WORKERS = 4  # connections at a time: one alone seldom fills the line to a hub
-_PATIENCE = 1.0  # seconds a cancelled caller waits for the threads to put their files away
+_WORKERS = 4  # parallel connections: one alone seldom uses the whole bandwidth to a hub
+_PATIENCE = 1.0  # seconds a cancelled caller waits for the threads to close their files
 
 
 class Transfer:
-    """What the two sides share."""
+    """The state that both sides share."""
 
     def __init__(self) -> None:
         self.meter = Meter("downloading")
         self._stopped = Stop()
 
     def check(self) -> None:
-        """Raises LoadCancelled where the caller has gone, or another thread has failed."""
+        """Raise LoadCancelled if the caller has left or another thread has failed."""
         self._stopped.check()
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless the caller goes meanwhile."""
+        """Wait, but stop if the caller leaves."""
         self._stopped.wait(seconds)
         self.check()
 
@@ -68,12 +68,12 @@ class Transfer:
 
 
 def run(work: Callable[[Transfer], T]) -> T:
-    """Call `work` in a thread of its own, telling this thread's listener how far it is.
+    """Call `work` in its own thread and report progress to this thread's listener.
 
     Without a listener, a bar shows it.
 
     Raises:
-        LoadCancelled: the listener did. What was fetched so far is kept for the next attempt.
+        LoadCancelled: the listener raised it. The bytes fetched so far are kept.
     """
     transfer = Transfer()
     result = in_background(lambda: work(transfer), "download")
@@ -110,7 +110,7 @@ def holding(path: Path, transfer: Transfer) -> Iterator[None]:
 
 
 def _raise_first(results: Iterable[Future[None]]) -> None:
-    """Raise the error that stopped the threads, not what it made the others raise."""
+    """Raise the error that stopped the threads, rather than the errors that followed from it."""
     errors = [error for result in results if (error := result.exception()) is not None]
     causes = [error for error in errors if not isinstance(error, LoadCancelled)]
     for error in causes or errors:
