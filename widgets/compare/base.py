@@ -77,7 +77,7 @@ class CompareBase(setting_traits({n: setting.DEFAULTS[n] for n in parts.SHARED})
             **self._initial,
         )
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def set_sampler(self, index: int, **values: Any) -> None:
         """Change the sampler of column `index`: `sampler`, `temperature`, `top_k`, `top_p`,

@@ -193,7 +193,7 @@ def sampler_text(values: Settings) -> str:
 
 
 def form_of(context: int | None) -> Settings:
-    """What the page needs to draw the controls: those of samplers, and those that all share."""
+    """Return what the page needs to draw the controls of samplers and the shared controls."""
     form = setting.form_of(context)
     samplers = [
         {**kind, "controls": [name for name in kind["controls"] if name not in SHARED]}
@@ -203,7 +203,7 @@ def form_of(context: int | None) -> Settings:
 
 
 def code_of(columns: Sequence[PanelColumn], prompts: Sequence[str], shared: Settings) -> str:
-    """Python that writes the same table."""
+    """Return Python code that writes the same table."""
     models = list({id(column.lm): column.lm for column in columns}.values())
     names = ["lm"] if len(models) == 1 else [f"lm_{n}" for n in range(1, len(models) + 1)]
     named = {id(lm): name for lm, name in zip(models, names, strict=True)}

@@ -44,7 +44,7 @@ class ComparePanel(KeepsRuns, CompareBase):
         SettingError: There are fewer than two columns or more than 8, or a setting is impossible.
         AdapterError: The model has no adapter of a name.
 
-    All that a person does on the page can be done from Python, on the same object:
+    Everything on the page can also be done from Python, on the same object:
 
     ```python
     panel = wb.compare(lm, adapters=["pirate", None], prompts=["The captain", "A fox"])
@@ -91,7 +91,7 @@ class ComparePanel(KeepsRuns, CompareBase):
         places = parts.places_of(columns, adapters, samplers)
         super().__init__(places, prompts, {"max_new_tokens": max_new_tokens, "seed": seed})
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def start(self) -> None:
         """Write from all prompts in all columns, in the background.
@@ -99,7 +99,7 @@ class ComparePanel(KeepsRuns, CompareBase):
         While models are loading this is done once they are there.
 
         Raises:
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock:
             if self.when_loaded(self.start):
@@ -119,7 +119,7 @@ class ComparePanel(KeepsRuns, CompareBase):
 
         Raises:
             SettingError: There is no such run.
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -129,10 +129,10 @@ class ComparePanel(KeepsRuns, CompareBase):
             self._put(run)
 
     def reset(self) -> None:
-        """Forget the runs, and put the settings back to where they were at first.
+        """Forget the runs, and reset the settings to their first values.
 
         Raises:
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -146,10 +146,10 @@ class ComparePanel(KeepsRuns, CompareBase):
         self._shown_run().job.to_csv(path)
 
     def to_markdown(self) -> str:
-        """The table as Markdown."""
+        """Return the table as Markdown."""
         return self._shown_run().job.to_markdown()
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def results(self) -> tuple[tuple[Result, ...], ...]:
@@ -207,7 +207,7 @@ class ComparePanel(KeepsRuns, CompareBase):
         return self._run
 
     def _on_event(self, run: ComparisonRun, event: JobState | ColumnEvent) -> None:
-        """Where a run says what happens, from the thread that works."""
+        """Take an event of a run; called on the run's thread."""
         if isinstance(event, JobState):
             self._show_state(run, event)
             return
@@ -254,7 +254,7 @@ class ComparePanel(KeepsRuns, CompareBase):
     # -- what the page asks for ---------------------------------------------------------
 
     def _call(self, command: str, arguments: dict[str, Any]) -> None:
-        """Every command is answered, one that changes nothing too: the page watches for life."""
+        """Answer every command, even one that changes nothing: the page checks for a kernel."""
         super()._call(command, arguments)
         self.send({"type": "done"})
 

@@ -87,11 +87,11 @@ class ComparisonRun:
     """Prompts, columns and what became of them.
 
     Args:
-        number: From 1, in the order of the panel's runs.
+        number: The run's number in the panel, from 1.
         columns: Those of the job, each with its title.
         prompts: The texts to continue.
         settings: `max_new_tokens`, `seed`, and `columns`: the values of each column's sampler.
-        on_event: Called with this run and each event of its job, after the run has taken it.
+        on_event: Called with this run and each event of its job, after the run handled it.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class ComparisonRun:
         return {"number": self.number, "label": f"Run {self.number}: {self.summary}"}
 
     def delta(self, offsets: Sequence[int]) -> Settings:
-        """A message with what each column has written from its offset on."""
+        """Return a message with what each column has written from its offset on."""
         pairs = zip(self._cells[self.now], offsets, strict=True)
         cells = [cell.delta(offset) for cell, offset in pairs]
         return {

@@ -277,8 +277,8 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
 
 
 def check_inspects(lm: Any) -> Any:
-    """The model itself, or a SettingError when it cannot be looked into."""
-    from workbench.tasks.inspecting import Inspects  # not needed to show a panel
+    """Return the model itself, or raise a SettingError if it cannot be looked into."""
+    from workbench.tasks.inspecting import Inspects  # a panel shows without it
 
     if not isinstance(lm, Inspects):
         raise SettingError(f"{lm.name} writes no text: load a preset of a language model")
@@ -287,7 +287,7 @@ def check_inspects(lm: Any) -> Any:
 
 def check_branches(lm: Any) -> None:
     """A PromptError when a text cannot go on from its tokens alone."""
-    from workbench.tasks.seq2seq_lm import Seq2SeqLM  # not needed to show a panel
+    from workbench.tasks.seq2seq_lm import Seq2SeqLM  # a panel shows without it
 
     if isinstance(lm, Seq2SeqLM):
         raise PromptError(

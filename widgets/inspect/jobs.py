@@ -67,7 +67,7 @@ class Writing:
         return self._pace.due(self._size)
 
     def delta(self) -> dict[str, Any]:
-        """A message with the tokens since the last one."""
+        """Return a message with the tokens since the last one."""
         offset, end = self._sent, len(self.branch.pieces)
         self._sent = end
         return {

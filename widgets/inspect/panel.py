@@ -72,7 +72,7 @@ class InspectPanel(InspectBase):
         if self.text:
             self.read()
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def read(self, text: str | None = None) -> None:
         """Read a text, by default that in the box, in the background. Its branches begin anew.
@@ -189,7 +189,7 @@ class InspectPanel(InspectBase):
             waited = jobs
         return True
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def branches(self) -> list[Branch]:
@@ -202,7 +202,7 @@ class InspectPanel(InspectBase):
         return self._shown
 
     def refuse_when_busy(self) -> None:
-        """A WorkbenchError while a text is being read or written."""
+        """Raise a WorkbenchError while a text is being read or written."""
         if self.busy:
             raise WorkbenchError(f"the panel is {self.status}: cancel() or wait() first")
 

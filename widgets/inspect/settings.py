@@ -58,20 +58,20 @@ def cuts_of(settings: Settings) -> Settings:
 
 def sampler_of(settings: Settings, vocabulary: int) -> Any:
     """The `workbench.samplers.Sampler` that the settings describe."""
-    from workbench import samplers  # not needed to show a panel
+    from workbench import samplers  # a panel shows without it
 
     kind, arguments = _call(settings, vocabulary)
     return getattr(samplers, kind)(**arguments)
 
 
 def form_of(context: int | None) -> dict[str, Any]:
-    """What the page needs to draw the controls of a model that reads `context` tokens."""
+    """Return what the page needs to draw the controls of a model that reads `context` tokens."""
     controls = [control.page_form(context) for control in CONTROLS.values()]
     return {"controls": controls, "cuts": CUTS}
 
 
 def read_code(preset: str | None, inputs: str | list[int], place: int, settings: Settings) -> str:
-    """Python that gives the same distribution."""
+    """Return Python code that gives the same distribution."""
     cuts = {name: value for name, value in cuts_of(settings).items() if value is not None}
     arguments = ", ".join(f"{name}={value!r}" for name, value in cuts.items())
     text = quoted(inputs) if isinstance(inputs, str) else repr(inputs)

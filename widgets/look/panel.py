@@ -51,7 +51,7 @@ class LookPanel(RunPanel):
         ImageError: The picture cannot be read.
         SettingError: A setting is unknown or out of its range, or the model reads no pictures.
 
-    All that a person does on the page can be done from Python, on the same object:
+    Everything on the page can also be done from Python, on the same object:
 
     ```python
     panel = wb.look("shapes_tiny", image="shapes.png", prompt="detect red circle")
@@ -101,7 +101,7 @@ class LookPanel(RunPanel):
         if picture is not None:
             self._show_picture(picture)
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     @property
     def image(self) -> Image.Image | None:
@@ -132,7 +132,7 @@ class LookPanel(RunPanel):
                 raise job.error
         return run.attention
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def regions(self) -> list[images.Region]:
@@ -171,7 +171,7 @@ class LookPanel(RunPanel):
     # -- how it works -------------------------------------------------------------------
 
     def adopt(self, lm: Any) -> None:
-        """The model is there."""
+        """Take over the loaded model."""
         super().adopt(lm)
         self._count_prompt()
 
@@ -208,7 +208,7 @@ class LookPanel(RunPanel):
         self._looking = {}
 
     def code_now(self, preset: str | None) -> str:
-        """Python that asks the same about the same picture."""
+        """Return Python code that asks the same about the same picture."""
         picture, shown = self._picture, self._run or self
         path = UNSAVED if picture is None else picture.path or picture.file_name
         return setting.look_code(preset, path, shown.prompt, shown.settings)
@@ -317,7 +317,7 @@ class LookPanel(RunPanel):
 
 
 def check_reads_pictures(lm: Any) -> Any:
-    """The model itself, or a SettingError when it reads text alone."""
+    """Return the model itself, or raise a SettingError if it reads text alone."""
     if lm.preprocessor.converter("image_converter") is None:
         raise SettingError(
             f"{lm.name} reads no pictures: load an image-text preset, or use wb.generate(lm)"

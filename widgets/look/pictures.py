@@ -82,7 +82,7 @@ def encoded(image: Image.Image) -> tuple[str, bytes]:
 
 
 def check_name(value: object) -> str:
-    """A file's name, as it is shown: without control characters, and not long."""
+    """Return a file's name for display: without control characters, and shortened."""
     if not isinstance(value, str) or len(value) > 10_000:
         raise SettingError("name must be the name of a file")
     name = "".join(character for character in value if character.isprintable()).strip()

@@ -26,12 +26,12 @@ class LookRun(Run):
     """A prompt about a picture, its settings and what became of them.
 
     Args:
-        number: From 1, in the order of the panel's runs.
+        number: The run's number in the panel, from 1.
         lm: The model that answers.
         picture: What it is asked about.
         prompt: What it is asked.
         settings: The sampler's name and the value of every control.
-        on_event: Called with this run and each event of its job, after the run has taken it.
+        on_event: Called with this run and each event of its job, after the run handled it.
         decoder: Makes masks of the `<seg>` codes; without one their boxes are drawn alone.
 
     Raises:
@@ -68,11 +68,11 @@ class LookRun(Run):
         return list(self.answer.regions)
 
     def delta(self, offset: int) -> dict[str, Any]:
-        """A message with the tokens from `offset` on, and all regions."""
+        """Return a message with the tokens from `offset` on, and all regions."""
         return {**super().delta(offset), "regions": self._regions()}
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything the page shows of this run."""
+        """Return everything the page shows of this run."""
         return {
             **super().snapshot(),
             "picture": self.picture.number,

@@ -104,7 +104,7 @@ FIELDS = (
 
 
 def form_of(lm: Any, values: Settings, shared: bool) -> list[Settings]:
-    """What the page needs to draw the fields.
+    """Return what the page needs to draw the fields.
 
     Args:
         lm: The model, None while it is loading.
@@ -247,7 +247,7 @@ def changed(values: Settings) -> Settings:
 
 
 def tune_code(preset: str | None, data: Any, validation: Any, values: Settings, name: str) -> str:
-    """Python that trains the same adapter again."""
+    """Return Python code that trains the same adapter again."""
     given = {"lm": None if preset is None else f"wb.models.CausalLM.from_preset({quoted(preset)})"}
     given["data"] = _data_code(data)
     if not isinstance(validation, float | int | None):

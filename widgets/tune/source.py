@@ -38,7 +38,7 @@ class TuneSource:
         Raises:
             DataError: It cannot be read.
         """
-        from workbench.data.sources import read_examples  # not needed to show a panel
+        from workbench.data.sources import read_examples  # a panel shows without it
 
         examples = read_examples(self.data, lm)
         self.held_out = None if self.validation is None else read_examples(self.validation, lm)

@@ -83,7 +83,7 @@ class TuneTraining(KeepsRuns, TuneBase):
         self._samples_behind = False
         super().__init__(lm, data, validation, name, settings)
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def start(self) -> None:
         """Train with the settings as they are now, in the background.
@@ -92,7 +92,7 @@ class TuneTraining(KeepsRuns, TuneBase):
 
         Raises:
             SettingError: The settings do not fit the model or the data.
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock:
             if self.when_loaded(self.start):
@@ -163,7 +163,7 @@ class TuneTraining(KeepsRuns, TuneBase):
 
         Raises:
             SettingError: There is no such run.
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -188,7 +188,7 @@ class TuneTraining(KeepsRuns, TuneBase):
     # -- a run --------------------------------------------------------------------------
 
     def _new_run(self) -> TuneRun:
-        from workbench.tuning.job import TrainingJob  # not needed to show a panel
+        from workbench.tuning.job import TrainingJob  # a panel shows without it
 
         run = TuneRun(self._number + 1, self._free_name(), self.settings)
         run.job = TrainingJob(
@@ -230,7 +230,7 @@ class TuneTraining(KeepsRuns, TuneBase):
         """Another run is on the panel, or the one there has ended."""
 
     def _on_event(self, run: TuneRun, event: Event | JobState) -> None:
-        """Where a run says what happens, from the thread that works."""
+        """Take an event of a run; called on the run's thread."""
         run.take(event)
         with self._lock:
             if run is not self._run:
