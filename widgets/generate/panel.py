@@ -289,7 +289,7 @@ class GeneratePanel(RunPanel):
             self.regenerate()
 
     def _take(self, system: object, settings: object, text: str | None, at: object) -> bool:
-        """Check and take over a turn's system prompt, settings and text; return False if busy."""
+        """Check a turn, then set its system prompt and settings; return False if busy."""
         checked = setting.check_page_settings(settings)
         instructions = setting.check_text("system", system)
         if self.busy or self.status == "loading":
