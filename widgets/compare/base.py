@@ -29,7 +29,7 @@ def check_prompts(value: object) -> list[str]:
 
 
 def check_view(value: object) -> str:
-    """How the texts are shown."""
+    """Return how the texts are shown, or raise a SettingError."""
     if not isinstance(value, str) or value not in VIEWS:
         raise SettingError(f"show must be one of {', '.join(VIEWS)}, got {str(value)[:80]!r}")
     return value

@@ -139,12 +139,12 @@ class Conversation:
         self._replies = {}
 
     def find(self, number: int) -> Reply | None:
-        """The reply that run `number` writes or has written."""
+        """Return the reply that run `number` writes or has written."""
         replies = [*self._replies.values(), self._writing]
         return next((reply for reply in replies if reply and reply.number == number), None)
 
     def entries(self) -> list[dict[str, Any]]:
-        """What the page shows of each turn; the tokens of a reply under way are in its run."""
+        """Return what the page shows of each turn; the tokens of a running reply are in its run."""
         writing = self._writing
         kept = self._chat.messages if writing is None else self._before[: writing.place]
         shown = [self._entry(index, message) for index, message in enumerate(kept)]
@@ -189,6 +189,6 @@ def _reply_entry(index: int, run: Reply, end: str) -> dict[str, Any]:
 
 
 def line_of(message: dict[str, str]) -> str:
-    """A message as a line of text, for where no page shows it."""
+    """Return a message as a line of text, for places without a page."""
     end = f" ({ENDS[message['end']]})" if "end" in message else ""
     return f"{message['role'].capitalize()}: {message['content']}{end}"

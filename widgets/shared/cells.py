@@ -15,7 +15,7 @@ _owned: ContextVar[bool] = ContextVar("owned", default=False)
 
 @contextmanager
 def owned() -> Iterator[None]:
-    """Panels made in the block belong to another panel, which closes them, and not to a cell.
+    """Assign panels made in the block to another panel, which closes them, and not to a cell.
 
     They are made when a load ends, and the current cell may then be any cell.
     """

@@ -107,7 +107,7 @@ class Run:
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything the page shows of this run; `pieces` are the texts of its tokens."""
+        """Return everything the page shows of this run; `pieces` are the texts of its tokens."""
         pieces = list(self._pieces)
         final = self.job.done
         few = len(self.job.tokens) <= KEPT_ALTERNATIVES

@@ -94,12 +94,12 @@ def check_message(value: object) -> str:
 
 
 def check_view(value: object) -> str:
-    """How the text is shown."""
+    """Return how the text is shown, or raise a SettingError."""
     return _one_of("show", VIEWS, value)
 
 
 def check_mode(value: object) -> str:
-    """What the panel writes: completions of a prompt, or replies in a conversation."""
+    """Return the mode, completions of a prompt or a conversation, or raise a SettingError."""
     return _one_of("mode", MODES, value)
 
 

@@ -138,7 +138,7 @@ class TunePanel(TuneTraining):
         return data, metadata
 
     def refuse_when_busy(self) -> None:
-        """Raise a WorkbenchError while a run is under way, or a file is being written."""
+        """Raise a WorkbenchError while a run is in progress or a file is being written."""
         super().refuse_when_busy()
         if self._writing:
             raise WorkbenchError("the panel is writing a file: try again in a moment")

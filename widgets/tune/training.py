@@ -147,7 +147,7 @@ class TuneTraining(KeepsRuns, TuneBase):
         """Restore the adapter with the lowest validation loss in the model.
 
         Raises:
-            WorkbenchError: A run is under way, or none has measured a validation loss.
+            WorkbenchError: A run is in progress, or no run has measured a validation loss.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
