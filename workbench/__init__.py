@@ -39,7 +39,7 @@ __all__ = sorted((*_MODULES, *_NAMES, "__version__"))
 
 
 def _choose_backend() -> None:
-    """Keras reads its backend once, when it is imported: it has to be JAX."""
+    """Set Keras's backend to JAX; Keras reads it only once, when it is imported."""
     keras = sys.modules.get("keras")
     if keras is not None and keras.config.backend() != "jax":
         raise ImportError(

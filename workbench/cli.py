@@ -22,7 +22,7 @@ FIRST_TUTORIAL = "01_your_first_tokens.ipynb"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status: 0, 1 for an error, 130 when interrupted."""
+    """Run the command and return its exit status: 0, 1 for an error, 130 after an interrupt."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_option(parser: argparse.ArgumentParser, setting: Setting) -> None:
-    """The option of a setting. One that a sampler is named after chooses that sampler."""
+    """Add the option of a setting. An option that a sampler is named after chooses it."""
     implied = f"; implies --sampler {setting.name}" if setting.name in STREAMING else ""
     parser.add_argument(
         f"--{setting.name.replace('_', '-')}",
@@ -79,7 +79,7 @@ def _lab(options: argparse.Namespace) -> int:
     arguments = [
         f"--ServerApp.root_dir={_tutorials().resolve()}",
         f"--LabApp.default_url=/lab/tree/{FIRST_TUTORIAL}",
-        # Nothing may be fetched: the tutorials work without a network.
+        # The tutorials work without a network, so fetch nothing.
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",
     ]
@@ -92,7 +92,7 @@ def _lab(options: argparse.Namespace) -> int:
 
 
 def _tutorials() -> Path:
-    """The tutorials: a checkout's own, or copies in the working folder when installed."""
+    """Return the folder of tutorials: a checkout's own, or copies in the working folder."""
     import workbench
 
     checkout = Path(workbench.__file__).parents[1] / "notebooks"
@@ -142,7 +142,7 @@ def _summary(done: Done) -> str:
 
 
 def _sampler(options: argparse.Namespace) -> Sampler | None:
-    """The sampler the options describe; None when they describe none."""
+    """Return the sampler the options describe, or None."""
     from workbench import samplers
 
     values = {setting: getattr(options, setting.name) for setting in DRAWING}
@@ -164,7 +164,7 @@ def _presets(options: argparse.Namespace) -> int:
 
 
 class Progress:
-    """One line on a terminal that is overwritten by the next; silent where there is none."""
+    """A line on a terminal that the next one overwrites; silent without a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream, self.width = stream, 0
@@ -177,7 +177,7 @@ class Progress:
             self.width = len(text) + 4
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self.stream.isatty() and self.width:
             self.stream.write("\r" + " " * self.width + "\r")
             self.stream.flush()

@@ -1,4 +1,4 @@
-"""The errors a user can meet. Each message says what is wrong, where, what was expected and got."""
+"""The errors a user can get. Each message says what is wrong, where, what was expected and got."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_MESSAGE = 2000
 
 
 class _Excerpt(reprlib.Repr):
-    """Python refuses to print integers of more than 4,300 digits."""
+    """Shortens values; Python refuses to print integers of more than 4,300 digits."""
 
     def repr_int(self, x: int, level: int) -> str:
         return "an integer of over 100 digits" if abs(x) > 10**100 else repr(x)
@@ -22,7 +22,7 @@ _EXCERPT.maxlist = _EXCERPT.maxtuple = _EXCERPT.maxdict = 20
 
 
 def shown(value: object) -> str:
-    """A value from outside as it may stand in a message: escaped and short, however large it is."""
+    """Return a foreign value for a message: escaped and short, however large it is."""
     if isinstance(value, str):
         text = ascii(value[:80])
     else:
@@ -31,8 +31,8 @@ def shown(value: object) -> str:
 
 
 def details_of(error: BaseException) -> str:
-    """Where an error came from, as text. Its frames are cleared, and those of the errors behind
-    it: they hold the model's arrays, and the text is enough."""
+    """Return an error's traceback as text, and clear its frames and those of its causes, because
+    they hold the model's arrays."""
     text = "".join(traceback.format_exception(error))
     seen: list[BaseException] = []
     behind: BaseException | None = error
@@ -47,10 +47,10 @@ Value = TypeVar("Value")
 
 
 def present(value: Value | None, expected: str) -> Value:
-    """A value that an earlier call has set.
+    """Return a value that an earlier call has set.
 
     Raises:
-        RuntimeError: it has not: the caller's mistake, and no user's.
+        RuntimeError: the value is not set: a mistake of the caller, not of the user.
     """
     if value is None:
         raise RuntimeError(f"expected {expected}")
@@ -58,8 +58,8 @@ def present(value: Value | None, expected: str) -> Value:
 
 
 class WorkbenchError(ValueError):
-    """Base of every error raised on purpose. Messages are at most 2,000 characters, each of which
-    can be written."""
+    """Base of every error raised on purpose. Messages have at most 2,000 characters, all of which
+    UTF-8 can encode."""
 
     def __init__(self, message: str) -> None:
         message = message.encode("utf-8", "backslashreplace").decode()  # names hold surrogates
@@ -73,8 +73,8 @@ class PresetError(WorkbenchError):
 
     @classmethod
     def at(cls, file: object, key: object, expected: object, got: object) -> PresetError:
-        """The usual form: which key of which file, what was expected, what was found: a value, or
-        words of ours."""
+        """Make an error of the usual form: file, key, the expected and the found value; the latter
+        may be in words."""
         got = got[:200] if isinstance(got, str) else shown(got)
         return cls(f"{file}: {key}: expected {expected}, got {got}")
 
@@ -84,9 +84,9 @@ class MemoryTooSmallError(PresetError):
 
 
 class LoadCancelled(Exception):
-    """A load was stopped by whoever listened to its progress; nothing is half loaded.
+    """A load was stopped by the listener to its progress; no part of it stays loaded.
 
-    No `WorkbenchError`: what handles mistakes in files or settings must let it pass.
+    It is not a `WorkbenchError`, so handlers of mistakes in files or settings let it pass.
     """
 
     def __init__(self, message: str = "the load was cancelled") -> None:
@@ -102,16 +102,16 @@ class PromptError(WorkbenchError):
 
 
 class ChatTemplateError(WorkbenchError):
-    """A model has no chat template, or its template is wrong, refuses the messages, or works too
-    long or with too much memory."""
+    """A model has no chat template, or its template is wrong, refuses the messages, or takes too
+    much time or memory."""
 
 
 class ImageError(WorkbenchError):
-    """A picture cannot be used: unreadable, of a kind that is not read, or too large."""
+    """A picture cannot be used: unreadable, of an unsupported kind, or too large."""
 
 
 class AudioError(WorkbenchError):
-    """A recording cannot be used: unreadable, of a kind that is not read, too short or too long."""
+    """A recording cannot be used: unreadable, of an unsupported kind, too short or too long."""
 
 
 class AdapterError(WorkbenchError):
@@ -119,27 +119,27 @@ class AdapterError(WorkbenchError):
 
 
 class ModelInTrainingError(WorkbenchError):
-    """A call would change a model that is being trained. The message names the training: for a
-    `TrainingJob` the job, its adapter and how to pause it."""
+    """A call would change a model that is being trained. The message names the training; for a
+    `TrainingJob`, the job, its adapter and how to pause it."""
 
 
 class DataError(WorkbenchError):
-    """Training data cannot be used: a file is missing, empty or malformed, or a record has not
-    what the model learns from. The message names the file and line, or the record."""
+    """Training data cannot be used: a file is missing, empty or malformed, or a record lacks what
+    the model learns from. The message names the file and line, or the record."""
 
 
 class CheckpointError(WorkbenchError):
-    """A training run cannot be resumed: its checkpoint is missing or damaged, or the data or the
-    model are others; or its folder is in use."""
+    """A training run cannot be resumed: its checkpoint is missing or damaged, the data or the model
+    differ, or its folder is in use."""
 
 
 class TrainingDiverged(WorkbenchError):
-    """Training was stopped because the loss or its gradient was no finite number, or exploded.
+    """Training was stopped because the loss or its gradient was not finite, or exploded.
 
     Attributes:
-        step: the step that met it, counted from 1.
-        loss: of that step, per token.
-        examples: which examples its batch held.
+        step: the step that diverged, counted from 1.
+        loss: the loss of that step, per token.
+        examples: the examples in its batch.
     """
 
     def __init__(self, message: str, step: int, loss: float, examples: tuple[int, ...]) -> None:

@@ -1,8 +1,7 @@
-"""Interrupts (Ctrl-C, the kernel's stop button) that wait while something is half done.
+"""Delays interrupts (Ctrl-C, the kernel's stop button) until an operation is complete.
 
-Python raises KeyboardInterrupt in the main thread at the next call or loop, whatever runs there:
-in the middle of a library's `__exit__`, too, whose scope then stays open for good. Other threads
-are never interrupted.
+Python raises KeyboardInterrupt in the main thread at the next call or loop, even inside a library's
+`__exit__`, whose scope then stays open forever. Other threads are never interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 
 class _Waiting:
-    """Stands in for the handler of interrupts, and notes that one has come."""
+    """Replaces the handler of interrupts, and notes that one has come."""
 
     def __init__(self, before: Callable[..., Any]) -> None:
         self.before = before
@@ -26,7 +25,7 @@ class _Waiting:
         self.noted = True
 
     def let_through(self) -> None:
-        """Let the handler before act on the interrupt: as a rule it raises KeyboardInterrupt."""
+        """Call the previous handler for the interrupt; it usually raises KeyboardInterrupt."""
         if self.noted:
             self.noted = False
             self.before(signal.SIGINT, sys._getframe())
@@ -34,7 +33,7 @@ class _Waiting:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """While the block runs, an interrupt waits for its end, or for `let_through` inside it."""
+    """Delay an interrupt to the end of the block, or to `let_through` inside it."""
     before = signal.getsignal(signal.SIGINT)
     if not _in_main_thread() or not callable(before) or isinstance(before, _Waiting):
         yield
@@ -49,8 +48,8 @@ def held() -> Iterator[None]:
 
 
 def let_through() -> None:
-    """Raise the interrupt that `held` holds back, if there is one. Call it between two steps of
-    long work, where whoever holds interrupts undoes what is done so far."""
+    """Raise the interrupt that `held` delays, if there is one. Call it between two steps of long
+    work, if the code that uses `held` undoes the work so far."""
     waiting = signal.getsignal(signal.SIGINT)
     if isinstance(waiting, _Waiting) and _in_main_thread():
         waiting.let_through()

@@ -1,7 +1,7 @@
-"""The private parts of Keras that the product uses: nothing else names one.
+"""The private parts of Keras that the package uses; no other module names one.
 
 Each function says what it relies on. `tests/test_keras_internals.py` runs all of them against the
-installed Keras, and `pyproject.toml` excludes the minor versions for which nobody has run it.
+installed Keras, and `pyproject.toml` excludes minor versions without such a run.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ else:  # a mix-in before `keras.Model` has no base of its own
 __all__ = ["DataAdapter", "Model"]
 
 SAVED_PARTS = (KerasSaveable, Tracker)
-"""Layers, optimizers, metrics and random states, and what lists the parts of a layer."""
+"""Layers, optimizers, metrics and random states, and the tracker that lists a layer's parts."""
 
 KERNEL, TABLE = "_kernel", "_embeddings"
-"""The attributes with the floats of an `EinsumDense` and of an `Embedding`: the public `kernel`
-and `embeddings` compute them where they are integers."""
+"""The attributes with the floats of an `EinsumDense` and of an `Embedding`. For integer weights,
+the public `kernel` and `embeddings` compute the floats."""
 
 CACHED_EVALUATION = "_use_cached_eval_dataset"
 """The argument with which `fit` calls `evaluate` on data that it has prepared."""
@@ -46,34 +46,34 @@ _STATES = {
 
 
 def current_path() -> str:
-    """The path of the layer that is being built, such as `decoder_block_3/attention/query`."""
+    """Return the path of the layer being built, such as `decoder_block_3/attention/query`."""
     return name_scope.current_path()
 
 
 def current_scope() -> keras.StatelessScope | None:
-    """The `keras.StatelessScope` that this thread is in."""
+    """Return the `keras.StatelessScope` that this thread is in, or None."""
     return stateless_scope.get_stateless_scope()
 
 
 def thread_state() -> dict[str, Any]:
-    """What Keras keeps for this thread: its open scopes and the counters of its names."""
+    """Return Keras's state for this thread: its open scopes and the counters of its names."""
     return vars(global_state.GLOBAL_STATE_TRACKER)
 
 
 def layers_within(layer: Any, recursive: bool = True) -> list[Any]:
-    """The layers that a layer holds, without itself; those of its own attributes alone where it
-    is not `recursive`."""
+    """Return the layers inside a layer, without itself; if not `recursive`, only its direct
+    ones."""
     return layer._flatten_layers(include_self=False, recursive=recursive)
 
 
 def stored_value(variable: Any) -> Any:
-    """The array of a variable, None where it has been taken: `value` would raise."""
+    """Return the array of a variable, or None if it was taken out, where `value` would raise."""
     return variable._value
 
 
 @contextmanager
 def unlocked(layer: Any) -> Iterator[None]:
-    """While the block runs, a layer that is built takes new variables."""
+    """Let a built layer take new variables inside the block."""
     layer._tracker.unlock()
     try:
         yield
@@ -82,35 +82,35 @@ def unlocked(layer: Any) -> Iterator[None]:
 
 
 def disown(layer: Any, variable: keras.Variable) -> None:
-    """Take a variable off the lists of a layer."""
+    """Remove a variable from the lists of a layer."""
     layer._untrack_variable(variable)
 
 
 def delete_variable(layer: Any, attribute: str) -> None:
-    """Delete a variable of a layer. `delattr`, which Keras has for it, collects all garbage of the
-    process each time, which takes longer than quantising a matrix."""
+    """Delete a variable of a layer. Keras's `delattr` collects all garbage of the process each
+    time, which takes longer than quantising a matrix."""
     disown(layer, getattr(layer, attribute))
     object.__delattr__(layer, attribute)
 
 
 def mark_quantized(layer: Any) -> None:
-    """Tell Keras that a layer holds integers: setting its policy would quantise it again."""
+    """Mark a layer as holding integers; setting its policy would quantise it again."""
     layer._is_quantized = True
 
 
 def trained_by(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    """The variables for which an optimizer that is built has state."""
+    """Return the variables for which a built optimizer has state."""
     return optimizer._trainable_variables
 
 
 def compiled_parts(model: Any) -> list[Any]:
-    """The objects that `compile` has made and that building changes."""
+    """Return the objects that `compile` has made and that building changes."""
     made = (model.optimizer, model._compile_metrics, model._compile_loss)
     return [part for part in made if part is not None]
 
 
 def reads_as_it_is(dataset: Any) -> bool:
-    """Whether Keras has an adapter for this dataset of another library."""
+    """Return whether Keras has an adapter for this dataset of another library."""
     return (
         data_adapters.is_tf_dataset(dataset)
         or data_adapters.is_torch_dataloader(dataset)
@@ -119,27 +119,27 @@ def reads_as_it_is(dataset: Any) -> bool:
 
 
 def know_state(model: Any, state: tuple[Any, ...]) -> None:
-    """From here on `model.jax_state_sync` takes the values of the variables from this state."""
+    """Make `model.jax_state_sync` take the variables' values from this state."""
     known = dict(zip(_STATES[len(state)], state, strict=True))
     object.__setattr__(model, "_jax_state", known)  # setattr would track all the arrays
     model._jax_state_synced = False
 
 
 def forget_state(model: Any) -> None:
-    """Let go of the arrays of the last state."""
+    """Release the arrays of the last state."""
     model._jax_state = None
 
 
 class TrainerHooks(Model):
-    """Mix-in before `keras.Model`: gives names to private steps of its JAX trainer, which a class
-    overrides to do something around them."""
+    """Mix-in before `keras.Model`: names private steps of its JAX trainer, so that a class can
+    override them."""
 
     def take_state(self, take: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
-        """Keras takes the values out of the variables: `take` does it and returns them."""
+        """Take the values out of the variables: call Keras's `take`, which returns them."""
         return take()
 
     def build_once(self, build: Callable[[], None]) -> None:
-        """Keras builds metrics and losses before the first step: `build` does it."""
+        """Build metrics and losses before the first step: call Keras's `build`."""
         build()
 
     def _get_jax_state(self, **which: bool) -> tuple[Any, ...]:

@@ -1,8 +1,8 @@
-"""Kinds of values, and the check that a value is of its kind before anything is made of it.
+"""Kinds of values, and the check that a value is of its kind before it is used.
 
-A flag is no number and a number no flag; numbers are finite; a string is no list. NumPy's scalars
-are what they hold. Settings of files have tables of kinds by key, constructors have annotations,
-calls name the kinds of their arguments: all end in `Kind.check`.
+Flags and numbers are different kinds; numbers are finite; a string is not a list. A NumPy scalar
+counts as the value it holds. Settings of files have tables of kinds by key, constructors have
+annotations, calls name the kinds of their arguments: all use `Kind.check`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from workbench.errors import SettingError, WorkbenchError, shown
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value has to be: in words, and as a test."""
+    """A kind of values: its description, and its test."""
 
     expected: str
     fits: Callable[[Any], bool]
@@ -63,13 +63,13 @@ OBJECT = Kind("an object", lambda value: isinstance(value, Mapping))
 
 
 def integer(least: int, most: float = math.inf) -> Kind:
-    """Integers of a range; without `most` it has no end."""
+    """Return the kind of integers from `least` to `most`."""
     span = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
     return Kind(f"an integer {span}", lambda value: _is_integer(value) and least <= value <= most)
 
 
 def list_of(item: Kind) -> Kind:
-    """Lists, or tuples, whose items are all of a kind."""
+    """Return the kind of lists or tuples whose items are all of one kind."""
     expected = f"a list, each item {item.expected}"
     return Kind(
         expected, lambda value: isinstance(value, list | tuple) and all(map(item.fits, value))
@@ -77,14 +77,14 @@ def list_of(item: Kind) -> Kind:
 
 
 def one_of(*values: Any) -> Kind:
-    """One of a few values, of its type."""
+    """Return the kind of these values, with their types."""
     expected = " or ".join(map(repr, values))
     return Kind(expected, lambda value: any(type(v) is type(value) and v == value for v in values))
 
 
 def checks_types(init: Callable[..., None]) -> Callable[..., None]:
-    """Decorates a constructor: it refuses arguments of another kind than their annotations say,
-    and gets NumPy's scalars as Python's, which can be saved.
+    """Decorate a constructor to refuse arguments that do not fit their annotations. It gets NumPy's
+    scalars as Python's, which can be saved.
 
     Raises:
         SettingError: naming the class and the argument.
@@ -101,13 +101,13 @@ def checks_types(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def plain(value: Any) -> Any:
-    """The value; a scalar of NumPy's as the Python value it holds."""
+    """Return the value, a NumPy scalar as its Python value."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def check_arguments(owner: str, init: Callable[..., None], given: dict[str, Any]) -> None:
-    """Refuse arguments of another kind than `init` annotates, and make those plain that are
-    scalars of NumPy's; `owner` names the class.
+    """Refuse arguments that do not fit the annotations of `init`, and make NumPy's scalars plain;
+    `owner` names the class.
 
     Raises:
         SettingError: naming the first.
@@ -120,7 +120,7 @@ def check_arguments(owner: str, init: Callable[..., None], given: dict[str, Any]
 
 @functools.cache
 def _annotated(init: Callable[..., None]) -> dict[str, Kind]:
-    """The kinds of a function's arguments that are plain values; objects it checks itself."""
+    """Return the kinds of a function's plain arguments; the function checks objects itself."""
     hints = typing.get_type_hints(init)
     named = {name: hints[name] for name in inspect.signature(init).parameters if name in hints}
     kinds = {name: of_annotation(hint) for name, hint in named.items()}
@@ -131,8 +131,8 @@ _PLAIN = {bool: FLAG, int: INTEGER, float: NUMBER, str: TEXT, type(None): NOTHIN
 
 
 def of_annotation(hint: Any) -> Kind | None:
-    """The kind that a type annotation describes: plain values, unions and lists of them; None for
-    any other."""
+    """Return the kind of a type annotation of plain values, unions and lists of them; None for any
+    other."""
     if hint in _PLAIN:
         return _PLAIN[hint]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

@@ -1,9 +1,9 @@
-"""What a model asks of higher floors: to be loaded, saved, listed and drawn.
+"""Ports through which a model calls higher floors: to be loaded, saved, listed and drawn.
 
-`Gemma.from_preset(...)` is a method of the model, and what loads it imports models. So a model
-asks a port, which is bound to a module by its name and imports it when it is first asked. This is
-the one place of the package where a lower floor reaches a higher one; `workbench/__init__.py`
-says which modules they are.
+`Gemma.from_preset(...)` is a method of the model, but the loading module imports models. So a model
+calls a port, which is bound to a module's name and imports it at the first call. This is the only
+place in the package where a lower floor calls a higher one; `workbench/__init__.py` binds the
+modules.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ class Store(Protocol):
     def load_backbone(
         self, preset: str, cls: type, load_weights: bool, dtype: Any, **overrides: Any
     ) -> Any:
-        """The backbone of a preset, an instance of `cls`."""
+        """Return the backbone of a preset, an instance of `cls`."""
 
     def load_task(
         self, preset: str, cls: type, load_weights: bool, dtype: Any, **overrides: Any
     ) -> Any:
-        """The task of a preset, an instance of `cls`."""
+        """Return the task of a preset, an instance of `cls`."""
 
     def load_preprocessor(self, preset: str, cls: type, **overrides: Any) -> Any:
-        """The preprocessor of a preset, an instance of `cls`."""
+        """Return the preprocessor of a preset, an instance of `cls`."""
 
     def load_tokenizer(self, preset: str, cls: type) -> Any:
-        """The tokenizer of a preset, an instance of `cls`."""
+        """Return the tokenizer of a preset, an instance of `cls`."""
 
     def load_image_converter(self, preset: str | Path, cls: type) -> Any:
-        """The image converter of a preset, an instance of `cls`."""
+        """Return the image converter of a preset, an instance of `cls`."""
 
     def list_presets(self, owner: type) -> dict[str, dict[str, Any]]:
-        """The built-in presets that a class loads: names to metadata."""
+        """Return the built-in presets that a class loads: names to metadata."""
         ...
 
     def save_preset(
@@ -53,18 +53,18 @@ class Store(Protocol):
         """Write a folder in Transformers' layout."""
 
     def read_adapter(self, path: Path, backbone: Any) -> Any:
-        """The adapter in a `.lora.h5` file or a PEFT folder."""
+        """Return the adapter in a `.lora.h5` file or a PEFT folder."""
 
     def write_adapter(self, adapter: Any, path: str | Path, backbone: Any) -> Any:
-        """Write an adapter as a `.lora.h5` file or a PEFT folder, by its name."""
+        """Write an adapter as a `.lora.h5` file or a PEFT folder, depending on the path's name."""
         ...
 
 
 class Displayed(Protocol):
-    """What shows itself in a notebook."""
+    """An object that a notebook can display."""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        """Its forms by MIME type."""
+        """Return its representations by MIME type."""
         ...
 
 
@@ -72,7 +72,7 @@ class Drawing(Protocol):
     """Models as trees: `workbench.tree.model`."""
 
     def tree(self, model: Any, depth: int | None) -> Displayed:
-        """What a model is made of, printed down to `depth` levels."""
+        """Return the tree of a model's parts, printed down to `depth` levels."""
         ...
 
 
@@ -80,17 +80,17 @@ _modules: dict[str, str] = {}
 
 
 def bind(**modules: str) -> None:
-    """Say which module each port is: `bind(store="workbench.presets.store")`."""
+    """Bind each port to a module's name: `bind(store="workbench.presets.store")`."""
     _modules.update(modules)
 
 
 def store() -> Store:
-    """The store of presets."""
+    """Return the store of presets."""
     return cast(Store, importlib.import_module(_modules["store"]))
 
 
 def drawing() -> Drawing:
-    """What draws models."""
+    """Return the module that draws models."""
     return cast(Drawing, importlib.import_module(_modules["drawing"]))
 
 
@@ -105,26 +105,26 @@ class SavesPresets:
     """Mix-in before `keras.Model`: saving as a preset."""
 
     def save_to_preset(self, preset_dir: str, max_shard_size: float | None = 10) -> None:
-        """Write configuration, weights and what else it holds as a KerasHub preset folder, all or
-        nothing.
+        """Write configuration, weights and other parts as a KerasHub preset folder, atomically: a
+        crash leaves an existing folder intact.
 
         Args:
             preset_dir: the folder to make or replace.
-            max_shard_size: gigabytes a weight file may hold; None writes one file.
+            max_shard_size: gigabytes per weight file; None writes one file.
 
         Raises:
             PresetError: the folder cannot be written, the disk is too small, or a change of the
-                model was broken off.
+                model was interrupted.
         """
         store().save_preset(self, preset_dir, max_shard_size=max_shard_size)
 
     def export_to_transformers(self, path: str, max_shard_size: float | None = 5) -> None:
         """Write the folder that Hugging Face Transformers loads: `config.json`, safetensors and,
-        with a preprocessor, the tokenizer's files; all or nothing.
+        with a preprocessor, the tokenizer's files; atomically.
 
         Args:
             path: the folder to make or replace.
-            max_shard_size: gigabytes a weight file may hold; None writes one file.
+            max_shard_size: gigabytes per weight file; None writes one file.
 
         Raises:
             PresetError: Transformers has no model of this kind or with these settings, or the
@@ -134,7 +134,7 @@ class SavesPresets:
 
 
 class Shown(Protocol):
-    """What `ShowsTree` asks of the model that it is mixed into."""
+    """The attributes that `ShowsTree` needs of its model."""
 
     preset: str | None
 
@@ -148,12 +148,12 @@ class Shown(Protocol):
 
 
 class ShowsTree:
-    """Mix-in before a Keras model with a `preset`. Keras's `summary()` stays as it is."""
+    """Mix-in before a Keras model with a `preset`. Keras's `summary()` is unchanged."""
 
     def tree(self, depth: int | None = DEPTH) -> Displayed:
-        """What the model is made of: components, shapes, parameters, dtypes, adapters.
+        """Return the tree of the model's parts: components, shapes, parameters, dtypes, adapters.
 
-        Runs of equal layers are one node. Shapes alone are read, no numbers.
+        Runs of equal layers are one node. It reads shapes only, no weights.
 
         Args:
             depth: levels that the printed text has below the first; None for all.

@@ -1,3 +1,3 @@
-"""The version of the package, which saved presets name."""
+"""The version of the package; saved presets contain it."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
-"""Threads that work behind a notebook cell, and stop when the interpreter ends.
+"""Background threads of notebook cells, which stop when the interpreter ends.
 
-A thread that is inside XLA while the interpreter is taken down hangs or aborts the process. So the
-interpreter waits for workers, as for every thread that is no daemon, and they see by their `Stop`
-that it does. It is only afterwards that JAX closes its backends.
+A thread that is inside XLA during the interpreter's shutdown hangs or aborts the process. So the
+interpreter waits for workers, as for every thread that is not a daemon, and their `Stop` tells them
+that it waits. JAX closes its backends only afterwards.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ T = TypeVar("T")
 
 
 class Worker(threading.Thread):
-    """A thread that the interpreter waits for. What takes long in `work` looks at a `Stop`."""
+    """A thread that the interpreter waits for. Long `work` has to check a `Stop`."""
 
     def __init__(self, work: Callable[[], None], name: str) -> None:
         super().__init__(target=work, name=name, daemon=False)
 
 
 class Stop(threading.Event):
-    """Whether work is to stop: because somebody has set it, or because the interpreter ends."""
+    """A signal to stop work: it is set by a caller, or by the end of the interpreter."""
 
     def is_set(self) -> bool:
-        """True once it was set, and at the end of the interpreter."""
+        """Return True once it was set, and at the end of the interpreter."""
         return super().is_set() or _interpreter_ends()
 
     def check(self) -> None:
-        """Raises LoadCancelled once the work is to stop."""
+        """Raise LoadCancelled if the work has to stop."""
         if self.is_set():
             raise LoadCancelled
 
 
 def _interpreter_ends() -> bool:
-    """Whether nothing is left that the interpreter waits for but workers."""
+    """Return whether the interpreter waits only for workers now."""
     if threading.main_thread().is_alive():
         return False
     living = [thread for thread in threading.enumerate() if thread.is_alive()]
@@ -46,7 +46,7 @@ def _interpreter_ends() -> bool:
 
 
 def in_background(work: Callable[[], T], name: str) -> Future[T]:
-    """Call `work`, which stays away from JAX, in a thread that no exit has to wait for."""
+    """Call `work`, which must not use JAX, in a thread that the interpreter does not wait for."""
     result: Future[T] = Future()
 
     def body() -> None:

@@ -1,4 +1,4 @@
-"""Which panel opens for a model, by what it reads."""
+"""Opens the panel that fits a model's inputs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..shared.panel import Panel
 
 
 def open_panel(lm: Any, info: PresetInfo) -> Panel | None:
-    """The panel for a model that was loaded from this preset; None where a panel would show
-    nothing that the call does not: models that read one crop and write one word."""
+    """Return the panel for a model loaded from this preset; None for models that read one crop and
+    write one word, since a panel would show no more than the call."""
     if info.modality == "speech":
         return ListenPanel(lm)
     if info.modality == "image":

@@ -1,4 +1,4 @@
-"""The preset browser: find a preset that fits this machine, load it, and go on with its panel."""
+"""The preset browser: find a preset that fits this machine, load it, and use its panel."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class BrowsePanel(Panel):
     """Search the presets, see which fit this machine, load one.
 
     Args:
-        presets: Those to show; None for the whole catalog.
-        dtype: What "needs" and "fits here" are worked out for, and what is loaded: "auto",
+        presets: The presets to show; None for the whole catalog.
+        dtype: The dtype for loading, and for the columns "needs" and "fits here": "auto",
             "float32", "bfloat16", "int8" or "int4".
 
     Raises:
         SettingError: There is no such dtype.
 
-    The page searches, filters and sorts by itself. The loaded model is `panel.model`, and the
-    panel that works with it, `panel.below`, opens below the browser. Also from Python:
+    The page searches, filters and sorts by itself. The loaded model is `panel.model`; its panel
+    opens below the browser as `panel.below`. Also from Python:
 
     ```python
     panel = wb.browse()
@@ -95,22 +95,22 @@ class BrowsePanel(Panel):
             foreground=needs_foreground(),
         )
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def select(self, name: str) -> None:
         """Open the card of a preset; an empty name closes it.
 
         Raises:
-            SettingError: It is not among those shown.
+            SettingError: The preset is not shown.
         """
         self.selected = name
 
     def load(self, name: str | None = None) -> None:
-        """Load a preset in the background, the selected one where no name is given.
+        """Load a preset in the background, by default the selected one.
 
         Raises:
-            SettingError: It is not among those shown, or of a family that is not here yet.
-            WorkbenchError: Another load is under way.
+            SettingError: The preset is not shown, or its family is not supported yet.
+            WorkbenchError: Another load is in progress.
         """
         with self._lock:
             info = self._find(name or self.selected)
@@ -120,14 +120,15 @@ class BrowsePanel(Panel):
         job.start()
 
     def cancel(self) -> None:
-        """Stop the load; what had been loaded before stays. Never blocks."""
+        """Stop the load; a model loaded before stays. Never blocks."""
         with self._lock:
             if self.busy:
                 self._job.cancel()
                 self.status = "stopping"
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the load has ended; False after `timeout` seconds. An interrupt cancels."""
+        """Block until the load has ended; return False after `timeout` seconds. An interrupt
+        cancels the load."""
         return self._job is None or self._job.wait(timeout)
 
     def release(self) -> None:
@@ -135,7 +136,7 @@ class BrowsePanel(Panel):
         self.cancel()
         self._close_below()
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
@@ -143,7 +144,7 @@ class BrowsePanel(Panel):
         return self._job is not None and not self._job.done
 
     def describe(self) -> list[str]:
-        """How many presets there are and the first of them, as lines of text."""
+        """Return the number of presets and the first ones, as lines of text."""
         infos = list(self._presets.values())
         head = f"Presets: {len(infos)} ({self.status})"
         lines = [head, *(line_of(info, self.dtype) for info in infos[:PRINTED])]
@@ -154,7 +155,7 @@ class BrowsePanel(Panel):
     # -- a load -------------------------------------------------------------------------
 
     def _find(self, name: object) -> PresetInfo:
-        """A preset that can be loaded, or a SettingError."""
+        """Return a preset that can be loaded, or raise a SettingError."""
         info = self._presets[check_name(name, self._presets)]
         if not info.supported:
             raise SettingError(f"{info.name}: {absence_of(info)}")
@@ -194,7 +195,7 @@ class BrowsePanel(Panel):
             self.show_exception(error, details)
 
     def _adopt(self, model: Any, info: PresetInfo) -> None:
-        """Hand the model over and open its panel; the one before is closed."""
+        """Take over the model and open its panel; close the previous one."""
         self.model = model
         self._close_below()
         if self.comm is None:  # closed while it loaded
@@ -239,7 +240,7 @@ class BrowsePanel(Panel):
 
 
 def browse(presets: Sequence[PresetInfo] | None = None, dtype: str = "auto") -> BrowsePanel:
-    """The presets in a table to search, with what fits this machine; see `BrowsePanel`.
+    """Return a searchable table of presets that shows what fits this machine; see `BrowsePanel`.
 
     ```python
     wb.browse()

@@ -1,4 +1,4 @@
-"""What the preset browser says of a preset: the facts, what it needs here, how to load it."""
+"""Rows of the preset browser: a preset's facts, its memory, and how to load it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ DTYPES = ("auto", "float32", "bfloat16", *QUANTISED)
 
 
 def check_dtype(value: object) -> str:
-    """One of `DTYPES`, or a SettingError."""
+    """Return the value if it is one of `DTYPES`, or raise a SettingError."""
     if not isinstance(value, str) or value not in DTYPES:
         raise SettingError(f"dtype must be one of {', '.join(DTYPES)}, got {str(value)[:80]!r}")
     return value
 
 
 def check_name(value: object, names: Container[str]) -> str:
-    """A name that is among `names`, or a SettingError."""
+    """Return the value if it is one of `names`, or raise a SettingError."""
     if not isinstance(value, str) or value not in names:
         raise SettingError(f"no preset {str(value)[:80]!r} in this panel")
     return value
 
 
 def dtype_choices() -> list[dict[str, str]]:
-    """The dtypes as the page offers them, "auto" with what it comes to on this machine."""
+    """Return the page's choices of dtype; "auto" names its dtype on this machine."""
     labels = {"auto": f"auto ({auto_dtype()})"}
     return [{"name": name, "label": labels.get(name, name)} for name in DTYPES]
 
 
 def machine() -> dict[str, int]:
-    """`free` bytes of memory now, and the `limit`: the most that a preset which fits may need.
+    """Return the `free` bytes of memory now, and the `limit`: the most that a fitting preset needs.
 
-    What this process takes already is part of every estimate, and need not be free again.
+    Every estimate contains the memory this process already uses, which need not be free again.
     """
     from workbench.estimates.peaks import PROCESS
     from workbench.memory.free_memory import free_memory, limit, resident
@@ -49,14 +49,14 @@ def machine() -> dict[str, int]:
 
 
 def auto_dtype() -> str:
-    """The dtype presets are loaded in where none is asked for and none is quantised."""
+    """Return the default dtype of presets that are not quantised."""
     from workbench.estimates.fast_dtype import fast_dtype
 
     return fast_dtype()
 
 
 def row_of(info: PresetInfo) -> dict[str, Any]:
-    """A preset as the page keeps it; `needs` are bytes of memory by dtype."""
+    """Return a preset's row for the page; `needs` holds bytes of memory by dtype."""
     return {
         "name": info.name,
         "family": info.family,
@@ -79,7 +79,7 @@ def row_of(info: PresetInfo) -> dict[str, Any]:
 
 
 def needs_of(info: PresetInfo) -> dict[str, int]:
-    """Bytes of memory the preset takes when loaded, for every one of `DTYPES`."""
+    """Return the bytes of memory of the loaded preset, for each of `DTYPES`."""
     from workbench.estimates.estimate import estimate_sizes
     from workbench.presets.listed_sizes import sizes_of_listed
 
@@ -90,12 +90,12 @@ def needs_of(info: PresetInfo) -> dict[str, int]:
 
 
 def absence_of(info: PresetInfo) -> str:
-    """Why a preset cannot be loaded by this version."""
+    """Return why this version cannot load a preset."""
     return f"The family {info.family} is not here yet."
 
 
 def gate_of(info: PresetInfo) -> str:
-    """What to do before a preset that its owner guards can be downloaded."""
+    """Return what to do before a gated preset can be downloaded."""
     if info.kaggle:
         hub, token = "Kaggle", "in ~/.kaggle/kaggle.json, or KAGGLE_USERNAME and KAGGLE_KEY"
     else:
@@ -107,6 +107,6 @@ def gate_of(info: PresetInfo) -> str:
 
 
 def line_of(info: PresetInfo, dtype: str) -> str:
-    """A preset as one line of text."""
+    """Return a preset as one line of text."""
     needs = f"needs {needs_of(info)[dtype] / 1e9:.1f} GB"
     return " · ".join([info.name, info.family, short_count(info.parameters), needs, info.licence])

@@ -1,4 +1,4 @@
-"""The compare panel: several models or settings write at once, side by side."""
+"""The compare panel: several models or settings complete the same prompts side by side."""
 
 from .panel import ComparePanel, compare
 

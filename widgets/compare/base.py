@@ -21,7 +21,7 @@ VIEWS = ("differences", "probability", "plain")
 
 
 def check_prompts(value: object) -> list[str]:
-    """One text, or a list of some: as a list, or a SettingError."""
+    """Return one text or a list of texts as a list, or raise a SettingError."""
     prompts = [value] if isinstance(value, str) else value
     if not isinstance(prompts, list | tuple) or not 1 <= len(prompts) <= MAX_PROMPTS:
         raise SettingError(f"prompts must be a text or a list of 1 to {MAX_PROMPTS} texts")
@@ -29,18 +29,18 @@ def check_prompts(value: object) -> list[str]:
 
 
 def check_view(value: object) -> str:
-    """How the texts are shown."""
+    """Return how the texts are shown, or raise a SettingError."""
     if not isinstance(value, str) or value not in VIEWS:
         raise SettingError(f"show must be one of {', '.join(VIEWS)}, got {str(value)[:80]!r}")
     return value
 
 
 class CompareBase(setting_traits({n: setting.DEFAULTS[n] for n in parts.SHARED}), ModelPanel):
-    """What is to be compared: all that is known before a run begins.
+    """The comparison before a run: models, columns, prompts and settings.
 
     Args:
-        places: The columns that are asked for.
-        prompts: A text, or several.
+        places: The requested columns.
+        prompts: One text or several.
         shared: `max_new_tokens` and `seed`.
     """
 
@@ -58,7 +58,7 @@ class CompareBase(setting_traits({n: setting.DEFAULTS[n] for n in parts.SHARED})
         shared: setting.Settings,
     ) -> None:
         self._places = places
-        self._models: dict[str, Any] = {}  # by handle, once they are there
+        self._models: dict[str, Any] = {}  # by handle, once loaded
         self._columns: list[parts.PanelColumn] = []
         self._initial = {name: setting.check(name, value) for name, value in shared.items()}
         checks = {name: functools.partial(setting.check, name) for name in parts.SHARED}
@@ -67,7 +67,7 @@ class CompareBase(setting_traits({n: setting.DEFAULTS[n] for n in parts.SHARED})
         for place in places:
             if not place.is_handle:
                 check_model(place.source)
-                place.column(place.source)  # which says what is wrong with it
+                place.column(place.source)  # raises if the column is impossible
         handles = list(dict.fromkeys(str(place.source) for place in places if place.is_handle))
         super().__init__(
             handles[0] if handles else places[0].source,
@@ -77,15 +77,15 @@ class CompareBase(setting_traits({n: setting.DEFAULTS[n] for n in parts.SHARED})
             **self._initial,
         )
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def set_sampler(self, index: int, **values: Any) -> None:
         """Change the sampler of column `index`: `sampler`, `temperature`, `top_k`, `top_p`,
-        `min_p`, `repetition_penalty`. It counts from the next run.
+        `min_p`, `repetition_penalty`. It applies to the next run.
 
         Raises:
             SettingError: There is no such column or setting, a value is out of its range, or the
-                column has a sampler of its own kind.
+                column has a sampler of another kind.
         """
         with self._lock:
             chosen = self._column(index)
@@ -95,13 +95,13 @@ class CompareBase(setting_traits({n: setting.DEFAULTS[n] for n in parts.SHARED})
 
     @property
     def settings(self) -> setting.Settings:
-        """`max_new_tokens`, `seed`, and `columns`: the values of each column's sampler, None where
-        it cannot be changed."""
+        """`max_new_tokens`, `seed`, and `columns`: the values of each column's sampler, None if it
+        cannot be changed."""
         shared = {name: getattr(self, name) for name in parts.SHARED}
         return {**shared, "columns": [one.values for one in self._columns]}
 
     def set_settings(self, settings: setting.Settings) -> None:
-        """Put all settings to these, which have been checked."""
+        """Set all settings to these checked values."""
         for name in parts.SHARED:
             self.set_trait(name, settings[name])
         for one, values in zip(self._columns, settings["columns"], strict=False):
@@ -112,13 +112,13 @@ class CompareBase(setting_traits({n: setting.DEFAULTS[n] for n in parts.SHARED})
     # -- models and columns -------------------------------------------------------------
 
     def choose_model(self, lms: dict[str, Any]) -> Any:
-        """The model of the first column."""
+        """Return the model of the first column."""
         self._models = lms
         self._make_columns()
         return self._columns[0].lm
 
     def adopt(self, lm: Any) -> None:
-        """The models are there: the columns have titles, and the controls their reach."""
+        """Take over the loaded models: title the columns and set the controls' ranges."""
         if not self._columns:
             self._make_columns()
         models = self._lms()

@@ -1,4 +1,4 @@
-"""The columns of a comparison as its panel holds them: asked for by a call, changed on the page."""
+"""The columns of the compare panel: requested by a call, changed on the page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = tuple(name for name in setting.DEFAULTS if name not in SHARED)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A column that is asked for. `source` is a model, or a handle that is yet to be loaded."""
+    """A requested column. `source` is a model, or a handle that is not loaded yet."""
 
     source: Any
     title: str | None = None
@@ -33,22 +33,22 @@ class Place:
 
     @property
     def is_handle(self) -> bool:
-        """Whether its model is yet to be loaded."""
+        """Whether its model is not loaded yet."""
         return isinstance(self.source, str | Path)
 
     def column(self, lm: Any) -> Column:
-        """The column, now that its model is there."""
+        """Return the column with its loaded model."""
         return Column(lm, self.title, self.adapter, self.sampler, self.max_new_tokens, self.seed)
 
 
 def places_of(
     columns: Sequence[Any], adapters: Sequence[Any] | None, samplers: Sequence[Any] | None
 ) -> list[Place]:
-    """What a call of `compare` asks for: every model with every adapter and every sampler.
+    """Return the columns of a `compare` call: every model with every adapter and every sampler.
 
     Raises:
-        SettingError: It is fewer than two columns or too many, or `Column`s come with adapters or
-            samplers beside them.
+        SettingError: There are fewer than two columns or too many, or the call has both `Column`s
+            and adapters or samplers.
     """
     made = [item for item in columns if isinstance(item, Column)]
     if made and (adapters is not None or samplers is not None):
@@ -99,22 +99,22 @@ class PanelColumn:
 
     @property
     def given_title(self) -> str | None:
-        """The title a call asked for."""
+        """The title given by the call, or None."""
         return self._column.title
 
     @property
     def facts(self) -> dict[str, str]:
-        """What it writes with, in words."""
+        """The model, adapter and sampler in words."""
         facts = self._column.facts
         return facts if self.values is None else {**facts, "sampler": sampler_text(self.values)}
 
     def titled(self, title: str) -> Column:
-        """The column as a job takes it, with what it is set to now."""
+        """Return the column for a job, with its current sampler."""
         sampler = self._column.sampler if self.values is None else sampler_of(self.values)
         return replace(self._column, title=title, sampler=sampler)
 
     def entry(self, title: str, several: bool) -> Settings:
-        """What the page shows of it; `several` says whether there are other models."""
+        """Return what the page shows of it; `several` says whether there are other models."""
         facts = self.facts
         usual = {
             "sampler": facts["sampler"],  # which has a line of its own
@@ -130,7 +130,7 @@ class PanelColumn:
         }
 
     def code(self, name: str) -> str:
-        """The call that makes it, with its model as a variable of that name."""
+        """Return the call that makes it, with its model as a variable of that name."""
         column = self._column
         sampler = repr(column.sampler) if self.values is None else repr(sampler_of(self.values))
         own = [(n, getattr(column, n)) for n in SHARED if getattr(column, n) is not None]
@@ -145,17 +145,17 @@ class PanelColumn:
 
 
 def titles_now(columns: Sequence[PanelColumn]) -> list[str]:
-    """A title for each: the given one, or what sets it apart from the others now."""
+    """Return a title for each column: the given one, or its current difference from the others."""
     return titles_of([column.facts for column in columns], [c.given_title for c in columns])
 
 
 def sampler_of(values: Settings) -> Any:
-    """The sampler that a column's values describe."""
+    """Return the sampler that a column's values describe."""
     return setting.sampler_of({**setting.DEFAULTS, **values})
 
 
 def settings_of(sampler: Any) -> Settings | None:
-    """The controls of a sampler, and their values; None where they would not make the same one."""
+    """Return the values of a sampler's controls; None if they would not make the same sampler."""
     from workbench import samplers
 
     given = samplers.get(sampler)
@@ -173,7 +173,7 @@ def settings_of(sampler: Any) -> Settings | None:
 
 
 def check_values(value: object) -> Settings:
-    """What a page says the sampler of a column is to be, checked: a whole set of values."""
+    """Return the checked sampler values of a column from a page; all of them must be there."""
     values = setting.check_page_settings(value)
     if set(values) != set(OWN):
         raise SettingError(f"a column has {', '.join(OWN)}, got {', '.join(values)[:200]}")
@@ -181,7 +181,7 @@ def check_values(value: object) -> Settings:
 
 
 def sampler_text(values: Settings) -> str:
-    """A sampler in words: its kind and cut, and what else is not as if it were not there."""
+    """Return a sampler in words: its kind and cut, and the other settings that have an effect."""
     kind = STREAMING[values["sampler"]]
     shaping = [
         f"{SETTINGS[name].label.lower()} {values[name]:g}"
@@ -193,7 +193,7 @@ def sampler_text(values: Settings) -> str:
 
 
 def form_of(context: int | None) -> Settings:
-    """What the page needs to draw the controls: those of samplers, and those that all share."""
+    """Return what the page needs to draw the controls of samplers and the shared controls."""
     form = setting.form_of(context)
     samplers = [
         {**kind, "controls": [name for name in kind["controls"] if name not in SHARED]}
@@ -203,7 +203,7 @@ def form_of(context: int | None) -> Settings:
 
 
 def code_of(columns: Sequence[PanelColumn], prompts: Sequence[str], shared: Settings) -> str:
-    """Python that writes the same table."""
+    """Return Python code that writes the same table."""
     models = list({id(column.lm): column.lm for column in columns}.values())
     names = ["lm"] if len(models) == 1 else [f"lm_{n}" for n in range(1, len(models) + 1)]
     named = {id(lm): name for lm, name in zip(models, names, strict=True)}
@@ -237,6 +237,6 @@ def _quoted(adapter: str | None) -> str:
 
 
 def name_of(source: Any) -> str:
-    """What a model, or the preset of a handle, is called."""
+    """Return the name of a model, or of a handle's preset."""
     named = source if isinstance(source, str | Path) else source.preset or source.name
     return Path(named).name

@@ -1,17 +1,17 @@
-"""Where texts differ that were written side by side, as diff.js tells it on the page."""
+"""Finds where texts differ, in the same way as diff.js on the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-MOST_PAIRS = 2**24  # of units compared; beyond, what stands between the ends differs
+MOST_PAIRS = 2**24  # of compared units; beyond it, everything between the equal ends differs
 
 
 def common_units(reference: Sequence[str], units: Sequence[str]) -> list[bool]:
-    """For each unit whether it is in the longest common subsequence with the reference.
+    """Return for each unit whether it is in the longest common subsequence with the reference.
 
-    Equal ends are found in linear time. What stands between is compared unit by unit as long as
-    that is at most `MOST_PAIRS` pairs: however long and repetitive texts are, the work has a limit.
+    Equal ends are found in linear time. The middle is compared unit by unit if that takes at most
+    `MOST_PAIRS` pairs, which limits the work for long and repetitive texts.
     """
     most = min(len(reference), len(units))
     start = _equal(zip(reference, units, strict=False), most)
@@ -22,7 +22,7 @@ def common_units(reference: Sequence[str], units: Sequence[str]) -> list[bool]:
 
 
 def _equal(pairs: zip[tuple[str, str]], most: int) -> int:
-    """How many of the first pairs are equal, at most so many."""
+    """Return how many of the first pairs are equal, at most `most`."""
     count = 0
     for a, b in pairs:
         if count == most or a != b:
@@ -32,7 +32,7 @@ def _equal(pairs: zip[tuple[str, str]], most: int) -> int:
 
 
 def _longest_common(a: Sequence[str], b: Sequence[str]) -> list[bool]:
-    """The same without equal ends, walked back from the last units."""
+    """Return the same for texts without equal ends, walking back from the last units."""
     kept = [False] * len(b)
     if len(a) * len(b) > MOST_PAIRS:
         return kept
@@ -50,13 +50,13 @@ def _longest_common(a: Sequence[str], b: Sequence[str]) -> list[bool]:
 
 
 def _longer(row: bytes, place: int) -> bool:
-    """Whether b's unit makes the common subsequence longer."""
+    """Return whether b's unit makes the common subsequence longer."""
     return not row[place >> 3] >> (place & 7) & 1
 
 
 def _rows(a: Sequence[str], b: Sequence[str]) -> list[bytes]:
-    """By Hyyrö's bits ("Bit-parallel LCS-length computation revisited", 2004): bit j of row i is 0
-    where b's unit j makes the common subsequence with the first i units of a longer by one."""
+    """Return Hyyrö's bit rows ("Bit-parallel LCS-length computation revisited", 2004): bit j of row
+    i is 0 if b's unit j makes the common subsequence with a's first i units longer by one."""
     places, size = _places(a, b), len(b) // 8 + 1
     row = every = (1 << len(b)) - 1
     rows = [row.to_bytes(size, "little")]
@@ -68,7 +68,7 @@ def _rows(a: Sequence[str], b: Sequence[str]) -> list[bytes]:
 
 
 def _places(a: Sequence[str], b: Sequence[str]) -> dict[str, int]:
-    """Where each unit of a stands in b, as bits."""
+    """Return the places of each unit of a in b, as bits."""
     places = {unit: bytearray(len(b) // 8 + 1) for unit in a}
     for place, unit in enumerate(b):
         if unit in places:

@@ -1,4 +1,4 @@
-"""Where the table of a comparison goes: copied as text, or into a file beside the notebook."""
+"""Exports the table of a comparison as text to copy, or to a file beside the notebook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..shared.paths import page_path
 
 @dataclass(frozen=True, slots=True)
 class TableFormat:
-    """A way to write the table: its label, the ending of its files, and how."""
+    """A way to write the table: its label, file ending and function."""
 
     label: str
     suffix: str
@@ -28,24 +28,24 @@ FORMATS = {
 
 
 def format_of(name: object) -> TableFormat:
-    """The format of that name, or a SettingError."""
+    """Return the format with that name, or raise a SettingError."""
     if not isinstance(name, str) or name not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, got {str(name)[:80]!r}")
     return FORMATS[name]
 
 
 def free_name(suffix: str) -> str:
-    """A name for a file beside the notebook that is not taken."""
+    """Return a free name for a file beside the notebook."""
     numbered = (f"comparison-{number}{suffix}" for number in range(2, 10_000))
     names = (f"comparison{suffix}", *numbered)
     return next(name for name in names if not Path(name).exists())
 
 
 def table_path(path: object, form: TableFormat) -> Path:
-    """A path the page names: new, inside the folder the notebook works in, with the right ending.
+    """Return a path from the page, if it is new, in the notebook's folder, with the right ending.
 
     Raises:
-        SettingError: It is elsewhere or of another kind, or there is something already.
+        SettingError: It is elsewhere, has another ending, or already exists.
     """
     named = page_path(path)
     if named.suffix != form.suffix:

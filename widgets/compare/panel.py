@@ -1,4 +1,4 @@
-"""The compare panel: the same prompts through several models, adapters or samplers at once."""
+"""The compare panel: several models, adapters or samplers complete the same prompts at once."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class ComparePanel(KeepsRuns, CompareBase):
     """Watch several columns write at once, and see where they differ.
 
     Args:
-        *columns: `CausalLM`s, handles of presets as for `GeneratePanel`, loaded one after another,
-            or `Column`s.
+        *columns: `CausalLM`s, handles of presets as for `GeneratePanel`, which are loaded one
+            after another, or `Column`s.
         adapters: Names of adapters of the model, or None for the model without one: a column for
             each.
         samplers: Names of samplers, or samplers: a column for each, in every combination.
-        prompts: A text, or several.
+        prompts: One text or several.
         max_new_tokens: The most tokens of a completion.
-        seed: The same in all columns, so that what differs comes from the column.
+        seed: The seed of all columns, so that differences come from the column.
 
     Raises:
         SettingError: There are fewer than two columns or more than 8, or a setting is impossible.
-        AdapterError: The model has no adapter of a name.
+        AdapterError: The model has no adapter of that name.
 
-    All that a person does on the page can be done from Python, on the same object:
+    Everything on the page can also be done from Python, on the same object:
 
     ```python
     panel = wb.compare(lm, adapters=["pirate", None], prompts=["The captain", "A fox"])
@@ -91,15 +91,15 @@ class ComparePanel(KeepsRuns, CompareBase):
         places = parts.places_of(columns, adapters, samplers)
         super().__init__(places, prompts, {"max_new_tokens": max_new_tokens, "seed": seed})
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Write from all prompts in all columns, in the background.
+        """Complete all prompts in all columns, in the background.
 
-        While models are loading this is done once they are there.
+        While models are loading, the run starts after the load.
 
         Raises:
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock:
             if self.when_loaded(self.start):
@@ -115,11 +115,11 @@ class ComparePanel(KeepsRuns, CompareBase):
         run.job.start()
 
     def restore(self, number: int) -> None:
-        """Bring back run `number`: its prompts, settings and texts.
+        """Restore run `number`: its prompts, settings and texts.
 
         Raises:
             SettingError: There is no such run.
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -129,10 +129,10 @@ class ComparePanel(KeepsRuns, CompareBase):
             self._put(run)
 
     def reset(self) -> None:
-        """Forget the runs, and put the settings back to where they were at first.
+        """Forget the runs, and reset the settings to their first values.
 
         Raises:
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -146,18 +146,18 @@ class ComparePanel(KeepsRuns, CompareBase):
         self._shown_run().job.to_csv(path)
 
     def to_markdown(self) -> str:
-        """The table as Markdown."""
+        """Return the table as Markdown."""
         return self._shown_run().job.to_markdown()
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def results(self) -> tuple[tuple[Result, ...], ...]:
-        """Of the run that is shown: a row for each prompt, in it a result for each column."""
+        """The results of the run shown: a row per prompt, with a result per column."""
         return self._run.job.results if self._run is not None else ()
 
     def table(self) -> list[Row]:
-        """The results as plain rows; see `ComparisonJob.table`."""
+        """Return the results as plain rows; see `ComparisonJob.table`."""
         return self._run.job.table() if self._run is not None else []
 
     @property
@@ -166,7 +166,7 @@ class ComparePanel(KeepsRuns, CompareBase):
         return list(self._history)
 
     def describe(self) -> list[str]:
-        """Heading, prompts and what each column wrote, as lines of text."""
+        """Return heading, prompts and each column's text as lines of text."""
         lines = super().describe()
         if self._run is None:
             return [*lines, *(f"Prompt: {prompt}" for prompt in self.prompts)]
@@ -207,7 +207,7 @@ class ComparePanel(KeepsRuns, CompareBase):
         return self._run
 
     def _on_event(self, run: ComparisonRun, event: JobState | ColumnEvent) -> None:
-        """Where a run says what happens, from the thread that works."""
+        """Take an event of a run; called on the run's thread."""
         if isinstance(event, JobState):
             self._show_state(run, event)
             return
@@ -254,7 +254,7 @@ class ComparePanel(KeepsRuns, CompareBase):
     # -- what the page asks for ---------------------------------------------------------
 
     def _call(self, command: str, arguments: dict[str, Any]) -> None:
-        """Every command is answered, one that changes nothing too: the page watches for life."""
+        """Answer every command, even one that changes nothing: the page checks for a kernel."""
         super()._call(command, arguments)
         self.send({"type": "done"})
 
@@ -320,7 +320,7 @@ def compare(
     max_new_tokens: int = setting.DEFAULTS["max_new_tokens"],
     seed: int = setting.DEFAULTS["seed"],
 ) -> ComparePanel:
-    """A panel that writes the same prompts in several columns; `ComparePanel` has the arguments.
+    """Return a panel that completes prompts in several columns; see `ComparePanel`'s arguments.
 
     ```python
     wb.compare(lm, adapters=["pirate", None], prompts=["The captain", "Once upon a time"])

@@ -1,4 +1,4 @@
-"""One comparison as its panel keeps it: to stream it out, and to come back to it."""
+"""A run of the compare panel: streams a comparison to the page and keeps it for later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEPT_ALTERNATIVES = 600  # tokens; those of longer runs are asked for one at a t
 
 
 class Cell:
-    """What one column has made of one prompt, as the page shows it."""
+    """One column's completion of one prompt, for the page."""
 
     def __init__(self, result: Result, limit: int) -> None:
         self.result = result
@@ -29,24 +29,24 @@ class Cell:
 
     @property
     def count(self) -> int:
-        """How many pieces there are."""
+        """The number of pieces."""
         return len(self._pieces)
 
     def add(self, text: str, chance: float | None) -> None:
-        """One more piece of the text, with its probability in percent."""
-        # In this order: a snapshot taken meanwhile by another thread has a chance for each piece.
+        """Add a piece of the text, with its probability in percent."""
+        # In this order, so that a snapshot by another thread has a chance for each piece.
         self._percents.append(chance)
         self._pieces.append(text)
         self.size += len(text) + 8  # about what JSON takes
 
     def delta(self, offset: int) -> Settings:
-        """Its pieces from `offset` on."""
+        """Return its pieces from `offset` on."""
         pieces = self._pieces[offset:]
         percents = self._percents[offset : offset + len(pieces)]
         return {"offset": offset, "pieces": pieces, "percents": percents, **self.figures}
 
     def snapshot(self, alternatives: bool) -> Settings:
-        """Everything the page shows of it."""
+        """Return everything the page shows of it."""
         every = range(len(self.result.tokens)) if alternatives else ()
         return {
             **self.delta(0),
@@ -58,14 +58,14 @@ class Cell:
 
     @property
     def figures(self) -> Settings:
-        """Tokens a second, and the mean natural log-probability of a token."""
+        """Tokens per second, and the mean natural log-probability of a token."""
         mean = self.result.mean_logprob
         rate = round(self.result.tokens_per_second, 1)
         return {"rate": rate, "logprob": None if mean is None else round(mean, 3)}
 
     @property
     def ending(self) -> str:
-        """Why it stopped, in words; empty while it is under way."""
+        """Why it stopped, in words; empty until then."""
         if self.result.error is not None:
             return "failed"
         if self.result.reason == "length" and len(self.result.tokens) < self._limit:
@@ -73,7 +73,7 @@ class Cell:
         return ENDINGS.get(self.result.reason or "", "")
 
     def alternatives(self, index: int) -> list[list[Any]]:
-        """What the model had in mind for token `index`: [text, percent, chosen], best first."""
+        """Return the alternatives of token `index`: [text, percent, chosen], best first."""
         if not 0 <= index < len(self.result.tokens):
             return []
         token = self.result.tokens[index]
@@ -84,14 +84,14 @@ class Cell:
 
 
 class ComparisonRun:
-    """Prompts, columns and what became of them.
+    """Prompts, columns and their results.
 
     Args:
-        number: From 1, in the order of the panel's runs.
-        columns: Those of the job, each with its title.
+        number: The run's number in the panel, from 1.
+        columns: The job's columns, each with its title.
         prompts: The texts to continue.
         settings: `max_new_tokens`, `seed`, and `columns`: the values of each column's sampler.
-        on_event: Called with this run and each event of its job, after the run has taken it.
+        on_event: Called with this run and each event of its job, after the run handled it.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ComparisonRun:
     ) -> None:
         self.number = number
         self.settings = settings
-        self.now = 0  # the prompt under way
+        self.now = 0  # the index of the current prompt
         self._on_event = on_event
         shared = {name: settings[name] for name in ("max_new_tokens", "seed")}
         self.job = ComparisonJob(columns, prompts, **shared, on_event=self._take)
@@ -116,41 +116,41 @@ class ComparisonRun:
 
     @property
     def prompts(self) -> list[str]:
-        """What was read."""
+        """The prompts."""
         return list(self.job.prompts)
 
     @property
     def text(self) -> str:
-        """The prompts and what each column wrote, as lines."""
+        """The prompts and each column's text, as lines."""
         return "\n".join(
             f"{result.title}: {result.text}" for row in self.job.results for result in row
         )
 
     @property
     def size(self) -> int:
-        """How long a snapshot of the prompt under way would be, in characters."""
+        """The size of a snapshot of the current prompt, in characters."""
         return sum(cell.size for cell in self._cells[self.now])
 
     @property
     def rate(self) -> float:
-        """Tokens a second of all columns together, of the prompt under way."""
+        """Tokens per second of all columns together, for the current prompt."""
         stats = [cell.result.stats for cell in self._cells[self.now] if cell.result.stats]
         seconds = sum(one.decode_seconds for one in stats)
         return round(sum(one.new_tokens - 1 for one in stats) / seconds, 1) if seconds else 0.0
 
     @property
     def counts(self) -> list[int]:
-        """How many pieces each column has, of the prompt under way."""
+        """The number of pieces of each column, for the current prompt."""
         return [cell.count for cell in self._cells[self.now]]
 
     @property
     def endings(self) -> list[list[str]]:
-        """Why each column stopped, a row for each prompt."""
+        """Why each column stopped, a row per prompt."""
         return [[cell.ending for cell in row] for row in self._cells]
 
     @property
     def summary(self) -> str:
-        """How much was written, and how it ended."""
+        """The number of tokens, and how the run ended."""
         if not self.job.done:
             return ""
         tokens = sum(len(result.tokens) for row in self.job.results for result in row)
@@ -165,7 +165,7 @@ class ComparisonRun:
         return {"number": self.number, "label": f"Run {self.number}: {self.summary}"}
 
     def delta(self, offsets: Sequence[int]) -> Settings:
-        """A message with what each column has written from its offset on."""
+        """Return a message with each column's text from its offset on."""
         pairs = zip(self._cells[self.now], offsets, strict=True)
         cells = [cell.delta(offset) for cell, offset in pairs]
         return {
@@ -177,7 +177,7 @@ class ComparisonRun:
         }
 
     def snapshot(self) -> Settings:
-        """Everything the page shows of the prompt under way, or of the last one."""
+        """Return everything the page shows of the current prompt, or of the last one."""
         return {
             "run": self.number,
             "prompts": self.prompts,
@@ -190,11 +190,11 @@ class ComparisonRun:
         }
 
     def past(self) -> list[list[Settings]]:
-        """The same of the prompts before it."""
+        """Return the same for the prompts before it."""
         return [self._shown(number) for number in range(self.now)]
 
     def cell(self, prompt: object, column: object) -> Cell:
-        """The cell at a place that the page names, or a SettingError."""
+        """Return the cell at a place that the page names, or raise a SettingError."""
         if type(prompt) is not int or type(column) is not int:
             raise SettingError("prompt and column must be whole numbers")
         if not (0 <= prompt < len(self._cells) and 0 <= column < len(self._cells[0])):

@@ -1,4 +1,4 @@
-"""A comparison on paper, for where no page shows the panel: a table with the differences marked."""
+"""A comparison as a static HTML table with marked differences, for places without a live page."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TEXT = f"{_CELL}; white-space: pre-wrap"
 def table_html(
     heading: str, rows: Sequence[Sequence[Result]], endings: Sequence[Sequence[str]], at: int
 ) -> str:
-    """A table with a row for each prompt: in every column what it wrote and its figures; what
-    differs from column `at` is underlined.
+    """Return a table with a row per prompt: each column's text and figures, with the differences
+    from column `at` underlined.
 
-    `endings` has a text for each result: why it stopped.
+    `endings` says for each result why it stopped.
     """
     titles = [result.title for result in rows[0]]
     head = "".join(f'<th style="{_CELL}" scope="col">{html.escape(t)}</th>' for t in titles)
@@ -36,7 +36,7 @@ def table_html(
 
 
 def figures_text(result: Result) -> str:
-    """Its counts and means, in words; empty without a token."""
+    """Return the result's counts and means in words; empty without a token."""
     if not result.tokens or result.stats is None:
         return ""
     count = len(result.tokens)
@@ -59,7 +59,7 @@ def _row(results: Sequence[Result], endings: Sequence[str], at: int) -> str:
 
 
 def _units(text: str) -> list[str]:
-    """Its words, its signs and what is between them."""
+    """Split a text into words, signs and the spaces between them."""
     return re.findall(r"\w+|\s+|[^\w\s]", text)
 
 
@@ -73,7 +73,7 @@ def _marked(result: Result, reference: list[str]) -> str:
 
 
 def stretches(reference: list[str], units: list[str]) -> Iterator[tuple[str, bool]]:
-    """The text of the units in stretches that the reference has, too, and that it has not."""
+    """Yield stretches of the units' text, each with whether the reference has it, too."""
     pairs = zip(units, common_units(reference, units), strict=True)
     for same, stretch in groupby(pairs, lambda pair: pair[1]):
         yield "".join(unit for unit, _ in stretch), same

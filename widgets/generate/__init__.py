@@ -1,4 +1,4 @@
-"""The generate panel: a model writes, or holds a conversation."""
+"""The generate panel: completes prompts or chats with a model."""
 
 from .panel import GeneratePanel, generate
 

@@ -1,4 +1,4 @@
-"""A conversation as the generate panel keeps it: the turns, and the runs that wrote the replies."""
+"""The conversation of the generate panel: its turns, and the runs that wrote the replies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDS = {"cancelled": "stopped", "failed": "failed"}  # of replies that are not w
 
 
 def refusal_of(lm: Any) -> str:
-    """Why a model does not chat, in a few words; empty when it does."""
+    """Return in a few words why a model cannot chat; empty if it can."""
     try:
         lm.chat_template()
     except ChatTemplateError:
@@ -26,7 +26,8 @@ def refusal_of(lm: Any) -> str:
 class Reply(Run):
     """A run that answers the message at `place` in a conversation.
 
-    `said` is what is new about it, empty when it is answered anew; `system` the system prompt.
+    `said` is the new text of that message, empty for a regenerated reply; `system` is the system
+    prompt.
     """
 
     place = 0
@@ -34,7 +35,7 @@ class Reply(Run):
     system = ""
 
     def figures(self, stats: Stats) -> list[str]:
-        """How fast, and how much of the conversation did not have to be read again."""
+        """Return the speed, and how much of the conversation was reused from the cache."""
         figures = [f"{stats.tokens_per_second:.0f} tok/s"] if stats.tokens_per_second else []
         if self.job.status == "done":
             of = f"{stats.reused_tokens:,} of {stats.prompt_tokens:,}"
@@ -42,12 +43,12 @@ class Reply(Run):
         return figures
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything the page shows of it, as a reply."""
+        """Return everything the page shows of the reply."""
         return {**super().snapshot(), "reply": True}
 
     @property
     def code(self) -> str:
-        """The call that writes it again, a stopped one as far as it came."""
+        """The call that writes the reply again; a stopped reply up to where it stopped."""
         if self.job.status == "done":
             return send_code(self.prompt, self.settings)
         shorter = {**self.settings, "max_new_tokens": len(self.job.tokens)}
@@ -55,7 +56,7 @@ class Reply(Run):
 
 
 class Conversation:
-    """A `Chat` with the run of each of its replies. Made once the model is there.
+    """A `Chat` with the run of each reply, made once the model is loaded.
 
     Raises:
         ChatTemplateError: the model has no chat template.
@@ -71,21 +72,21 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """What has been said: `role`, `content`, and `end` where a reply is not whole."""
+        """The messages: `role`, `content`, and `end` for an incomplete reply."""
         return [dict(message) for message in self._chat.messages]
 
     @property
     def replies(self) -> list[Reply]:
-        """The replies that were kept, in their order."""
+        """The kept replies, in order."""
         return [self._replies[place] for place in sorted(self._replies)]
 
     @property
     def last(self) -> Reply | None:
-        """The last reply that was kept."""
+        """The last kept reply."""
         return self._replies.get(len(self._chat.messages) - 1)
 
     def place_of(self, text: str | None, at: object) -> int:
-        """Where the message will stand that is said, changed, or answered anew.
+        """Return the place of the message that is sent, edited or answered again.
 
         Raises:
             SettingError: there is no such message of the user.
@@ -111,7 +112,7 @@ class Conversation:
         settings: Settings,
         on_event: Callable[..., None],
     ) -> Reply:
-        """A run that answers the message at `place`, which says `text` now; None leaves it."""
+        """Return a run that answers the message at `place`; `text` is its new text, or None."""
         chat = self._chat
         new = place == len(chat.messages)
         turn = chat.turn(text) if new else chat.turn(text, at=place)
@@ -123,8 +124,8 @@ class Conversation:
         return reply
 
     def settle(self, reply: Reply) -> str:
-        """The reply has ended. What it answers is returned if it was said in vain: when nothing
-        was written, all is as before."""
+        """Handle the end of the reply. If nothing was written, the conversation is unchanged;
+        return the message that got no answer."""
         self._writing = None
         if self._chat.messages is self._before:
             return reply.said
@@ -138,12 +139,12 @@ class Conversation:
         self._replies = {}
 
     def find(self, number: int) -> Reply | None:
-        """The reply that run `number` writes or has written."""
+        """Return the reply that run `number` writes or has written."""
         replies = [*self._replies.values(), self._writing]
         return next((reply for reply in replies if reply and reply.number == number), None)
 
     def entries(self) -> list[dict[str, Any]]:
-        """What the page shows of each turn; the tokens of a reply under way are in its run."""
+        """Return what the page shows of each turn; the tokens of a running reply are in its run."""
         writing = self._writing
         kept = self._chat.messages if writing is None else self._before[: writing.place]
         shown = [self._entry(index, message) for index, message in enumerate(kept)]
@@ -161,7 +162,7 @@ class Conversation:
 def chat_code(
     preset: str | None, replies: list[Reply], message: str, system: str, settings: Settings
 ) -> str:
-    """Python that has the same conversation again; where there is none yet, that begins it."""
+    """Return Python code that repeats the conversation, or begins one if there is none."""
     now = replies[0].system if replies else system
     made = f", system={quoted(now)}" if now.strip() else ""
     lines = [f"{load_code(preset)}chat = wb.Chat(lm{made})"]
@@ -188,6 +189,6 @@ def _reply_entry(index: int, run: Reply, end: str) -> dict[str, Any]:
 
 
 def line_of(message: dict[str, str]) -> str:
-    """A message as a line of text, for where no page shows it."""
+    """Return a message as a line of text, for places without a page."""
     end = f" ({ENDS[message['end']]})" if "end" in message else ""
     return f"{message['role'].capitalize()}: {message['content']}{end}"

@@ -1,4 +1,4 @@
-"""The generate panel: completions of a prompt, or a conversation, written as one watches."""
+"""The generate panel: streams completions of a prompt, or a conversation."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def _text(value: str = "") -> traitlets.Any:
 
 
 class GeneratePanel(RunPanel):
-    """Watch a model write, and move the sampler's controls while it does.
+    """Watch a model write, and move the sampler's controls meanwhile.
 
     Args:
-        lm: A `CausalLM`, or the handle of a preset. It is loaded in the background, once for all
-            panels that name it, which share the model while one of them is open; one that somebody
-            has changed since (weights, adapters, sampler) is loaded anew.
-        prompt: What the prompt box holds at first.
-        chat: Begin with a conversation instead of a prompt; a switch on the panel changes over.
+        lm: A `CausalLM`, or the handle of a preset. A handle's model is loaded in the background.
+            All open panels with that handle share it; a new panel loads it again if its weights,
+            adapters or sampler have changed since.
+        prompt: The first text of the prompt box.
+        chat: Start in chat mode instead of completion mode; a switch on the panel changes it.
         system: The system prompt of the conversation.
         **settings: `sampler` ("greedy", "random", "top_k", "top_p"), `temperature`, `top_k`,
             `top_p`, `min_p`, `repetition_penalty`, `max_new_tokens`, `seed`.
@@ -42,7 +42,7 @@ class GeneratePanel(RunPanel):
         SettingError: A setting is unknown or out of its range.
         ChatTemplateError: The model cannot chat.
 
-    All that a person does on the page can be done from Python, on the same object:
+    Everything on the page can also be done from Python, on the same object:
 
     ```python
     panel = wb.generate("stories_tiny_en", prompt="Once upon a time")
@@ -103,13 +103,13 @@ class GeneratePanel(RunPanel):
     # -- what a user does: completions --------------------------------------------------
 
     def start(self) -> None:
-        """Write from the prompt and the settings as they are now, in the background.
+        """Complete the prompt with the current settings, in the background.
 
-        In chat mode the message in the box is sent. While the model is loading this is done once
-        it is there.
+        In chat mode it sends the message in the box. While the model is loading, it starts after
+        the load.
 
         Raises:
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         if self.mode == "chat":
             self.send(self.message)
@@ -119,22 +119,22 @@ class GeneratePanel(RunPanel):
     # -- what a user does: a conversation -----------------------------------------------
 
     def send(self, text: str) -> None:
-        """Say something; the reply is written in the background.
+        """Send a message; the model replies in the background.
 
         Raises:
             ChatTemplateError: The model cannot chat.
-            SettingError: The text says nothing.
-            WorkbenchError: A run is under way.
+            SettingError: The text is empty.
+            WorkbenchError: A run is in progress.
         """
         checked = setting.check_message(text)
         self._answer(lambda: self.send(checked), checked, None)
 
     def regenerate(self) -> None:
-        """Write the last reply anew. A sampler that draws gets the next seed, or nothing changes.
+        """Write the last reply again. A sampler that draws gets the next seed; others repeat it.
 
         Raises:
-            SettingError: Nothing has been said yet.
-            WorkbenchError: A run is under way.
+            SettingError: There is no message yet.
+            WorkbenchError: A run is in progress.
         """
         with self._lock:
             self.refuse_when_busy()
@@ -144,11 +144,11 @@ class GeneratePanel(RunPanel):
             self._answer(self.regenerate, None, None)
 
     def edit(self, index: int, text: str) -> None:
-        """Change message `index` of yours: it is answered anew, later turns are dropped.
+        """Change your message `index`; the model answers it again, and later turns are removed.
 
         Raises:
-            SettingError: No message of yours is at that place, or the text says nothing.
-            WorkbenchError: A run is under way.
+            SettingError: There is no message of yours at that place, or the text is empty.
+            WorkbenchError: A run is in progress.
         """
         checked = setting.check_message(text)
         self._answer(lambda: self.edit(index, checked), checked, index)
@@ -157,7 +157,7 @@ class GeneratePanel(RunPanel):
         """Forget the conversation and free its cache; the system prompt stays.
 
         Raises:
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -169,15 +169,15 @@ class GeneratePanel(RunPanel):
                 self.put(None)
             self._write_code()
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """The conversation as `lm.chat` takes it; `end` marks a reply that is not whole."""
+        """The conversation as `lm.chat` takes it; `end` marks an incomplete reply."""
         return self._talk.messages if self._talk is not None else []
 
     def describe(self) -> list[str]:
-        """Heading and what was written, as lines of text."""
+        """Return heading and text as lines of text."""
         lines = super().describe()
         if self.mode == "chat":
             lines += [f"System: {self.system}"] if self.system.strip() else []
@@ -190,7 +190,7 @@ class GeneratePanel(RunPanel):
     # -- how it works -------------------------------------------------------------------
 
     def adopt(self, lm: Any) -> None:
-        """The model is there: what it can do is known now."""
+        """Take over the loaded model and show what it can do."""
         super().adopt(lm)
         self.refusal = refusal_of(lm)
         if not self.refusal:
@@ -201,21 +201,21 @@ class GeneratePanel(RunPanel):
         self._count_prompt()
 
     def new_run(self, number: int) -> Run:
-        """A completion of the prompt."""
+        """Return a run that completes the prompt."""
         return Run(number, self._lm, self.prompt, self.settings, self.on_event)
 
     def bring_back(self, run: Run) -> None:
-        """Its prompt, and the box for it."""
+        """Restore the run's prompt, and show the prompt box."""
         self.mode, self.prompt = "complete", run.prompt
 
     def forget(self) -> None:
-        """No turns, and nothing to come back to when the mode changes."""
+        """Clear the turns and what each mode keeps for the other."""
         self.clear()
         self._left = {}
         self.put(None)
 
     def ended(self, run: Run) -> None:
-        """Keep what was written; a message that had no answer goes back into its box."""
+        """Keep the text; put a message without an answer back into its box."""
         if isinstance(run, Reply):
             unanswered = self._talk.settle(run)
             self.message = "\n\n".join(filter(None, [unanswered, self.message]))
@@ -223,12 +223,12 @@ class GeneratePanel(RunPanel):
         super().ended(run)
 
     def find(self, number: object) -> Run:
-        """A run of the history, or the reply of a turn."""
+        """Return a run of the history, or the reply of a turn."""
         reply = self._talk.find(number) if self._talk and type(number) is int else None
         return self.past_run(number) if reply is None else reply
 
     def code_now(self, preset: str | None) -> str:
-        """Python that writes the same completion, or the same conversation."""
+        """Return Python code that writes the same completion, or the same conversation."""
         if self.mode == "chat":
             replies = self._talk.replies if self._talk is not None else []
             return chat_code(preset, replies, self.message, self.system, self.settings)
@@ -258,7 +258,7 @@ class GeneratePanel(RunPanel):
         return reply
 
     def _conversation(self) -> Conversation:
-        """The conversation, or a ChatTemplateError that says what to do."""
+        """Return the conversation, or raise a ChatTemplateError that says what to do."""
         if self._talk is None:
             self._talk, self.refusal = Conversation(self._lm), ""
         return self._talk
@@ -289,7 +289,7 @@ class GeneratePanel(RunPanel):
             self.regenerate()
 
     def _take(self, system: object, settings: object, text: str | None, at: object) -> bool:
-        """What a turn is to be written with, once all is checked; False while busy."""
+        """Check a turn, then set its system prompt and settings; return False if busy."""
         checked = setting.check_page_settings(settings)
         instructions = setting.check_text("system", system)
         if self.busy or self.status == "loading":
@@ -337,7 +337,7 @@ class GeneratePanel(RunPanel):
 def generate(
     lm: Any, prompt: str = "", *, chat: bool = False, system: str = "", **settings: Any
 ) -> GeneratePanel:
-    """A panel that writes with a model; see `GeneratePanel` for the arguments.
+    """Return a panel that generates with a model; see `GeneratePanel` for the arguments.
 
     ```python
     wb.generate("stories_tiny_en", prompt="Once upon a time", temperature=0.6)

@@ -1,4 +1,4 @@
-"""The inspect panel: what a model expected at every place of a text."""
+"""The inspect panel: a model's distribution at every place of a text."""
 
 from .panel import InspectPanel, inspect
 

@@ -1,5 +1,5 @@
-"""How the inspect panel works: what is read and written, one thing at a time, and what of it is
-shown. An answer that comes after something newer was asked for is left out."""
+"""The base of the inspect panel: reads and writes one text at a time and shows the results. It
+drops an answer if something newer was requested meanwhile."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .views import InspectViews, ViewJob
 
 BUSY = frozenset({"queued", "reading", "compiling", "prefill", "streaming", "stopping"})
 ENDINGS = {"done": "done", "cancelled": "stopped", "error": "failed"}
-KEPT_INSPECTIONS = 8  # of branches; the others are read again when they are gone to
+KEPT_INSPECTIONS = 8  # of branches; the others are read again when shown
 KEPT_DISTRIBUTIONS = 64  # of an inspection
 
 
@@ -69,7 +69,7 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
 
     @property
     def inspection(self) -> Any:
-        """The `Inspection` of the branch that is shown; None while there is none."""
+        """The `Inspection` of the branch that is shown, or None."""
         return None if self._shown is None else self._shown.inspection
 
     @property
@@ -90,7 +90,7 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
                 self.set_trait(name, value)
 
     def adopt(self, lm: Any) -> None:
-        """The controls reach as far as the model does."""
+        """Set the controls' ranges to those of the loaded model."""
         self.form = setting.form_of(lm.max_length)
         self._write_code()
 
@@ -100,7 +100,7 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
     # -- reading and writing ------------------------------------------------------------
 
     def _begin(self, job: ViewJob | GenerationJob) -> ViewJob | GenerationJob:
-        """This is what the panel does now; whoever calls starts it."""
+        """Make this the panel's current job and cancel the previous one; the caller starts it."""
         if self._job is not None and not self._job.done:
             self._job.cancel()
         self._job = job
@@ -109,14 +109,14 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
         return job
 
     def _reader(self, branch: Branch | None, inputs: str | Sequence[int]) -> ViewJob:
-        """The job that reads a branch by its ids, or a text, which begins a new tree."""
+        """Return the job that reads a branch by its ids, or a text, which begins a new tree."""
         lm = self._lm
         what = inputs if isinstance(inputs, str) else np.array(inputs, np.int32)
         read = functools.partial(self._on_read, branch)
         return self._begin(ViewJob(lm, lambda: lm.inspect(what), read))
 
     def _writer(self, branch: Branch) -> GenerationJob:
-        """The job that goes on with a branch, which is read when it ends."""
+        """Return the job that continues a branch; the branch is read at its end."""
         return self._begin(Writing(self._lm, branch, self.settings, self._on_write).job)
 
     def _on_read(self, branch: Branch | None, job: ViewJob, state: JobState) -> None:
@@ -149,7 +149,7 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
         job.start()
 
     def _written(self, writing: Writing) -> ViewJob:
-        """A branch has come to its end, one way or the other: it is read as far as it goes."""
+        """Handle the end of writing a branch, also after a failure; return the job to read it."""
         job, branch = writing.job, writing.branch
         self.reading = reading_of(branch, self.shown_key, False)
         reader = self._reader(branch, branch.ids)
@@ -167,7 +167,7 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
             self.send(writing.delta())
 
     def _keep(self, branch: Branch | None, inspection: Any) -> None:
-        """A branch has been read, or a new text."""
+        """Keep and show the inspection of a branch or of a new text."""
         place = self.place
         if branch is None:
             branch, place = self._tree.plant(), len(inspection.ids)
@@ -180,7 +180,7 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
         self._show(branch, place)
 
     def _grow(self, place: object, token_id: object) -> Branch:
-        """The branch that leaves what is shown at a place with a token."""
+        """Return a new branch that leaves the shown one at a place with a token."""
         if self.inspection is None:
             raise PromptError("no text has been read yet: read one first")
         check_branches(self._lm)
@@ -202,7 +202,7 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
     # -- showing ------------------------------------------------------------------------
 
     def _show(self, branch: Branch, place: int) -> None:
-        """Show a branch as far as it is known, and choose a place of it."""
+        """Show what is known of a branch, and choose a place in it."""
         with self.hold_sync():
             self.drop_views()
             self._shown, self.shown_key = branch, self.shown_key + 1
@@ -219,8 +219,7 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
             self._write_code()
 
     def _look(self) -> None:
-        """Have the distribution at the place that is chosen; what was asked for before, nobody
-        wants any more."""
+        """Get the distribution at the chosen place, and cancel the previous request."""
         place = self.place
         source = self._shown.source(place) if place > 0 else None
         if self._looking is not None:
@@ -277,8 +276,8 @@ class InspectBase(setting_traits(setting.DEFAULTS), InspectViews, ModelPanel):
 
 
 def check_inspects(lm: Any) -> Any:
-    """The model itself, or a SettingError when it cannot be looked into."""
-    from workbench.tasks.inspecting import Inspects  # not needed to show a panel
+    """Return the model itself, or raise a SettingError if it cannot be looked into."""
+    from workbench.tasks.inspecting import Inspects  # a panel shows without it
 
     if not isinstance(lm, Inspects):
         raise SettingError(f"{lm.name} writes no text: load a preset of a language model")
@@ -286,8 +285,8 @@ def check_inspects(lm: Any) -> Any:
 
 
 def check_branches(lm: Any) -> None:
-    """A PromptError when a text cannot go on from its tokens alone."""
-    from workbench.tasks.seq2seq_lm import Seq2SeqLM  # not needed to show a panel
+    """Raise a PromptError if the model cannot continue a text from its tokens alone."""
+    from workbench.tasks.seq2seq_lm import Seq2SeqLM  # a panel shows without it
 
     if isinstance(lm, Seq2SeqLM):
         raise PromptError(

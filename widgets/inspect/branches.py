@@ -1,4 +1,4 @@
-"""The branches of a text: where each one leaves the one before it, and how it went on."""
+"""The branches of a text: where each one leaves its parent, and its own tokens."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import numpy as np
 from workbench.errors import SettingError
 
 MAX_BRANCHES = 64
-MAX_WORD = 80  # characters of a token that is named in the tree
+MAX_WORD = 80  # characters of a token in the tree
 
 
 @dataclass(eq=False)
 class Branch:
-    """One text: that of the panel, or one that leaves its parent at a place.
+    """A text: the panel's own, or one that leaves its parent at a place.
 
     Attributes:
-        number: from 1; no number is given twice.
-        parent: the branch it leaves; None for the text of the panel.
+        number: its unique number, from 1.
+        parent: the branch it leaves; None for the panel's own text.
         place: the place of its first own token.
         word: that token as text.
-        ids: all tokens from the beginning of the text, T of them; empty while it is not read.
-        pieces: each of them as text.
-        logprobs: natural log-probability of each; NaN where it is not known, as for the first.
-        inspection: what the model makes of it; None while it is written, and where it has been
-            let go of to free memory.
+        ids: the T token ids from the beginning of the text; empty until it is read.
+        pieces: the text of each token.
+        logprobs: natural log-probability of each token; NaN if unknown, as for the first.
+        inspection: the model's `Inspection` of it; None while it is written, and after it was
+            dropped to free memory.
     """
 
     number: int
@@ -42,12 +42,12 @@ class Branch:
 
     @property
     def text(self) -> str:
-        """Its tokens one after the other, as they are displayed."""
+        """Its tokens joined as displayed."""
         return "".join(self.pieces)
 
     @property
     def length(self) -> int:
-        """How many tokens it has of its own."""
+        """The number of its own tokens."""
         return len(self.pieces) - self.place
 
     @property
@@ -57,7 +57,7 @@ class Branch:
 
     @property
     def depth(self) -> int:
-        """How many branches it is from the text of the panel."""
+        """The number of branches between it and the panel's own text."""
         return 0 if self.parent is None else self.parent.depth + 1
 
     def __repr__(self) -> str:
@@ -77,29 +77,29 @@ class Branch:
         }
 
     def take(self, inspection: Any) -> None:
-        """It has been read."""
+        """Take over the inspection of the branch."""
         self.inspection = inspection
         self.ids = inspection.ids.tolist()
         self.pieces = list(inspection.pieces)
         self.logprobs = inspection.logprobs[: len(self.ids)].tolist()
 
     def extend(self, token_id: int, piece: str, logprob: float) -> None:
-        """A token has been written."""
+        """Add a generated token."""
         self.ids.append(token_id)
         self.logprobs.append(logprob)
-        self.pieces.append(piece)  # the last: what has a piece has all the rest
+        self.pieces.append(piece)  # last, so that a token with a piece has everything else
 
     def source(self, place: int) -> Any:
-        """The inspection that has the distribution at a place: its own or, where it leaves its
-        parent and before, its parent's. None where there is none."""
+        """Return the inspection with the distribution at a place: its own or, up to the place
+        where it leaves its parent, its parent's. None if there is none."""
         if self.inspection is not None or self.parent is None or place > self.place:
             return self.inspection
         return self.parent.source(place)
 
 
 class Tree:
-    """The text of the panel with its branches, in the order in which they are shown: a branch
-    stands under its parent, after its elder sisters."""
+    """The panel's text with its branches, in the order on the page: a branch comes under its
+    parent, after the parent's earlier branches."""
 
     def __init__(self) -> None:
         self._branches: dict[int, Branch] = {}
@@ -112,16 +112,16 @@ class Tree:
         return len(self._branches)
 
     def plant(self) -> Branch:
-        """Another text: what was there is gone."""
+        """Replace everything by a new text, and return its branch."""
         self._branches = {}
         return self._add(Branch(self._next()))
 
     def grow(self, parent: Branch, place: int, token_id: int, piece: str) -> Branch:
-        """A branch that leaves its parent at a place with a token; where the parent has no token
-        of its own before that place, it leaves the parent's parent.
+        """Add a branch that leaves its parent at a place with a token. If the parent has no own
+        token before that place, the branch leaves the parent's parent.
 
         Raises:
-            SettingError: there are as many as there may be.
+            SettingError: there are too many branches.
         """
         if len(self) >= MAX_BRANCHES:
             raise SettingError(
@@ -136,7 +136,7 @@ class Tree:
         return self._add(branch)
 
     def find(self, number: object) -> Branch:
-        """The branch with that number, or a SettingError."""
+        """Return the branch with that number, or raise a SettingError."""
         found = self._branches.get(number) if type(number) is int else None
         if found is None:
             raise SettingError(f"there is no branch {str(number)[:20]}")
@@ -146,7 +146,7 @@ class Tree:
         """Delete a branch and all that leave it.
 
         Raises:
-            SettingError: it is the text of the panel.
+            SettingError: it is the panel's own text.
         """
         if branch.parent is None:
             raise SettingError("the text itself is no branch: read another text instead")
@@ -155,11 +155,11 @@ class Tree:
         del self._branches[branch.number]
 
     def holds(self, branch: Branch) -> bool:
-        """Whether it is one of these."""
+        """Return whether the branch is in this tree."""
         return self._branches.get(branch.number) is branch
 
     def entries(self) -> list[dict[str, Any]]:
-        """A line for each, as the page draws them."""
+        """Return a line per branch, for the page."""
         return [branch.entry for branch in self]
 
     def _add(self, branch: Branch) -> Branch:

@@ -1,4 +1,4 @@
-"""How a branch is written: its tokens as they come, told to the page at its pace."""
+"""Writes a branch: adds its tokens as they come, and sends them to the page at a limited rate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STATUS = {"queued": "queued", "compiling": "compiling", "stopping": "stopping"}
 
 
 class Writing:
-    """Goes on with a branch from its token ids.
+    """Continues a branch from its token ids.
 
     Args:
         lm: The model.
-        branch: What has at least one token of its own.
-        settings: Those of the panel.
-        on_event: Called with this and each event of the job, after the branch has taken it.
+        branch: A branch with at least one own token.
+        settings: The panel's settings.
+        on_event: Called with this and each event of the job, after the branch handled it.
 
     Raises:
         SettingError: The sampler refuses its settings.
@@ -59,15 +59,15 @@ class Writing:
 
     @property
     def status(self) -> str:
-        """What the panel calls the state of the job."""
+        """The panel's name of the job's state."""
         return STATUS.get(self.job.status) or ("streaming" if self.job.tokens else "prefill")
 
     def due(self) -> str | None:
-        """What the page should be sent now: "delta", "snapshot" or nothing."""
+        """Return what to send to the page now: "delta", "snapshot" or None."""
         return self._pace.due(self._size)
 
     def delta(self) -> dict[str, Any]:
-        """A message with the tokens since the last one."""
+        """Return a message with the tokens since the last one."""
         offset, end = self._sent, len(self.branch.pieces)
         self._sent = end
         return {
@@ -81,7 +81,7 @@ class Writing:
         }
 
     def sent(self) -> None:
-        """The page has everything."""
+        """Note that the page has everything."""
         self._sent = len(self.branch.pieces)
 
     def _take(self, event: JobState | Token | Done) -> None:
@@ -92,5 +92,5 @@ class Writing:
 
 
 def number_of(value: float) -> float | None:
-    """A number as JSON has it."""
+    """Return a number as JSON has it."""
     return round(value, 4) if math.isfinite(value) else None

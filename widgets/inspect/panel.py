@@ -1,5 +1,5 @@
-"""The inspect panel: a text token by token, what the model expected at each place, what a sampler's
-settings keep of it, and the text going on another way."""
+"""The inspect panel: a text token by token, the model's distribution at each place, what a
+sampler's settings keep of it, and branches with other tokens."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ SYNC_EVERY = 0.2  # seconds
 
 
 class InspectPanel(InspectBase):
-    """Look into a text: how likely each token was, what else could have stood there, what the
-    sampler's settings keep of that, and how the text goes on from another token.
+    """Look into a text: how likely each token was, its alternatives, which of them the sampler's
+    settings keep, and how the text continues from another token.
 
     Args:
         lm: A `CausalLM`, or the handle of a preset, as for `GeneratePanel`.
-        text: What is read at first, in the background.
+        text: The first text to read, in the background.
         **settings: `temperature`, `top_k` (0 is off), `top_p` (1 is off), `min_p` (0 is off);
-            `max_new_tokens`, by which a branch goes on; `seed`.
+            `max_new_tokens`, the length of a branch; `seed`.
 
     Raises:
         SettingError: A setting is unknown or out of its range; the model writes no text.
 
-    A place is a number from 0 to T, that of a token among the T of the text; T is the token that
-    would come next. All that a person does on the page can be done from Python:
+    A place is the index of a token, 0 to T for a text of T tokens; T is the token that would come
+    next. Everything on the page can also be done from Python:
 
     ```python
     panel = wb.inspect("stories_tiny_en", "Once upon a time")
@@ -72,13 +72,13 @@ class InspectPanel(InspectBase):
         if self.text:
             self.read()
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def read(self, text: str | None = None) -> None:
-        """Read a text, by default that in the box, in the background. Its branches begin anew.
+        """Read a text, by default the one in the box, in the background, and drop all branches.
 
-        While the model is loading this is done once it is there; a text still on its way is
-        given up for this one.
+        While the model is loading, it reads after the load. It replaces a text that is still being
+        read.
 
         Raises:
             WorkbenchError: A branch is being written.
@@ -94,12 +94,12 @@ class InspectPanel(InspectBase):
         job.start()
 
     def start(self) -> None:
-        """The same as `read()`."""
+        """Do the same as `read()`."""
         self.read()
 
     def branch(self, place: int, token_id: int) -> Branch:
-        """Leave the text that is shown at a place, with a token, and go on by `max_new_tokens`
-        with the settings of now, in the background; then it is read.
+        """Replace the token at a place of the text shown, continue by `max_new_tokens` with the
+        current settings, in the background, and then read the result.
 
         Raises:
             SettingError: There is no such place or token, or there are too many branches.
@@ -115,8 +115,8 @@ class InspectPanel(InspectBase):
         return branch
 
     def go_to(self, branch: Branch | int) -> None:
-        """Show a branch, given as such or by its number. It is read again where that has been
-        let go of.
+        """Show a branch, given itself or by its number. It is read again if its inspection was
+        dropped.
 
         Raises:
             SettingError: There is no such branch.
@@ -131,7 +131,7 @@ class InspectPanel(InspectBase):
             job.start()
 
     def delete(self, branch: Branch | int) -> None:
-        """Delete a branch and all that leave it. Where one of them is shown, its parent is.
+        """Delete a branch and all that leave it. If one of them is shown, show its parent.
 
         Raises:
             SettingError: There is no such branch, or it is the text itself.
@@ -148,7 +148,7 @@ class InspectPanel(InspectBase):
             self.go_to(found.parent)
 
     def reset(self) -> None:
-        """Forget what has been read, and put the settings back to where they were at first.
+        """Forget all texts, and reset the settings to their first values.
 
         Raises:
             WorkbenchError: A text is being read or written.
@@ -165,8 +165,8 @@ class InspectPanel(InspectBase):
             self._write_code()
 
     def cancel(self) -> None:
-        """Stop writing after the token at work, and keep what is written; or give up what waits
-        to be read, or stop loading. Never blocks."""
+        """Stop writing after the current token and keep the text; or stop waiting to read, or stop
+        loading. Never blocks."""
         with self._lock:
             self.stop_loading()
             if self.busy:
@@ -175,8 +175,8 @@ class InspectPanel(InspectBase):
                     self.status = "stopping"
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the model is loaded and everything asked for is read and written; False
-        after `timeout` seconds. An interrupt stops the loading or the writing."""
+        """Block until the model is loaded and all texts are read and written; return False after
+        `timeout` seconds. An interrupt stops the loading or the writing."""
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self.wait_loaded(deadline):
             return False
@@ -189,7 +189,7 @@ class InspectPanel(InspectBase):
             waited = jobs
         return True
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def branches(self) -> list[Branch]:
@@ -198,16 +198,16 @@ class InspectPanel(InspectBase):
 
     @property
     def shown(self) -> Branch | None:
-        """The branch that is shown; None while nothing has been read."""
+        """The branch that is shown; None before the first text."""
         return self._shown
 
     def refuse_when_busy(self) -> None:
-        """A WorkbenchError while a text is being read or written."""
+        """Raise a WorkbenchError while a text is being read or written."""
         if self.busy:
             raise WorkbenchError(f"the panel is {self.status}: cancel() or wait() first")
 
     def describe(self) -> list[str]:
-        """Heading, and the tokens as a table: probability, entropy and rank of each."""
+        """Return the heading, and a table with each token's probability, entropy and rank."""
         lines = super().describe()
         if self.inspection is None:
             return [*lines, f"Text: {self.text}"] if self.text else lines
@@ -220,7 +220,7 @@ class InspectPanel(InspectBase):
         return data, metadata
 
     def release(self) -> None:
-        """Cancel what runs or loads. What was read stays after `close()`."""
+        """Cancel the job or the load. Inspections stay after `close()`."""
         self.drop_views()
         if self._looking is not None:
             self._looking.cancel()
@@ -265,7 +265,7 @@ class InspectPanel(InspectBase):
             self.send({"type": "synced"})
 
     def _try(self, action: Callable[[], object]) -> None:
-        """A person did what the panel offers: where it cannot be done, the reason is shown."""
+        """Do what a person asked for, and show the reason if it fails."""
         try:
             action()
         except WorkbenchError as error:
@@ -273,7 +273,7 @@ class InspectPanel(InspectBase):
 
 
 def inspect(lm: Any, text: str = "", **settings: Any) -> InspectPanel:
-    """A panel that looks into a text; see `InspectPanel` for the arguments.
+    """Return a panel that looks into a text; see `InspectPanel` for the arguments.
 
     ```python
     wb.inspect("stories_tiny_en", "Once upon a time", temperature=0.8, top_p=0.9)

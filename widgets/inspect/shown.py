@@ -1,4 +1,4 @@
-"""What the inspect panel shows of a branch: for the page in numbers, for paper in a table."""
+"""How the inspect panel shows a branch: as arrays for the page, as a table for print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from .branches import Branch
 from .views import buffer_of
 
-PRINTED = 200  # tokens of the table of a panel that is printed
+PRINTED = 200  # tokens in the table of a printed panel
 PRINTED_NEXT = 5
 HEAD = ("place", "token", "id", "probability", "entropy", "rank")
 TOKEN_COLUMN = 1
@@ -22,11 +22,11 @@ _SIGNS = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"})
 
 
 def reading_of(branch: Branch, key: int, written: bool) -> dict[str, Any]:
-    """The tokens of a branch for the page, with one number for each place, 0 to T.
+    """Return the tokens of a branch for the page, with one number for each place, 0 to T.
 
     `ids` int32 (T,), `logprobs` float32 (T,) in nats, `entropies` float32 (T + 1,) in nats and
-    `ranks` int32 (T + 1,), little-endian. While it is written, what is not known yet is NaN, and
-    rank 0.
+    `ranks` int32 (T + 1,), little-endian. While the branch is written, unknown numbers are NaN and
+    unknown ranks 0.
     """
     entropies, ranks = _measures(branch)
     return {
@@ -43,7 +43,7 @@ def reading_of(branch: Branch, key: int, written: bool) -> dict[str, Any]:
 
 
 def distribution_of(inspection: Any, place: int) -> dict[str, Any]:
-    """The distribution at a place for the page: the arrays of `Distribution`, little-endian."""
+    """Return the distribution at a place for the page: `Distribution`'s arrays, little-endian."""
     found = inspection.distribution(place)
     return {
         "place": place,
@@ -56,7 +56,7 @@ def distribution_of(inspection: Any, place: int) -> dict[str, Any]:
 
 
 def table_of(branch: Branch) -> list[str]:
-    """Tokens with probability, entropy and rank, as lines of text, and what would come next."""
+    """Return tokens with probability, entropy and rank, and the next place, as lines of text."""
     rows = _rows(branch)
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     lines = [
@@ -70,14 +70,14 @@ def table_of(branch: Branch) -> list[str]:
 
 
 def printed(heading: str, branch: Branch) -> str:
-    """The panel as HTML that needs neither script nor style sheet."""
+    """Return the panel as HTML without script or style sheet."""
     parts = [heading, _summary(branch), f"next: {_next(branch.inspection)}"]
     first, second, last = (f"<div>{html.escape(part)}</div>" for part in parts)
     return f"{first}{coloured(branch)}{second}{_table(_rows(branch))}{last}"
 
 
 def coloured(branch: Branch) -> str:
-    """The tokens as HTML, each on the colour of its probability, with the figures as its title."""
+    """Return the tokens as HTML, coloured by probability, with their figures as titles."""
     spans = []
     for place in range(min(len(branch.ids), PRINTED)):
         piece = branch.pieces[place]
@@ -95,18 +95,19 @@ def coloured(branch: Branch) -> str:
 
 
 def visible(piece: str) -> str:
-    """A token in one line: spaces and line breaks as signs one can see."""
+    """Return a token in one line, with visible signs for spaces and line breaks."""
     return piece.translate(_SIGNS)
 
 
 def colour_of(share: float) -> str:
-    """The colour of a share from 0 to 1 on the panel's light scale, even in OKLab, as `#rrggbb`."""
+    """Return the colour of a share, 0 to 1, on the panel's light scale, linear in OKLab, as
+    `#rrggbb`."""
     low, high = (_oklab(*colour) for colour in (UNLIKELY, LIKELY))
     return _hex(low + (high - low) * min(1.0, max(0.0, share)))
 
 
 def _rows(branch: Branch) -> list[tuple[str, ...]]:
-    """The head of the table, a row for each token, and one for the place after them."""
+    """Return the table's header, a row for each token, and one for the place after them."""
     inspection = branch.inspection
     count = min(len(branch.ids), PRINTED)
     rows = [HEAD, *((str(place), *_row(inspection, place)) for place in range(count))]
@@ -116,7 +117,7 @@ def _rows(branch: Branch) -> list[tuple[str, ...]]:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    """Rows as HTML, the first of them the head."""
+    """Return rows as an HTML table; the first is the header."""
 
     def line(row: tuple[str, ...], tag: str) -> str:
         cells = (
@@ -132,7 +133,7 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 
 
 def _measures(branch: Branch) -> tuple[np.ndarray, np.ndarray]:
-    """Entropies float32 (T + 1,) and ranks int32 (T + 1,)."""
+    """Return entropies float32 (T + 1,) and ranks int32 (T + 1,)."""
     places = len(branch.pieces) + 1
     entropies, ranks = np.full(places, np.nan, np.float32), np.zeros(places, np.int32)
     for place in range(places):
@@ -147,7 +148,7 @@ def _measures(branch: Branch) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _row(inspection: Any, place: int) -> Sequence[str]:
-    """Token, id, probability, entropy and rank."""
+    """Return token, id, probability, entropy and rank."""
     piece = visible(inspection.pieces[place])
     token = piece if len(piece) <= MAX_PIECE else piece[: MAX_PIECE - 1] + "…"
     logprob = float(inspection.logprobs[place])
@@ -160,14 +161,14 @@ def _row(inspection: Any, place: int) -> Sequence[str]:
 
 
 def _spread(inspection: Any, place: int) -> tuple[str, str]:
-    """Entropy and rank."""
+    """Return entropy and rank."""
     entropy, rank = float(inspection.entropies[place]), int(inspection.ranks[place])
     bits = "" if math.isnan(entropy) else f"{abs(entropy) / math.log(2):.2f} bits"
     return bits, f"{rank:,}" if rank else ""
 
 
 def percent_text(share: float) -> str:
-    """A probability as a person reads it."""
+    """Return a probability as readable text."""
     if share >= 0.1:
         return f"{100 * share:.1f} %"
     return f"{100 * share:.2g} %" if share >= 1e-4 else "< 0.01 %"
@@ -197,7 +198,7 @@ def _oklab(lightness: float, chroma: float, hue: float) -> np.ndarray:
 
 
 def _hex(oklab: np.ndarray) -> str:
-    """The sRGB colour of an OKLab one (Björn Ottosson's matrices)."""
+    """Return the sRGB colour of an OKLab one (Björn Ottosson's matrices)."""
     to_cones = np.array(
         [
             [1, 0.3963377774, 0.2158037573],

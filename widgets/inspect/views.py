@@ -1,4 +1,4 @@
-"""What a text looks like inside the model: its layers and its attention, read in the background."""
+"""Views of a text inside the model: its layers and attention, read in the background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workbench.jobs.job import FINAL, Job, JobState, JobStatus
 
 from ..shared.panel import MAX_SHOWN
 
-LEVELS = 65_535  # steps from 0 to 1 of an attention weight on its way to the page
+LEVELS = 65_535  # steps from 0 to 1 of an attention weight sent to the page
 MOST_BYTES = 32_000_000  # of one layer's weights; a server refuses larger messages, a page is slow
 _LITTLE = {"i": "<i4", "f": "<f4"}
 
@@ -22,7 +22,7 @@ Answer = tuple[dict[str, Any], list[bytes]]
 
 
 class ViewJob(Job):
-    """Reading something of an inspection takes its turn among the model's other jobs."""
+    """Reads part of an inspection as a job in the model's queue."""
 
     thread_name = "workbench-inspect"
 
@@ -40,12 +40,12 @@ class ViewJob(Job):
 
 
 class InspectViews:
-    """Mixed into a panel that has an `inspection`: answers what its page asks about the layers and
-    the attention.
+    """Mix-in for a panel with an `inspection`: answers the page's requests for layers and
+    attention.
 
-    `shown_key` is another number for every inspection; what the page asks about another one than
-    that shown is left out, and so is an answer that comes too late. A message has `type` and `key`
-    and the `state`: "queued", "working", "failed" with a `message`, or "ready".
+    `shown_key` is a different number for every inspection. Requests about an inspection that is not
+    shown, and answers that come too late, are dropped. A message has `type`, `key` and the `state`:
+    "queued", "working", "failed" with a `message`, or "ready".
     """
 
     commands: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -63,7 +63,7 @@ class InspectViews:
         super().__init__(*arguments, **traits)
 
     def drop_views(self) -> None:
-        """Nobody waits any longer for what is being read."""
+        """Drop all requests that are being read."""
         with self._lock:
             for job in self._reading.values():
                 job.cancel()
@@ -88,7 +88,7 @@ class InspectViews:
         return self.inspection is not None and key == self.shown_key
 
     def _read(self, kind: str, read: Callable[[], Answer], **facts: int) -> None:
-        """Begin to read; what the page asked of this kind before, it no longer wants."""
+        """Start to read; this replaces the page's earlier request of this kind."""
         key = self.shown_key
 
         def tell(job: ViewJob, state: JobState) -> None:
@@ -116,20 +116,20 @@ class InspectViews:
 
 
 def sentence_of(error: BaseException | None) -> str:
-    """What went wrong, in one sentence."""
+    """Return the error as one sentence."""
     if isinstance(error, WorkbenchError):
         return str(error)
     return f"{type(error).__name__}: {str(error)[:MAX_SHOWN]}"
 
 
 def lens_answer(inspection: Inspection) -> Answer:
-    """The lens for the page: places 1 to T (there is nothing before place 0), layers as rows.
+    """Return the lens for the page: places 1 to T (place 0 has no prediction), layers as rows.
 
-    The buffers, little-endian, are: the likeliest tokens as numbers of `pieces`, int32 (L, T, k),
-    and their natural log-probabilities, float32 (L, T, k); of the token that really stands there,
-    log-probability, float32 (L, T), and rank, int32 (L, T); the entropy in nats, float32 (L, T).
-    `text` has the number of the token at each place from 1 on, -1 for the one still to come;
-    `tokens` their pieces, where a part of a picture has one too.
+    The buffers, little-endian, are: the likeliest tokens as indices of `pieces`, int32 (L, T, k),
+    and their natural log-probabilities, float32 (L, T, k); the actual token's log-probability,
+    float32 (L, T), and rank, int32 (L, T); the entropy in nats, float32 (L, T). `text` has the
+    index of the token at each place from 1 on, -1 for the one still to come; `tokens` has their
+    pieces, including those of parts of a picture.
     """
     lens = inspection.lens()
     text = [*inspection.ids[1:].tolist(), -1]
@@ -158,16 +158,16 @@ def _columns(lens: Lens, numbers: np.ndarray, shape: tuple[int, ...]) -> list[np
 
 
 def buffer_of(array: np.ndarray) -> bytes:
-    """Whole numbers as int32, others as float32, little-endian, in the order of C."""
+    """Return integers as int32, other numbers as float32, little-endian, in C order."""
     return np.ascontiguousarray(array, _LITTLE[array.dtype.kind]).tobytes()
 
 
 def attention_answer(inspection: Inspection, layer: int) -> Answer:
-    """The attention of one layer for the page: weights in `levels` steps, uint16 (heads, T, T), or,
-    where no token looks at a later one (`causal`), each head's lower triangle row by row.
+    """Return one layer's attention for the page: weights in `levels` steps, uint16 (heads, T, T),
+    or, if no token attends to a later one (`causal`), each head's lower triangle row by row.
 
     Raises:
-        SettingError: these are too many for a page.
+        SettingError: there are too many weights for a page.
     """
     weights = inspection.attention(layer)
     heads, size, _ = weights.shape

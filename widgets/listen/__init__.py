@@ -1,4 +1,4 @@
-"""The listen panel: recordings in, what was said out."""
+"""The listen panel: transcribes recordings."""
 
 from .panel import ListenPanel, listen
 

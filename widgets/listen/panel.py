@@ -1,4 +1,4 @@
-"""The listen panel: a recording comes in, its text streams out, and both can be played together."""
+"""The listen panel: streams the transcript of a recording, and plays both together."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from .recordings import (
 )
 from .runs import ListenRun, code_of
 
-UNSAVED = "recording.wav"  # what the code calls a recording that has no file
+UNSAVED = "recording.wav"  # the code's name for a recording without a file
 LOWEST_PAGE_RATE = 8_000
 _PRINTED_PEAKS = 200
 
 
 class ListenPanel(RunPanel):
-    """Record, drop or choose a recording, read what the model hears, and play it along.
+    """Record, drop or choose a recording, read its transcript, and play both together.
 
     Args:
-        lm: A model that hears (`AudioToText`), or the handle of a preset, as for `GeneratePanel`.
+        lm: A speech model (`AudioToText`), or the handle of a preset, as for `GeneratePanel`.
         audio: The recording: a path, bytes or an array, as for `audio.open_audio`, or a pair
             `(array, rate)`.
         **settings: `sampler` ("greedy", "random", "top_k", "top_p"), `temperature`, `top_k`,
@@ -48,9 +48,9 @@ class ListenPanel(RunPanel):
 
     Raises:
         AudioError: The recording cannot be read.
-        SettingError: A setting is unknown or out of its range, or the model hears nothing.
+        SettingError: A setting is unknown or out of its range, or the model reads no audio.
 
-    All that a person does on the page can be done from Python, on the same object:
+    Everything on the page can also be done from Python, on the same object:
 
     ```python
     panel = wb.listen("digits_tiny", audio="three_one_four.wav")
@@ -89,12 +89,12 @@ class ListenPanel(RunPanel):
         if recording is not None:
             self._show_recording(recording)
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     @property
     def audio(self) -> tuple[np.ndarray, int] | None:
-        """The recording, samples float32 (samples,) and how many a second; None while there is
-        none. Assign `(array, rate)`, or whatever `open_audio` takes."""
+        """The recording, float32 (samples,), and its rate in samples per second, or None. Assign
+        `(array, rate)`, or anything that `open_audio` takes."""
         heard = self._recording
         return None if heard is None else (heard.samples, heard.rate)
 
@@ -102,15 +102,15 @@ class ListenPanel(RunPanel):
     def audio(self, source: tuple[Any, int] | AudioSource | None) -> None:
         self._show_recording(None if source is None else _read(self._recordings + 1, source))
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def segments(self) -> list[Segment]:
-        """The pieces heard so far: seconds, and the index of the first token of each."""
+        """The transcribed pieces so far, each with its seconds and the index of its first token."""
         return self._run.segments if self._run is not None else []
 
     def describe(self) -> list[str]:
-        """Heading, recording and transcript, as lines of text."""
+        """Return heading, recording and transcript as lines of text."""
         lines = super().describe()
         if self._recording is not None:
             lines.append(f"Recording: {self._recording.name}, {_facts(self._recording)}")
@@ -131,36 +131,36 @@ class ListenPanel(RunPanel):
     # -- how it works -------------------------------------------------------------------
 
     def adopt(self, lm: Any) -> None:
-        """The model is there."""
+        """Take over the loaded model."""
         super().adopt(lm)
         self.page_rate = lm.preprocessor.converter("audio_converter").sampling_rate
 
     @classmethod
     def check_setting(cls, name: str, value: object) -> Any:
-        """As everywhere, but a text may be as long as the recording makes it."""
+        """Check a setting as other panels do; here `max_new_tokens` may be None."""
         unbounded = name == "max_new_tokens" and value is None
         return None if unbounded else super().check_setting(name, value)
 
     def check_ready(self) -> None:
-        """A PromptError where there is no recording."""
+        """Raise a PromptError if there is no recording."""
         if self._recording is None:
             raise PromptError("the panel has no recording: drop one on it, or set panel.audio")
 
     def new_run(self, number: int) -> ListenRun:
-        """A transcript of the recording."""
+        """Return a run that transcribes the recording."""
         return ListenRun(number, self._lm, self._recording, self.settings, self.on_event)
 
     def bring_back(self, run: ListenRun) -> None:
-        """Its recording."""
+        """Restore the run's recording."""
         if run.recording is not self._recording:
             self._show_recording(run.recording)
 
     def forget(self) -> None:
-        """No recording."""
+        """Clear the recording."""
         self.audio = None
 
     def code_now(self, preset: str | None) -> str:
-        """Python that writes down the same recording."""
+        """Return Python code that transcribes the same recording."""
         heard, shown = self._recording, self._run or self
         path = UNSAVED if heard is None else heard.path or UNSAVED
         return code_of(preset, path, shown.settings)
@@ -169,7 +169,7 @@ class ListenPanel(RunPanel):
         super()._adopt_model(check_hears(lm))
 
     def _show_recording(self, recording: Recording | None) -> None:
-        """Another recording, or none: the text of the one before goes from the page."""
+        """Show another recording or none, and clear the previous transcript."""
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
             self._recording = recording
@@ -190,7 +190,7 @@ class ListenPanel(RunPanel):
         self.start()
 
     def _on_audio(self, name: object, rate: object, part: object, parts: object) -> None:
-        """Samples that the page has decoded. What is no recording is refused in a sentence."""
+        """Take samples that the page has decoded; show an error if they are not a recording."""
         label = check_name(name)
         if type(rate) is not int or not LOWEST_PAGE_RATE <= rate <= HIGHEST_PAGE_RATE:
             raise SettingError(f"rate: expected {LOWEST_PAGE_RATE} to {HIGHEST_PAGE_RATE}")
@@ -217,7 +217,7 @@ class ListenPanel(RunPanel):
 
 
 def check_hears(lm: Any) -> Any:
-    """The model itself, or a SettingError when it reads text alone."""
+    """Return the model itself, or raise a SettingError if it reads text alone."""
     if lm.preprocessor.converter("audio_converter") is None:
         raise SettingError(
             f"{lm.name} hears nothing: load a preset of recordings to text, or use wb.generate(lm)"
@@ -236,7 +236,7 @@ def _facts(recording: Recording) -> str:
 
 
 def _drawn(recording: Recording) -> str:
-    """The waveform as a small drawing, for where no page shows the panel."""
+    """Return the waveform as a small drawing, for places without a page."""
     ends = peaks(recording.samples, _PRINTED_PEAKS)
     bars = "".join(
         f"M{3 * i + 1} {32 - high / 4:.1f}V{33 - low / 4:.1f}" for i, (low, high) in enumerate(ends)
@@ -249,7 +249,7 @@ def _drawn(recording: Recording) -> str:
 
 
 def listen(lm: Any, audio: Any = None, **settings: Any) -> ListenPanel:
-    """A panel that writes down what is said; see `ListenPanel` for the arguments.
+    """Return a panel that transcribes recordings; see `ListenPanel` for the arguments.
 
     ```python
     wb.listen("digits_tiny", audio="three_one_four.wav")

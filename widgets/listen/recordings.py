@@ -1,4 +1,4 @@
-"""A recording as the listen panel keeps it: what the page draws of it, and what it plays."""
+"""The recording of the listen panel, with the waveform and sound for the page."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAX_NAME = 120  # characters
 MAX_UPLOAD_SECONDS = 600
 HIGHEST_PAGE_RATE = 48_000
 PEAKS = 1_000
-PLAYED_BYTES = 20_000_000  # of a sound that goes to the page
+PLAYED_BYTES = 20_000_000  # the most bytes of a sound sent to the page
 _USUAL_RATE = 16_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Recording:
-    """Samples float32 (samples,), `rate` a second. `number` counts those of a panel; `path` is
-    where it was read from."""
+    """Samples float32 (samples,) at `rate` per second. `number` counts a panel's recordings; `path`
+    is its source file."""
 
     number: int
     samples: np.ndarray
@@ -34,16 +34,16 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The duration in seconds."""
         return len(self.samples) / self.rate
 
     @property
     def playable(self) -> bool:
-        """Whether its sound goes to the page."""
+        """Whether its sound is sent to the page."""
         return 2 * len(self.samples) <= PLAYED_BYTES
 
     def shown(self) -> dict[str, Any]:
-        """What the page draws."""
+        """Return what the page draws."""
         return {
             "number": self.number,
             "name": self.name,
@@ -54,14 +54,15 @@ class Recording:
         }
 
     def sound(self) -> bytes:
-        """A WAV file of 16 bits for the page to play."""
+        """Return a 16-bit WAV file for the page to play."""
         file = io.BytesIO()
         soundfile.write(file, np.clip(self.samples, -1, 1), self.rate, "PCM_16", format="WAV")
         return file.getvalue()
 
 
 def read_recording(number: int, source: AudioSource, rate: int | None = None) -> Recording:
-    """The recording in whatever `open_audio` takes; arrays keep their rate, files become 16 kHz.
+    """Read a recording from anything `open_audio` takes; arrays keep their rate, files become
+    16 kHz.
 
     Raises:
         AudioError: It cannot be read.
@@ -75,10 +76,10 @@ def read_recording(number: int, source: AudioSource, rate: int | None = None) ->
 
 
 def from_page(number: int, name: str, samples: np.ndarray, rate: int) -> Recording:
-    """What the page has decoded or recorded.
+    """Return a recording that the page has decoded or recorded.
 
     Raises:
-        AudioError: It is too short or too long, or holds what is no sound.
+        AudioError: It is too short or too long, or is not sound.
     """
     if len(samples) > MAX_UPLOAD_SECONDS * rate:
         raise AudioError(
@@ -89,8 +90,8 @@ def from_page(number: int, name: str, samples: np.ndarray, rate: int) -> Recordi
 
 
 def peaks(samples: np.ndarray, count: int = PEAKS) -> np.ndarray:
-    """Lowest and highest sample of at most `count` stretches, int8 (stretches, 2), in shares of
-    the largest."""
+    """Return the lowest and highest sample of at most `count` stretches, int8 (stretches, 2),
+    relative to the largest."""
     count = min(count, len(samples))
     starts = np.linspace(0, len(samples), count, endpoint=False).astype(int)
     ends = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
@@ -99,13 +100,13 @@ def peaks(samples: np.ndarray, count: int = PEAKS) -> np.ndarray:
 
 
 def check_name(value: object) -> str:
-    """A file's name, as it is shown: without control characters, and not long."""
+    """Return a file's name for display: without control characters, and shortened."""
     text = value[:10_000] if isinstance(value, str) else ""
     name = "".join(character for character in text if character.isprintable()).strip()
     return name[:MAX_NAME] or "recording"
 
 
 def clock_text(seconds: float) -> str:
-    """A time as minutes and seconds: 0:07.4."""
+    """Return a time as minutes and seconds: 0:07.4."""
     tenths = round(10 * seconds)
     return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"

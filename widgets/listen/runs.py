@@ -1,4 +1,4 @@
-"""One transcript as the listen panel keeps it."""
+"""A run of the listen panel: one transcript."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from .recordings import Recording, clock_text
 
 
 class Hearing(Turn):
-    """A transcription that is made when its turn comes, since converting samples takes a while."""
+    """A transcription that converts its samples only when its turn comes, as that takes a while."""
 
     def __init__(self, lm: Any, recording: Recording) -> None:
         self._lm, self._recording = lm, recording
         self._made: Transcription | None = None
 
     def stream(self, **settings: Any) -> Iterator[Event]:
-        """The events over all pieces of the recording."""
+        """Yield the events of all pieces of the recording."""
         self._made = self._lm.transcription(self._recording.samples, self._recording.rate)
         yield from self._made.stream(**settings)
 
     @property
     def prompt_tokens(self) -> int:
-        """What the decoder is given before it writes."""
+        """The number of prompt tokens of the decoder."""
         return self._made.prompt_tokens if self._made is not None else 0
 
     @property
     def segments(self) -> list[Segment]:
-        """The pieces heard so far."""
+        """The transcribed pieces so far."""
         return list(self._made.segments) if self._made is not None else []
 
 
 class ListenRun(Run):
-    """A recording, the sampler's settings and what was heard.
+    """A recording, the sampler's settings and the transcript.
 
     Args:
-        number: From 1, in the order of the panel's runs.
-        lm: The model that hears.
-        recording: What it hears.
+        number: The run's number in the panel, from 1.
+        lm: The speech model.
+        recording: The recording to transcribe.
         settings: The sampler's name and the value of every control.
-        on_event: Called with this run and each event of its job, after the run has taken it.
+        on_event: Called with this run and each event of its job, after the run handled it.
 
     Raises:
         SettingError: The sampler refuses its settings.
@@ -67,7 +67,7 @@ class ListenRun(Run):
 
     @property
     def segments(self) -> list[Segment]:
-        """The pieces of the recording heard so far, with the index of the first token of each."""
+        """The transcribed pieces so far, each with the index of its first token."""
         return self._hearing.segments
 
     @property
@@ -82,7 +82,7 @@ class ListenRun(Run):
 
     @property
     def summary(self) -> str:
-        """How much was heard and written, how fast, and why it ended."""
+        """The amounts of audio and text, the speed, and why the run ended."""
         if not self.job.done:
             return ""
         ending = ENDINGS.get(self.job.reason or "", "failed")
@@ -101,11 +101,11 @@ class ListenRun(Run):
         return {"number": self.number, "label": label}
 
     def delta(self, offset: int) -> dict[str, Any]:
-        """A message with the tokens from `offset` on, and all segments."""
+        """Return a message with the tokens from `offset` on, and all segments."""
         return {**super().delta(offset), "segments": self._segments()}
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything the page shows of this run."""
+        """Return everything the page shows of this run."""
         shown = {"recording": self.recording.number, "segments": self._segments()}
         return {**super().snapshot(), **shown}
 
@@ -117,7 +117,7 @@ class ListenRun(Run):
 
 
 def code_of(preset: str | None, path: str, settings: Settings) -> str:
-    """Python that writes the same transcript of the file at a path."""
+    """Return Python code that writes the same transcript of the file at a path."""
     arguments = [setting.quoted(path)]
     if settings["sampler"] != "greedy":
         arguments.append(f"sampler=wb.samplers.{setting.sampler_of(settings)!r}")

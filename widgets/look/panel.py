@@ -1,4 +1,4 @@
-"""The look panel: ask a model about a picture, and see in the picture what it answers."""
+"""The look panel: ask a model about a picture, and see the answer in the picture."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .pictures import (
 )
 from .runs import LookRun, bounded
 
-UNSAVED = "picture.png"  # what the code calls a picture that has no file
+UNSAVED = "picture.png"  # the code's name for a picture without a file
 
 
 class LookPanel(RunPanel):
@@ -42,8 +42,8 @@ class LookPanel(RunPanel):
     Args:
         lm: An image-text `CausalLM`, or the handle of a preset, as for `GeneratePanel`.
         image: The picture: a path, bytes, a Pillow image or an array, as for `images.open_image`.
-        prompt: What the prompt box holds at first.
-        decoder: Makes masks of the `<seg>` codes of an answer; without one boxes are drawn alone.
+        prompt: The first text of the prompt box.
+        decoder: Turns the `<seg>` codes of an answer into masks; None draws only boxes.
         **settings: `sampler` ("greedy", "random", "top_k", "top_p"), `temperature`, `top_k`,
             `top_p`, `min_p`, `repetition_penalty`, `max_new_tokens`, `seed`.
 
@@ -51,7 +51,7 @@ class LookPanel(RunPanel):
         ImageError: The picture cannot be read.
         SettingError: A setting is unknown or out of its range, or the model reads no pictures.
 
-    All that a person does on the page can be done from Python, on the same object:
+    Everything on the page can also be done from Python, on the same object:
 
     ```python
     panel = wb.look("shapes_tiny", image="shapes.png", prompt="detect red circle")
@@ -101,11 +101,11 @@ class LookPanel(RunPanel):
         if picture is not None:
             self._show_picture(picture)
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     @property
     def image(self) -> Image.Image | None:
-        """The picture, 8-bit RGB; None while there is none. Assign whatever `open_image` takes."""
+        """The picture, 8-bit RGB, or None. Assign anything that `open_image` takes."""
         return self._picture.image if self._picture is not None else None
 
     @image.setter
@@ -114,10 +114,10 @@ class LookPanel(RunPanel):
         self._show_picture(picture)
 
     def attention(self) -> np.ndarray:
-        """How much each token of the answer shown looks at each patch of the picture.
+        """Return how much each token of the answer shown attends to each patch of the picture.
 
-        float32 (tokens, rows, columns), the mean over layers and heads: what a token gives to the
-        patches sums to at most 1. It is computed at the first call and kept; this call waits.
+        float32 (tokens, rows, columns), the mean over layers and heads; each token's weights sum to
+        at most 1. The first call computes it and waits for the result; later ones reuse it.
 
         Raises:
             PromptError: There is no answer yet.
@@ -132,15 +132,15 @@ class LookPanel(RunPanel):
                 raise job.error
         return run.attention
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def regions(self) -> list[images.Region]:
-        """What the answer marks in the picture, as fractions of it."""
+        """The regions that the answer marks, as fractions of the picture."""
         return self._run.regions if self._run is not None else []
 
     def annotated(self) -> Image.Image:
-        """The picture with the answer's boxes, masks and labels drawn on it.
+        """Return the picture with the answer's boxes, masks and labels drawn on it.
 
         Raises:
             PromptError: The panel has no picture.
@@ -151,7 +151,7 @@ class LookPanel(RunPanel):
         return images.draw_answer(self._picture.image, self._run.answer, self._decoder)
 
     def describe(self) -> list[str]:
-        """Heading, picture, question and answer, as lines of text."""
+        """Return heading, picture, question and answer as lines of text."""
         lines = super().describe()
         if self._picture is not None:
             lines.append(f"Picture: {self._picture.name}, {self._picture.size_text}")
@@ -171,17 +171,17 @@ class LookPanel(RunPanel):
     # -- how it works -------------------------------------------------------------------
 
     def adopt(self, lm: Any) -> None:
-        """The model is there."""
+        """Take over the loaded model."""
         super().adopt(lm)
         self._count_prompt()
 
     def check_ready(self) -> None:
-        """A PromptError where there is no picture."""
+        """Raise a PromptError if there is no picture."""
         if self._picture is None:
             raise PromptError("the panel has no picture: drop one on it, or set panel.image")
 
     def new_run(self, number: int) -> LookRun:
-        """The prompt, asked of the picture."""
+        """Return a run of the prompt about the picture."""
         return LookRun(
             number,
             self._lm,
@@ -193,28 +193,28 @@ class LookPanel(RunPanel):
         )
 
     def kept(self, runs: list[LookRun]) -> list[LookRun]:
-        """The last runs, as far as their pictures stay in memory."""
+        """Return the last runs whose pictures together fit the memory limit."""
         return bounded(runs, HISTORY)
 
     def bring_back(self, run: LookRun) -> None:
-        """Its prompt and its picture."""
+        """Restore the run's prompt and picture."""
         self.prompt = run.prompt
         if run.picture is not self._picture:
             self._show_picture(run.picture)
 
     def forget(self) -> None:
-        """No picture, and no attention on its way."""
+        """Clear the picture, and drop attention that is being computed."""
         self.image = None
         self._looking = {}
 
     def code_now(self, preset: str | None) -> str:
-        """Python that asks the same about the same picture."""
+        """Return Python code that asks the same about the same picture."""
         picture, shown = self._picture, self._run or self
         path = UNSAVED if picture is None else picture.path or picture.file_name
         return setting.look_code(preset, path, shown.prompt, shown.settings)
 
     def on_event(self, run: LookRun, event: JobState | Token | Done) -> None:
-        """Masks take a while: they are made before the panel is locked."""
+        """Make the masks, which takes a while, before locking the panel; then handle the event."""
         run.trace()
         super().on_event(run, event)
 
@@ -222,7 +222,7 @@ class LookPanel(RunPanel):
         super()._adopt_model(check_reads_pictures(lm))
 
     def _show_picture(self, picture: Picture | None) -> None:
-        """Another picture, or none: an answer about the one before goes from the page."""
+        """Show another picture or none, and clear the answer about the previous one."""
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
             self._picture = picture
@@ -234,7 +234,7 @@ class LookPanel(RunPanel):
             self._write_code()
 
     def _look(self, run: LookRun) -> GenerationJob:
-        """The job that reads the attention of a run, started at most once at a time."""
+        """Return the job that reads the attention of a run; start only one at a time."""
         with self._lock:
             job = self._looking.get(run.number)
             if job is not None and not job.done:
@@ -273,7 +273,7 @@ class LookPanel(RunPanel):
         self.start()
 
     def _on_picture(self, name: object, part: object, parts: object) -> None:
-        """A part of a file. One that is no picture is refused in a sentence of its own."""
+        """Take a part of a file; show an error if the file is not a picture."""
         label = check_name(name)
         self.refuse_when_busy()
         try:
@@ -317,7 +317,7 @@ class LookPanel(RunPanel):
 
 
 def check_reads_pictures(lm: Any) -> Any:
-    """The model itself, or a SettingError when it reads text alone."""
+    """Return the model itself, or raise a SettingError if it reads text alone."""
     if lm.preprocessor.converter("image_converter") is None:
         raise SettingError(
             f"{lm.name} reads no pictures: load an image-text preset, or use wb.generate(lm)"
@@ -333,7 +333,7 @@ def look(
     decoder: images.MaskDecoder | None = None,
     **settings: Any,
 ) -> LookPanel:
-    """A panel that answers about a picture; see `LookPanel` for the arguments.
+    """Return a panel that answers about a picture; see `LookPanel` for the arguments.
 
     ```python
     wb.look("shapes_tiny", image="shapes.png", prompt="detect red circle")

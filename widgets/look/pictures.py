@@ -1,4 +1,4 @@
-"""A picture as the look panel keeps it: it comes from the page in parts and goes back smaller."""
+"""The picture of the look panel; the page sends it in parts and gets a smaller one back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOSSLESS_BYTES = 300_000  # a drawing stays below this as PNG, a photograph does
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Picture:
-    """A picture, 8-bit RGB. `number` counts those of a panel; `path` is where it was read from."""
+    """A picture, 8-bit RGB. `number` counts a panel's pictures; `path` is its source file."""
 
     number: int
     image: Image.Image
@@ -30,16 +30,16 @@ class Picture:
 
     @property
     def file_name(self) -> str:
-        """The name of its file; one that never had a file has to be saved under some name."""
+        """The name of its file; a picture without a file gets a name to be saved under."""
         return self.name if Path(self.name).suffix else f"{self.name}.png"
 
     @property
     def size_text(self) -> str:
-        """Width and height in pixels, as a person reads them."""
+        """Width and height in pixels as text."""
         return f"{self.image.width} × {self.image.height}"
 
     def shown(self) -> dict[str, Any]:
-        """What the page draws: the picture's own size, and the bytes of a smaller one."""
+        """Return what the page draws: the picture's size, and the bytes of a smaller copy."""
         kind, data = encoded(smaller(self.image, SHOWN_SIDE))
         return {
             "number": self.number,
@@ -52,10 +52,10 @@ class Picture:
 
 
 def read_picture(number: int, source: images.ImageSource) -> Picture:
-    """The picture in whatever `open_image` takes.
+    """Read a picture from anything that `open_image` takes.
 
     Raises:
-        ImageError: It cannot be read.
+        ImageError: The picture cannot be read.
     """
     if isinstance(source, str | Path):
         return Picture(number, images.open_image(source), Path(source).name[:MAX_NAME], str(source))
@@ -63,7 +63,7 @@ def read_picture(number: int, source: images.ImageSource) -> Picture:
 
 
 def smaller(image: Image.Image, side: int) -> Image.Image:
-    """The picture, reduced where its longer side has more than `side` pixels."""
+    """Return the picture, reduced if its longer side has more than `side` pixels."""
     if max(image.size) <= side:
         return image
     scale = side / max(image.size)
@@ -72,7 +72,7 @@ def smaller(image: Image.Image, side: int) -> Image.Image:
 
 
 def encoded(image: Image.Image) -> tuple[str, bytes]:
-    """Media type and bytes of a file: PNG for drawings, JPEG for what PNG cannot make small."""
+    """Return media type and bytes of a file: PNG, or JPEG if the PNG would be large."""
     for kind, options in (("PNG", {}), ("JPEG", {"quality": 90})):
         file = BytesIO()
         image.save(file, kind, **options)
@@ -82,7 +82,7 @@ def encoded(image: Image.Image) -> tuple[str, bytes]:
 
 
 def check_name(value: object) -> str:
-    """A file's name, as it is shown: without control characters, and not long."""
+    """Return a file's name for display: without control characters, and shortened."""
     if not isinstance(value, str) or len(value) > 10_000:
         raise SettingError("name must be the name of a file")
     name = "".join(character for character in value if character.isprintable()).strip()

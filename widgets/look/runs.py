@@ -1,4 +1,4 @@
-"""One answer about a picture: its text, what it marks there, and where its tokens looked."""
+"""A run of the look panel: the answer's text, its regions, and its tokens' attention."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ..shared.settings import Settings
 from .pictures import Picture, smaller
 
 MASK_SIDE = 512  # pixels of the longer side that outlines are traced on
-KEPT_PIXELS = 100_000_000  # of the pictures of all runs of a panel together: 300 MB
+KEPT_PIXELS = 100_000_000  # in the pictures of all runs of a panel together: 300 MB
 
 
 class LookRun(Run):
-    """A prompt about a picture, its settings and what became of them.
+    """A prompt about a picture, its settings and the answer.
 
     Args:
-        number: From 1, in the order of the panel's runs.
+        number: The run's number in the panel, from 1.
         lm: The model that answers.
-        picture: What it is asked about.
-        prompt: What it is asked.
+        picture: The picture.
+        prompt: The question.
         settings: The sampler's name and the value of every control.
-        on_event: Called with this run and each event of its job, after the run has taken it.
-        decoder: Makes masks of the `<seg>` codes; without one their boxes are drawn alone.
+        on_event: Called with this run and each event of its job, after the run handled it.
+        decoder: Turns the `<seg>` codes into masks; None draws only boxes.
 
     Raises:
         SettingError: The sampler refuses its settings.
@@ -64,15 +64,15 @@ class LookRun(Run):
 
     @property
     def regions(self) -> list[images.Region]:
-        """What the text so far marks in the picture."""
+        """The regions that the text so far marks in the picture."""
         return list(self.answer.regions)
 
     def delta(self, offset: int) -> dict[str, Any]:
-        """A message with the tokens from `offset` on, and all regions."""
+        """Return a message with the tokens from `offset` on, and all regions."""
         return {**super().delta(offset), "regions": self._regions()}
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything the page shows of this run."""
+        """Return everything the page shows of this run."""
         return {
             **super().snapshot(),
             "picture": self.picture.number,
@@ -86,11 +86,11 @@ class LookRun(Run):
                 self._outline(region)
 
     def looking(self, on_event: Callable[[JobState | Token | Done], None]) -> GenerationJob:
-        """A job that finds where each token looked, and keeps it as `attention`."""
+        """Return a job that computes each token's attention and keeps it as `attention`."""
         return GenerationJob(self._lm, _Looking(self._lm, self), on_event=on_event)
 
     def attention_message(self) -> tuple[dict[str, Any], bytes]:
-        """The attention for the page: of each token, shares of its own peak in 255 levels."""
+        """Return the attention for the page: each token's shares of its own peak in 255 levels."""
         maps = np.asarray(self.attention, np.float32)
         peaks = maps.max(axis=(1, 2), initial=0.0)
         levels = np.rint(255 * maps / np.maximum(peaks, 1e-12)[:, None, None]).astype(np.uint8)
@@ -110,7 +110,7 @@ class LookRun(Run):
         return [self._region(region, ends) for region in self.regions]
 
     def _region(self, region: images.Region, ends: list[int]) -> dict[str, Any]:
-        """A region for the page; `tokens` are those that name it: the first, and the one after."""
+        """Return a region for the page; `tokens` is [first, end) of the tokens that name it."""
         first = bisect.bisect_right(ends, region.start)
         after = bisect.bisect_left(ends, region.stop) + 1
         return {
@@ -121,8 +121,8 @@ class LookRun(Run):
         }
 
     def _outline(self, region: images.Region) -> list[list[list[float]]]:
-        """The mask's outline, rings of [x, y] as fractions of the picture. A mask costs a pass
-        through its decoder, so it is made once."""
+        """Return the mask's outline, rings of [x, y] as fractions of the picture. Each mask takes a
+        pass through the decoder, so it is made once."""
         if self._decoder is None or not region.codes:
             return []
         key = (region.box, region.codes)
@@ -134,7 +134,7 @@ class LookRun(Run):
 
 
 class _Looking(Turn):
-    """Reading the attention takes its turn among the model's generations."""
+    """Reads the attention as a job in the model's queue."""
 
     prompt_tokens = 0
 
@@ -142,7 +142,7 @@ class _Looking(Turn):
         self._lm, self._run = lm, run
 
     def stream(self, **settings: Any) -> Iterator[Event]:
-        """No token: it only works."""
+        """Compute the attention; yield no token."""
         yield Status("prefill")
         ids = [token.id for token in self._run.job.tokens]
         self._run.attention = np.asarray(self._lm.image_attention(self._run.inputs, ids))
@@ -150,13 +150,13 @@ class _Looking(Turn):
 
 
 def window_of(lm: Any, picture: Picture) -> tuple[float, float, float, float]:
-    """The part of the picture that the model sees: (y0, x0, y1, x1) as fractions of it."""
+    """Return the part of the picture that the model sees: (y0, x0, y1, x1) as fractions."""
     image = picture.image
     return lm.preprocessor.converter("image_converter").window(image.height, image.width)
 
 
 def bounded(runs: list[LookRun], most: int) -> list[LookRun]:
-    """The last runs, at most so many, whose different pictures together stay in memory."""
+    """Return the last runs, at most `most`, whose pictures together fit `KEPT_PIXELS`."""
     kept: list[LookRun] = []
     pixels: dict[int, int] = {}
     for run in reversed(runs[-most:]):

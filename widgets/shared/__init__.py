@@ -1,2 +1,2 @@
-"""What several panels share: their base, runs and settings, page modules and style sheets. It
-imports no panel."""
+"""The shared parts of panels: their base, runs and settings, page modules and style sheets. This
+package imports no panel."""

@@ -1,4 +1,4 @@
-"""Binary messages from the page: checked, and put together where they come in parts."""
+"""Checks binary messages from the page, and joins those that come in parts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MAX_PARTS = 1_000
 
 
 class TooLarge(SettingError):
-    """What comes from the page has more bytes than it may."""
+    """A message from the page has too many bytes."""
 
 
 class Parts:
-    """Something large on its way from the page, in parts: a server refuses large messages.
+    """Collects a large message that the page sends in parts, since servers refuse large messages.
 
     Args:
-        most_bytes: What all parts together may have.
+        most_bytes: The most bytes of all parts together.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -27,11 +27,11 @@ class Parts:
         self._parts: list[bytes] = []
 
     def take(self, part: object, parts: object, buffers: Sequence[bytes]) -> bytes | None:
-        """Everything once its last part is here; None before.
+        """Add a part; return the whole message after the last part, None before.
 
         Raises:
-            SettingError: It is not the part that comes next.
-            TooLarge: It is too large by now.
+            SettingError: It is not the next part.
+            TooLarge: The parts so far are too large.
         """
         self._check(part, parts, buffers)
         if part == 0:
@@ -56,10 +56,10 @@ class Parts:
 
 
 def floats(content: bytes) -> np.ndarray:
-    """Bytes of little-endian float32 as an array (N,), a copy.
+    """Return bytes of little-endian float32 as an array (N,), a copy.
 
     Raises:
-        SettingError: They are not whole numbers of floats.
+        SettingError: The number of bytes is not a multiple of 4.
     """
     if len(content) % 4:
         raise SettingError(f"floats of 4 bytes do not make {len(content):,} bytes")

@@ -1,4 +1,4 @@
-"""Which panels a notebook cell has made: running the cell again makes them anew."""
+"""Tracks which panels a notebook cell has made; running the cell again replaces them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _owned: ContextVar[bool] = ContextVar("owned", default=False)
 
 @contextmanager
 def owned() -> Iterator[None]:
-    """Panels made in the block belong to another panel, which closes them, and to no cell.
+    """Assign panels made in the block to another panel, which closes them, and not to a cell.
 
-    They are made when a load ends: by then the current cell may be any other one.
+    They are made when a load ends, and the current cell may then be any cell.
     """
     token = _owned.set(True)
     try:
@@ -29,8 +29,8 @@ def owned() -> Iterator[None]:
 def replace_panels(panel: Any) -> None:
     """Close the panels that an earlier execution of the current cell made.
 
-    Their outputs are gone from the page, and ipywidgets would keep them, their runs and their
-    model for as long as the kernel lives. Outside a notebook this does nothing.
+    The page no longer shows them, but ipywidgets would keep them, their runs and their model as
+    long as the kernel lives. Outside a notebook this does nothing.
     """
     cell, execution = _current_cell()
     if not cell or _owned.get():
@@ -45,7 +45,7 @@ def replace_panels(panel: Any) -> None:
 
 
 def _current_cell() -> tuple[str, str]:
-    """The id of the cell being executed and of this execution, empty where there is none."""
+    """Return the ids of the running cell and of this execution, empty if there is none."""
     if "ipykernel.zmqshell" not in sys.modules:
         return "", ""
     from ipykernel.zmqshell import ZMQInteractiveShell

@@ -1,4 +1,4 @@
-"""Controls of settings: what the page is told of each, and the traits that hold their values.
+"""Controls of settings: their description for the page, and the traits that hold their values.
 
 Bounds, labels and steps come from the table in `workbench.samplers.settings`.
 """
@@ -17,8 +17,8 @@ from workbench.samplers.settings import Setting
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A setting that a person may change, and what it starts with. At the value `off` the page says
-    so; None where it shows a number at every value."""
+    """A setting that a person may change, and its first value. At the value `off` the page shows
+    "off"; with None it always shows the number."""
 
     setting: Setting
     start: float
@@ -30,7 +30,7 @@ class Control:
         return self.setting.name
 
     def page_form(self, context: int | None) -> dict[str, Any]:
-        """What the page draws it from, for a model that reads `context` tokens."""
+        """Return its description for the page, for a model that reads `context` tokens."""
         low, reach = self.setting.slider or (self.setting.low, self.setting.high)
         if self.name == "max_new_tokens" and context:
             reach = min(reach, context)
@@ -45,12 +45,12 @@ class Control:
 
 
 def by_name(controls: Iterable[Control]) -> dict[str, Control]:
-    """Controls by the names of their settings."""
+    """Return controls by the names of their settings."""
     return {control.name: control for control in controls}
 
 
 def setting_traits(defaults: Mapping[str, Any]) -> type[traitlets.HasTraits]:
-    """A class to inherit from, with a trait for every setting that the page shares."""
+    """Return a base class with a trait for every setting that the page shares."""
     traits = {name: traitlets.Any(value).tag(sync=True) for name, value in defaults.items()}
     return types.new_class(
         "SettingTraits", (traitlets.HasTraits,), exec_body=lambda body: body.update(traits)

@@ -1,4 +1,4 @@
-"""What a panel needs of a model, and what its heading says of it."""
+"""Checks the model of a panel, and describes it for the heading."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from workbench.tree.figures import short_count
 
 
 def check_model(lm: Any) -> Any:
-    """The model itself, or a SettingError when it cannot read a prompt."""
+    """Return the model itself, or raise a SettingError if it cannot read a prompt."""
     if lm.preprocessor is None:
         raise SettingError(f"{lm.name} has no preprocessor: a panel needs one to read the prompt")
     return lm
 
 
 def heading_of(lm: Any) -> dict[str, str]:
-    """Name, family, number of parameters and dtype, as a person reads them."""
+    """Return name, family, number of parameters and dtype as readable text."""
     return {
         "name": Path(lm.preset or lm.name).name,
         "family": type(lm.backbone).__name__.removesuffix("Backbone"),

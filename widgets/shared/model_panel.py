@@ -1,4 +1,4 @@
-"""A panel over one language model, which it loads in the background when it is given a handle."""
+"""A panel of one language model; given a handle, it loads the model in the background."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .shared_models import Claim
 
 
 class ModelPanel(Panel):
-    """A panel with a heading and a status, and a model that may still be on its way.
+    """A panel with a heading, a status, and a model that may still be loading.
 
-    A subclass says in `adopt` what becomes possible once the model is there. What a user asks for
-    before is kept with `when_loaded` and done then. One that changes its model says so in
-    `changes_model`; the others share it, see `shared_models.Claim`.
+    A subclass takes over the loaded model in `adopt`. `when_loaded` keeps what a user asks for
+    earlier and does it then. A subclass that changes its model sets `changes_model`; the others
+    share it, see `shared_models.Claim`.
 
     Args:
         lm: A `CausalLM`, or the handle of a preset.
-        others: Handles of further presets that are needed, each loaded after the one before.
-        **traits: Those of the subclass.
+        others: Handles of more presets, loaded one after the other.
+        **traits: The subclass's traits.
     """
 
     changes_model: ClassVar[bool] = False
@@ -60,20 +60,20 @@ class ModelPanel(Panel):
         return self._lm
 
     def describe(self) -> list[str]:
-        """Heading and status, as a line of text."""
+        """Return heading and status as a line of text."""
         heading = " · ".join(value for value in self.heading.values() if value)
         return [f"{heading} ({self.status})"]
 
     def choose_model(self, lms: dict[str, Any]) -> Any:
-        """The model that the panel is over, of those of the handles."""
+        """Return the panel's model from the loaded ones, which are given by handle."""
         return lms[self._handle]
 
     def adopt(self, lm: Any) -> None:
-        """The model is there; called once, with all traits held back until it returns."""
+        """Take over the loaded model; called once. Trait changes are sent after it returns."""
 
     def when_loaded(self, wish: Callable[[], None]) -> bool:
-        """Keep `wish` for when the model is there; False when it is. A load that has failed or
-        was stopped begins anew."""
+        """Keep `wish` until the model is loaded; return False if it already is. Restart a load that
+        failed or was stopped."""
         if self._lm is not None:
             return False
         self._wish = wish
@@ -82,12 +82,12 @@ class ModelPanel(Panel):
         return True
 
     def drop_wish(self) -> None:
-        """Do nothing once the model is there."""
+        """Forget the wish that waits for the model."""
         self._wish = None
 
     def stop_loading(self) -> None:
-        """Do not wait for the model any more: its load stops, unless another panel waits for it.
-        Never blocks."""
+        """Stop waiting for the model. The load stops, unless another panel waits for it. Never
+        blocks."""
         with self._lock:
             self.drop_wish()
             if not self._loaded.is_set():
@@ -95,8 +95,8 @@ class ModelPanel(Panel):
                 self._let_go()
 
     def wait_loaded(self, deadline: float | None) -> bool:
-        """Block until loading has ended; False at the deadline, in seconds of monotonic time. An
-        interrupt stops the load."""
+        """Block until loading has ended; return False at the deadline, in seconds of monotonic
+        time. An interrupt stops the load."""
         try:
             return wait_for(self._loaded, deadline)
         except KeyboardInterrupt:
@@ -109,7 +109,7 @@ class ModelPanel(Panel):
         self._let_go()
 
     def _claim_presets(self) -> None:
-        """Hold what is not held yet: before the panel that this one replaces lets go of it."""
+        """Claim the presets that are not claimed yet, before the replaced panel releases them."""
         for handle in self._handles:
             if handle not in self._claims:
                 self._claims[handle] = Claim(handle, own=self.changes_model)
@@ -138,7 +138,7 @@ class ModelPanel(Panel):
         claim.begin(self._follow)
 
     def _follow(self, claim: Claim) -> None:
-        """The load of one of the presets has ended."""
+        """Handle the end of a preset's load."""
         with self._lock:
             if claim not in self._claims.values():  # closed or stopped meanwhile
                 return
@@ -177,7 +177,7 @@ class ModelPanel(Panel):
 
 
 def wait_for(event: threading.Event, deadline: float | None) -> bool:
-    """Block until the event; False at the deadline, in seconds of monotonic time."""
+    """Block until the event; return False at the deadline, in seconds of monotonic time."""
     while not event.wait(POLL_SECONDS):
         if deadline is not None and time.monotonic() >= deadline:
             return False

@@ -1,4 +1,4 @@
-"""How often a panel may speak while text streams, so that neither server nor page is flooded."""
+"""Limits how often a panel sends messages while text streams, to protect server and page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SNAPSHOT_RATE = 25_000  # characters a second that snapshots may take, so large 
 
 
 class Throttle:
-    """Says yes at most once in so many seconds."""
+    """Allows something at most once per interval, in seconds."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -20,7 +20,7 @@ class Throttle:
         self._last = float("-inf")
 
     def ready(self) -> bool:
-        """True when the last yes is long enough ago."""
+        """Return True, and restart the interval, if the last True is long enough ago."""
         now = self._clock()
         if now - self._last < self._seconds:
             return False
@@ -29,10 +29,10 @@ class Throttle:
 
 
 class Pace:
-    """Decides what may be sent now: new tokens only, everything so far, or nothing yet.
+    """Decides what to send now: only new tokens, everything so far, or nothing yet.
 
-    A snapshot takes the place of a delta. Nothing is lost by waiting: what is not sent now is
-    part of the next message, and the run's last snapshot does not ask.
+    A snapshot replaces a delta. Waiting loses nothing: the next message contains what was not sent,
+    and the run's last snapshot is always sent.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,7 +41,7 @@ class Pace:
         self._snapshot = clock()
 
     def due(self, size: int) -> Literal["delta", "snapshot"] | None:
-        """What to send, given that a snapshot would take `size` characters."""
+        """Return what to send, if a snapshot takes `size` characters."""
         if not self._message.ready():
             return None
         now = self._clock()

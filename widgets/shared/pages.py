@@ -1,7 +1,7 @@
-"""The page modules of a panel, joined into the one that anywidget takes, and its style sheets.
+"""Joins a panel's page modules into the single one that anywidget takes, and its style sheets.
 
-Page modules import each other as any ES modules do. What is joined has one scope, so that a name
-may stand at the top of only one of them.
+Page modules import each other as ES modules do. The joined module has one scope, so only one of
+them may define a name at its top level.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _NAMES = re.compile(r"\s*\w+(?:\s*,\s*\w+)*\s*,?\s*")
 
 @functools.cache
 def page(entry: str | Path) -> str:
-    """The module at `entry` and all that it imports, each after what it imports itself.
+    """Return the module at `entry` joined with all its imports; imports come first.
 
     Args:
         entry: A path, absolute or from the folder of the panels: "look/panel.js".
 
     Raises:
-        ImportError: A module is missing, does not export a name that is imported from it, imports
-            itself by way of others, or has an import or export of another form.
+        ImportError: A module is missing, does not export an imported name, is part of an import
+            cycle, or has an import or export of an unsupported form.
     """
     joined: dict[Path, str] = {}
     _add((FOLDER / entry).resolve(), (), joined)
@@ -37,14 +37,14 @@ def page(entry: str | Path) -> str:
 
 @functools.cache
 def style(panel: str) -> str:
-    """The style sheets that all panels share, then those in the folder of this one."""
+    """Return the style sheets of all panels, then those in this panel's folder."""
     folders = (FOLDER / name for name in ("shared", panel))
     sheets = (sheet for folder in folders for sheet in sorted(folder.glob("*.css")))
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
 def _add(module: Path, importers: tuple[Path, ...], joined: dict[Path, str]) -> None:
-    """Put the module after what it imports, unless it is there."""
+    """Add the module after its imports, unless it is already added."""
     if module in importers:
         circle = (*importers[importers.index(module) :], module)
         raise ImportError(f"page modules import each other: {' -> '.join(map(_name, circle))}")
@@ -72,7 +72,7 @@ def _read(module: Path, importers: tuple[Path, ...]) -> str:
 
 
 def _imports_of(module: Path, text: str) -> list[tuple[set[str], str]]:
-    """What the module imports: names, and the path as it is written."""
+    """Return the module's imports: names, and the path as written."""
     known = _IMPORT.sub("", _EXPORT.sub("", text)).replace(_RENDER, "")
     other = _OTHER.search(known)
     found = _IMPORT.findall(text)
@@ -86,7 +86,7 @@ def _imports_of(module: Path, text: str) -> list[tuple[set[str], str]]:
 
 
 def _script(text: str, is_entry: bool) -> str:
-    """The text without imports and exports, but for what the page's own module gives anywidget."""
+    """Return the text without imports and exports, except the entry module's default export."""
     script = _EXPORT.sub("", _IMPORT.sub("", text))
     return script if is_entry else script.replace(_RENDER, "")
 

@@ -1,4 +1,4 @@
-"""What all panels share: they check what the page says, print without one, and free everything."""
+"""The base of all panels: checks messages from the page, prints as text, and frees everything."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ REFUSAL_EVERY = 0.5  # seconds; a page that floods the kernel is not answered wi
 
 
 class Panel(anywidget.AnyWidget):
-    """A view that trusts nothing it is told.
+    """A view that checks every message from the page.
 
-    A subclass names in `page_writes` the traits that the page may set, each with the function
+    A subclass lists in `page_writes` the traits that the page may set, each with the function
     that checks a value, and in `commands` the methods the page may call, each with the names of
-    its arguments. A message that does not fit changes nothing and shows one error.
+    its arguments. An invalid message changes nothing and shows one error.
 
-    The page may speak on any thread: everything it does happens under `self._lock`.
+    Messages may arrive on any thread; they are handled under `self._lock`.
     """
 
     error = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
@@ -43,12 +43,12 @@ class Panel(anywidget.AnyWidget):
         replace_panels(self)
 
     def open(self) -> None:
-        """Begin to talk with pages."""
+        """Start the communication with pages."""
         super().open()
         hear_where_sent(self.comm)
 
     def close(self) -> None:
-        """Remove the panel from the page and free all that ipywidgets keeps of it."""
+        """Remove the panel from the page and free everything that ipywidgets keeps of it."""
         if self.comm is None:
             return
         with self._lock:
@@ -57,23 +57,23 @@ class Panel(anywidget.AnyWidget):
             super().close()
 
     def release(self) -> None:
-        """End what the panel has under way; called once, when it closes."""
+        """Stop the panel's work; called once, when it closes."""
 
     def notify_change(self, change: traitlets.Bunch) -> None:
-        """Traits are set by the worker, by the page and by the user: one at a time."""
+        """Notify under the lock: worker, page and user set traits from several threads."""
         with self._lock:
             super().notify_change(change)
 
     def describe(self) -> list[str]:
-        """The panel as lines of plain text, for where no page shows it."""
+        """Return the panel as lines of plain text, for places without a page."""
         return [type(self).__name__]
 
     def show_error(self, message: str, details: str = "") -> None:
-        """Show one sentence, with the details folded."""
+        """Show an error as one sentence, with folded details."""
         self.error = {"message": message, "details": details}
 
     def show_exception(self, error: BaseException, details: str) -> None:
-        """Show what went wrong in one sentence that says what to do."""
+        """Show an exception as one sentence that says what to do."""
         if isinstance(error, WorkbenchError):
             self.show_error(str(error), details)
             return
@@ -90,7 +90,7 @@ class Panel(anywidget.AnyWidget):
         return data, metadata
 
     def _handle_msg(self, msg: dict[str, Any]) -> None:
-        """Everything the page says comes in here and is checked before anything is touched."""
+        """Check every message from the page before it changes anything."""
         with self._lock:
             self._buffers = list(msg.get("buffers") or ())  # what a command may bring along
             try:

@@ -1,4 +1,4 @@
-"""What panels that keep runs share: one is shown or under way, and those before it are found."""
+"""The shared part of panels with a history: one run is shown or in progress; find past ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workbench.errors import SettingError, WorkbenchError
 
 
 class KeepsRuns:
-    """Mix-in before a `ModelPanel` with runs, each with a `number` and a `job`.
+    """Mix-in before `ModelPanel` for a history of runs, each with a `number` and a `job`.
 
     `_history` holds them, oldest first; `_run` is the one shown, or None.
     """
@@ -20,16 +20,16 @@ class KeepsRuns:
 
     @property
     def busy(self) -> bool:
-        """True while a run is queued, under way or paused."""
+        """True while a run is queued, running or paused."""
         return self._run is not None and not self._run.job.done
 
     def refuse_when_busy(self) -> None:
-        """A WorkbenchError while a run is under way."""
+        """Raise a WorkbenchError while a run is in progress."""
         if self.busy:
             raise WorkbenchError(f"the panel is {self.doing}: cancel() or wait() first")
 
     def cancel(self) -> None:
-        """Stop after the token at work and keep what is written, or stop loading. Never blocks."""
+        """Stop after the current token and keep the text, or stop loading. Never blocks."""
         with self._lock:
             self.stop_loading()
             if self.busy:
@@ -38,8 +38,8 @@ class KeepsRuns:
                     self.status = "stopping"
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the model is loaded and the run has ended, or is paused; False when it is
-        paused and after `timeout` seconds.
+        """Block until the model is loaded and the run has ended or is paused. Return False if it is
+        paused, or after `timeout` seconds.
 
         An interrupt stops the load, or cancels the run as in `Job.wait`.
         """
@@ -52,12 +52,12 @@ class KeepsRuns:
         return self._run.job.wait(left)
 
     def release(self) -> None:
-        """Cancel what runs or loads. What was made stays after `close()`."""
+        """Cancel the run or the load. Results stay after `close()`."""
         self.cancel()
         super().release()
 
     def past_run(self, number: object) -> Any:
-        """The run of the history that has that number, or a SettingError."""
+        """Return the past run with that number, or raise a SettingError."""
         for run in self._history:
             if type(number) is int and run.number == number:
                 return run

@@ -1,4 +1,4 @@
-"""Paths that a page names: nothing outside the notebook's folder, and nothing written over."""
+"""Checks paths from a page: they are new, and inside the notebook's folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MAX_PATH = 400  # characters
 
 
 def page_path(path: object) -> Path:
-    """A path the page names: new, and inside the folder the notebook works in.
+    """Return a path from the page, if it is new and inside the notebook's working folder.
 
     Raises:
-        SettingError: It is elsewhere, or there is something already.
+        SettingError: It is elsewhere, or already exists.
     """
     text = check_text("path", path)
     if not text.strip() or len(text) > MAX_PATH or "\0" in text:

@@ -1,5 +1,5 @@
-"""A panel that writes with a model: the sampler's controls, one run at a time streamed out, and
-those before it to come back to."""
+"""A panel that generates with a model: the sampler's controls, one streaming run at a time, and
+past runs to restore."""
 
 from __future__ import annotations
 
@@ -32,17 +32,16 @@ STATUS = {
 
 
 class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
-    """The controls, the run that is shown or under way, and the history of runs.
+    """The controls, the run that is shown or in progress, and the history of runs.
 
-    A subclass makes a run in `new_run` once `check_ready` has found what it needs, says in
-    `bring_back` and `forget` what it keeps beside runs and settings, and in `code_now` what the
-    panel does as Python. `ended` is called at the end of a run, and `find` says which runs the page
-    may ask about.
+    A subclass checks its inputs in `check_ready`, makes a run in `new_run`, restores and clears its
+    inputs in `bring_back` and `forget`, and gives the panel's Python code in `code_now`. `ended` is
+    called at the end of a run, and `find` returns a run that the page may ask about.
 
     Args:
         lm: A `CausalLM`, or the handle of a preset.
-        settings: Those that differ from `defaults`.
-        **traits: Those of the subclass.
+        settings: The settings that differ from `defaults`.
+        **traits: The subclass's traits.
 
     Raises:
         SettingError: A setting is unknown or out of its range.
@@ -79,16 +78,16 @@ class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
         self._syncs = Throttle(SYNC_EVERY)
         super().__init__(lm, form=setting.form_of(None), **self._initial, **traits)
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin a run, in the background, with what the panel holds and the settings of now.
+        """Start a run in the background, with the panel's inputs and current settings.
 
-        While the model is loading this is done once it is there.
+        While the model is loading, the run starts after the load.
 
         Raises:
-            PromptError: What the model is to read is missing.
-            WorkbenchError: A run is under way.
+            PromptError: The model's input is missing.
+            WorkbenchError: A run is in progress.
         """
         with self._lock:
             self.check_ready()
@@ -102,11 +101,11 @@ class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
         run.job.start()
 
     def restore(self, number: int) -> None:
-        """Bring back run `number`: what it read, its settings and its text.
+        """Restore run `number`: its inputs, settings and text.
 
         Raises:
             SettingError: There is no such run.
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -117,10 +116,10 @@ class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
             self._write_code()
 
     def reset(self) -> None:
-        """Forget the runs, and put the settings back to where they were at first.
+        """Forget the runs, and reset the settings to their first values.
 
         Raises:
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -129,7 +128,7 @@ class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
             self.settings = self._initial
             self._write_code()
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def settings(self) -> setting.Settings:
@@ -145,12 +144,12 @@ class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
 
     @property
     def history(self) -> list[Run]:
-        """The last runs, oldest first, each with what it read, `settings`, `text` and `summary`."""
+        """The last runs, oldest first, each with its inputs, `settings`, `text` and `summary`."""
         return list(self._history)
 
     @property
     def text(self) -> str:
-        """What the run that is shown has written."""
+        """The text of the run that is shown."""
         return self._run.text if self._run else ""
 
     @property
@@ -161,34 +160,34 @@ class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
     # -- what a subclass uses -----------------------------------------------------------
 
     def adopt(self, lm: Any) -> None:
-        """The controls reach as far as the model does."""
+        """Set the controls' ranges to those of the loaded model."""
         self.form = setting.form_of(lm.max_length)
         self._write_code()
 
     @classmethod
     def check_setting(cls, name: str, value: object) -> Any:
-        """The value of a setting, or a SettingError."""
+        """Return the value of a setting, or raise a SettingError."""
         return setting.check(name, value)
 
     def check_ready(self) -> None:
-        """A PromptError where the panel has nothing to begin a run with."""
+        """Raise a PromptError if the panel lacks the input for a run."""
 
     def new_run(self, number: int) -> Run:
-        """A run of what the panel holds now."""
+        """Return a run of the panel's current inputs."""
         raise NotImplementedError
 
     def kept(self, runs: list[Run]) -> list[Run]:
-        """Those of the runs, oldest first, that stay in the history."""
+        """Return the runs that stay in the history, oldest first."""
         return runs[-HISTORY:]
 
     def bring_back(self, run: Run) -> None:
-        """The panel holds again what the run has read."""
+        """Restore the run's inputs in the panel."""
 
     def forget(self) -> None:
-        """The panel holds nothing to read, and shows no run."""
+        """Clear the panel's inputs and show no run."""
 
     def code_now(self, preset: str | None) -> str:
-        """Python that does what the panel shows, with the model of a preset."""
+        """Return Python code that does what the panel shows, with the model of a preset."""
         raise NotImplementedError
 
     def begin(self, run: Run) -> None:
@@ -199,16 +198,16 @@ class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
             self.output = run.snapshot()
 
     def ended(self, run: Run) -> None:
-        """The history has one more; called with all traits held back until it returns."""
+        """Handle a new run in the history. Trait changes are sent after it returns."""
         self.runs = [past.entry for past in self._history if past.job.done]
         self._write_code()
 
     def find(self, number: object) -> Run:
-        """The run of that number which the page may ask about, or a SettingError."""
+        """Return the run with that number for the page, or raise a SettingError."""
         return self.past_run(number)
 
     def put(self, run: Run | None) -> None:
-        """Show a run that has ended, or none."""
+        """Show a run that has ended, or no run."""
         with self.hold_sync():
             self._run, self.error = run, None
             self.output = {} if run is None else run.snapshot()
@@ -216,19 +215,19 @@ class RunPanel(setting_traits(setting.DEFAULTS), KeepsRuns, ModelPanel):
             self.status = idle if run is None else STATUS[run.job.status]
 
     def on_event(self, run: Run, event: JobState | Token | Done) -> None:
-        """Where a run says what happens, from the thread that works."""
+        """Take an event of a run; called on the run's thread."""
         if isinstance(event, JobState):
             self._show_state(run, event)
         elif isinstance(event, Token):
             self._publish(run)
 
     def tell(self, content: dict[str, Any]) -> None:
-        """A message to the page."""
+        """Send a message to the page."""
         super().send(content)
 
     @classmethod
     def _check_settings(cls, values: Mapping[str, object]) -> setting.Settings:
-        """Every setting checked before any is used."""
+        """Return the settings after checking all of them."""
         return {name: cls.check_setting(name, value) for name, value in values.items()}
 
     def _publish(self, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""One completion as the generate panel keeps it: to stream it out, and to come back to it."""
+"""A run of the generate panel: streams a completion to the page and keeps it for later."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ ENDINGS = {"stop": "stop: end token", "length": "stop: max tokens", "cancelled":
 
 
 def percent(logprob: float, digits: int | None = None) -> float | None:
-    """A natural log-probability in percent; None for what is no probability."""
+    """Return a natural log-probability in percent; None if it is not a probability."""
     return round(100 * math.exp(logprob), digits) if logprob <= 0.01 else None
 
 
 class Run:
-    """A prompt, its settings and what became of them.
+    """A prompt, its settings and the completion.
 
     Args:
-        number: From 1, in the order of the panel's runs.
+        number: The run's number in the panel, from 1.
         lm: The model that continues the prompt.
         prompt: The text to continue; for a reply, the message it answers.
         settings: The sampler's name and the value of every control.
-        on_event: Called with this run and each event of its job, after the run has taken it.
-        turn: What the job runs in place of the prompt: a turn, or a dict of what the model reads.
+        on_event: Called with this run and each event of its job, after the run handled it.
+        turn: The job's input instead of the prompt: a turn, or a dict of the model's inputs.
 
     Raises:
         SettingError: The sampler refuses its settings.
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """How much was written, how fast, and why it ended."""
+        """The number of tokens, the speed, and why the run ended."""
         if not self.job.done:
             return ""
         ending = ENDINGS.get(self.job.reason or "", "failed")
@@ -85,7 +85,7 @@ class Run:
         return " · ".join([_count(stats.new_tokens), *self.figures(stats), ending])
 
     def figures(self, stats: Stats) -> list[str]:
-        """What the summary says between the count and the ending."""
+        """Return the summary's figures between the count and the ending."""
         return [f"{stats.prefill_seconds + stats.decode_seconds:.1f} s"]
 
     @property
@@ -95,7 +95,7 @@ class Run:
         return {"number": self.number, "label": f"Run {self.number}: {label}, {self.summary}"}
 
     def delta(self, offset: int) -> dict[str, Any]:
-        """A message with the tokens from `offset` on."""
+        """Return a message with the tokens from `offset` on."""
         pieces = self._pieces[offset:]
         return {
             "type": "tokens",
@@ -107,7 +107,7 @@ class Run:
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything the page shows of this run; `pieces` are the texts of its tokens."""
+        """Return everything the page shows of this run; `pieces` are the texts of its tokens."""
         pieces = list(self._pieces)
         final = self.job.done
         few = len(self.job.tokens) <= KEPT_ALTERNATIVES
@@ -123,7 +123,7 @@ class Run:
         }
 
     def alternatives(self, index: int) -> list[list[Any]]:
-        """What the model had in mind for token `index`: [text, percent, chosen], best first."""
+        """Return the alternatives of token `index`: [text, percent, chosen], best first."""
         if not 0 <= index < len(self.job.tokens):
             return []
         token = self.job.tokens[index]
@@ -134,7 +134,7 @@ class Run:
 
     @property
     def count(self) -> int:
-        """How many pieces there are."""
+        """The number of pieces."""
         return len(self._pieces)
 
     def _all_alternatives(self) -> list[list[list[Any]]]:
@@ -148,7 +148,7 @@ class Run:
         self._on_event(self, event)
 
     def _add(self, text: str, chance: float | None) -> None:
-        # In this order: a snapshot taken meanwhile by another thread has a chance for each piece.
+        # In this order, so that a snapshot by another thread has a chance for each piece.
         self._percents.append(chance)
         self._pieces.append(text)
         self.size += len(text) + 8  # about what JSON takes

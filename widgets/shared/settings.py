@@ -1,4 +1,4 @@
-"""The settings of the generate panel: what they may be, and which of them a sampler reads."""
+"""The settings of the generate panel: their allowed values, and which ones a sampler reads."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MAX_NEW_TOKENS = Setting(
 
 
 def control_of(setting: Setting) -> Control:
-    """The control of a setting. A cut that a sampler is named after cannot be off: there are
-    samplers without it."""
+    """Return the control of a setting. A cut that a sampler is named after cannot be off; choose
+    another sampler instead."""
     assert setting.start is not None
     return Control(setting, setting.start, None if setting.name in STREAMING else setting.off)
 
@@ -41,14 +41,14 @@ DEFAULTS: Settings = {"sampler": "top_p", **{c.name: c.start for c in CONTROLS.v
 
 
 def controls_of(sampler: str) -> list[str]:
-    """Names of the controls that count for a sampler, in the order they are shown."""
+    """Return the names of the controls that a sampler reads, in their order on the page."""
     own = STREAMING[sampler].controls
     used = {*own, "max_new_tokens", *(["seed"] if own else [])}
     return [name for name in CONTROLS if name in used]
 
 
 def arguments_of(settings: Settings) -> Settings:
-    """The arguments of the chosen sampler's constructor; those that are off are left out."""
+    """Return the arguments of the chosen sampler's constructor, without those that are off."""
     controls = [CONTROLS[name] for name in STREAMING[settings["sampler"]].controls]
     return {
         control.setting.keyword: settings[control.name]
@@ -58,7 +58,7 @@ def arguments_of(settings: Settings) -> Settings:
 
 
 def check(name: str, value: object) -> Any:
-    """The value of the setting `name`, checked; SettingError when either is unknown."""
+    """Return the checked value of setting `name`, or raise a SettingError."""
     if name in CONTROLS:
         return CONTROLS[name].setting.check(value)
     if name != "sampler":
@@ -70,12 +70,12 @@ def check(name: str, value: object) -> Any:
 
 
 def check_all(settings: Mapping[str, object]) -> Settings:
-    """Every setting checked before any is used."""
+    """Return the settings after checking all of them."""
     return {name: check(name, value) for name, value in settings.items()}
 
 
 def check_text(name: str, value: object) -> str:
-    """A text that can be tokenised, not longer than a page should send."""
+    """Return a text that can be tokenised and is not too long for a page to send."""
     if not isinstance(value, str):
         raise SettingError(f"{name} must be text, got {type(value).__name__}")
     if len(value) > MAX_PROMPT:
@@ -86,7 +86,7 @@ def check_text(name: str, value: object) -> str:
 
 
 def check_message(value: object) -> str:
-    """A text that says something."""
+    """Return a message that is not empty."""
     text = check_text("message", value)
     if not text.strip():
         raise SettingError("message must not be empty")
@@ -94,12 +94,12 @@ def check_message(value: object) -> str:
 
 
 def check_view(value: object) -> str:
-    """How the text is shown."""
+    """Return how the text is shown, or raise a SettingError."""
     return _one_of("show", VIEWS, value)
 
 
 def check_mode(value: object) -> str:
-    """What the panel writes: completions of a prompt, or replies in a conversation."""
+    """Return the mode, completions of a prompt or a conversation, or raise a SettingError."""
     return _one_of("mode", MODES, value)
 
 
@@ -110,41 +110,41 @@ def _one_of(name: str, choices: tuple[str, ...], value: object) -> str:
 
 
 def check_page_settings(settings: object) -> Settings:
-    """What a page says the settings are, checked."""
+    """Return the checked settings from a page."""
     if not isinstance(settings, dict):
         raise SettingError("settings must be a dictionary")
     return check_all(settings)
 
 
 def sampler_of(settings: Settings) -> Any:
-    """The `workbench.samplers.Sampler` that the settings describe."""
-    from workbench import samplers  # not needed to show a panel
+    """Return the `workbench.samplers.Sampler` that the settings describe."""
+    from workbench import samplers  # a panel shows without it
 
     cls = getattr(samplers, STREAMING[settings["sampler"]].class_name)
     return cls(**arguments_of(settings))
 
 
 def call_of(settings: Settings) -> Settings:
-    """The arguments of `lm.stream` beside the prompt and the sampler."""
+    """Return the arguments of `lm.stream` except the prompt and the sampler."""
     used = controls_of(settings["sampler"])
     names = [name for name in ("seed", "max_new_tokens") if name in used]
     return {name: settings[name] for name in names}
 
 
 def reads_seed(settings: Settings) -> bool:
-    """Whether the chosen sampler draws: another seed may write another text."""
+    """Return whether the chosen sampler draws, so that another seed may give another text."""
     return "seed" in call_of(settings)
 
 
 def code_of(preset: str | None, prompt: str, settings: Settings) -> str:
-    """Python that writes the same completion again."""
+    """Return Python code that writes the same completion again."""
     return (
         f"{load_code(preset)}prompt = {quoted(prompt)}\nlm.generate(prompt, {_call_code(settings)})"
     )
 
 
 def look_code(preset: str | None, picture: str, prompt: str, settings: Settings) -> str:
-    """Python that asks the same about the picture at a path."""
+    """Return Python code that asks the same about the picture at a path."""
     return (
         f"{load_code(preset)}picture = {quoted(picture)}\nprompt = {quoted(prompt)}\n"
         'lm.generate({"images": picture, "prompts": prompt}, strip_prompt=True, '
@@ -153,18 +153,18 @@ def look_code(preset: str | None, picture: str, prompt: str, settings: Settings)
 
 
 def send_code(text: str, settings: Settings) -> str:
-    """The call of a `Chat` named `chat` that says something."""
+    """Return the call of a `Chat` named `chat` that sends a message."""
     return f"chat.send({quoted(text)}, {_call_code(settings)})"
 
 
 def load_code(preset: str | None) -> str:
-    """The import, and the model where it comes from a preset; as lines that end."""
+    """Return the lines that import the package and load the model, if it is a preset's."""
     load = f"lm = wb.models.CausalLM.from_preset({quoted(preset)})\n" if preset else ""
     return f"import workbench as wb\n\n{load}"
 
 
 def quoted(text: str) -> str:
-    """A text as Python reads it."""
+    """Return a text as a Python literal."""
     return json.dumps(text, ensure_ascii=False)  # Python reads it as it is, double quotes and all
 
 
@@ -176,7 +176,7 @@ def _call_code(settings: Settings) -> str:
 
 
 def form_of(context: int | None) -> dict[str, Any]:
-    """What the page needs to draw the controls of a model that reads `context` tokens."""
+    """Return what the page needs to draw the controls of a model that reads `context` tokens."""
     samplers = [
         {"name": name, "label": sampler.label, "controls": controls_of(name)}
         for name, sampler in STREAMING.items()

@@ -1,7 +1,7 @@
-"""Models that panels are given by name: one load and one model for all that ask for the same.
+"""Shares models between panels: one load and one model for all panels of the same preset.
 
-A panel claims a preset before the one that it replaces lets go of it. So a cell that is run again
-goes on with the load, or with the model, of the run before, and does not make another copy.
+A new panel claims a preset before the panel that it replaces releases it. So a cell that runs again
+reuses the load or the model of its previous run, without a second copy.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _shared: weakref.WeakValueDictionary[Any, _SharedModel] = weakref.WeakValueDicti
 
 
 class Claim:
-    """What a panel holds of a preset: a share of its load, then of its model.
+    """A panel's share of a preset's load, and then of its model.
 
-    It is shared with the claims of other panels on the same preset, unless a folder has been
-    written to since it was loaded, or the model is no longer as it was loaded: its weights, its
-    adapters or its sampler are others. The load stops when its last claim is released.
+    All claims on a preset share one model, unless the preset's folder has changed since the load,
+    or the model has changed: its weights, adapters or sampler. The load stops when its last claim
+    is released.
 
     Args:
         handle: As for `from_preset`.
-        own: The model is to be changed, so share it with nobody.
+        own: Whether the panel changes the model, and so does not share it.
     """
 
     def __init__(self, handle: str, own: bool = False) -> None:
@@ -40,32 +40,32 @@ class Claim:
 
     @property
     def job(self) -> LoadJob:
-        """The load, which may be that of others, too."""
+        """The load, which other claims may share."""
         return self._model.job
 
     @property
     def lm(self) -> Any:
-        """The model; None until it is there."""
+        """The model; None until it is loaded."""
         return self.job.result
 
     def begin(self, tell: Callable[[Claim], None]) -> None:
-        """Load the model, unless another claim has begun to.
+        """Load the model, unless another claim has started the load.
 
-        `tell` is called once, with this claim, when the load has ended: in the thread that loads,
-        or before this returns. After a release it is not called.
+        When the load ends, `tell` is called once with this claim: in the loading thread, or before
+        this method returns. After a release it is not called.
         """
         self._tell = tell
         self._model.begin(self)
 
     def hear(self) -> None:
-        """The load has ended."""
+        """Handle the end of the load."""
         with _lock:
             tell, self._tell = self._tell, None
         if tell is not None:
             tell(self)
 
     def release(self) -> None:
-        """Let go of the model. Never blocks."""
+        """Release the model. Never blocks."""
         with _lock:
             self._tell = None
             self._model.claims.discard(self)
@@ -77,7 +77,7 @@ class Claim:
 
 
 class _SharedModel:
-    """One load and its model, for as long as there are claims on it."""
+    """One load and its model, kept as long as there are claims on it."""
 
     def __init__(self, handle: str) -> None:
         self.job = LoadJob(handle, on_change=self._follow)
@@ -87,7 +87,7 @@ class _SharedModel:
 
     @property
     def is_as_loaded(self) -> bool:
-        """Whether another panel may have it: it is on its way, or nobody has changed it."""
+        """Whether another panel may share it: it is loading, or unchanged since the load."""
         if self._loaded is None:
             return True
         now = _parts(self.job.result)
@@ -96,7 +96,7 @@ class _SharedModel:
         )
 
     def begin(self, claim: Claim) -> None:
-        """Load for the first claim; the others are told when it has ended, or at once."""
+        """Start the load for the first claim; notify the others at its end, or at once."""
         with _lock:
             begun, self._begun = self._begun, True
         if not begun:
@@ -118,7 +118,7 @@ class _SharedModel:
 
 
 def _current(key: tuple[Any, ...]) -> _SharedModel:
-    """The model that others have claimed, if it is as it would be loaded now; or a new one."""
+    """Return the model that others have claimed, if it is still unchanged; otherwise a new one."""
     found = _shared.get(key)
     if found is None or not found.is_as_loaded:
         found = _shared[key] = _SharedModel(key[0])
@@ -126,13 +126,13 @@ def _current(key: tuple[Any, ...]) -> _SharedModel:
 
 
 def _forget(model: _SharedModel) -> None:
-    """Whoever asks for it from now on gets another one."""
+    """Stop sharing this model: later claims get a new one."""
     for key in [key for key, value in _shared.items() if value is model]:
         del _shared[key]
 
 
 def _files_of(handle: str) -> list[tuple[str, int, int]]:
-    """The files of a preset that is no name, told apart from those that may lie there later."""
+    """Return the files of a preset folder with values that show whether they change later."""
     path = Path(os.path.expanduser(handle)).absolute()
     try:
         files = list(path.iterdir()) if path.is_dir() else [path]
@@ -143,5 +143,5 @@ def _files_of(handle: str) -> list[tuple[str, int, int]]:
 
 
 def _parts(lm: Any) -> list[Any]:
-    """What is another object as soon as somebody changes the model: jax arrays never change."""
+    """Return the objects that any change of the model replaces; jax arrays are immutable."""
     return [lm.sampler, *(weight.value for weight in lm.weights)]

@@ -1,10 +1,9 @@
-"""Which thread of the kernel hears what the page says.
+"""Chooses the kernel thread that handles messages from the page.
 
-A page may say for each message to which subshell, that is thread, of the kernel it goes; JupyterLab
-does. ipykernel 7.4 overrules it: a message goes to the subshell whose request was the last one
-handled when the panel last spoke. Panels speak from threads of their own while they work, so that
-may be the subshell of a tab that has been closed since, which is deleted; then all the page says is
-dropped, Stop included, until a cell runs.
+A page, such as JupyterLab, may name the subshell (thread) of the kernel for each message. ipykernel
+7.4 overrides it: the message goes to the subshell whose request was handled last when the panel
+last sent something. Panels send from their own threads, so that may be the deleted subshell of a
+closed tab. Then ipykernel drops every message from the page, Stop included, until a cell runs.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from typing import Any
 
 
 def hear_where_sent(comm: Any) -> None:
-    """Have messages for `comm` handled where the page sends them, as other versions do, and in the
-    main thread where that subshell is gone."""
+    """Handle messages for `comm` in the subshell that the page names, as other versions do, or in
+    the main thread if that subshell is gone."""
 
     def route(data: object, sent_to: str | None) -> str | None:
         alive = comm.kernel.shell_channel_thread.manager.list_subshell()

@@ -1,4 +1,4 @@
-"""The tune panel: LoRA adapters trained and watched."""
+"""The tune panel: train LoRA adapters and watch them learn."""
 
 from .panel import TunePanel, tune
 

@@ -30,13 +30,13 @@ def _dict() -> traitlets.Dict:
 
 
 class TuneBase(ModelPanel):
-    """Model, data and settings: all that is known before a run begins.
+    """Model, data and settings: everything known before a run starts.
 
     Args:
         lm: A `CausalLM`, or the handle of a preset, which is loaded in the background.
-        data: Whatever `workbench.data.sources.read_examples` reads, in the background.
-        validation: A share of the examples, examples of their own, or None.
-        settings: Those of `TuneSettings`.
+        data: Anything that `workbench.data.sources.read_examples` reads; read in the background.
+        validation: A share of the examples, separate examples, or None.
+        settings: The fields of `TuneSettings`.
     """
 
     data = _dict()
@@ -81,11 +81,11 @@ class TuneBase(ModelPanel):
 
     @property
     def busy(self) -> bool:
-        """True while a run is queued, under way or paused."""
+        """True while a run is queued, running or paused."""
         return False
 
     def describe(self) -> list[str]:
-        """Heading, data and settings, as lines of text."""
+        """Return heading, data and settings as lines of text."""
         heading = " · ".join(value for value in self.heading.values() if value)
         return [
             f"{heading} ({self.status})",
@@ -96,13 +96,13 @@ class TuneBase(ModelPanel):
     # -- model and data -----------------------------------------------------------------
 
     def adopt(self, lm: Any) -> None:
-        """The model is there: it can read the data now."""
+        """Take over the loaded model, and read the data with it."""
         self.heading = {**self.heading, "name": f"LoRA fine-tune · {self.heading['name']}"}
         self._refresh_settings()
         self._begin_reading()
 
     def when_loaded(self, wish: Callable[[], None]) -> bool:
-        """Keep `wish` for when model and data are there; what failed is tried again."""
+        """Keep `wish` until model and data are loaded; retry what failed."""
         if self._lm is None:
             return super().when_loaded(wish)
         if self._source.examples is not None:
@@ -114,7 +114,7 @@ class TuneBase(ModelPanel):
         return True
 
     def wait_loaded(self, deadline: float | None = None) -> bool:
-        """Block until model and data are read; False at the deadline of monotonic time."""
+        """Block until model and data are read; return False at the deadline of monotonic time."""
         if not super().wait_loaded(deadline):
             return False
         try:
@@ -124,7 +124,7 @@ class TuneBase(ModelPanel):
             return True
 
     def stop_loading(self) -> None:
-        """Wait neither for the model nor for the data any more. Never blocks."""
+        """Stop waiting for the model and the data. Never blocks."""
         with self._lock:
             super().stop_loading()
             if self.status == "reading":
@@ -177,11 +177,11 @@ class TuneBase(ModelPanel):
 
     @property
     def tune_settings(self) -> TuneSettings:
-        """The settings as a `TrainingJob` takes them."""
+        """The settings for a `TrainingJob`."""
         return TuneSettings.of({name: self._settings[name] for name in setting.NAMES})
 
     def _check_fits(self, values: Settings) -> None:
-        """A WorkbenchError when the data cannot be used with these settings."""
+        """Raise a WorkbenchError if the data cannot be used with these settings."""
         if self._source.examples is not None:
             self._source.facts(values)
 
@@ -195,8 +195,8 @@ class TuneBase(ModelPanel):
             self._write_code()
 
     def _estimate(self) -> Settings:
-        """Steps, memory and time of the run that would begin; the time once it is measured."""
-        from workbench.tuning.memory import estimate_training  # not needed to show a panel
+        """Return steps, memory and time of the next run; the time only once it is measured."""
+        from workbench.tuning.memory import estimate_training  # a panel shows without it
 
         asked = self._source.planned(self._settings, self.tune_settings)
         steps, seconds = asked.steps, None
@@ -212,12 +212,12 @@ class TuneBase(ModelPanel):
     # -- what the page asks for ---------------------------------------------------------
 
     def _call(self, command: str, arguments: dict[str, Any]) -> None:
-        """Every command is answered, one that changes nothing too: the page watches for life."""
+        """Answer every command, even one that changes nothing: the page checks for a kernel."""
         super()._call(command, arguments)
         self.send({"type": "done"})
 
     def _on_set(self, values: object) -> None:
-        """Settings a person typed: what can be taken is, the rest gets a sentence each."""
+        """Take over valid settings that a person typed; show an error for each other one."""
         given = setting.check_page_values(values)
         if self.busy:
             return
@@ -243,7 +243,8 @@ class TuneBase(ModelPanel):
 
 
 def check_view(value: object) -> Settings:
-    """How the page draws the loss: {"log": bool, "smoothing": 0 to 0.99}, or a SettingError."""
+    """Return how the page draws the loss, {"log": bool, "smoothing": 0 to 0.99}, or raise a
+    SettingError."""
     if not isinstance(value, dict) or set(value) != set(VIEW) or type(value["log"]) is not bool:
         raise SettingError(f"view must be a dictionary of {', '.join(VIEW)}")
     smoothing = value["smoothing"]

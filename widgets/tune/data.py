@@ -1,4 +1,4 @@
-"""Training data as the tune panel shows it: counts, lengths, and single examples as tokens."""
+"""The training data on the tune panel: counts, lengths, and single examples as tokens."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from workbench.data.examples import Example, Examples
 
 BINS = 24
-MOST_TOKENS = 1000  # of one example that are shown
+MOST_TOKENS = 1000  # shown of one example
 
 
 def data_facts(examples: Examples, validation: int) -> Settings:
-    """Counts of the examples, and how many of them have how many tokens.
+    """Return counts of the examples, and a histogram of their tokens.
 
     Args:
-        examples: What is trained on.
-        validation: How many examples are kept to measure on.
+        examples: The training examples.
+        validation: The number of held-out examples.
     """
     lengths = np.array([len(example) for example in examples], np.int64)
     return {
@@ -36,7 +36,7 @@ def data_facts(examples: Examples, validation: int) -> Settings:
 
 
 def histogram(lengths: np.ndarray) -> Settings:
-    """Edges of whole numbers, one more than counts; about `BINS` of them."""
+    """Return about `BINS` counts and their edges, whole numbers, one more than the counts."""
     if not lengths.size:
         return {}
     low, high = int(lengths.min()), int(lengths.max()) + 1
@@ -47,7 +47,7 @@ def histogram(lengths: np.ndarray) -> Settings:
 
 
 def data_text(facts: Settings) -> str:
-    """The counts in a line, for where no page shows them."""
+    """Return the counts in one line, for places without a page."""
     if not facts.get("examples"):
         return "no examples"
     parts = [
@@ -61,8 +61,8 @@ def data_text(facts: Settings) -> str:
 
 
 def example_view(number: int, example: Example, tokenizer: Any) -> Settings:
-    """One example for the page: the texts of its tokens, and which are in the loss."""
-    from workbench.tuning.preview import preview  # not needed to show a panel
+    """Return one example for the page: its tokens' texts, and which of them are in the loss."""
+    from workbench.tuning.preview import preview  # a panel shows without it
 
     pieces = preview(example.cut(MOST_TOKENS), tokenizer)
     return {

@@ -1,4 +1,4 @@
-"""Where a trained adapter goes: files of PEFT's, of KerasHub's, or a preset it is part of."""
+"""Saves a trained adapter as PEFT or KerasHub files, or merged into a preset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..shared.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way to write an adapter: what it is called, where it goes by default, and how."""
+    """A way to save an adapter: its label, default path and function."""
 
     name: str
     label: str
@@ -61,7 +61,7 @@ FORMATS = {
 
 
 def formats_for(name: str) -> list[Settings]:
-    """What the page offers, with a path for each that is not taken yet."""
+    """Return the page's formats, each with a free path."""
     return [
         {
             "name": format.name,
@@ -74,21 +74,21 @@ def formats_for(name: str) -> list[Settings]:
 
 
 def free_path(path: str) -> str:
-    """The path, with a number in its name where there is something already."""
+    """Return the path, with a number in its name if it already exists."""
     stem, end = (path.removesuffix(".lora.h5"), ".lora.h5" if path.endswith(".lora.h5") else "")
     taken = (f"{stem}-{number}{end}" for number in range(2, 10_000))
     return next(p for p in (path, *taken) if not Path(p).exists())
 
 
 def format_of(name: object) -> Format:
-    """The format of that name, or a SettingError."""
+    """Return the format with that name, or raise a SettingError."""
     if not isinstance(name, str) or name not in FORMATS:
         raise SettingError(f"format must be one of {', '.join(FORMATS)}, got {str(name)[:80]!r}")
     return FORMATS[name]
 
 
 def check_path(format: Format, path: Path) -> Path:
-    """A path whose ending fits the format, or a SettingError."""
+    """Return the path if its ending fits the format, or raise a SettingError."""
     is_file = path.name.endswith(".lora.h5")
     if (format.name == "keras_hub") != is_file:
         expected = "a name that ends in .lora.h5" if not is_file else "a folder's name"
@@ -97,7 +97,7 @@ def check_path(format: Format, path: Path) -> Path:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Return the bytes of a file, or of all files in a folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -28,21 +28,20 @@ class TunePanel(TuneTraining):
     """Train a LoRA adapter and watch it learn.
 
     Args:
-        lm: A `CausalLM`, or the handle of a preset. It is loaded in the background, and shared with
-            no other panel, for training changes it.
-        data: What it learns from: whatever `workbench.data.sources.read_examples` reads. What
-            cannot be read is said on the panel.
-        validation: The share of the examples kept to measure on, or how many; examples of their
-            own; or None.
-        name: What the adapter is called in `lm.adapters`; later runs get a number.
+        lm: A `CausalLM`, or the handle of a preset. A handle's model is loaded in the background
+            and not shared with other panels, because training changes it.
+        data: The training data: anything that `workbench.data.sources.read_examples` reads. The
+            panel shows an error if they cannot be read.
+        validation: The share or the number of held-out examples; separate examples; or None.
+        name: The adapter's name in `lm.adapters`; later runs get a number.
         folder: Where checkpoints go, a folder for each run; None for none.
-        **settings: Those of `workbench.tuning.settings.TuneSettings`. Unlike there, alpha is 16
-            and a run takes 200 steps, and without `sample_prompts` some are taken from the data.
+        **settings: Those of `workbench.tuning.settings.TuneSettings`, but alpha defaults to 16,
+            steps to 200, and `sample_prompts` to some from the data.
 
     Raises:
         SettingError: A setting is unknown or impossible.
 
-    All that a person does on the page can be done from Python, on the same object:
+    Everything on the page can also be done from Python, on the same object:
 
     ```python
     panel = wb.tune("stories_tiny_en", stories, steps=100)
@@ -78,13 +77,13 @@ class TunePanel(TuneTraining):
         self._writing = ""
         super().__init__(lm, data, validation, name, folder, settings)
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Forget all runs, and put the settings back. The adapters stay in `lm.adapters`.
+        """Forget all runs, and reset the settings. The adapters stay in `lm.adapters`.
 
         Raises:
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -94,26 +93,26 @@ class TunePanel(TuneTraining):
             self._show(None)
 
     def export(self, path: str | Path, format: str = "peft") -> Path:
-        """Write the adapter of the run shown; this call waits until it is written.
+        """Save the adapter of the run shown; the call returns when it is written.
 
         Args:
-            path: Where to. What was saved there before is replaced; other files stay.
+            path: Where to save. An adapter saved there before is replaced; other files stay.
             format: "peft" (a folder), "keras_hub" (a file ending in .lora.h5) or "preset" (the
                 whole model with the adapter in its weights).
 
         Raises:
             SettingError: There is no such format, or the path does not fit it.
-            WorkbenchError: There is nothing to write, or it cannot be written.
+            WorkbenchError: There is no adapter to save, or it cannot be written.
         """
         kind = format_of(format)
         target = check_path(kind, Path(os.path.expanduser(path)))
         self._write(kind, target, self._claim(kind))
         return target
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     def figure(self) -> Any:
-        """A `matplotlib.figure.Figure` of the run shown.
+        """Return a `matplotlib.figure.Figure` of the run shown.
 
         Raises:
             WorkbenchError: There is no run.
@@ -123,7 +122,7 @@ class TunePanel(TuneTraining):
         return self._run.job.figure()
 
     def describe(self) -> list[str]:
-        """Heading, data, settings and the course of the runs, as lines of text."""
+        """Return heading, data, settings and the figures of the runs as lines of text."""
         lines = super().describe()
         for run in self._history:
             lines.append(f"Run {run.number}: {setting.summary_of(run.settings)}; {run.summary}")
@@ -139,7 +138,7 @@ class TunePanel(TuneTraining):
         return data, metadata
 
     def refuse_when_busy(self) -> None:
-        """A WorkbenchError while a run is under way, or a file is being written."""
+        """Raise a WorkbenchError while a run is in progress or a file is being written."""
         super().refuse_when_busy()
         if self._writing:
             raise WorkbenchError("the panel is writing a file: try again in a moment")
@@ -147,18 +146,17 @@ class TunePanel(TuneTraining):
     # -- files --------------------------------------------------------------------------
 
     def shown_now(self) -> None:
-        """Another run is on the panel, or the one there has ended: it has other files to write,
-        and other code."""
+        """Update the files to save and the code, when the run shown has changed or ended."""
         self.exports = self._exports()
         self._write_code()
 
     def _exports(self, done: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What can be written now, what is being written, and what was."""
+        """Return what can be saved now, what is being saved, and what was saved."""
         formats = [] if self._run is None or not self._run.count else formats_for(self._run.name)
         return {"formats": formats, "busy": self._writing, "done": done}
 
     def _claim(self, kind: Format) -> str:
-        """The name of the adapter to write, with the model's place taken until `_write` ends."""
+        """Return the name of the adapter to save, and claim the model until `_write` ends."""
         with self._lock:
             self.refuse_when_busy()
             if self._run is None or self._run.name not in self._lm.adapters:
@@ -217,7 +215,7 @@ class TunePanel(TuneTraining):
 
 
 def check_shown(value: object) -> list[int]:
-    """The numbers of the runs whose curves are laid over those of the run shown."""
+    """Return the numbers of the runs whose curves are drawn over those of the run shown."""
     whole = isinstance(value, list | tuple) and all(type(number) is int for number in value)
     if not whole or len(value) > 100:
         raise SettingError("shown must be a list of the numbers of runs")
@@ -233,7 +231,7 @@ def tune(
     folder: str | Path | None = None,
     **settings: Any,
 ) -> TunePanel:
-    """A panel that fine-tunes a model; see `TunePanel` for the arguments.
+    """Return a panel that fine-tunes a model; see `TunePanel` for the arguments.
 
     ```python
     wb.tune("stories_tiny_en", stories, steps=100, sample_prompts=["The captain"])

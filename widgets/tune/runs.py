@@ -1,4 +1,4 @@
-"""One training run as the tune panel keeps it: its figures, to draw and to come back to."""
+"""A run of the tune panel: its figures, for drawing and for restoring."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..shared.settings import Settings
 from .settings import summary_of, text_of
 
 COLUMNS = 6  # step, loss, learning rate, gradient norm, tokens/s, memory in GB
-MAX_SAMPLE = 4000  # characters of a completion that are shown
+MAX_SAMPLE = 4000  # characters shown of a completion
 
 
 class TuneRun:
-    """Settings of a run and what became of it.
+    """Settings and results of a run.
 
     Args:
-        number: From 1, in the order of the panel's runs.
-        name: Of the adapter in `lm.adapters`.
-        settings: Those it was started with.
+        number: The run's number in the panel, from 1.
+        name: The adapter's name in `lm.adapters`.
+        settings: The settings it was started with.
     """
 
     def __init__(self, number: int, name: str, settings: Settings) -> None:
@@ -37,28 +37,28 @@ class TuneRun:
         self.best: tuple[int, float] | None = None
         self.kept = False
         self.problem = ""
-        self.trained = 0  # how many numbers the adapter has, once it is there
+        self.trained = 0  # the number of the adapter's parameters, once it exists
         self.seconds_per_step: float | None = None
         self.job: Any = None
         self._rows = array("f")
 
     @property
     def count(self) -> int:
-        """How many steps it has told of."""
+        """The number of reported steps."""
         return len(self._rows) // COLUMNS
 
     @property
     def first(self) -> float:
-        """The loss of the first step; nan before there was one."""
+        """The loss of the first step; nan before it."""
         return self._rows[1] if self._rows else math.nan
 
     @property
     def size(self) -> int:
-        """About how many characters a snapshot takes."""
+        """The approximate size of a snapshot, in characters."""
         return 6 * len(self._rows) + 24 * len(self.validation)
 
     def take(self, event: Any) -> None:
-        """Keep what an event of the job says."""
+        """Record an event of the job."""
         match event:
             case Step():
                 self._add(event)
@@ -95,7 +95,7 @@ class TuneRun:
 
     @property
     def now(self) -> Settings:
-        """Where it is, in few words."""
+        """The current figures in a few words."""
         best = self.best and {"step": self.best[0], "loss": self.best[1]}
         return {
             "step": self.step,
@@ -108,7 +108,7 @@ class TuneRun:
         }
 
     def delta(self, row: int, mark: int) -> tuple[Settings, bytes]:
-        """A message with what came after so many steps and validations, and its buffer."""
+        """Return a message with what follows this many steps and validations, and its buffer."""
         message = {
             "type": "points",
             "run": self.number,
@@ -120,11 +120,11 @@ class TuneRun:
         return message, self._rows[row * COLUMNS :].tobytes()
 
     def snapshot(self) -> Settings:
-        """Everything the page draws of this run. Rows are float32, `COLUMNS` to a step."""
+        """Return everything the page draws of this run. Rows are float32, `COLUMNS` per step."""
         return {**self.figures(), **self.now}
 
     def figures(self) -> Settings:
-        """Its curves alone, for beside those of another run."""
+        """Return only its curves, to draw beside those of another run."""
         return {
             "run": self.number,
             "rows": self._rows.tobytes(),
@@ -132,7 +132,7 @@ class TuneRun:
         }
 
     def shown_samples(self) -> Settings:
-        """Its sample completions, by the prompts they are of."""
+        """Return its sample completions by prompt."""
         prompts = [text_of(prompt) for prompt in self.settings["sample_prompts"]]
         return {"run": self.number, "prompts": prompts, "items": list(self.samples)}
 
@@ -145,7 +145,7 @@ class TuneRun:
 
     @property
     def summary(self) -> str:
-        """How it went, in a few words."""
+        """The outcome in a few words."""
         if self.best is not None:
             return f"best {self.best[1]:.3g} at step {self.best[0]:,}"
         if self.count:
@@ -154,5 +154,5 @@ class TuneRun:
 
 
 def _finite(value: float) -> float | None:
-    """A number that JSON has; None for one it has not."""
+    """Return the number, or None if JSON cannot hold it."""
     return float(value) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The settings of the tune panel: what the page shows of them, and what they may be."""
+"""The settings of the tune panel: their fields on the page, and their allowed values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from workbench.tuning.settings import EVERY, SCHEDULES, TuneSettings
 from ..shared.settings import Settings, check_text, quoted
 
 MOST_RANK = 4096
-MOST_SHARE = 0.9  # of the examples that may be held out
+MOST_SHARE = 0.9  # the largest share of held-out examples
 MAX_PROMPTS = 8
-MAX_INLINE = 4000  # characters of data that the code repeats
+MAX_INLINE = 4000  # characters of data that the code may contain
 USUAL_TARGETS = ("query", "value")
 PROJECTIONS = ("query", "key", "value", "output", "gate", "up", "down")
 NAMES = tuple(field.name for field in dataclasses.fields(TuneSettings))
@@ -26,7 +26,7 @@ DEFAULTS: Settings = {**PLAIN, "alpha": 16.0, "steps": 200, "validation": 0.1}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the form. `empty` is what an empty one means, `says` the words of a checkbox."""
+    """One field of the form. `empty` is the meaning of an empty field, `says` a checkbox's text."""
 
     name: str
     label: str
@@ -104,12 +104,12 @@ FIELDS = (
 
 
 def form_of(lm: Any, values: Settings, shared: bool) -> list[Settings]:
-    """What the page needs to draw the fields.
+    """Return what the page needs to draw the fields.
 
     Args:
         lm: The model, None while it is loading.
-        values: The settings; prompts that are more than text cannot be written on a page.
-        shared: Whether the validation is a share of the data, and not data of its own.
+        values: The settings; a page cannot edit prompts that are more than text.
+        shared: Whether the validation is a share of the data, not separate data.
     """
     fixed = not all(isinstance(prompt, str) for prompt in values["sample_prompts"])
     changes = {
@@ -121,7 +121,7 @@ def form_of(lm: Any, values: Settings, shared: bool) -> list[Settings]:
 
 
 def projections_of(lm: Any) -> tuple[str, ...]:
-    """The names of the model's projections that can have an update."""
+    """Return the names of the model's projections that can be adapted."""
     if lm is None:
         return ()
     names = {variable.path.split("/")[-2] for variable in lm.backbone.variables}
@@ -129,10 +129,10 @@ def projections_of(lm: Any) -> tuple[str, ...]:
 
 
 def check_all(values: Mapping[str, Any]) -> Settings:
-    """Settings of the panel, some or all, each checked by itself.
+    """Check some or all settings of the panel one by one, and return them.
 
     Raises:
-        SettingError: One is unknown or impossible.
+        SettingError: A setting is unknown or impossible.
     """
     checked = {name: value for name, value in values.items() if name != "validation"}
     made = TuneSettings.of(checked)
@@ -145,7 +145,7 @@ def check_all(values: Mapping[str, Any]) -> Settings:
 
 
 def check_share(value: object) -> float | int | None:
-    """A share of the examples, or how many of them; None for none."""
+    """Return a share or a number of the examples, or None."""
     if value is None or (type(value) in (int, float) and value == 0):
         return None
     if type(value) is int and value > 0:
@@ -159,10 +159,10 @@ def check_share(value: object) -> float | int | None:
 
 
 def merge(values: Settings, changes: Mapping[str, Any]) -> Settings:
-    """All settings with some changed, checked together.
+    """Return all settings with some changed, checked together.
 
     Raises:
-        SettingError: One is unknown or impossible, or two contradict each other.
+        SettingError: A setting is unknown or impossible, or two contradict each other.
     """
     changes = dict(changes)
     for name, other in (("steps", "epochs"), ("epochs", "steps")):
@@ -173,7 +173,7 @@ def merge(values: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def sort_out(values: Settings, changes: Mapping[str, Any]) -> tuple[Settings, dict[str, str]]:
-    """What of a person's changes can be taken, and why not the rest, a sentence for each."""
+    """Return the valid changes, and for each invalid one a sentence that says why."""
     problems: dict[str, str] = {}
     for name in changes:
         try:
@@ -189,16 +189,16 @@ def sort_out(values: Settings, changes: Mapping[str, Any]) -> tuple[Settings, di
 
 
 def sentence_of(name: str, error: SettingError) -> str:
-    """The message of an error without what the field beside it says already."""
+    """Return the message of an error without the setting's name, which the field shows."""
     message = str(error).removeprefix("training: ").removeprefix(f"{name}: ")
     return message[:1].upper() + message[1:]
 
 
 def check_page_values(values: object) -> Settings:
-    """What a page says of some settings: of the right kinds, not yet checked for their worth.
+    """Return some settings from a page after checking their types, but not their values.
 
     Raises:
-        SettingError: It is nothing a form could send.
+        SettingError: A form cannot send this.
     """
     known = {*NAMES, "validation"}
     if not isinstance(values, dict) or not set(values) <= known:
@@ -220,7 +220,7 @@ def _page_value(name: str, value: object) -> Any:
 
 
 def shown_values(values: Settings, lm: Any) -> Settings:
-    """The settings as the page shows them: plain JSON."""
+    """Return the settings as plain JSON for the page."""
     targets = values["targets"] or (USUAL_TARGETS if lm is not None else ())
     if targets == EVERY:
         targets = projections_of(lm)
@@ -229,12 +229,12 @@ def shown_values(values: Settings, lm: Any) -> Settings:
 
 
 def text_of(prompt: str | Mapping[str, Any]) -> str:
-    """A prompt in words; of one with a picture the text alone."""
+    """Return the text of a prompt, without its picture."""
     return prompt if isinstance(prompt, str) else str(prompt.get("prompts", ""))
 
 
 def summary_of(values: Settings) -> str:
-    """The settings that matter most, in a line."""
+    """Return the most important settings in one line."""
     steps, epochs = values["steps"], values["epochs"]
     duration = f"{steps} steps" if steps else f"{epochs or 1:g} epochs"
     rate = f"{values['learning_rate']:g}"
@@ -242,12 +242,12 @@ def summary_of(values: Settings) -> str:
 
 
 def changed(values: Settings) -> Settings:
-    """The settings that differ from what `TrainingJob` takes by itself."""
+    """Return the settings that differ from `TrainingJob`'s defaults."""
     return {name: values[name] for name in NAMES if values[name] != PLAIN[name]}
 
 
 def tune_code(preset: str | None, data: Any, validation: Any, values: Settings, name: str) -> str:
-    """Python that trains the same adapter again."""
+    """Return Python code that trains the same adapter again."""
     given = {"lm": None if preset is None else f"wb.models.CausalLM.from_preset({quoted(preset)})"}
     given["data"] = _data_code(data)
     if not isinstance(validation, float | int | None):
@@ -278,7 +278,7 @@ def _arguments(validation: Any, values: Settings, name: str) -> list[tuple[str, 
 
 
 def _data_code(data: Any) -> str | None:
-    """Data as code: a path, or a short list of plain records; None for what is not."""
+    """Return data as code if they are a path or a short list of plain records; None otherwise."""
     if isinstance(data, str | Path):
         return quoted(str(data))
     if not isinstance(data, list) or not 0 < len(data) <= MAX_INLINE:
@@ -288,7 +288,7 @@ def _data_code(data: Any) -> str | None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether the repr of a value is its code."""
+    """Return whether a value's repr is valid code."""
     if isinstance(value, Mapping):
         return type(value) is dict and all(map(_is_plain, (*value.keys(), *value.values())))
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What the tune panel trains on: read once, then looked at in many ways."""
+"""The training data of the tune panel, read once."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .data import data_facts
 if TYPE_CHECKING:
     from workbench.data.examples import Example, Examples
 
-PROMPTS = 2  # taken from the data where none are given
+PROMPTS = 2  # taken from the data if none are given
 FIRST_WORDS = 4  # of a text, as a prompt
 LOOKED_AT = 200  # examples that prompts are taken from
 
 
 class TuneSource:
-    """Data and validation data as they were given, and as examples once they are read.
+    """Data and validation data as given, and as examples after reading.
 
     Args:
-        data: Whatever `read_examples` reads.
-        validation: Data of its own to measure on, None where a share of the data is kept for that.
+        data: Anything that `read_examples` reads.
+        validation: Separate validation data; None if a share of the data is held out.
     """
 
     def __init__(self, data: Any, validation: Any) -> None:
@@ -33,27 +33,27 @@ class TuneSource:
         self.held_out: Examples | None = None
 
     def read(self, lm: Any) -> None:
-        """Make examples of what was given; on failure nothing changes.
+        """Read the data into examples; a failure changes nothing.
 
         Raises:
-            DataError: It cannot be read.
+            DataError: The data cannot be read.
         """
-        from workbench.data.sources import read_examples  # not needed to show a panel
+        from workbench.data.sources import read_examples  # a panel shows without it
 
         examples = read_examples(self.data, lm)
         self.held_out = None if self.validation is None else read_examples(self.validation, lm)
         self.examples = examples
 
     def used(self, settings: Settings) -> Examples:
-        """The examples at the length that is set."""
+        """Return the examples at the length of the settings."""
         length = settings["length"]
         return self.examples if length is None else self.examples.at_length(length)
 
     def facts(self, settings: Settings) -> Settings:
-        """Counts for the page.
+        """Return counts for the page.
 
         Raises:
-            SettingError: The length is beyond the model's.
+            SettingError: The length exceeds the model's.
             DataError: Nothing is left to learn at this length.
         """
         return data_facts(self.used(settings), self._held_out_count(settings))
@@ -67,7 +67,7 @@ class TuneSource:
         return share or 0
 
     def planned(self, settings: Settings, asked: TuneSettings) -> TuneSettings:
-        """The settings of a run with its number of steps written out."""
+        """Return the settings of a run with its number of steps filled in."""
         from workbench.data.batches import Batches
 
         if asked.steps is not None:
@@ -79,12 +79,12 @@ class TuneSource:
         return asked.planned(batches.per_epoch)
 
     def longest(self, settings: Settings) -> int:
-        """Positions of the longest row."""
+        """Return the positions of the longest row."""
         examples = self.used(settings)
         return examples.length if settings["packing"] else examples.longest - 1
 
     def prompts(self) -> tuple[Any, ...]:
-        """What a completion may be asked of, from the first examples."""
+        """Return prompts for sample completions, from the first examples."""
         found = (_prompt_of(example) for example in itertools.islice(self.examples, LOOKED_AT))
         return tuple(itertools.islice(_different(found), PROMPTS))
 
@@ -97,7 +97,7 @@ def _prompt_of(example: Example) -> Any:
 
 
 def _different(prompts: Iterator[Any]) -> Iterator[Any]:
-    """Those with text, each text once."""
+    """Yield the prompts with text, each text once."""
     seen = {""}
     for prompt in prompts:
         text = prompt if isinstance(prompt, str) else prompt["prompts"]

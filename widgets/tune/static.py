@@ -1,4 +1,4 @@
-"""A training run on paper, for where no page shows the panel."""
+"""A training run as static HTML, for places without a live page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def drawing_of(figure: Any, label: str) -> str:
-    """A `matplotlib.figure.Figure` as an HTML image that needs nothing else."""
+    """Return a `matplotlib.figure.Figure` as a self-contained HTML image."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=96)
     content = base64.b64encode(file.getvalue()).decode()

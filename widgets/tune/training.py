@@ -1,4 +1,4 @@
-"""The part of the tune panel that trains: one run at a time, its figures streamed to the page."""
+"""The training part of the tune panel: runs one at a time, and streams figures to the page."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ STATUS = {
 
 
 class TuneTraining(KeepsRuns, TuneBase):
-    """The runs: started, paused, stopped, looked at, and brought back.
+    """Starts, pauses, stops, shows and restores runs.
 
-    `shown_now` is called whenever another run is put on the panel, or the one there has ended.
+    `shown_now` is called when the panel shows another run, or when the shown run has ended.
     """
 
     doing: ClassVar = "training"
@@ -76,23 +76,23 @@ class TuneTraining(KeepsRuns, TuneBase):
         self._history: list[TuneRun] = []
         self._run: TuneRun | None = None
         self._number = 0
-        self._sent = (0, 0)  # steps and validations the page has been told of
+        self._sent = (0, 0)  # steps and validations sent to the page
         self._pace = Pace()
         self._syncs = Throttle(SYNC_EVERY)
         self._rounds = Throttle(SAMPLES_EVERY)
         self._samples_behind = False
         super().__init__(lm, data, validation, name, settings)
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Train with the settings as they are now, in the background.
+        """Train with the current settings, in the background.
 
-        While model and data are being read this is done once they are there.
+        While model and data are loading, the run starts after the load.
 
         Raises:
             SettingError: The settings do not fit the model or the data.
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock:
             if self.when_loaded(self.start):
@@ -111,14 +111,14 @@ class TuneTraining(KeepsRuns, TuneBase):
             raise
 
     def pause(self) -> None:
-        """Rest after the step under way; the model is free meanwhile. Never blocks."""
+        """Pause after the current step; the model is free meanwhile. Never blocks."""
         with self._lock:
             if self.busy and self.status in ("queued", "compiling", "running"):
                 self.status = "pausing"
                 self._run.job.pause()
 
     def resume(self) -> None:
-        """Go on after a pause.
+        """Continue after a pause.
 
         Raises:
             WorkbenchError: The run is not paused, or its model cannot be trained now.
@@ -134,8 +134,8 @@ class TuneTraining(KeepsRuns, TuneBase):
             raise
 
     def cancel(self) -> None:
-        """Stop after the step under way; what was learned so far stays in the model. While model
-        or data are being read that stops."""
+        """Stop after the current step and keep the adapter so far in the model; or stop loading
+        model and data."""
         with self._lock:
             self.stop_loading()
             if not self.busy:
@@ -144,10 +144,10 @@ class TuneTraining(KeepsRuns, TuneBase):
         self._run.job.cancel()
 
     def keep_best(self) -> None:
-        """Put the adapter of the lowest validation loss into the model.
+        """Restore the adapter with the lowest validation loss in the model.
 
         Raises:
-            WorkbenchError: A run is under way, or none has measured a validation loss.
+            WorkbenchError: A run is in progress, or no run has measured a validation loss.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -159,11 +159,11 @@ class TuneTraining(KeepsRuns, TuneBase):
             self._show(self._run)
 
     def restore(self, number: int) -> None:
-        """Bring back run `number`: its settings, its curves, and its adapter in the model.
+        """Restore run `number`: its settings, its curves, and its adapter in the model.
 
         Raises:
             SettingError: There is no such run.
-            WorkbenchError: A run is under way.
+            WorkbenchError: A run is in progress.
         """
         with self._lock, self.hold_sync():
             self.refuse_when_busy()
@@ -177,7 +177,7 @@ class TuneTraining(KeepsRuns, TuneBase):
 
     @property
     def job(self) -> TrainingJob | None:
-        """The job of the run shown, None before there is one."""
+        """The job of the run shown, or None."""
         return self._run.job if self._run is not None else None
 
     @property
@@ -188,7 +188,7 @@ class TuneTraining(KeepsRuns, TuneBase):
     # -- a run --------------------------------------------------------------------------
 
     def _new_run(self) -> TuneRun:
-        from workbench.tuning.job import TrainingJob  # not needed to show a panel
+        from workbench.tuning.job import TrainingJob  # a panel shows without it
 
         run = TuneRun(self._number + 1, self._free_name(), self.settings)
         run.job = TrainingJob(
@@ -215,7 +215,7 @@ class TuneTraining(KeepsRuns, TuneBase):
             self._show(run, "queued")
 
     def _show(self, run: TuneRun | None, status: str | None = None) -> None:
-        """Put a run on the panel, or none."""
+        """Show a run on the panel, or no run."""
         self._run = run
         self._sent = (0, 0) if run is None else (run.count, len(run.validation))
         with self.hold_sync():
@@ -227,10 +227,10 @@ class TuneTraining(KeepsRuns, TuneBase):
             self.shown_now()
 
     def shown_now(self) -> None:
-        """Another run is on the panel, or the one there has ended."""
+        """Handle that the panel shows another run, or that the shown run has ended."""
 
     def _on_event(self, run: TuneRun, event: Event | JobState) -> None:
-        """Where a run says what happens, from the thread that works."""
+        """Take an event of a run; called on the run's thread."""
         run.take(event)
         with self._lock:
             if run is not self._run:
@@ -281,7 +281,7 @@ class TuneTraining(KeepsRuns, TuneBase):
     # -- what the page asks for ---------------------------------------------------------
 
     def _try(self, action: Callable[..., object], *arguments: Any) -> None:
-        """Do what a person asked for; what cannot be done is said in a sentence."""
+        """Do what a person asked for, and show an error in one sentence if it fails."""
         try:
             action(*arguments)
         except WorkbenchError as error:
@@ -308,7 +308,7 @@ class TuneTraining(KeepsRuns, TuneBase):
         self._try(self.restore, self.past_run(run).number)
 
     def _on_sync(self, run: object, rows: object, marks: object) -> None:
-        """What came after so many steps and validations of a run, or all of another run."""
+        """Send what follows this many steps and validations of a run, or all of another run."""
         if not all(type(number) is int and number >= 0 for number in (run, rows, marks)):
             raise SettingError("run, rows and marks must be whole numbers")
         if not self._syncs.ready():

@@ -1,4 +1,4 @@
-"""What calls of tasks and preprocessors have in common."""
+"""Arguments that the calls of tasks and preprocessors share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ StopIds = Literal["auto"] | None | Sequence[int]
 AnySampler = str | Sampler | dict[str, Any]
 # One number for generate() and stream(), so that both run the same compiled programs.
 DEFAULT_ALTERNATIVES = 5
-_LENGTH = integer(1, 2**31 - 2) | NOTHING  # with a token more, still an int32
+_LENGTH = integer(1, 2**31 - 2) | NOTHING  # one more token still fits int32
 
 
 def length_or(usual: int, *asked: int | None) -> int:
-    """The first length that a call asks for, else the usual one.
+    """Return the first length in `asked` that is not None, or else the usual one.
 
     Raises:
-        SettingError: one is no length.
+        SettingError: a length is not a whole number from 1 to 2**31 - 2.
     """
     for length in asked:
         _LENGTH.check("sequence_length", length)

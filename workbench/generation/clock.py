@@ -1,4 +1,4 @@
-"""Where the time of a generation went."""
+"""Measures the time a generation spends compiling, in prefill and decoding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Work = Literal["compile", "prefill", "decode"]
 
 
 class WorkClock:
-    """Seconds of wall clock by kind of work. It runs from when it is made, or from `start`."""
+    """Wall-clock seconds by kind of work, counted from construction or from `start`."""
 
     def __init__(self) -> None:
         self.work: Work = "prefill"
@@ -19,7 +19,7 @@ class WorkClock:
         self._last = time.perf_counter()
 
     def start(self) -> None:
-        """Leave out the time since the last lap."""
+        """Restart the clock; the time since the last lap does not count."""
         self._last = time.perf_counter()
 
     def lap(self, work: Work) -> None:
@@ -29,7 +29,7 @@ class WorkClock:
         self._last = now
 
     def stats(self, prompt_tokens: int, new_tokens: int, reused_tokens: int = 0) -> Stats:
-        """These counts of tokens, with the times so far."""
+        """Return a `Stats` of these token counts and the times so far."""
         return Stats(
             prompt_tokens=prompt_tokens,
             new_tokens=new_tokens,

@@ -1,4 +1,4 @@
-"""XLA's persistent compilation cache, on by default: a program compiled once is read back later."""
+"""XLA's persistent compilation cache, on by default: later runs load the compiled programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORTH_KEEPING_SECONDS = 0.2
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept: `$WORKBENCH_CACHE_DIR`, or the user's cache folder."""
+    """Return the folder of compiled programs: in `$WORKBENCH_CACHE_DIR`, or the user's caches."""
     chosen = os.environ.get("WORKBENCH_CACHE_DIR")
     if chosen:
         return Path(chosen) / "xla"
@@ -29,15 +29,15 @@ def keep_compiled_programs() -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return  # a read-only home costs compile time, nothing else
+        return  # with a read-only home, every process compiles again
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING_SECONDS)
 
 
 def compiler_options() -> dict[str, int]:
-    """XLA's options for a decoder's programs on this machine.
+    """Return XLA's options for a decoder's programs on this machine.
 
-    LLVM prefers 256-bit vectors where 512 are there too; a matrix times one row is a tenth faster
-    with the wider ones. Machines without them are not affected.
+    LLVM prefers 256-bit vectors even where the CPU has 512-bit ones. With 512 bits, a matrix times
+    one row is a tenth faster. Machines without them are not affected.
     """
     return {"xla_cpu_prefer_vector_width": 512} if jax.default_backend() == "cpu" else {}

@@ -1,4 +1,4 @@
-"""What a stream yields: typed, frozen records, from the first sign of work to the final figures."""
+"""The events of a stream: typed, frozen records, from the first status to the final figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Reason = Literal["stop", "length", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the model is busy with. `compiling` comes only when XLA really has to compile."""
+    """The model's current work. `compiling` comes only when XLA really has to compile."""
 
     stage: Stage
 
@@ -30,9 +30,9 @@ class Alternative:
 class Token:
     """One generated token.
 
-    `text` is the delta to append: it never ends in half a character, so it may be empty while
-    the bytes of a character are incomplete. `logprob` and `alternatives` (best first) are
-    under the model's own distribution, before temperature, cuts and penalties.
+    `text` is the delta to append. It never ends in half a character, so it may be empty while
+    the bytes of a character are incomplete. `logprob` and `alternatives` (best first) come from
+    the model's own distribution, before temperature, cuts and penalties.
     """
 
     id: int
@@ -46,8 +46,8 @@ class Token:
 class Stats:
     """Counts are tokens of this row; times are seconds of wall clock for the whole batch.
 
-    `compile_seconds` is not contained in the other two times. `reused_tokens` of the prompt were
-    in the cache from the turn before and did not have to be read.
+    The other two times exclude `compile_seconds`. The model did not read `reused_tokens` of the
+    prompt: the cache still held them from the previous turn.
     """
 
     prompt_tokens: int
@@ -59,7 +59,7 @@ class Stats:
 
     @property
     def tokens_per_second(self) -> float:
-        """Decoded tokens per second, the first one excluded: it comes from prefill."""
+        """Decoded tokens per second, without the first, which comes from prefill."""
         if self.decode_seconds <= 0 or self.new_tokens < 2:
             return 0.0
         return (self.new_tokens - 1) / self.decode_seconds
@@ -67,8 +67,8 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of one row. `text` is the whole completion, `tail` what no `Token` has carried yet
-    (the flushed bytes of a character that never completed)."""
+    """The end of one row. `text` is the whole completion; `tail` is its end that no `Token` has
+    carried yet (the flushed bytes of an incomplete character)."""
 
     reason: Reason
     text: str
@@ -79,4 +79,4 @@ class Done:
 
 Event = Status | Token | Done
 Events = Generator[Event, None, None]
-"""What streams give: closing it cancels the generation."""
+"""A stream's generator of events; closing it cancels the generation."""

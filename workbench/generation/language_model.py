@@ -1,4 +1,4 @@
-"""What jobs and panels ask of a language model."""
+"""The methods of a language model that jobs and panels call."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from workbench.generation.events import Events
 
 
 class LanguageModel(Protocol):
-    """A model that writes: a `CausalLM`, or whatever streams as it does."""
+    """A model that generates text: a `CausalLM`, or any object that streams the same way."""
 
     def stream(self, inputs: Any, /, **settings: Any) -> Events:
-        """What happens while a prompt is completed; the settings are those of `CausalLM.stream`."""
+        """Yield the events of completing a prompt; takes the settings of `CausalLM.stream`."""
         ...
 
     def prompt_tokens(self, inputs: Any, /) -> int:
-        """How many tokens the model reads of a prompt."""
+        """Return how many tokens the model reads of a prompt."""
         ...

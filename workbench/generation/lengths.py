@@ -1,7 +1,7 @@
-"""The one rule for how long a text may be.
+"""The one rule for the largest length of a text.
 
-`generate` and `stream` hold it to what the call says, else to the preprocessor's sequence length;
-conversations and what is looked into, to what the model was made for. It is never more than the
+`generate` and `stream` take it from the call, or else from the preprocessor's sequence length.
+Conversations and inspected texts take the length the model was made for. It never exceeds what the
 model's positions allow.
 """
 
@@ -18,12 +18,12 @@ def check_length(
     """Refuse a text that is longer than the model reads.
 
     Args:
-        what: the text, for the message.
-        tokens: how many it has.
-        most: how many it may have, with `room` for more of them after it.
-        context: how many the model's positions allow; None where they set no limit.
-        remedy: how more would be read, in the imperative, where the positions allow more.
-        room: tokens that have to fit behind the text.
+        what: the text's name, for the message.
+        tokens: tokens of the text.
+        most: most tokens of the text and `room` together.
+        context: most tokens that the model's positions allow; None if they set no limit.
+        remedy: how the user raises `most`, in the imperative, if the positions allow more.
+        room: tokens that have to fit after the text.
 
     Raises:
         PromptError: it is too long; the message has both lengths.

@@ -1,4 +1,4 @@
-"""The host-driven loop: one compiled step after another, stoppable between any two of them."""
+"""The host-driven loop: runs one compiled step after another and can stop between any two."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _looks_ahead: ContextVar[bool] = ContextVar("looks_ahead", default=True)
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """A stream that is advanced in the block computes there, and nothing of it after the block.
+    """Inside the block, a stream dispatches no step ahead, so it computes only inside the block.
 
-    Streams that take turns need it for their times: otherwise the step that one has dispatched
-    ahead would be computed during the turn of another.
+    Streams that take turns need this to measure their times. Otherwise the step that one stream
+    has dispatched ahead runs during the turn of another.
     """
     token = _looks_ahead.set(False)
     try:
@@ -37,9 +37,9 @@ def drive(
 ) -> Generator[Status | Output, None, None]:
     """Yield a `Status` whenever the work changes, and an `Output` of host arrays per token.
 
-    A step is dispatched before its predecessor is read, so the device never waits for the
-    caller. Only a step that has to compile, or under `one_at_a_time`, waits until the token before
-    it is handed out.
+    The loop dispatches a step before it reads the step before, so the device never waits for the
+    caller. A step that has to compile, and every step under `one_at_a_time`, waits until the
+    previous token is yielded.
     """
     with names_exhaustion("generating"):
         run = Run(programs, request, prefix)
@@ -81,7 +81,7 @@ def _drive(run: Run, request: Request, clock: WorkClock) -> Iterator[Status | Ou
 def _dispatch(
     program: Callable[[], Output], compiles: bool, clock: WorkClock
 ) -> Generator[Status, None, Output]:
-    """Start a program; XLA compiles inside the call, the computation goes on after it."""
+    """Start a program: XLA compiles during the call, and the device computes after it."""
     if compiles:
         yield Status("compiling")
     output = program()

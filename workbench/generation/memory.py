@@ -1,5 +1,5 @@
-"""What reading and writing texts takes beside a model that is loaded, by arithmetic alone, and the
-door that it goes through before anything is allocated."""
+"""Computes the memory that generation takes on top of a loaded model, and refuses a call that does
+not fit before anything is allocated."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from workbench.memory.free_memory import on_cpu
 from workbench.samplers import BeamSampler, ContrastiveSampler, Sampler
 
 FRAME = 384  # samples of a recording
-FRAME_NUMBERS = 24  # that are there at once, for each of a frame's own
+FRAME_NUMBERS = 24  # numbers in memory at once for each number of a frame
 
 
 def admit_request(backbone: Decoder, request: Request) -> None:
     """Refuse a generation that would not fit into the memory.
 
     Raises:
-        MemoryTooSmallError: it would not; the message says what takes less.
+        MemoryTooSmallError: it would not fit; the message says what takes less.
     """
     if not request.prompts:
         return
@@ -42,13 +42,13 @@ def admit_request(backbone: Decoder, request: Request) -> None:
 
 
 def admit_reading(backbone: Decoder, length: int, source: Source, results: int) -> None:
-    """Refuse to look into a text where that would not fit into the memory.
+    """Refuse to look into a text when that would not fit into the memory.
 
     Args:
-        backbone: the model's.
+        backbone: the model's backbone.
         length: places of the text, padding included.
-        source: what else is read, as a `Request` has it.
-        results: bytes of what is asked for, and of what it is made of.
+        source: the other inputs, as in `Request.source`.
+        results: bytes of the requested arrays and of the arrays they are computed from.
 
     Raises:
         MemoryTooSmallError: it would not fit; the message says what takes less.
@@ -60,7 +60,7 @@ def admit_reading(backbone: Decoder, length: int, source: Source, results: int) 
 
 
 def estimate_request(backbone: Decoder, request: Request) -> Estimate:
-    """What the process holds at the peak of a generation, the loaded model included."""
+    """Estimate the memory at the peak of a generation, the loaded model included, in bytes."""
     ids, _ = padded(request.prompts)
     slots = cache_room(backbone, request, ids).length
     rows, prompt = ids.shape
@@ -70,7 +70,7 @@ def estimate_request(backbone: Decoder, request: Request) -> Estimate:
 
 
 def _loaded(backbone: Decoder, cache: int, working: int, more: int) -> Estimate:
-    """Beside the weights that are there; on CPU XLA multiplies 16-bit ones in float32."""
+    """Add the loaded weights to these bytes; on CPU, XLA multiplies 16-bit weights in float32."""
     arrays = [variable.value for variable in backbone.variables]
     narrow = sum(array.nbytes for array in arrays if array.dtype.itemsize == 2) if on_cpu() else 0
     return Estimate(
@@ -83,7 +83,7 @@ def _loaded(backbone: Decoder, cache: int, working: int, more: int) -> Estimate:
 
 
 def _read(backbone: Decoder, source: Source, rows: int, prompt: int, slots: int) -> tuple[int, int]:
-    """Bytes of the cache, and what comes and goes while prompts are read."""
+    """Return the bytes of the cache, and the temporary bytes while the model reads prompts."""
     sizes = replace(Sizes.of_backbone(backbone), encoder=False, images=None)
     computed = jnp.dtype(backbone.compute_dtype).itemsize
     cache = peaks.cached(sizes, computed, rows, slots)
@@ -103,8 +103,8 @@ def _read(backbone: Decoder, source: Source, rows: int, prompt: int, slots: int)
 
 
 def _encoding(config: Any, computed: int, rows: int, places: int) -> int:
-    """What an encoder has at once: its layers one after the other, and before them the frames of
-    recordings, in float32."""
+    """Return the bytes an encoder needs at its peak: of one layer at a time, or of the frames of
+    recordings before them, in float32."""
     reading = peaks.reading(Sizes.of_stack(config), computed, rows, places)
     if not isinstance(config, AudioConfig):
         return reading
@@ -112,14 +112,14 @@ def _encoding(config: Any, computed: int, rows: int, places: int) -> int:
 
 
 def _encoded(source: Source) -> int:
-    """How many places an encoder's output has."""
+    """Return how many places an encoder's output has."""
     if AUDIO_INPUTS[0] in source:
         return source[AUDIO_INPUTS[0]].shape[1] // FRAME
     return source[SOURCE_INPUTS[0]].shape[1] if SOURCE_INPUTS[0] in source else 0
 
 
 def _lines(sampler: Sampler) -> int:
-    """Rows of the cache that a prompt takes while it is completed."""
+    """Return how many rows of the cache a prompt takes during generation."""
     if isinstance(sampler, BeamSampler):
         return sampler.num_beams
     return sampler.k if isinstance(sampler, ContrastiveSampler) else 1

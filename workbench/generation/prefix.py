@@ -1,7 +1,7 @@
-"""What a session's model has read: ids, and their keys and values, kept from run to run.
+"""Keeps the token ids that a session's model has read, with their keys and values, between runs.
 
-A slot of the cache is a position, so a longer or changed prompt can go on from wherever it first
-differs: what lies beyond is hidden and overwritten.
+A slot of the cache is a position, so a longer or changed prompt can go on from the first token that
+differs: the slots after it are masked and overwritten.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from workbench.backbones.decoder import Cache
 class Prefix:
     """The tokens that a session's last prompt and reply left in the cache of a model.
 
-    It belongs to one session, and its memory goes with it. It may move between threads, used by
-    one at a time. Other weights, or another model, make it worthless: it notices.
+    It belongs to one session, and its memory is freed with it. Threads may share it, one at a
+    time. It detects other weights or another model and then reuses nothing.
     """
 
     def __init__(self) -> None:
         self.reused = 0
-        """How many tokens the last run did not have to read."""
+        """The number of tokens that the last run did not have to read."""
         self._ids = np.zeros(0, np.int32)
         self._cache: Cache | None = None
         self._weights: list[weakref.ref[jax.Array]] = []
@@ -36,9 +36,9 @@ class Prefix:
     def take(
         self, prompt: np.ndarray, parameters: Sequence[jax.Array], stretched: bool
     ) -> Cache | None:
-        """Hand over the cache of what it has in common with a prompt, `reused` tokens: at least
-        one, and at least one is left to read. None where nothing can be reused. The prefix is
-        empty until `keep`.
+        """Hand over the cache of the `reused` tokens that it shares with a prompt: at least one,
+        and at least one remains to be read. Return None if nothing can be reused. The prefix is
+        then empty until `keep`.
 
         Args:
             prompt: token ids, int32 (N,).
@@ -56,7 +56,7 @@ class Prefix:
         return cache if self.reused else None
 
     def keep(self, ids: np.ndarray, cache: Cache, parameters: Sequence[jax.Array]) -> None:
-        """Take a cache whose first slots hold `ids`, int32 (N,), as `parameters` make them."""
+        """Keep a cache whose first slots hold `ids`, int32 (N,), computed with `parameters`."""
         self._ids, self._cache = ids, cache
         self._weights = [weakref.ref(parameter) for parameter in parameters]
 
@@ -67,5 +67,5 @@ class Prefix:
 
 
 def slots(cache: Cache) -> int:
-    """How many positions a cache has."""
+    """Return how many positions a cache has."""
     return cache.layers[0].key.shape[1]

@@ -1,12 +1,13 @@
 """The compiled programs of generation.
 
-    prefill   reads the prompts: logits after the last token, and the cache
-    resume    reads the rest of a prompt whose beginning is in a cache already
-    step      reads one token a row: the next logits, and the cache one longer
-    choose    picks a token a row from logits and reports it
+    prefill   reads the prompts; returns the logits after the last token, and the cache
+    resume    reads the rest of a prompt whose beginning is already in a cache
+    step      reads one token per row; returns the next logits and the longer cache
+    choose    picks one token per row from the logits and reports it
 
-Everything a caller may change between calls enters as an array, so only a new shape (batch, or a
-padded length) compiles prefill, resume and step, and only another kind of sampler compiles choose.
+Everything a caller may change between calls is an array argument. So only a new shape (batch or
+padded length) recompiles prefill, resume and step, and only a new kind of sampler recompiles
+choose.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ KEPT_SAMPLERS = 16
 
 
 Array = jax.Array | np.ndarray
-"""An array on the device, or one of the host on its way there or back."""
+"""An array on the device or on the host."""
 
 Source = Mapping[str, Array]
 
@@ -47,7 +48,7 @@ AnyArray = TypeVar("AnyArray", bound=Array)
 
 
 class Controls(NamedTuple, Generic[AnyArray]):
-    """What a caller may change without compiling. seeds and limits are (B,), stop_ids (S,)."""
+    """What a caller may change without recompiling. seeds and limits are (B,), stop_ids (S,)."""
 
     settings: StepSettings
     seeds: AnyArray
@@ -56,8 +57,8 @@ class Controls(NamedTuple, Generic[AnyArray]):
 
 
 class State(NamedTuple):
-    """Where each row is. The next token belongs at `position` (B,); `token` (B,) is the last one
-    chosen, not yet in the cache; `made` tokens have come; `finished` is bool (B,)."""
+    """The progress of each row. The next token goes to `position` (B,); `token` (B,) is the last
+    chosen one, not yet in the cache; `made` counts the tokens so far; `finished` is bool (B,)."""
 
     history: History
     token: jax.Array
@@ -77,14 +78,14 @@ class Output(NamedTuple, Generic[AnyArray]):
 
 
 class Room(NamedTuple):
-    """What a cache is made for: slots a row, and whether longrope's long factors are needed."""
+    """The size of a cache: slots per row, and whether it needs longrope's long factors."""
 
     length: int
     stretched: bool
 
 
 class Programs:
-    """The programs of one backbone, made as they are needed and kept."""
+    """The programs of one backbone, made when first needed and then kept."""
 
     def __init__(self, backbone: Decoder) -> None:
         keep_compiled_programs()
@@ -98,15 +99,15 @@ class Programs:
         self._seen: set[object] = set()
 
     def parameters(self) -> list[jax.Array]:
-        """The backbone's arrays as the programs take them."""
+        """Return the backbone's arrays in the order that the programs take."""
         with unchanging(self.backbone):
             return [variable.value for variable in self.backbone.variables]
 
     def chooser(self, sampler: Sampler, alternatives: int) -> Callable[..., tuple[State, Output]]:
-        """The choose program of a kind of sampler."""
+        """Return the choose program for this kind of sampler."""
         key = (sampler.program, alternatives)
         if key not in self._choosers:
-            # The sampler is kept beside its program, which runs its code.
+            # The program runs the sampler's code, so the sampler is kept with it.
             self._choosers[key] = (_make_chooser(sampler, alternatives), sampler)
             if len(self._choosers) > KEPT_SAMPLERS:
                 self._choosers.popitem(last=False)
@@ -114,14 +115,14 @@ class Programs:
         return self._choosers[key][0]
 
     def others(self, name: str, size: int, make: Callable[[Programs, int], Any]) -> Any:
-        """Programs of another kind, made once for each name and size."""
+        """Return the programs that `make` makes, once for each name and size."""
         if (name, size) not in self._others:
             self._others[name, size] = make(self, size)
         return self._others[name, size]
 
     def is_new(self, *shape: object) -> bool:
-        """Whether this program and shape have not run before and so have to compile; from now on
-        they count as run."""
+        """Return whether this program and shape are new and have to compile; from now on they
+        count as run."""
         new = shape not in self._seen
         self._seen.add(shape)
         return new
@@ -146,8 +147,8 @@ class Programs:
         start: jax.Array,
         length: jax.Array,
     ) -> tuple[jax.Array, Cache]:
-        """Logits (1, V) after the last of `length` real ids, int32 (1, P), the first of which
-        belongs at position `start`. The cache has at least `start` + P slots."""
+        """Return the logits (1, V) after the last of `length` real ids, int32 (1, P), and the
+        cache. The first id is at position `start`; the cache has at least `start` + P slots."""
         with self.holding(parameters):
             positions = start + jnp.arange(ids.shape[1])[None]
             hidden, cache = self.backbone.extend(ids, positions, cache)
@@ -157,7 +158,7 @@ class Programs:
     def _step(
         self, parameters: list[jax.Array], cache: Cache, token: jax.Array, position: jax.Array
     ) -> tuple[jax.Array, Cache]:
-        """`position` (B,) is where the next token belongs: `token` (B,) is the one before it."""
+        """Read `token` (B,), which stands just before `position` (B,), the next token's place."""
         with self.holding(parameters):
             at = position[:, None] - 1
             hidden, cache = self.backbone.extend(token[:, None], at, cache)
@@ -165,8 +166,8 @@ class Programs:
 
     @contextmanager
     def holding(self, parameters: list[jax.Array]) -> Iterator[None]:
-        """While it is entered, the backbone's variables have these values, and nobody changes
-        its layers; an interrupt waits. Whatever fails leaves none of Keras's scopes open."""
+        """Give the backbone's variables these values inside the block. Nobody can change its
+        layers meanwhile; an interrupt waits. A failure leaves no Keras scope open."""
         with unchanging(self.backbone), held(), put_back():
             values = list(zip(self.backbone.variables, parameters, strict=True))
             with keras.StatelessScope(values):
@@ -176,10 +177,10 @@ class Programs:
 def read_prompts(
     backbone: Decoder, ids: jax.Array, lengths: jax.Array, source: Source, room: Room
 ) -> tuple[jax.Array, jax.Array, Cache]:
-    """Float32 logits (B, V) after the last real token of each row of ids (B, P), the hidden
-    states (B, P, D), and the cache. `source` is a request's.
+    """Return float32 logits (B, V) after the last real token of each row of ids (B, P), the
+    hidden states (B, P, D), and the cache. `source` is a request's.
 
-    Attention runs over the prompt's own padded length only; the cache grows afterwards.
+    Attention runs over the padded length of the prompt only; the cache grows afterwards.
     """
     hidden, cache = backbone.read(ids, lengths, room.stretched, **source)
     last = jnp.take_along_axis(hidden, (lengths - 1)[:, None, None], axis=1)
@@ -188,13 +189,13 @@ def read_prompts(
 
 @functools.partial(jax.jit, static_argnames="length")
 def grow(cache: Cache, length: int) -> Cache:
-    """The same cache with `length` slots."""
+    """Return the cache grown to `length` slots."""
     return cache.grow(length)
 
 
 @functools.partial(jax.jit, static_argnames="vocabulary_size")
 def first_state(ids: jax.Array, lengths: jax.Array, vocabulary_size: int) -> State:
-    """Where rows are when their prompts, ids (B, P) of these lengths (B,), have been read."""
+    """Return the state of rows whose prompts, ids (B, P) of these lengths (B,), are read."""
     real = jnp.arange(ids.shape[1]) < lengths[:, None]
     history = History.start(ids, real, vocabulary_size)
     finished = jnp.zeros(lengths.shape, bool)
@@ -209,7 +210,7 @@ def _make_chooser(
         token = sampler.choose(logits, controls.settings, controls.seeds, count, history)
         stopped = jnp.any(token[:, None] == controls.stop_ids, axis=-1)
         finished = stopped | (state.position + 1 >= controls.limits)
-        # A finished row stays where it is until the others are done.
+        # A finished row keeps its position until the other rows end.
         position = jnp.where(finished, state.position, state.position + 1)
         state = State(history.add(token), token, position, count + 1, finished)
         return state, _report(logits, token, alternatives, finished)
@@ -218,7 +219,7 @@ def _make_chooser(
 
 
 def _report(logits: jax.Array, token: jax.Array, alternatives: int, finished: jax.Array) -> Output:
-    """The chosen token under the model's own distribution, and the likeliest ones."""
+    """Return the chosen and the likeliest tokens with their log-probabilities of the model."""
     logprobs = jax.nn.log_softmax(logits, axis=-1)
     best, best_ids = jax.lax.top_k(logprobs, alternatives)
     chosen = jnp.take_along_axis(logprobs, token[:, None], axis=-1)[:, 0]
@@ -226,12 +227,12 @@ def _report(logits: jax.Array, token: jax.Array, alternatives: int, finished: ja
 
 
 class Run:
-    """One request on its way: `prefill()` once, then `step()` until every row is finished.
+    """A request that runs: call `prefill()` once, then `step()` until every row is finished.
 
-    Both return at once; the arrays of their output fill while the caller does something else.
+    Both return at once; the device computes their arrays while the caller continues.
 
-    With a `prefix` the one prompt of the request goes on from what the prefix holds of it, and
-    `keep` gives back the cache for the next run.
+    With a `prefix`, the request has one prompt, and the run reads only the tokens that the prefix
+    does not hold. `keep` gives the cache back to the prefix for the next run.
     """
 
     def __init__(self, programs: Programs, request: Request, prefix: Prefix | None = None) -> None:
@@ -242,7 +243,7 @@ class Run:
         self._ids, self._lengths = padded(request.prompts)
         self._source = request.source
         self._room = cache_room(programs.backbone, request, self._ids)
-        # What a decoder makes of its prompt depends on all that an encoder has read.
+        # A decoder's cache depends on everything the encoder has read.
         self._prefix = None if request.source else prefix
         self._cache: Cache | None = None
         self._state: State | None = None
@@ -255,19 +256,19 @@ class Run:
         self._sampling = (request.sampler.program, request.alternatives, len(self._lengths))
 
     def prefill_compiles(self) -> bool:
-        """Whether the prefill about to run has to compile first."""
+        """Return whether the next prefill has to compile first."""
         stops = self._controls.stop_ids.size
         program = "prefill" if self._cache is None else "resume"
         reads = self._programs.is_new(program, self._rest.shape[1], *self._shape)
         return self._programs.is_new("choose", stops, *self._sampling) or reads
 
     def step_compiles(self) -> bool:
-        """Whether the step about to run has to compile first."""
+        """Return whether the next step has to compile first."""
         return self._programs.is_new("step", *self._shape)
 
     @held()
     def prefill(self) -> Output:
-        """Read the prompts; the first token of every row."""
+        """Read the prompts and return the first token of every row."""
         if self._cache is None:
             logits, self._cache, self._state = self._programs.prefill(
                 self._parameters, self._ids, self._lengths, self._source, room=self._room
@@ -282,7 +283,7 @@ class Run:
 
     @held()
     def step(self) -> Output:
-        """The next token of every row."""
+        """Return the next token of every row."""
         state = present(self._state, "prefill() before step()")
         logits, self._cache = self._programs.step(
             self._parameters, self._taken(), state.token, state.position
@@ -290,9 +291,9 @@ class Run:
         return self._next(logits)
 
     def keep(self, made: list[int]) -> None:
-        """Give the cache to the prefix, after `made` tokens have come; also after a failure.
+        """Give the cache to the prefix once `made` tokens are generated; also after a failure.
 
-        The step after the last token, if it was under way, has written over the slot before.
+        A step dispatched after the last token has overwritten the slot before it.
         """
         if self._prefix is None or self._cache is None:
             return
@@ -301,7 +302,7 @@ class Run:
         self._prefix.keep(ids[:certain], self._cache, self._parameters)
 
     def _go_on(self, prefix: Prefix) -> None:
-        """Take what the prefix holds of the prompt, with room for the rest of it."""
+        """Take the cache of the tokens the prefix shares with the prompt; grow it for the rest."""
         prompt = self._ids[0, : self._lengths[0]]
         cache = prefix.take(prompt, self._parameters, self._room.stretched)
         if cache is None:
@@ -314,7 +315,7 @@ class Run:
         self._room = self._room._replace(length=length)
 
     def _taken(self) -> Cache:
-        """The cache, for a program that uses it up."""
+        """Hand over the cache to a program that donates it."""
         cache, self._cache = self._cache, None
         return present(cache, "prefill() before step()")
 
@@ -324,7 +325,7 @@ class Run:
 
 
 def padded(prompts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Prompts right-padded to a compiled length, int32 (B, P), and their lengths, int32 (B,)."""
+    """Right-pad prompts to a compiled length; return ids, int32 (B, P), and lengths, int32 (B,)."""
     lengths = np.array([len(ids) for ids in prompts], np.int32)
     ids = np.zeros((len(prompts), compiled_length(int(lengths.max()), SMALLEST_PROMPT)), np.int32)
     for row, prompt in enumerate(prompts):
@@ -333,15 +334,15 @@ def padded(prompts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cache_room(backbone: Decoder, request: Request, ids: np.ndarray) -> Room:
-    """The cache for a request whose padded prompts are `ids`, int32 (B, P)."""
+    """Return the size of the cache for a request whose padded prompts are `ids`, int32 (B, P)."""
     reach = int(request.limits.max())
     length = compiled_length(max(reach, ids.shape[1]), SMALLEST_CACHE)
     return Room(length, backbone.config.stretches(reach))
 
 
 def compiled_length(length: int, smallest: int) -> int:
-    """The length that programs are compiled for: powers of two up to 2048, multiples of 2048 above,
-    so that few lengths are compiled."""
+    """Round a length up to one that programs are compiled for, so that few lengths compile:
+    powers of two up to 2048, then multiples of 2048."""
     if length > LARGEST_DOUBLING:
         return -(-length // LARGEST_DOUBLING) * LARGEST_DOUBLING
     return max(smallest, 1 << (length - 1).bit_length())

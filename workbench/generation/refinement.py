@@ -1,7 +1,7 @@
-"""Reading a picture, and reading it again: PARSeq's refinement (Bautista and Atienza 2022, 3.4).
+"""PARSeq's iterative refinement of a text read from a picture (Bautista and Atienza 2022, 3.4).
 
-The first pass writes character by character. A refinement looks at the whole of what was written
-and reads every place once more from all the others, in one step, for all rows.
+The first pass writes character by character. A refinement pass predicts every place again from all
+other places, in one step, for all rows.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SMALLEST = 16
 
 
 class Texts(NamedTuple):
-    """Texts on their way: ids int32 (B, T), how many are the prompt's and how many there are at
-    all, and how many there may be, int32 (B,)."""
+    """A batch of texts: ids int32 (B, T); `starts` is the prompt's length, `stops` the text's
+    length so far and `limits` the largest length, int32 (B,) each."""
 
     ids: Array
     starts: Array
@@ -39,8 +39,8 @@ class Texts(NamedTuple):
 
 
 class Refined(NamedTuple):
-    """What each place of a text is read as, from all others: int32 (B, T); and as `Output` has it,
-    its logarithmic probability and the likeliest alternatives, (B, T, ...)."""
+    """The token predicted at each place from all other places, int32 (B, T), its log-probability
+    (B, T), and the likeliest alternatives (B, T, A), as in `Output`."""
 
     tokens: jax.Array
     logprobs: jax.Array
@@ -49,7 +49,7 @@ class Refined(NamedTuple):
 
 
 class Refinement:
-    """The programs of refinement of one backbone, a `PARSeqBackbone`."""
+    """The refinement programs of one `PARSeqBackbone`."""
 
     def __init__(self, programs: Programs, alternatives: int) -> None:
         self._programs = programs
@@ -80,7 +80,7 @@ class Refinement:
             logprobs = jax.nn.log_softmax(backbone.logits(hidden), axis=-1)
         best, best_ids = jax.lax.top_k(logprobs, max(alternatives, 1))
         kept = slice(0, alternatives)
-        # Row t has read token t + 1; what stands at t is needed.
+        # Row t predicts token t + 1; shift by one, so that row t holds token t.
         made = Refined(best_ids[..., 0], best[..., 0], best_ids[..., kept], best[..., kept])
         return jax.tree.map(lambda part: jnp.roll(part, 1, axis=1), made)
 
@@ -88,8 +88,8 @@ class Refinement:
 def read_again(
     programs: Programs, request: Request, refinements: int, clock: WorkClock
 ) -> Iterator[Status | Output]:
-    """What `drive` yields, of the texts as they are after `refinements` passes. The request's
-    source is `images`. Nothing of the first pass is shown but its statuses."""
+    """Yield what `drive` yields, for the texts after `refinements` passes. The request's source
+    is `images`. Of the first pass, only the statuses are yielded."""
     refinement = programs.others(
         "refinement", request.alternatives, lambda p, size: Refinement(p, size)
     )
@@ -124,7 +124,7 @@ def read_again(
 
 
 def _written(programs: Programs, request: Request, made: list[np.ndarray]) -> Texts:
-    """The texts of the first pass, side by side; as wide as the positions allow."""
+    """Return the texts of the first pass as one batch, no wider than the positions allow."""
     rows = [np.concatenate(parts) for parts in zip(request.prompts, made, strict=True)]
     width = min(
         compiled_length(int(request.limits.max()), SMALLEST),
@@ -139,14 +139,14 @@ def _written(programs: Programs, request: Request, made: list[np.ndarray]) -> Te
 
 
 def _taken_over(texts: Texts, refined: Refined) -> Texts:
-    """With what was read again in place of what was written; prompts stay."""
+    """Replace the written tokens by the refined ones; prompts stay."""
     prompt = np.arange(texts.ids.shape[1]) < texts.starts[:, None]
     ids = np.where(prompt, texts.ids, refined.tokens)
     return texts._replace(ids=ids, stops=texts.limits)
 
 
 def _outputs(texts: Texts, refined: Refined, request: Request) -> Iterator[Output]:
-    """One output a place, as if the texts came token by token."""
+    """Yield one output per place, as if the texts came token by token."""
     rows = np.arange(len(texts.ids))
     finished = np.zeros(len(rows), bool)
     for step in range(int((texts.limits - texts.starts).max())):

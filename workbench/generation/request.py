@@ -1,4 +1,4 @@
-"""One generation call, checked: prompts as ids, limits per row, stop ids, sampler and seed."""
+"""A checked generation call: prompts as ids, limits per row, stop ids, sampler and seed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _COUNT = integer(1) | NOTHING
 
 @dataclass(frozen=True)
 class Request:
-    """What the engine runs. `limits` are the total tokens each row may reach, its prompt included.
-    `source` is what else the backbone reads, arrays (B, ...) by the names of the arguments of its
-    `read`: an encoder's text, pictures; nothing for text-only decoders. `stop_sequences` are texts
-    that end a row and are not shown.
+    """A generation call for the engine. `limits` is the largest total of tokens per row, with the
+    prompt. `source` holds the backbone's other inputs, an encoder's text or pictures: arrays
+    (B, ...) by the argument names of its `read`; it is empty for text-only decoders.
+    `stop_sequences` are texts that end a row and are not shown.
 
-    Row r draws with seed + r, so a row's noise does not depend on its neighbours: it equals what
-    its prompt gives alone with that seed.
+    Row r draws with seed + r, so its result does not depend on the other rows: its prompt alone,
+    with that seed, gives the same text.
     """
 
     prompts: tuple[np.ndarray, ...]
@@ -43,7 +43,7 @@ class Request:
     stop_sequences: tuple[str, ...] = ()
 
     def prompt_tokens(self, row: int) -> int:
-        """Tokens a row was given to read: by an encoder where one reads tokens."""
+        """Return how many tokens a row reads; an encoder's tokens, if an encoder reads tokens."""
         if "encoder_token_ids" not in self.source:
             return len(self.prompts[row])
         return int(self.source["encoder_padding_mask"][row].sum())
@@ -70,8 +70,8 @@ def make_request(
     name: Name | None = None,
     stop_sequences: tuple[str, ...] = (),
 ) -> Request:
-    """Check every part of a call before anything is compiled. `name` is what the tokenizer calls
-    an id, for messages.
+    """Check every part of a call before anything is compiled. `name` returns the tokenizer's name
+    of an id, for messages.
 
     Raises:
         PromptError: a prompt is empty, has an id outside the vocabulary or leaves no room.
@@ -117,11 +117,11 @@ def checked_ids(
     expected: str = "token ids (T,)",
     name: Name | None = None,
 ) -> np.ndarray:
-    """Token ids as int32 (T,); `what` they are, what may be given, and what the tokenizer calls
-    an id, for the message.
+    """Return token ids as int32 (T,). The message names `what` they are, what was `expected` and
+    the tokenizer's `name` of an id.
 
     Raises:
-        PromptError: they are no ids of the vocabulary, or none.
+        PromptError: there are no ids, or one is not in the vocabulary.
     """
     array = _id_array(ids, what, expected)
     if array.size == 0:
@@ -143,7 +143,7 @@ def _id_array(ids: object, what: str, expected: str) -> np.ndarray:
 
 
 def _is_whole(array: np.ndarray) -> bool:
-    """Whether it has whole numbers; KerasHub's preprocessors give some of them as floats."""
+    """Return whether all numbers are whole; KerasHub's preprocessors return some as floats."""
     kind = array.dtype.kind
     return kind in "iu" or (kind == "f" and bool((array == np.floor(array)).all()))
 
@@ -151,7 +151,7 @@ def _is_whole(array: np.ndarray) -> bool:
 def _limits(
     lengths: np.ndarray, context: int | None, max_length: int | None, max_new_tokens: int | None
 ) -> np.ndarray:
-    """Total tokens per row: the smallest of what the model, the call and the row allow."""
+    """Return the total tokens per row: the smallest limit of the model, the call and the row."""
     total = min(n for n in (context, max_length, NO_LIMIT) if n is not None)
     remedy = "raise max_length"
     for row, length in enumerate(lengths.tolist()):

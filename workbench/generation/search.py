@@ -1,6 +1,6 @@
-"""Generation that is no token-by-token draw: beams, contrastive search, and a sampler's own loop.
+"""Beam search, contrastive search, and samplers that run a loop of their own.
 
-All of them know a row's text only when they are done, so they do not stream.
+All of them know a row's text only at the end, so they do not stream.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from workbench.samplers.contrastive import candidates, contrast
 
 
 def is_search(request: Request) -> bool:
-    """Whether the request's sampler belongs here rather than to the step-by-step loop."""
+    """Return whether the request's sampler needs this module instead of the step-by-step loop."""
     sampler = request.sampler
     return isinstance(sampler, BeamSampler | ContrastiveSampler) or sampler.owns_loop
 
 
 @names_exhaustion("generating")
 def search_ids(programs: Programs, request: Request) -> list[np.ndarray]:
-    """The new token ids of each row, int32, up to and with its first stop token."""
+    """Return each row's new token ids, int32 (N,), up to and including its first stop token."""
     if isinstance(request.sampler, BeamSampler):
         rows = _beams(programs, request, request.sampler)
     elif isinstance(request.sampler, ContrastiveSampler):
@@ -47,16 +47,16 @@ def _until_stop(ids: np.ndarray, stop_ids: tuple[int, ...]) -> np.ndarray:
 
 
 def _budgets(request: Request) -> np.ndarray:
-    """New tokens each row may have, (B,)."""
+    """Return how many new tokens each row may have, (B,)."""
     return request.limits - np.array([len(ids) for ids in request.prompts])
 
 
 def _repeat(tree: Any, times: int) -> Any:
-    """Every row of every array `times` times in a row."""
+    """Repeat every row of every array `times` times, copies side by side."""
     return jax.tree.map(lambda x: jnp.repeat(x, times, axis=0), tree)
 
 
-# Beam search: the host keeps which beam each token continues and reads the best one backwards.
+# Beam search: the host records which beam each token continues and reads the best beam backwards.
 
 
 @functools.partial(jax.jit, donate_argnums=2)
@@ -94,7 +94,7 @@ def _beams(programs: Programs, request: Request, sampler: BeamSampler) -> list[n
 
 
 class _Trellis:
-    """Tokens and parents of all beams, step by step; a row's result is read when it is over."""
+    """Tokens and parents of all beams, step by step; keeps a row's result when the row ends."""
 
     def __init__(self, budgets: np.ndarray, beams: int, stop_ids: tuple[int, ...]) -> None:
         self.budgets, self.stop_ids = budgets, stop_ids
@@ -103,7 +103,7 @@ class _Trellis:
         self.results: list[np.ndarray | None] = [None] * len(budgets)
 
     def add(self, tokens: np.ndarray, parents: np.ndarray) -> bool:
-        """Take one step, tokens and parents (B, N); whether all rows are over."""
+        """Add one step, tokens and parents (B, N). Return whether all rows have ended."""
         self.steps.append((tokens, parents))
         self.ended = np.take_along_axis(self.ended, parents, axis=1)
         self.ended |= np.isin(tokens, self.stop_ids)
@@ -114,7 +114,7 @@ class _Trellis:
         return all(result is not None for result in self.results)
 
     def best(self) -> list[np.ndarray]:
-        """The tokens of each row's best beam."""
+        """Return the token ids of each row's best beam, int32 (N,) each."""
         return [row for row in self.results if row is not None]
 
     def _read(self, row: int) -> np.ndarray:
@@ -125,7 +125,7 @@ class _Trellis:
         return np.array(ids[::-1], np.int32)
 
 
-# Contrastive search: every step runs the candidates of a row as rows of their own.
+# Contrastive search: every step runs a row's candidates as separate rows of the batch.
 
 
 @held()
@@ -196,7 +196,7 @@ def _make_contrastive(programs: Programs, k: int) -> tuple[Any, Any]:
     )
 
 
-# A sampler with a loop of its own, by KerasHub's protocol.
+# Samplers with their own loop, called by KerasHub's protocol.
 
 
 def _own_loop(programs: Programs, request: Request) -> list[np.ndarray]:

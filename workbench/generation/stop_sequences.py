@@ -1,4 +1,4 @@
-"""Texts that end a completion and are not part of it."""
+"""Finds stop sequences: texts that end a completion and are not part of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 class StopSequences:
-    """Finds the first of some texts in a text that comes piece by piece.
+    """Finds the first of several stop sequences in a text that comes piece by piece.
 
-    What may be the beginning of one is held back, and given out when it turns out not to be. The
-    first is the one that is complete first, whatever the pieces.
+    It holds back text that may begin a stop sequence, and returns it when the sequence does not
+    follow. The first sequence is the one that is complete first, however the text is cut.
 
     >>> stops = StopSequences(["END"])
     >>> [stops.push("the E"), stops.push("gg E"), stops.push("ND of")], stops.found
@@ -18,12 +18,12 @@ class StopSequences:
 
     def __init__(self, sequences: Sequence[str]) -> None:
         self.found = False
-        """Whether one has come. Nothing may be pushed after it."""
+        """Whether a stop sequence was found. Push nothing after that."""
         self._sequences = tuple(filter(None, sequences))
         self._held = ""
 
     def push(self, text: str) -> str:
-        """The text that is certain to stand before any of them."""
+        """Add a piece and return the text that certainly precedes any stop sequence."""
         text = self._held + text
         places = ((place, stop) for stop in self._sequences if (place := text.find(stop)) >= 0)
         first = min(places, key=lambda found: (found[0] + len(found[1]), found[0]), default=None)
@@ -33,12 +33,12 @@ class StopSequences:
         return text[:end]
 
     def flush(self) -> str:
-        """What is still held back. Call it once, at the end."""
+        """Return the text that is still held back. Call it once, at the end."""
         held, self._held = self._held, ""
         return held
 
     def _begun(self, text: str) -> int:
-        """How many characters at the end of a text may begin one of them."""
+        """Return how many characters at the end of a text may begin a stop sequence."""
         longest = min(len(text), max(map(len, self._sequences), default=1) - 1)
         for size in range(longest, 0, -1):
             if any(stop.startswith(text[-size:]) for stop in self._sequences):

@@ -1,4 +1,4 @@
-"""From arrays to events: each row's tokens as text, with what else the model had in mind."""
+"""Turns the loop's arrays into events: each row's tokens as text, with their alternatives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workbench.tokenizers import Tokenizer
 
 
 class Row:
-    """One row of a batch on its way to text."""
+    """One row of a batch, decoded to text token by token."""
 
     def __init__(self, index: int, request: Request, tokenizer: Tokenizer) -> None:
         self.index, self.request, self.tokenizer = index, request, tokenizer
@@ -30,7 +30,7 @@ class Row:
         self.finished = False
 
     def token(self, output: Output) -> Token:
-        """The event for this row's next token."""
+        """Return the event of this row's next token."""
         token = int(output.token[self.index])
         text = self.stops.push(self.decoder.push(token))
         self.parts.append(text)
@@ -53,7 +53,7 @@ class Row:
         )
 
     def done(self, last: int, clock: WorkClock, reused: int) -> Done:
-        """The event that ends this row, whose last token was `last`."""
+        """Return the event that ends this row, whose last token was `last`."""
         tail = "" if self.stops.found else self.stops.push(self.decoder.flush())
         tail += self.stops.flush()
         stopped = self.stops.found or last in self.request.stop_ids
@@ -67,17 +67,17 @@ def stream_events(
 ) -> Events:
     """Run a request and yield its events; every row ends in exactly one `Done`.
 
-    A `prefix` goes with a request of one prompt, which goes on from what it holds.
+    A `prefix` requires a request of one prompt; the run reuses the tokens that the prefix holds.
 
     Raises:
-        SettingError: at once, when the sampler cannot stream.
+        SettingError: the sampler cannot stream. Raised at once, before the first event.
     """
     if is_search(request):
         raise SettingError(
             f"stream: {type(request.sampler).__name__} knows the text only when it is done: "
             "expected a sampler that draws token by token. Use generate() instead."
         )
-    # What a decoder has read depends on its source, so nothing of it can be kept for another.
+    # A decoder's cache depends on its source, so no other source can reuse it.
     return _events(programs, request, tokenizer, None if request.source else prefix)
 
 
@@ -98,7 +98,7 @@ def events_of(
     clock: WorkClock,
     prefix: Prefix | None = None,
 ) -> Events:
-    """The events of what `drive`, or something like it, yields."""
+    """Turn what `drive` or `read_again` yields into events."""
     rows = [Row(index, request, tokenizer) for index in range(len(request.prompts))]
     for item in items:
         if isinstance(item, Status):
@@ -112,12 +112,12 @@ def events_of(
             if row.finished:
                 reused = 0 if prefix is None else prefix.reused
                 yield row.done(event.id, clock, reused)
-        if all(row.finished for row in rows):  # a stop sequence is known here alone
+        if all(row.finished for row in rows):  # only this loop knows stop sequences
             return
 
 
 def collect_texts(programs: Programs, request: Request, tokenizer: Tokenizer) -> list[str]:
-    """Run a request to its end; the completion of each row, which a stop sequence ends."""
+    """Run a request to its end and return each row's completion; a stop sequence ends a row."""
     if is_search(request):
         rows = zip(request.prompts, search_ids(programs, request), strict=True)
         return [_searched(prompt, made, request, tokenizer) for prompt, made in rows]
@@ -134,14 +134,14 @@ def _searched(prompt: np.ndarray, made: np.ndarray, request: Request, tokenizer:
 
 
 def collect_ids(programs: Programs, request: Request) -> list[np.ndarray]:
-    """Run a request to its end; the new token ids of each row, its stop token included."""
+    """Run a request to its end and return each row's new token ids, int32, with its stop token."""
     if is_search(request):
         return search_ids(programs, request)
     return ids_of(drive(programs, request, WorkClock()), request)
 
 
 def ids_of(items: Iterable[Status | Output], request: Request) -> list[np.ndarray]:
-    """The new token ids of each row, its stop token included, of what `drive` yields."""
+    """Return each row's new token ids, int32, with its stop token, from what `drive` yields."""
     made: list[list[int]] = [[] for _ in request.prompts]
     finished = np.zeros(len(made), bool)
     for item in items:

@@ -1,4 +1,4 @@
-"""What a generation can continue in place of a prompt."""
+"""A turn of a conversation, which a job can run instead of a prompt."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from workbench.generation.events import Events
 
 
 class Turn(ABC):
-    """What a job can run in place of a prompt: the next reply of a `Chat`."""
+    """The next reply of a `Chat`, which a job can run instead of a prompt."""
 
     @abstractmethod
     def stream(self, **settings: Any) -> Events:
-        """Its events; the settings are those of `CausalLM.stream`."""
+        """Yield the reply's events; takes the settings of `CausalLM.stream`."""
 
     @property
     @abstractmethod
     def prompt_tokens(self) -> int:
-        """How many tokens the model is given, once it runs."""
+        """The number of prompt tokens the model reads when the turn runs."""

@@ -1,4 +1,4 @@
-"""Work in the background that is started, watched, cancelled and waited for: generating, comparing,
+"""Background jobs that can be started, watched, cancelled and waited for: generating, comparing,
 loading.
 
 May import `presets` and everything below it. Panels are views of jobs.

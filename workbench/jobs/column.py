@@ -1,4 +1,4 @@
-"""One column of a comparison: a model with an adapter and a sampler, and what it makes of a
+"""One column of a comparison: a model with an adapter and a sampler, and its completion of a
 prompt."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workbench.generation.language_model import LanguageModel
 from workbench.generation.loop import one_at_a_time
 from workbench.samplers import Sampler
 
-# By its second token a stream has called all of its programs, and none is traced any more.
+# By its second token a stream has called all of its programs, so JAX traces none of them later.
 TRACED = 2
 
 
@@ -37,23 +37,23 @@ class ComparedModel(LanguageModel, Protocol):
 
 
 class Active(Enum):
-    """Stands for the adapter that is at work in the model when the column is made."""
+    """Marks the adapter that is active in the model when the column is made."""
 
     ADAPTER = "the adapter at work"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a column of a comparison writes with.
+    """The model, adapter and settings of one column of a comparison.
 
     Args:
         lm: A `CausalLM`.
-        title: Over the column; None says what sets it apart from the others.
-        adapter: The name of one of `lm.adapters`, None for the model without one; by default the
-            one at work in the model now.
+        title: The column's title; None names its differences from the other columns.
+        adapter: The name of one of `lm.adapters`, or None for the model without one; by default
+            the active one.
         sampler: As for `lm.stream`; None takes the model's own.
         max_new_tokens: The most tokens to write; None takes the comparison's number.
-        seed: None takes the comparison's, which is the same in all columns.
+        seed: The column's seed; None takes the comparison's, which all such columns share.
 
     Raises:
         AdapterError: The model has no adapter of that name.
@@ -87,7 +87,7 @@ class Column:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What it writes with, in words; the titles of columns are made of what differs."""
+        """The model, adapter and settings in words; titles name the facts that differ."""
         sampler = self.lm.sampler if self.sampler is None else self.sampler
         given = {"max tokens": self.max_new_tokens, "seed": self.seed}
         return {
@@ -99,9 +99,9 @@ class Column:
 
 
 def titles_of(facts: Sequence[Mapping[str, str]], given: Sequence[str | None]) -> list[str]:
-    """A title for each column: the given one, or those of its facts in which columns differ.
+    """Return a title for each column: the given one, or those of its facts that differ.
 
-    Columns of which nothing tells one from another are numbered.
+    Columns without a difference are numbered.
     """
     names = [name for name in facts[0] if len({fact[name] for fact in facts}) > 1]
     own = [
@@ -117,9 +117,9 @@ def titles_of(facts: Sequence[Mapping[str, str]], given: Sequence[str | None]) -
 
 @dataclass
 class Result:
-    """What one column has made of one prompt so far.
+    """One column's completion of one prompt so far.
 
-    `reason` is None until it has ended, and also when `error` says why it could not.
+    `reason` is None until the end, and also when the column failed; then `error` says why.
     """
 
     prompt: str
@@ -143,25 +143,25 @@ class Result:
 
     @property
     def mean_logprob(self) -> float | None:
-        """The mean natural log-probability of its tokens under the model that wrote them, before
-        temperature and cuts; None without a token."""
+        """The mean natural log-probability of its tokens under its own model, before temperature
+        and cuts; None without a token."""
         logprobs = [token.logprob for token in list(self.tokens)]
         return math.fsum(logprobs) / len(logprobs) if logprobs else None
 
     @property
     def perplexity(self) -> float | None:
-        """Of its own text to the model that wrote it: exp of minus the mean log-probability."""
+        """The perplexity of its text under its own model: exp of minus the mean log-probability."""
         mean = self.mean_logprob
         return None if mean is None else math.exp(min(-mean, 700.0))
 
     @property
     def tokens_per_second(self) -> float:
-        """Of decoding, counting only the time that this column has worked."""
+        """Decoded tokens per second, over the time of this column only."""
         return self.stats.tokens_per_second if self.stats else 0.0
 
 
 class Writing:
-    """A column on its way through one prompt. It works only within `advance`."""
+    """A column that is completing one prompt. It works only within `advance`."""
 
     def __init__(
         self,
@@ -180,8 +180,7 @@ class Writing:
         self._prompt_tokens = 0
 
     def advance(self) -> bool:
-        """Go on to the next token; False once nothing more will come. What goes wrong is kept in
-        the result."""
+        """Generate the next token; return False at the end. The result keeps an error."""
         self._clock.start()
         try:
             with self._adapter(), one_at_a_time():
@@ -191,15 +190,15 @@ class Writing:
         return not self.result.ended
 
     def close(self) -> None:
-        """End the stream where it is."""
+        """End the stream at the current token."""
         if self._events is not None:
             self._events.close()
         if not self.result.ended:
             self.result.reason = "cancelled"
 
     def _adapter(self) -> AbstractContextManager[None]:
-        """A stream keeps the arrays it began with; the adapter has to be there only while programs
-        are traced. Changing adapters takes as long as several tokens."""
+        """Activate the adapter only while programs are traced. A stream keeps its first arrays, and
+        changing adapters takes as long as several tokens."""
         if len(self.result.tokens) >= TRACED:
             return nullcontext()
         return self._column.lm.adapters.using(self._column.adapter_name)
@@ -229,7 +228,7 @@ class Writing:
         self._tell(event)
 
     def _timed(self, done: Done) -> Done:
-        """With the times of this column alone: the model's own ran on while others worked."""
+        """Return the event with this column's times; the model's clock also counts the others'."""
         told = done.stats
         stats = self._clock.stats(told.prompt_tokens, told.new_tokens, told.reused_tokens)
         return replace(done, stats=stats)

@@ -1,4 +1,4 @@
-"""The same prompts through several models, adapters or samplers, written side by side."""
+"""A comparison: several models, adapters or samplers complete the same prompts side by side."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = ["Active", "Column", "ColumnEvent", "ComparisonJob", "Result", "Row"]
 
 @dataclass(frozen=True, slots=True)
 class ColumnEvent:
-    """What happened in column `column` on prompt `prompt`, both from 0. The event is the `Result`
-    itself when the column has failed; `result.error` says why."""
+    """An event of column `column` on prompt `prompt`, both from 0. If the column has failed, the
+    event is the `Result` itself, and `result.error` says why."""
 
     prompt: int
     column: int
@@ -35,26 +35,26 @@ class ColumnEvent:
 
 
 class ComparisonJob(Job):
-    """Every prompt through every column, in the background.
+    """Completes every prompt with every column, in the background.
 
-    The columns of a prompt are written together, one token of each in turn, also where they share
-    a model. A column that fails says why in its result, and the others go on.
+    The columns complete a prompt together, one token of each in turn, even if they share a model.
+    If a column fails, its result says why, and the others go on.
 
     Args:
         columns: The columns, from left to right.
-        prompts: One text or several, written one after the other.
-        max_new_tokens: The most tokens a completion may have, for columns that do not say.
-        seed: For columns that do not say; None draws one. It is the same in all of them, so that
-            what differs comes from the column.
+        prompts: One text or several, completed one after the other.
+        max_new_tokens: The most tokens of a completion, for columns without their own number.
+        seed: The seed of columns without their own; None draws one. They all share it, so that
+            differences come from the column.
         on_event: Called with every `JobState` and `ColumnEvent`, one at a time, in order, from the
-            thread that works. What it raises is logged once and never stops the job.
+            job's thread. An error it raises is logged once and never stops the job.
 
     Raises:
-        PromptError: There is no prompt, or one is no string.
+        PromptError: There is no prompt, or one is not a string.
         SettingError: There is no column.
 
-    The job waits until all of its models are free, and leaves each with the adapter it had. One in
-    which every column failed has the status "error".
+    The job waits until all of its models are free, and leaves each with the adapter it had. If
+    every column fails, the job's status is "error".
 
     ```python
     columns = [Column(lm, adapter="pirate"), Column(lm, adapter=None)]
@@ -94,28 +94,28 @@ class ComparisonJob(Job):
         }
 
     def run(self) -> tuple[tuple[Result, ...], ...]:
-        """Writes everything in the calling thread and returns the results, one row a prompt; an
-        interrupt cancels."""
+        """Run the job in the calling thread and return the results, one row per prompt; an
+        interrupt cancels it."""
         self._claim()
         self._work()
         return self.results
 
     def table(self) -> list[Row]:
-        """A row for every prompt and column: `prompt`, `column` (its title), `text`, `tokens`,
-        `tokens_per_second`, `mean_logprob` (nats a token) and `reason`."""
+        """Return a row for every prompt and column: `prompt`, `column` (its title), `text`,
+        `tokens`, `tokens_per_second`, `mean_logprob` (nats per token) and `reason`."""
         return [row_of(result) for results in self.results for result in results]
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the table to a file, which is replaced as a whole. A text that a spreadsheet would
-        compute, such as "=1+1", has an apostrophe before it; `read_examples` leaves it out.
+        """Write the table to a file, atomically. A text that a spreadsheet would compute, such as
+        "=1+1", gets an apostrophe in front, which `read_examples` removes.
 
         Raises:
-            PresetError: It cannot be written; what was there before is unchanged.
+            PresetError: The file cannot be written; an existing one is unchanged.
         """
         write_table(path, csv_of(self.table()))
 
     def to_markdown(self) -> str:
-        """The table as Markdown."""
+        """Return the table as Markdown."""
         return markdown_of(self.table())
 
     # -- how it works -------------------------------------------------------------------
@@ -142,7 +142,7 @@ class ComparisonJob(Job):
         return any(result.reason == "cancelled" or not result.ended for result in every)
 
     def _write(self, number: int) -> None:
-        """One prompt: a token of each column in turn, until none has more to say."""
+        """Complete one prompt: a token of each column in turn, until all have ended."""
         with ExitStack() as streams:
             writing = [
                 streams.enter_context(closing(self._begin_column(number, index)))

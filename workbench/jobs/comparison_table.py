@@ -18,9 +18,9 @@ _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$#])")
 
 
 def row_of(result: Result) -> Row:
-    """One result as a row with the names of `FIELDS`: `tokens` is their number, `mean_logprob` in
-    nats, None without a token; `reason` is "stop", "length", "cancelled", "error: ..." or empty
-    while it is under way."""
+    """Return one result as a row with the names of `FIELDS`. `tokens` is their number;
+    `mean_logprob` is in nats, None without a token; `reason` is "stop", "length", "cancelled",
+    "error: ..." or, before the end, empty."""
     mean = result.mean_logprob
     return {
         "prompt": result.prompt,
@@ -34,24 +34,24 @@ def row_of(result: Result) -> Row:
 
 
 def csv_of(rows: Sequence[Row]) -> str:
-    """Rows as CSV with a line of names. A text that a spreadsheet would take for a formula, such
-    as "=1+1", has an apostrophe before it, which `read_examples` leaves out."""
+    """Return rows as CSV with a header line. A text that a spreadsheet would take for a formula,
+    such as "=1+1", gets an apostrophe in front, which `read_examples` removes."""
     return tables.csv_of(FIELDS, rows)
 
 
 def write_table(path: str | Path, text: str) -> None:
-    """Write a table to a file, which is replaced as a whole.
+    """Write a table to a file, atomically.
 
     Raises:
-        PresetError: it cannot be written; what was there before is unchanged.
+        PresetError: the file cannot be written; an existing one is unchanged.
     """
     with replacing_file(path, len(text)) as new:
-        # Half of a surrogate pair, which a prompt may hold, has no UTF-8.
+        # A prompt may hold half of a surrogate pair, which UTF-8 cannot encode.
         new.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def markdown_of(rows: Sequence[Row]) -> str:
-    """Rows as a table of Markdown; nothing in a text is taken for markup."""
+    """Return rows as a Markdown table; markup in texts is escaped."""
     rules = ["---:" if name in NUMBERS else "---" for name in FIELDS]
     lines = [FIELDS, rules, *([_cell(row[name]) for name in FIELDS] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,4 +1,4 @@
-"""A generation as a job: started, watched, cancelled, waited for, with or without a front end."""
+"""Generation as a background job: start, watch, cancel and wait for it, with or without a page."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ Observer = Callable[[JobState | Token | Done], None]
 
 
 class GenerationJob(Job):
-    """One completion of one prompt, written in the background.
+    """Generates one completion of one prompt, in the background.
 
     Args:
-        lm: A causal language model, anything with `stream` as `CausalLM.stream`.
-        prompt: The text to continue; for models that read more than text a dict, as for
-            `lm.stream`; or `Chat.turn(...)`: the reply to write.
+        lm: A causal language model, or any object whose `stream` works as `CausalLM.stream`.
+        prompt: The text to continue; a dict, as for `lm.stream`, for models that read more than
+            text; or `Chat.turn(...)`, the reply to write.
         sampler: As for `lm.stream`; None takes the model's own.
         max_new_tokens: The most tokens to write; None leaves it to `max_length`.
         max_length: The most tokens of prompt and completion together.
         stop_token_ids: "auto" for the tokenizer's own, None for none, or a tuple of ids.
         seed: Makes the run repeatable; None draws a fresh one.
         on_event: Called with every `JobState`, `Token` and `Done`, one at a time, in order, from
-            the thread that works. What it raises is logged once and never stops the job.
+            the job's thread. An error it raises is logged once and never stops the job.
 
     Raises:
-        PromptError: The prompt is neither a string, nor a dict, nor a turn.
+        PromptError: The prompt is not a string, a dict or a turn.
 
     Two jobs on one model run one after the other, in the order they were started. After a cancel,
-    an interrupt or an error the text written so far is kept.
+    an interrupt or an error the job keeps the text so far.
 
     ```python
     job = GenerationJob(lm, "Once upon a time", max_new_tokens=64, seed=7)
@@ -91,7 +91,7 @@ class GenerationJob(Job):
         self._clock = WorkClock()
 
     def run(self) -> str:
-        """Generates in the calling thread and returns the text; an interrupt cancels."""
+        """Generate in the calling thread and return the text; an interrupt cancels the job."""
         self._claim()
         self._work()
         return self.text
@@ -103,7 +103,7 @@ class GenerationJob(Job):
 
     @property
     def stats(self) -> Stats | None:
-        """Counts and times, once there is a token; those of the model when it has finished."""
+        """Counts and times, None before the first token; at the end, the model's own."""
         if self._stats is not None or not self.tokens:
             return self._stats
         return self._clock.stats(self._prompt_tokens(), len(self.tokens))

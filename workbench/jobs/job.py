@@ -1,8 +1,8 @@
-"""What every job on a model has: a place in the model's line, a thread, waiting, cancelling.
+"""The base of jobs on a model: a place in the model's queue, a thread, waiting, cancelling.
 
-A backbone serves one job at a time, first come first served, whether it writes or trains. A job
-works in a thread of its own, so that a notebook cell returns at once. Where background work cannot
-reach the page (Colab) it works in the calling thread, and the kernel's interrupt cancels it.
+A backbone serves one job at a time, first come first served, whether the job generates or trains.
+A job works in its own thread, so a notebook cell returns at once. Where background work cannot
+update the page (Colab), it works in the calling thread, and the kernel's interrupt cancels it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job has changed its status. `position` counts the jobs ahead of one that is queued."""
+    """The new status of a job. `position` is the number of jobs ahead of a queued one."""
 
     status: JobStatus
     position: int = 0
 
 
 def needs_foreground() -> bool:
-    """True on Colab, where updates from background threads do not reach the page."""
+    """Return True on Colab, where updates from background threads do not reach the page."""
     try:
         return importlib.util.find_spec("google.colab") is not None
     except ModuleNotFoundError:  # there is no package `google` at all
@@ -50,7 +50,7 @@ def needs_foreground() -> bool:
 
 
 class _Line:
-    """The jobs of one backbone, first come first served: it serves one at a time."""
+    """The queue of one backbone, which serves one job at a time, first come first served."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -70,7 +70,7 @@ class _Line:
             return self._jobs.index(job)
 
     def wait(self) -> None:
-        """Returns when somebody leaves, is cancelled, or after a moment."""
+        """Return when a job leaves or is cancelled, or after a moment."""
         with self._changed:
             self._changed.wait(POLL_SECONDS)
 
@@ -80,10 +80,10 @@ class _Line:
 
 
 class _Lines:
-    """The lines of several backbones for one job, which works when it is first in each of them.
+    """The queues of several backbones for one job, which works when it is first in each of them.
 
-    They are joined at one moment, so any two jobs stand in the same order wherever they meet, and
-    no job waits for one that waits for it.
+    A job joins all its queues at once, so any two jobs have the same order in all of them, and a
+    deadlock is impossible.
     """
 
     _joining = threading.Lock()
@@ -130,15 +130,15 @@ def _own_line_of(lm: object) -> _Line:
 
 
 def _name_of(lm: object) -> str:
-    """Its preset's name, or its own; a job takes anything that streams, even if it has neither."""
+    """Return the model's preset name or its own name; a model may lack both."""
     name = getattr(lm, "preset", None) or getattr(lm, "name", None) or type(lm).__name__
     return Path(name).name
 
 
 class Awaited(ABC):
-    """What is started, and waited for with the kernel's interrupt as a way to cancel it.
+    """Background work that can be waited for; the kernel's interrupt cancels it.
 
-    A kind of it sets `_finished` when it has come to rest.
+    A subclass sets `_finished` when the work has ended or is paused.
     """
 
     what = "job"
@@ -147,42 +147,42 @@ class Awaited(ABC):
     @property
     @abstractmethod
     def status(self) -> str:
-        """Where it is."""
+        """The current status."""
 
     @property
     @abstractmethod
     def done(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether it has ended."""
 
     @property
     @abstractmethod
     def error(self) -> BaseException | None:
-        """What it has failed with."""
+        """The error it failed with, or None."""
 
     @abstractmethod
     def cancel(self) -> None:
-        """Stop soon; never blocks."""
+        """Stop soon, without blocking."""
 
     def __repr__(self) -> str:
-        """What it works on, its status, and how far it is, on one line."""
+        """Return its subject, status and progress on one line."""
         told = [self.status, self._progress()]
         if self.error is not None:
             told.append(f"{type(self.error).__name__}: {self.error}".splitlines()[0])
         return f"<{type(self).__name__} {self._subject()}: {', '.join(filter(None, told))}>"
 
     def _subject(self) -> str:
-        """What it works on."""
+        """Return what it works on."""
         return ""
 
     def _progress(self) -> str:
-        """How far it is, empty where there is nothing to say."""
+        """Return its progress in words, or an empty string."""
         return ""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until it has ended or `timeout` seconds have passed; True if it has ended.
+        """Block until it has ended or `timeout` seconds have passed. Return True if it has ended.
 
-        An interrupt (Ctrl-C, the kernel's stop button) cancels it, keeps what it has made and
-        returns; a second one gets through.
+        An interrupt (Ctrl-C, the kernel's stop button) cancels it, keeps its result so far and
+        returns; a second one raises KeyboardInterrupt.
 
         Raises:
             WorkbenchError: It was never started.
@@ -196,7 +196,7 @@ class Awaited(ABC):
             return self._wait(None)
 
     def _wait(self, timeout: float | None) -> bool:
-        # Short waits of our own: an interrupt gets in between, which Thread.join() forbids.
+        # Short waits let an interrupt through, which Thread.join() does not.
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._finished.wait(POLL_SECONDS):
             if deadline is not None and time.monotonic() >= deadline:
@@ -205,14 +205,14 @@ class Awaited(ABC):
 
 
 class Job(Awaited):
-    """One piece of work of one model. A kind of job says what `_do` does.
+    """A piece of work on a model. Subclasses implement `_do`.
 
     Args:
         lm: The model, or a tuple of several. Two jobs on one backbone run one after the other, in
-            the order they were started; one on several waits until all of them are free. A job sees
-            the adapters that the thread sees which starts it.
-        on_event: Called with every event, one at a time, in order, from the thread that works.
-            What it raises is logged once and never stops the job.
+            the order they were started; one on several waits until all of them are free. A job uses
+            the adapters that are active in the thread that starts it.
+        on_event: Called with every event, one at a time, in order, from the job's thread. An error
+            it raises is logged once and never stops the job.
     """
 
     thread_name = "workbench-job"
@@ -229,10 +229,10 @@ class Job(Awaited):
         self._finished = threading.Event()  # set once it has ended, or is paused
         self._line = _line_of(lm)
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begins, and returns at once; where threads cannot update the page it runs to the end.
+        """Start and return at once; where threads cannot update the page, run to the end.
 
         Raises:
             WorkbenchError: The job was started before.
@@ -241,7 +241,7 @@ class Job(Awaited):
         self._begin()
 
     def cancel(self) -> None:
-        """Stops after the step at work, at once when still queued. Never blocks."""
+        """Stop after the current step, or at once if still queued. Never blocks."""
         with self._lock:
             nobody_works = self._status in ("idle", "paused")
             if nobody_works:
@@ -251,7 +251,7 @@ class Job(Awaited):
         if nobody_works:
             self._finish("cancelled")
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def status(self) -> JobStatus:
@@ -262,7 +262,7 @@ class Job(Awaited):
 
     @property
     def error(self) -> BaseException | None:
-        """What the work has failed with."""
+        """The error the work failed with, or None."""
         return self._error
 
     @property
@@ -272,7 +272,7 @@ class Job(Awaited):
 
     @property
     def position(self) -> int:
-        """How many jobs of this model are ahead of this one; 0 when none, or when it has ended."""
+        """The number of jobs of this model ahead of this one; 0 after its end."""
         return self._line.position(self) if self._status == "queued" else 0
 
     # -- how it works -------------------------------------------------------------------
@@ -283,19 +283,19 @@ class Job(Awaited):
 
     @abstractmethod
     def _do(self) -> JobStatus:
-        """The work, once the model is free, and how it came to rest. It calls `_enter` first."""
+        """Do the work once the model is free, and return the final status. Calls `_enter` first."""
 
     @staticmethod
     def _in_foreground() -> bool:
-        """Whether to work in the calling thread."""
+        """Return whether to work in the calling thread."""
         return needs_foreground()
 
     def _stop_asked(self) -> bool:
-        """Whether the work is to end after the step under way."""
+        """Return whether the work must stop after the current step."""
         return self._cancelled.is_set()
 
     def _stopped(self) -> JobStatus:
-        """The status of a job whose work ends because it was asked to."""
+        """Return the status of a job that stops on request."""
         return "cancelled"
 
     def _claim(self) -> None:
@@ -331,7 +331,7 @@ class Job(Awaited):
         self._finish(status)
 
     def _await_turn(self) -> bool:
-        """False when asked to stop in the queue."""
+        """Wait in the queue; return False if asked to stop there."""
         told = 0
         while not self._stop_asked():
             position = self._line.position(self)

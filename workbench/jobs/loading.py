@@ -1,4 +1,4 @@
-"""Loading a preset as a job: started, watched, cancelled and waited for, with or without a page."""
+"""Loading as a background job: start, watch, cancel and wait for it, with or without a page."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ FINAL: frozenset[str] = frozenset({"done", "cancelled", "failed"})
 
 
 class LoadJob(Awaited):
-    """One `from_preset` in a thread of its own.
+    """Runs one `from_preset` in its own thread.
 
     Args:
         handle: As for `from_preset`: a built-in name, a hub's handle or a folder.
-        dtype: As for `from_preset`; None for what is fast on this machine.
-        cls: The class to load, `models.CausalLM` where None.
+        dtype: As for `from_preset`; None for the fastest on this machine.
+        cls: The class to load; None for `models.CausalLM`.
         on_change: Called without arguments when `status` or `progress` has changed, from the
-            thread that loads. What it raises ends the load as failed.
+            loading thread. If it raises, the load fails.
 
-    The load belongs to whoever holds the job. When nobody does any more, at a cancel and at the
-    end of the interpreter it stops before the next tensor, and what it has read is freed.
+    The load stops before the next tensor, and frees what it has read, at a cancel, at the end of
+    the interpreter, and when no reference to the job remains.
 
     ```python
     job = LoadJob("stories_tiny_en")
@@ -55,7 +55,7 @@ class LoadJob(Awaited):
         weakref.finalize(self, self._load.cancelled.set).atexit = False
 
     def start(self) -> None:
-        """Begin, and return at once; where threads cannot update the page, load to the end.
+        """Start and return at once; where threads cannot update the page, load to the end.
 
         Raises:
             WorkbenchError: The job was started before.
@@ -72,12 +72,12 @@ class LoadJob(Awaited):
 
     @property
     def status(self) -> LoadStatus:
-        """Where the load is; see `LoadStatus`."""
+        """The status of the load; see `LoadStatus`."""
         return self._load.status
 
     @property
     def progress(self) -> Progress | None:
-        """What was told last of how far it is."""
+        """The last reported progress, or None."""
         return self._load.progress
 
     @property
@@ -87,12 +87,12 @@ class LoadJob(Awaited):
 
     @property
     def error(self) -> BaseException | None:
-        """What a load that failed has met."""
+        """The error the load failed with, or None."""
         return self._load.error
 
     @property
     def traceback(self) -> str:
-        """Where it met it, as text."""
+        """The traceback of the error, as text."""
         return self._load.traceback
 
     @property
@@ -102,7 +102,7 @@ class LoadJob(Awaited):
 
     @property
     def stopping(self) -> bool:
-        """True between a cancel and the end."""
+        """True from a cancel until the load has ended."""
         return self._load.cancelled.is_set() and not self.done
 
     def _subject(self) -> str:
@@ -116,8 +116,8 @@ class LoadJob(Awaited):
 
 
 class _Load:
-    """What the thread of a job does. It does not know the job, so that nothing but their holders
-    keeps jobs alive."""
+    """The work of a job's thread. It has no reference to the job, so it does not keep the job
+    alive."""
 
     def __init__(
         self,
@@ -138,14 +138,14 @@ class _Load:
         self._lock = threading.Lock()
 
     def claim(self) -> None:
-        """Be under way from now on, once and never again."""
+        """Mark the load as started; this works only once."""
         with self._lock:
             if self.status != "idle":
                 raise WorkbenchError(f"a load runs once, and this one is {self.status}: make anew")
             self.status = "loading"
 
     def cancel(self) -> None:
-        """As `LoadJob.cancel`."""
+        """Cancel the load, as `LoadJob.cancel`."""
         with self._lock:
             never_started = self.status == "idle"
             if never_started:
@@ -155,7 +155,7 @@ class _Load:
             self.finished.set()
 
     def run(self) -> None:
-        """Load, and say how it ended in `status`."""
+        """Load, and set `status` to the outcome."""
         try:
             self._tell()
             with listening(self._hear), stoppable(self.cancelled):
@@ -169,7 +169,7 @@ class _Load:
     def _read(self) -> Any:
         cls = self._cls
         if cls is None:
-            from workbench import models  # takes seconds: here it keeps nobody waiting
+            from workbench import models  # takes seconds, so import it in this thread
 
             cls = models.CausalLM
         self.cancelled.check()
@@ -184,7 +184,7 @@ class _Load:
         self._tell()
 
     def _keep(self, error: BaseException) -> LoadStatus:
-        """Note what went wrong, unless it came of the cancel, which a loader may have reworded."""
+        """Keep the error, unless the cancel caused it; a loader may have reworded that one."""
         if self.cancelled.is_set():
             return "cancelled"
         self.error, self.traceback = error, details_of(error)
@@ -192,12 +192,12 @@ class _Load:
 
     def _finish(self, status: LoadStatus) -> None:
         if status != "done" and self.progress is not None:
-            gc.collect()  # the layers built so far refer to each other, and hold what was read
+            gc.collect()  # the layers built so far refer to each other and hold the tensors read
         self.status = status
         try:
             self._tell()
         finally:
-            self._on_change = None  # which may know the model
+            self._on_change = None  # it may hold a reference to the model
             self.finished.set()
 
     def _tell(self) -> None:

@@ -1,4 +1,4 @@
-"""What a preset that is published says of itself in `metadata.json`."""
+"""Adds a published preset's description to its `metadata.json`."""
 
 from __future__ import annotations
 

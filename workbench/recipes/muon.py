@@ -2,7 +2,7 @@
 
 Muon (Jordan et al. 2024) steps along the momentum with its singular values set to about one; five
 Newton-Schulz iterations do that without an SVD. On these models it needs about half of Adam's
-steps. A kernel of more than two axes is a matrix once it is told how many rows it has.
+steps. A kernel of more than two axes is a matrix if its number of rows is given.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 MOMENTUM, BETA1, BETA2 = 0.95, 0.9, 0.98
-LARGEST_MATRIX = 2048  # a first axis this long is a table of tokens
+LARGEST_MATRIX = 2048  # a variable with a first axis this long is a token table
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 Arrays = list[jax.Array]
@@ -31,10 +31,10 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Muon:
-    """Steps a list of variables.
+    """Updates a list of variables.
 
     Attributes:
-        rows: for each variable, how many rows it has as a matrix; None for what Adam steps.
+        rows: for each variable, its rows as a matrix; None if Adam updates it.
         matrix_rate: learning rate of the matrices.
         other_rate: learning rate of everything else.
         rate_first: whether a matrix's step takes its rate before it is stretched. Only rounding
@@ -47,7 +47,7 @@ class Muon:
     rate_first: bool = False
 
     def initial(self, variables: Arrays) -> State:
-        """Zeros, in the shapes of the variables; matrices need no second moment."""
+        """Return zeros in the shapes of the variables; matrices need no second moment."""
         pairs = zip(self.rows, variables, strict=True)
         second = [jnp.zeros_like(v) if rows is None else jnp.zeros(()) for rows, v in pairs]
         return State([jnp.zeros_like(v) for v in variables], second, jnp.zeros((), jnp.int32))
@@ -55,7 +55,7 @@ class Muon:
     def update(
         self, variables: Arrays, grads: Arrays, state: State, rate: jax.Array
     ) -> tuple[Arrays, State]:
-        """One step; `rate` in [0, 1] scales both learning rates."""
+        """Take one step; `rate` in [0, 1] scales both learning rates."""
         step, made = state.step + 1, []
         each = zip(self.rows, variables, grads, state.first, state.second, strict=True)
         for rows, v, g, m, s in each:
@@ -84,7 +84,7 @@ class Muon:
 
 
 def rows_by_shape(shape: tuple[int, ...]) -> int | None:
-    """The rows of a variable of this shape: all but vectors and tables of tokens are matrices.
+    """Return the rows of a variable of this shape; None for vectors and token tables.
 
     (D, H, K) has D, and (H, K, D) has H K: D is the wide end. The kernel of patches, (D, height,
     width, channels), has D.
@@ -96,7 +96,7 @@ def rows_by_shape(shape: tuple[int, ...]) -> int | None:
 
 
 def rows_by_name(path: str, shape: tuple[int, ...]) -> int | None:
-    """The rows of the variable at a path: its outputs, where it is a kernel inside the network."""
+    """Return the rows of the variable at a path: its outputs, if it is an inner kernel."""
     if not path.endswith("/kernel") or path.startswith("head"):
         return None
     outputs = 2 if path.endswith(("query/kernel", "key/kernel", "value/kernel")) else 1
@@ -104,7 +104,7 @@ def rows_by_name(path: str, shape: tuple[int, ...]) -> int | None:
 
 
 def orthogonalized(matrix: jax.Array) -> jax.Array:
-    """The matrix with all singular values pushed to about one."""
+    """Return the matrix with all singular values pushed to about one."""
     a, b, c = _NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix

@@ -1,8 +1,8 @@
-"""What the recipes of the embedded presets share: a run of some minutes that can be interrupted.
+"""The shared part of the recipes: a training run of some minutes that can be interrupted.
 
-A recipe subclasses `Training` with its variables, its losses and its batches. A checkpoint is kept
-every few minutes, and a run goes on from the last one when it is started again. On shared cores
-nobody knows how many steps a run will be, so the learning rate follows the time used.
+A recipe subclasses `Training` with its variables, losses and batches. A run saves a checkpoint
+every few minutes, and resumes from the last one when started again. The number of steps is unknown
+on shared cores, so the learning rate follows the time used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workbench.recipes.muon import Arrays, Muon, State
 TOKENIZER_FILE = "vocabulary.spm"
 LOG_STEPS = 20
 
-# Of the variables and a batch: what is to fall, and what the log tells of.
+# Maps the variables and a batch to the loss to minimise and the losses for the log.
 Losses = Callable[..., tuple[jax.Array, tuple[jax.Array, ...]]]
 Step = Callable[..., tuple[Arrays, State, tuple[jax.Array, ...]]]
 
@@ -34,16 +34,16 @@ class Training(ABC):
     """Variables, optimizer state and step count, kept in one checkpoint file.
 
     Attributes:
-        folder: where the checkpoint is; made where it does not exist.
-        variables: everything that is trained.
-        optimizer: what steps them.
-        state: its momenta and step count.
-        seconds: of training so far, those of earlier runs included.
+        folder: the checkpoint's folder; made if it does not exist.
+        variables: all trained variables.
+        optimizer: their optimizer.
+        state: the optimizer's momenta and step count.
+        seconds: seconds of training so far, with earlier runs.
     """
 
     checkpoint_seconds: ClassVar[float] = 120
     numbers: ClassVar[tuple[str, ...]] = ("seconds",)
-    """The attributes, floats, that a checkpoint keeps beside the arrays."""
+    """The float attributes that a checkpoint keeps besides the arrays."""
 
     def __init__(self, folder: Path, variables: Arrays, optimizer: Muon) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,14 +62,14 @@ class Training(ABC):
 
     @abstractmethod
     def advance(self, step: int, time_used: float) -> tuple[float, ...]:
-        """Take a step, when this share of the time is used; returns the losses for the log."""
+        """Take a step after this share of the time; return the losses for the log."""
 
     @abstractmethod
     def progress(self, step: int, *losses: float) -> str:
-        """What the log says after `step` steps; the losses are means since its last line."""
+        """Return the log's text after `step` steps; the losses are means since the last line."""
 
     def compiled(self, losses: Losses) -> Step:
-        """A step down the first of `losses(variables, *data)`, for `descend`."""
+        """Return a compiled step that minimises the first of `losses(variables, *data)`."""
 
         def step(variables: Arrays, state: State, rate: jax.Array, *data: Any):
             (_, told), grads = jax.value_and_grad(losses, has_aux=True)(variables, *data)
@@ -78,12 +78,12 @@ class Training(ABC):
         return jax.jit(step, donate_argnums=(0, 1))
 
     def descend(self, step: Step, rate: float, *data: Any) -> tuple[float, ...]:
-        """Take a compiled step on this data; returns what its losses tell."""
+        """Take a compiled step on this data; return its losses for the log."""
         self.variables, self.state, told = step(self.variables, self.state, rate, *data)
         return tuple(float(loss) for loss in told)
 
     def run(self, seconds: float) -> None:
-        """Train until `seconds` have been used in all, logging and keeping checkpoints."""
+        """Train until `seconds` are used in total; log and save checkpoints."""
         saved, told = time.monotonic(), []
         while self.seconds < seconds:
             started, step = time.monotonic(), int(self.state.step)
@@ -98,11 +98,11 @@ class Training(ABC):
         self.save()
 
     def log(self, step: int, *losses: float) -> None:
-        """One line: the step, its progress, seconds of training."""
+        """Print one line: the step, its progress, seconds of training."""
         print(f"{step} {self.progress(step, *losses)} seconds {self.seconds:.0f}", flush=True)
 
     def save(self) -> None:
-        """Write the checkpoint beside the old one and then take its place."""
+        """Write the checkpoint beside the old one, then replace the old one."""
         kept: dict[str, Any] = {f"variable_{i}": v for i, v in enumerate(self.variables)}
         kept |= {f"first_{i}": v for i, v in enumerate(self.state.first)}
         kept |= {f"second_{i}": v for i, v in enumerate(self.state.second)}
@@ -112,7 +112,7 @@ class Training(ABC):
         os.replace(beside, self.path)
 
     def restore(self) -> None:
-        """Go on where the checkpoint was written."""
+        """Resume from the checkpoint."""
         with np.load(self.path) as kept:
             self.variables, first, second = (
                 [jnp.asarray(kept[f"{part}_{i}"]) for i in range(len(self.variables))]
@@ -124,7 +124,7 @@ class Training(ABC):
 
 
 def rate_at(step: int, time_used: float, warmup: int, decay: float) -> float:
-    """The share of the full learning rate at a step, when this share of the time is used.
+    """Return the share of the full learning rate at a step, after this share of the time.
 
     It rises for `warmup` steps, stays, and falls to zero over the last share `decay` of the time.
     """
@@ -134,7 +134,7 @@ def rate_at(step: int, time_used: float, warmup: int, decay: float) -> float:
 def load_tokenizer(
     folder: Path, train: Callable[[], bytes]
 ) -> sentencepiece.SentencePieceProcessor:
-    """The folder's tokenizer, written first, as `train` makes it, where there is none yet."""
+    """Return the folder's tokenizer; if there is none yet, write the one that `train` makes."""
     path = folder / TOKENIZER_FILE
     if not path.exists():
         path.write_bytes(train())
@@ -142,7 +142,7 @@ def load_tokenizer(
 
 
 def main(training: Callable[[Path], Training], about: str | None, minutes: float) -> None:
-    """Read the command line, FOLDER and --minutes, and train; `about` begins the help."""
+    """Read the command line, FOLDER and --minutes, and train; the help starts with `about`."""
     parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=minutes)

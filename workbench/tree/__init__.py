@@ -1,4 +1,4 @@
-"""What a model is made of, as a tree to print or to unfold in a notebook."""
+"""The parts of a model as a tree, to print or to unfold in a notebook."""
 
 from workbench.tree.node import Node
 from workbench.tree.shows import Tree

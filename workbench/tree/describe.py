@@ -1,4 +1,4 @@
-"""How the parts of a model are made, in words: the values they were built from."""
+"""Describes the parts of a model by the values they were built from."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from workbench.backbones.layers.embedding import EmbeddingScale, PositionEmbeddi
 
 Order = tuple[Any, ...]
 
-_LONGEST = 4  # numbers of a tuple that are shown
+_LONGEST = 4  # the most numbers shown of a tuple
 
 
 def brief(value: Any) -> str:
-    """A value as it could be written; of dataclasses, what differs from the defaults."""
+    """Return a value as code; of dataclasses, only the fields that differ from the defaults."""
     if is_dataclass(value):
         return f"{type(value).__name__}({settings(value)})"
     if isinstance(value, float):
@@ -35,7 +35,7 @@ def brief(value: Any) -> str:
 
 
 def settings(spec: Any, without: Iterable[str] = ()) -> str:
-    """The fields of a dataclass that differ from their defaults, as arguments."""
+    """Return the fields of a dataclass that differ from their defaults, as arguments."""
     return arguments(
         {
             field.name: getattr(spec, field.name)
@@ -46,7 +46,7 @@ def settings(spec: Any, without: Iterable[str] = ()) -> str:
 
 
 def arguments(values: Mapping[str, Any]) -> str:
-    """Values as arguments of a call."""
+    """Return values as arguments of a call."""
     return ", ".join(f"{name}={brief(value)}" for name, value in values.items())
 
 
@@ -55,7 +55,7 @@ def _is_default(field: Any, value: object) -> bool:
 
 
 def components(config: StackConfig) -> str:
-    """What a stack of blocks is made of."""
+    """Return the components of a stack of blocks."""
     parts = [f"{len(config.layers)} layers of width {config.width:,}"]
     parts += [
         f"{name}={brief(getattr(config, name))}" for name in ("position", "norm", "mlp", "block")
@@ -70,7 +70,7 @@ def components(config: StackConfig) -> str:
 
 @functools.singledispatch
 def describe(layer: keras.layers.Layer) -> str:
-    """How a layer is made; empty where its name, its class and its shapes say it all."""
+    """Return a layer's settings in words; empty if its name, class and shapes say enough."""
     return ""
 
 
@@ -182,13 +182,13 @@ def _(layer: keras.layers.Dropout) -> str:
     return f"rate={brief(layer.rate)}"
 
 
-# -- the order in which a layer's parts are at work -----------------------------------------------
+# -- the order in which a layer uses its parts ----------------------------------------------------
 
 
 @functools.singledispatch
 def order(layer: keras.layers.Layer) -> Order:
-    """The names of a layer's parts in the order they are used; `...` stands for all others, in the
-    order in which they were made."""
+    """Return the names of a layer's parts in the order of use; `...` stands for all other parts, in
+    the order they were made."""
     return (...,)
 
 

@@ -1,4 +1,4 @@
-"""The figures of a node, as a person reads them."""
+"""Formats the figures of a node as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def short_count(number: int) -> str:
-    """Three digits and a unit: 2.94 M, 134 M, 1.24 B."""
+    """Return a count as three digits and a unit: 2.94 M, 134 M, 1.24 B."""
     for unit, word in _UNITS:
         if number >= unit:
             return f"{number / unit:#.3g}".rstrip(".") + f" {word}"
@@ -16,7 +16,7 @@ def short_count(number: int) -> str:
 
 
 def count_text(node: Node, times: int = 1) -> str:
-    """Its parameters; `times` is how many equal ones there are of what it is a part of."""
+    """Return a node's parameters; `times` is the number of equal copies of its parent."""
     if not node.each:
         return ""
     many = times * node.count
@@ -24,7 +24,7 @@ def count_text(node: Node, times: int = 1) -> str:
 
 
 def share_text(node: Node, total: int, times: int = 1) -> str:
-    """How much of all parameters is in it and in those that equal it."""
+    """Return the share of all parameters in this node and its equal copies."""
     share = 100 * times * node.parameters / max(1, total)
     if not node.each:
         return ""
@@ -32,19 +32,19 @@ def share_text(node: Node, total: int, times: int = 1) -> str:
 
 
 def dtype_text(node: Node) -> str:
-    """Its dtypes, the most used first."""
+    """Return a node's dtypes, the most used first."""
     return " + ".join(node.dtypes)
 
 
 def summary(root: Node) -> str:
-    """What a whole tree comes to."""
+    """Return the totals of a whole tree."""
     packed = " (of int4, two count as one)" if "int4" in root.dtypes else ""
     count = f"{root.parameters:,} parameters{packed}"
     return ", ".join(part for part in (count, dtype_text(root), memory_text(root.memory)) if part)
 
 
 def memory_text(size: int) -> str:
-    """Bytes in a unit that fits."""
+    """Return bytes as text with a suitable unit."""
     for unit, word in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size >= unit:
             return f"{size / unit:#.3g}".rstrip(".") + f" {word}"

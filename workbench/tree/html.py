@@ -1,4 +1,4 @@
-"""A tree as HTML that needs no script and no style sheet: foldable, in the colours of the page."""
+"""A tree as foldable HTML, without script or style sheet, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import html
 from workbench.tree.figures import count_text, dtype_text, share_text, summary
 from workbench.tree.node import Node
 
-OPEN = 1  # levels below the root that are unfolded at first
+OPEN = 1  # levels below the root that are first unfolded
 
-# Without JupyterLab's variables everything has the colour of the page's own text.
+# Without JupyterLab's variables, everything takes the colour of the page's text.
 _ROOT = (
     "font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; "
     "line-height: 1.6; color: var(--jp-ui-font-color1, inherit); overflow-x: auto"
@@ -26,7 +26,7 @@ _ROW = "cursor: pointer"
 
 
 def html_tree(root: Node) -> str:
-    """The tree as nested `<details>`; all text in it is escaped."""
+    """Return the tree as nested `<details>`; all text is escaped."""
     head = f"{_strong(root.name)} {_quiet(f'{root.kind} · {summary(root)}')}"
     inside = "".join(_node(child, root, root, 1, OPEN) for child in root.children)
     return f'<div style="{_ROOT}">{_folding(head, inside, True)}</div>'

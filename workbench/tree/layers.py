@@ -1,4 +1,4 @@
-"""From Keras layers to nodes, by the shapes and dtypes of their variables: no number is read."""
+"""Makes nodes of Keras layers from the shapes and dtypes of variables, without reading numbers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from workbench.keras_internals import layers_within
 from workbench.tree.describe import describe, order
 from workbench.tree.node import Node, folded
 
-_UNNAMED = re.compile(r"(?<=^dropout)_\d+$")  # Keras numbers what has no name of its own
+_UNNAMED = re.compile(r"(?<=^dropout)_\d+$")  # Keras numbers layers without a name
 
 
 class Walk:
-    """Makes the nodes of one model. Weights and layers that two parts share are told where they
-    come first."""
+    """Makes the nodes of one model. A weight or layer that two parts share appears only in the
+    first."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
 
     def node(self, layer: keras.layers.Layer) -> Node:
-        """A layer with all it holds."""
+        """Return the node of a layer with all its parts."""
         parts = self.parts(layer)
         mode = layer.quantization_mode
         variables = [self._variable(one, mode) for one in self._unseen(layer.weights)]
@@ -37,7 +37,7 @@ class Walk:
         )
 
     def parts(self, layer: keras.layers.Layer) -> tuple[Node, ...]:
-        """The layers within a layer, equal ones as one."""
+        """Return the nodes of the layers inside a layer; equal ones are one node."""
         within = layers_within(layer, recursive=False)
         real = [one for one in within if not isinstance(one, keras.layers.InputLayer)]
         places = {name: place for place, name in enumerate(order(layer))}
@@ -46,7 +46,7 @@ class Walk:
         return folded([self.node(one) for one in self._unseen(real)])
 
     def skip(self, layer: keras.layers.Layer) -> None:
-        """Tell this layer nowhere: somebody else does."""
+        """Leave this layer out of the tree: another node describes it."""
         self._seen.add(id(layer))
 
     def _unseen(self, things: list[Any]) -> list[Any]:

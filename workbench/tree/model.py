@@ -29,12 +29,12 @@ CONVERTERS = ("image_converter", "audio_converter")
 
 
 def tree(model: Backbone | Task, depth: int | None) -> Tree:
-    """The tree of a backbone or of a task, printed down to `depth` levels."""
+    """Return the tree of a backbone or task, printed down to `depth` levels."""
     return Tree(tree_of(model), depth)
 
 
 def tree_of(model: Backbone | Task) -> Node:
-    """The tree of a backbone or of a task."""
+    """Return the root node of a backbone's or task's tree."""
     name = Path(model.preset or model.name).name
     walk = Walk()
     if isinstance(model, Backbone):
@@ -63,7 +63,7 @@ def _backbone_parts(backbone: Backbone, walk: Walk) -> Iterator[Node]:
 
 @functools.singledispatch
 def _components(config: Any) -> list[Node]:
-    """What a configuration says of its stacks."""
+    """Return nodes that describe the stacks of a configuration."""
     return []
 
 
@@ -88,7 +88,7 @@ def _(config: PARSeqConfig) -> list[Node]:
     ]
 
 
-# -- what reads the inputs -----------------------------------------------------------------------
+# -- readers of the inputs -----------------------------------------------------------------------
 
 
 def _preprocessor(preprocessor: Preprocessor) -> Node:
@@ -140,7 +140,7 @@ def _(tokenizer: CharacterTokenizer) -> str:
 
 
 def _adapters(model: Backbone | Task) -> Iterator[Node]:
-    """A node for the adapters; the numbers of the active one are told at the projections."""
+    """Yield a node for the adapters; the projections show the parameters of the active one."""
     adapters = model.adapters
     if not adapters.kept:
         return

@@ -1,4 +1,4 @@
-"""A tree of parts as a value; a run of equal parts is one node."""
+"""The nodes of a tree of parts; a run of equal parts is one node."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _NUMBERED = re.compile(r"(.+)_(\d+)")
 
 @dataclass(frozen=True)
 class Node:
-    """One part, or `count` parts that differ in nothing but their numbers.
+    """One part, or `count` parts that differ only in the numbers of their names.
 
     Attributes:
-        name: what it is called in the model.
-        kind: of what class it is, empty for a variable.
-        detail: how it is made, in words.
-        size: the numbers that it holds itself: those of a variable, else 0.
-        dtype: in which it holds them.
-        bytes: what those numbers take.
-        children: its parts, those of one where it stands for several.
-        count: how many parts it stands for.
+        name: its name in the model.
+        kind: its class, empty for a variable.
+        detail: its settings in words.
+        size: the number of elements of a variable, otherwise 0.
+        dtype: the dtype of a variable.
+        bytes: the bytes of a variable.
+        children: its parts; if it stands for several, the parts of one.
+        count: the number of parts it stands for.
     """
 
     name: str
@@ -35,29 +35,29 @@ class Node:
 
     @property
     def each(self) -> int:
-        """Parameters of one of the parts it stands for."""
+        """The parameters of one of the parts it stands for."""
         return self.size + sum(child.parameters for child in self.children)
 
     @property
     def parameters(self) -> int:
-        """Parameters of all that it stands for, counted as Keras's `count_params` does."""
+        """The parameters of all parts it stands for, counted as Keras's `count_params` does."""
         return self.count * self.each
 
     @property
     def memory(self) -> int:
-        """Bytes of all that it stands for."""
+        """The bytes of all parts it stands for."""
         return self.count * (self.bytes + sum(child.memory for child in self.children))
 
     @property
     def dtypes(self) -> tuple[str, ...]:
-        """The dtypes of its numbers, the one that most bytes have first."""
+        """The dtypes of its variables, the one with the most bytes first."""
         shares: dict[str, int] = {}
         for leaf, times in self._leaves():
             shares[leaf.dtype] = shares.get(leaf.dtype, 0) + times * leaf.bytes
         return tuple(sorted(shares, key=lambda dtype: -shares[dtype]))
 
     def _leaves(self, times: int = 1) -> Iterator[tuple[Node, int]]:
-        """The variables, each with how many it stands for."""
+        """Yield the variables, each with the number of its copies."""
         if self.size:
             yield self, times * self.count
         for child in self.children:
@@ -65,8 +65,8 @@ class Node:
 
 
 def folded(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Nodes that differ in nothing but a number at the end of their names as one node for each
-    kind of them, at the place of its first: `blocks 0-4, 6-10` and `blocks 5, 11`."""
+    """Join nodes that differ only in a number at the end of their names, at the place of the first:
+    `blocks 0-4, 6-10` and `blocks 5, 11`."""
     kinds: list[tuple[Node, list[str]]] = []
     namesakes: dict[str, list[tuple[Node, list[str]]]] = {}  # few are compared with one another
     for node in nodes:
@@ -90,7 +90,7 @@ def _together(kind: Node, names: list[str]) -> Node:
 
 
 def _name(names: list[str]) -> str:
-    """One name for parts that differ in the numbers at the end of theirs."""
+    """Return one name for parts whose names differ in the numbers at the end."""
     numbered = [_NUMBERED.fullmatch(name) for name in names]
     found = [one for one in numbered if one is not None]
     if len(names) == 1 or len(found) < len(names):
@@ -99,7 +99,7 @@ def _name(names: list[str]) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Rising whole numbers as "0-4, 6, 8-10"."""
+    """Return rising whole numbers as "0-4, 6, 8-10"."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

@@ -1,4 +1,4 @@
-"""A model's tree as it shows itself: printed as text, unfolding in a notebook."""
+"""The value of `model.tree()`: prints as text, and unfolds in a notebook."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from workbench.tree.text import text_tree
 
 
 class Tree:
-    """What a model is made of. It prints as text, and shows in a notebook as a tree that folds.
+    """The parts of a model. It prints as text, and shows in a notebook as a foldable tree.
 
     `root` is its first `Node`: `name`, `kind`, `detail`, `parameters`, `memory` in bytes, `dtypes`,
-    `count` of equal parts that it stands for, and `children`.
+    `count` of the equal parts it stands for, and `children`.
     """
 
     def __init__(self, root: Node, depth: int | None = DEPTH) -> None:

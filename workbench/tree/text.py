@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from workbench.tree.figures import count_text, dtype_text, share_text, summary
 from workbench.tree.node import Node
 
-LINE = 118  # characters; what is longer is cut, the page shows all of it
+LINE = 118  # characters; longer lines are cut here, but not on the page
 
 
 def text_tree(root: Node, depth: int | None) -> str:
-    """The tree down to `depth` levels below its root, without variables; None for all of it."""
+    """Return the tree as text down to `depth` levels below its root, or all of it for None; without
+    variables."""
     lines = [f"{root.name} · {root.kind} · {summary(root)}"]
     return "\n".join([*lines, *_below(root, "", root, 1, depth)])
 

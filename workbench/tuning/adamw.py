@@ -1,7 +1,7 @@
-"""AdamW as its authors and PyTorch have it (Loshchilov & Hutter 2019, arXiv:1711.05101).
+"""AdamW as its authors and PyTorch define it (Loshchilov & Hutter 2019, arXiv:1711.05101).
 
-Keras adds its epsilon before the second moment is corrected for its start at zero, which matters
-while an update's gradients are small, and so in the first steps of every adapter.
+Keras adds epsilon before it corrects the bias of the second moment. That matters while gradients
+are small, and so in the first steps of every adapter.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8
 
 
 class Moments(NamedTuple):
-    """Running means of the gradients and of their squares, shaped as the variables."""
+    """Running means of the gradients and of their squares, in the shapes of the variables."""
 
     first: Arrays
     second: Arrays
 
     @classmethod
     def zeros(cls, variables: Arrays) -> Moments:
-        """Before the first step."""
+        """Return the moments before the first step."""
         return cls([jnp.zeros_like(v) for v in variables], [jnp.zeros_like(v) for v in variables])
 
 
 def clipped(gradients: Arrays, limit: float | None) -> tuple[Arrays, jax.Array]:
-    """The gradients, scaled down together where their norm is above the limit, and the norm."""
+    """Scale the gradients down together if their norm exceeds the limit; also return the norm."""
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
     if limit is None:
         return gradients, norm
@@ -45,7 +45,7 @@ def updated(
     rate: jax.Array,
     decay: float,
 ) -> tuple[Arrays, Moments]:
-    """Variables and moments after a step; `step` counts from 1."""
+    """Return the variables and moments after a step; `step` counts from 1."""
 
     def mean(before: jax.Array, new: jax.Array, kept: float) -> jax.Array:
         return kept * before + (1 - kept) * new

@@ -1,8 +1,8 @@
-"""The checkpoints of a run: folders `step_00000120`, each written whole or not at all.
+"""The checkpoints of a run: folders `step_00000120`, written atomically.
 
 `state.safetensors` holds the arrays, `checkpoint.json` everything else, and `SHA256SUMS` the
-digests of both, as `sha256sum -c` reads them. The last two checkpoints are kept: should one be
-damaged, the other is used. Nothing but these files is ever replaced or removed.
+digests of both, in the format of `sha256sum -c`. A folder keeps the last two checkpoints, so if one
+is damaged, the run uses the other. This module replaces and removes only these files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from workbench.tuning.checkpoint_content import Checkpoint, decoded, encoded
 TABLE = "checkpoint.json"
 ARRAYS = "state.safetensors"
 DIGESTS = "SHA256SUMS"
-FILES = (ARRAYS, TABLE, DIGESTS)  # removed in this order: what has digests is known to be ours
+FILES = (ARRAYS, TABLE, DIGESTS)  # removed in this order: the digests mark a folder as ours
 LOCK = ".checkpoints.lock"
 KEPT = 2
 MAX_TABLE = 64 * 2**20
@@ -47,7 +47,7 @@ class Checkpoints:
         self._whole: set[int] = set()  # steps whose checkpoints this object has written or read
 
     def steps(self) -> list[int]:
-        """The steps there are checkpoints of, the last one first.
+        """Return the steps that have a checkpoint, the last one first.
 
         Raises:
             CheckpointError: the folder cannot be read.
@@ -88,7 +88,7 @@ class Checkpoints:
             yield
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint and remove those that are too many; the folder is reserved.
+        """Write a checkpoint and remove surplus ones; the folder must be reserved.
 
         Raises:
             PresetError: it could not be written; the earlier ones are unchanged.
@@ -102,12 +102,12 @@ class Checkpoints:
             for name, data in files.items():
                 (new / name).write_bytes(data)
         self._whole.add(checkpoint.step)
-        with suppress(CheckpointError):  # what is too many stays where it cannot be listed
+        with suppress(CheckpointError):  # surplus ones stay if the folder cannot be listed
             self._sweep(checkpoint.step)
         return path
 
     def latest(self) -> tuple[Checkpoint, list[str]]:
-        """The last checkpoint that is whole, and what is wrong with later ones.
+        """Return the last undamaged checkpoint, and the problems of later ones.
 
         Raises:
             CheckpointError: there is none.
@@ -123,7 +123,7 @@ class Checkpoints:
         raise CheckpointError(f"{self.folder}: there is no checkpoint in this folder")
 
     def read(self, step: int) -> Checkpoint:
-        """The checkpoint of a step.
+        """Return the checkpoint of a step.
 
         Raises:
             CheckpointError: it is missing, damaged, or of another format.
@@ -140,7 +140,7 @@ class Checkpoints:
         return checkpoint
 
     def drop_after(self, step: int) -> None:
-        """Remove the checkpoints of later steps: what they hold is not to be used."""
+        """Remove the checkpoints of later steps, which must not be used."""
         with suppress(CheckpointError):
             for later in self._written():
                 if later > step:
@@ -158,17 +158,17 @@ class Checkpoints:
             raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> CheckpointError:
-        """A name that no file can have is a ValueError."""
+        """Turn an error into a `CheckpointError`; an impossible file name is a ValueError."""
         reason = getattr(error, "strerror", None) or shown(str(error))
         return CheckpointError(f"{ascii(str(self.folder))[:300]}: {reason}")
 
     def _written(self) -> list[int]:
-        """The steps whose folders hold digests, as those that this class has written do."""
+        """Return the steps whose folders hold digests, which mark them as written by this class."""
         return [step for step in self.steps() if os.path.lexists(self._path(step) / DIGESTS)]
 
     def _sweep(self, step: int) -> None:
-        """Remove the checkpoints up to this step but for the last whole ones, and what killed runs
-        have left. A later one is damaged, and replaced when the run comes there."""
+        """Remove the checkpoints up to this step, except the last undamaged ones, and the leftovers
+        of killed runs. A later checkpoint is damaged; the run replaces it at that step."""
         kept = sorted(each for each in self._whole if each <= step)[-KEPT:]
         for each in self._written():
             if each <= step and each not in kept:
@@ -179,9 +179,9 @@ class Checkpoints:
 
 
 def _remove(folder: Path) -> None:
-    """Remove our files from a folder, and the folder if it held nothing else."""
+    """Remove our files from a folder, and the folder if it is then empty."""
     if folder.is_symlink():
-        return  # to a place that is somebody else's
+        return  # a link to a folder that is not ours
     for name in FILES:
         _unlink(folder / name)
     with suppress(OSError):
@@ -189,7 +189,7 @@ def _remove(folder: Path) -> None:
 
 
 def _unlink(file: Path) -> None:
-    with suppress(OSError):  # a file that stays costs nothing but its place
+    with suppress(OSError):  # a file that stays only takes disk space
         file.unlink()
 
 
@@ -198,7 +198,7 @@ def _digests(files: Mapping[str, bytes]) -> bytes:
 
 
 def _read(path: Path) -> dict[str, bytes]:
-    """The files of a checkpoint, if they are what was written."""
+    """Read the files of a checkpoint and check their digests."""
     if has_file(path, TABLE) and not has_file(path, DIGESTS):
         raise CheckpointError(
             f"{DIGESTS}: no such file, and without it damage cannot be told. Earlier versions of "

@@ -1,6 +1,6 @@
-"""What a checkpoint holds, and how it stands in a table of JSON and in named arrays.
+"""The content of a checkpoint, and its encoding as a JSON table and named arrays.
 
-Every value is checked when it is read: files are data that nobody vouches for.
+Every value is checked when it is read, because files are untrusted.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class Checkpoint:
     """A run between two steps.
 
     Attributes:
-        name: of the adapter in the model.
-        adapter: how the adapter was made.
-        settings: as planned; sample prompts that are no strings are left out.
-        step: how many steps are finished.
-        state: what the trainer keeps: the adapter, the optimizer, the random state, `step`.
-        history: of the run.
+        name: the adapter's name in the model.
+        adapter: the adapter's configuration.
+        settings: the planned settings, without sample prompts that are not strings.
+        step: the number of finished steps.
+        state: the trainer's state: the adapter, the optimizer, the random state, `step`.
+        history: the run's history.
         best: the adapter with the lowest held-out loss.
-        facts: what tells the data and the model from others.
-        validation: the share or the number of examples that was held out; None for other data.
+        facts: values that identify the data and the model.
+        validation: the share or number of held-out examples; None if other data were given.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Checkpoint:
 
 
 def encoded(checkpoint: Checkpoint) -> tuple[dict[str, Any], Arrays]:
-    """The table and the arrays."""
+    """Return a checkpoint's table and arrays."""
     settings = dataclasses.asdict(checkpoint.settings)
     prompts = checkpoint.settings.sample_prompts
     settings["sample_prompts"] = [prompt for prompt in prompts if isinstance(prompt, str)]
@@ -80,7 +80,7 @@ def encoded(checkpoint: Checkpoint) -> tuple[dict[str, Any], Arrays]:
 
 
 def decoded(table: Mapping[str, Any], arrays: Arrays) -> Checkpoint:
-    """The checkpoint of a table and arrays.
+    """Return the checkpoint that a table and arrays encode.
 
     Raises:
         CheckpointError, SettingError: a value is missing or impossible.
@@ -113,7 +113,7 @@ def decoded(table: Mapping[str, Any], arrays: Arrays) -> Checkpoint:
 
 
 def _check_steps(step: int, settings: TuneSettings, history: History) -> None:
-    """Refuse a number of steps that the settings or what the run told contradict."""
+    """Refuse a number of steps that contradicts the settings or the history."""
     if settings.steps is None or step > settings.steps:
         _refuse("step", f"at most the {settings.steps} of the settings", step)
     told = history.steps
@@ -143,7 +143,7 @@ def _numbers(values: list[Any]) -> np.ndarray:
 
 
 def _events(kind: type, group: Arrays) -> list[Any]:
-    """Events from their columns of numbers."""
+    """Return events from their columns of numbers."""
     names = [each.name for each in dataclasses.fields(kind)]
     if set(group) != set(names) or len({part.shape for part in group.values()}) > 1:
         _refuse(kind.__name__, f"columns {', '.join(names)} of one length", sorted(group))
@@ -217,7 +217,7 @@ def _update(group: Arrays, path: str, scales: Mapping[str, Any]) -> LowRank:
 
 
 def _value(table: Mapping[str, Any], key: str, kind: Any) -> Any:
-    """A value of the table, if it is there and of the kind."""
+    """Return a value of the table after checking that it exists and has this kind."""
     value = table.get(key)
     if key not in table or isinstance(value, bool) or not isinstance(value, kind):
         said = kind.__name__ if isinstance(kind, type) else kind

@@ -1,4 +1,4 @@
-"""When a run has gone wrong beyond repair, and what to say about it."""
+"""Detects a run that has diverged, and composes its error."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Cause = Literal["batch", "step", "earlier"]
 
 
 def exploded_above(first: float) -> float:
-    """The loss that stops a run whose first step had the loss `first`: four times that, and ten
-    nats more. A uniform guess among 50,000 tokens costs 10.8 nats: single batches of strange text
-    stay below, weights that were thrown far away do not."""
+    """Return the loss that stops a run whose first step had the loss `first`: four times that, plus
+    ten nats. A uniform guess among 50,000 tokens costs 10.8 nats, so a batch of unusual text stays
+    below the limit, and diverged weights exceed it."""
     return TIMES_THE_FIRST * first + AND_NATS
 
 
 def is_sound(loss: float, gradient_norm: float, first: float) -> bool:
-    """Whether the run may go on after a step of this loss and gradient norm."""
+    """Return whether the run may go on after a step with this loss and gradient norm."""
     finite = math.isfinite(loss) and math.isfinite(gradient_norm)
     return finite and not (math.isfinite(first) and loss > exploded_above(first))
 
 
 def largest_number(adapter: Adapter) -> float:
-    """The largest magnitude in an adapter; infinite where one of its numbers is none."""
+    """Return the largest magnitude in an adapter; infinity if it contains a NaN."""
     parts = [np.asarray(part) for update in adapter.updates.values() for part in update[:2]]
     largest = max(float(np.max(np.abs(part), initial=0.0)) for part in parts)
     return largest if math.isfinite(largest) else math.inf
@@ -49,17 +49,17 @@ def diverged(
     cause: Cause,
     kept: int,
 ) -> TrainingDiverged:
-    """The error of a run that stops.
+    """Return the error of a diverged run.
 
     Args:
-        feed: names the examples; None where they are held-out ones.
-        settings: of the run.
-        step: that met it, from 1.
-        loss: of that step.
-        examples: of the batch.
-        found: what was expected and what was found.
-        cause: whether the batch is at fault, this step or an earlier one.
-        kept: the step whose adapter is in place now.
+        feed: names the examples; None for held-out examples.
+        settings: the run's settings.
+        step: the step that diverged, from 1.
+        loss: the loss of that step.
+        examples: the indices of the batch's examples.
+        found: the expected and the found value.
+        cause: whether the batch, this step or an earlier step is at fault.
+        kept: the step whose adapter is now in place.
     """
     where = "held-out examples" if feed is None else "examples"
     shown = [str(i) if feed is None else feed.name(i) for i in examples[:8]]

@@ -1,6 +1,6 @@
-"""What a training run tells, as it happens: typed, frozen records.
+"""The events of a training run: typed, frozen records.
 
-A step's number counts the steps that are finished: step 0 is the model before training.
+A step's number is the number of finished steps: step 0 is the model before training.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ __all__ = ["Event", "JobState", "Moment", "Problem", "Sample", "Saved", "Step", 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step is finished.
+    """A finished step.
 
     Attributes:
         step: from 1.
         loss: mean cross-entropy in nats per learnt token of the step's batches, before the step.
-        learning_rate: that was used.
-        gradient_norm: Euclidean, over all trained numbers, before clipping.
-        tokens: learnt ones in the step's batches.
-        tokens_per_second: the mean of the last steps; None while only compiling steps are known.
-        memory_bytes: what the process has in memory, or the model's accelerator.
-        remaining_seconds: until the last step, validations and samples included; None as above.
+        learning_rate: the step's learning rate.
+        gradient_norm: the Euclidean norm over all trained numbers, before clipping.
+        tokens: the learnt tokens in the step's batches.
+        tokens_per_second: the mean of the last steps; None while all steps had to compile.
+        memory_bytes: memory in use by the process, or by the model's accelerator.
+        remaining_seconds: time to the last step, with validations and samples; None as above.
     """
 
     step: int
@@ -49,7 +49,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the model makes of a prompt after a step: the completion, without the prompt."""
+    """The model's completion of a prompt after a step, without the prompt."""
 
     step: int
     prompt: str
@@ -66,8 +66,8 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something failed that the run can do without: a checkpoint could not be written or read, or
-    a sample could not be made."""
+    """A failure that does not stop the run: a checkpoint could not be written or read, or a sample
+    could not be generated."""
 
     step: int
     message: str
@@ -75,8 +75,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Nothing has happened, but the run may be left here. `compiling`: a program is about to be
-    compiled. Jobs keep these to themselves."""
+    """A point where the run may be left, without news. `compiling`: a program is about to compile.
+    Jobs do not report these."""
 
     compiling: bool = False
 

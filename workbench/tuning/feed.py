@@ -1,4 +1,4 @@
-"""What a run learns from and what it is tested on, and how to tell them again."""
+"""The training and held-out batches of a run, and the facts that identify the data."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from workbench.tasks.causal_lm import CausalLM
 
 Facts = dict[str, str | int]
-"""Plain values that tell whether something is the same again."""
+"""Plain values that identify data or a model."""
 
 
 class TrainingBatches(Protocol):
-    """Batches by their number; `Batches` is one."""
+    """Training batches by number; `Batches` implements it."""
 
     @property
     def per_epoch(self) -> int:
-        """Batches that show every example once."""
+        """The number of batches that show every example once."""
         ...
 
     def batch(self, step: int) -> Batch:
-        """The batch of a number from 0: the same one whenever it is asked for."""
+        """Return the batch of a step, counted from 0; always the same one for a step."""
         ...
 
 
 class HeldOut(Protocol):
-    """Batches that are not trained on; `Batches` is one."""
+    """Held-out batches; `Batches` implements it."""
 
     def validation(self) -> Iterator[Batch]:
-        """Every example once, always in the same order."""
+        """Yield every example once, always in the same order."""
         ...
 
 
@@ -49,10 +49,10 @@ class Feed:
     """The batches of a run.
 
     Attributes:
-        train: what it learns from.
-        held_out: what it is tested on; None for nothing.
-        facts: what tells these data from others, by "data" and "validation".
-        names: of the examples, by their index, for messages.
+        train: the training batches.
+        held_out: the held-out batches, or None.
+        facts: the facts that identify the data, under "data" and "validation".
+        names: the examples' names by index, for messages.
         longest: positions of the longest row.
     """
 
@@ -63,25 +63,25 @@ class Feed:
     longest: int = 0
 
     def name(self, index: int) -> str:
-        """How a message calls an example."""
+        """Return an example's name for messages."""
         said = self.names[index] if index < len(self.names) else ""
         return f"{index} ({said})" if said else str(index)
 
 
 def read_feed(lm: CausalLM, data: Any, validation: Any, settings: TuneSettings) -> Feed:
-    """Training batches and held-out batches of what a user gave.
+    """Make the training and held-out batches from a user's data.
 
     Args:
-        lm: the model whose preprocessor reads them.
-        data: what `read_examples` reads, `Examples`, or a `Feed` as it is.
-        validation: a share of the examples, or how many of them; other data; or None.
-        settings: of the run.
+        lm: the model whose preprocessor reads the data.
+        data: anything that `read_examples` reads, `Examples`, or a `Feed`, returned unchanged.
+        validation: a share or a number of the examples; other data; or None.
+        settings: the run's settings.
 
     Raises:
         DataError, SettingError: as `read_examples`, `Examples.split` and `Batches`.
-        PromptError: an example has a token that the model has not.
+        PromptError: an example has a token that the model does not have.
 
-    A warning says of how many examples nothing is learnt: they are left out.
+    Examples without a learnt token are left out; a warning says how many.
     """
     if isinstance(data, Feed):
         return data
@@ -111,8 +111,8 @@ def read_feed(lm: CausalLM, data: Any, validation: Any, settings: TuneSettings) 
 
 
 def facts_of(examples: Examples) -> Facts:
-    """How many examples and tokens there are, and a digest (SHA-256) of every token, of what is
-    learnt, and of arrays beside the tokens."""
+    """Return the number of examples and tokens, and a SHA-256 digest of all tokens, of which ones
+    are learnt, and of the other arrays."""
     digest = hashlib.sha256()
     for example in examples:
         for part in _parts([example.ids, example.loss, example.source]):
@@ -127,7 +127,7 @@ def facts_of(examples: Examples) -> Facts:
 
 
 def differences(here: dict[str, Facts], there: dict[str, Facts]) -> list[str]:
-    """What differs between the facts here and those of a checkpoint, a line each."""
+    """Return the differences between these facts and a checkpoint's, one line each."""
     found = []
     for kind in sorted(here.keys() | there.keys()):
         ours, theirs = here.get(kind, {}), there.get(kind, {})
@@ -162,7 +162,7 @@ def _longest(batches: Batches) -> int:
 
 
 def _parts(value: Any) -> Iterator[bytes]:
-    """The bytes of arrays, pictures and strings, however deep they are nested."""
+    """Yield the bytes of arrays, pictures and strings at any depth of nesting."""
     from PIL import Image
 
     left = [value]

@@ -1,4 +1,4 @@
-"""The losses of a run as a figure, for paper and for pages without a live panel."""
+"""Draws the losses of a run as a figure, for print and for pages without a live panel."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SMOOTHED_SHARE = 0.05  # of the steps, on either side
 
 
 def loss_figure(history: History, best: Best | None = None) -> Figure:
-    """Training loss by step, as it was and smoothed, and the held-out loss.
+    """Plot the training loss by step, raw and smoothed, and the held-out loss.
 
     Args:
-        history: of the run, at any time.
-        best: marked where there is one.
+        history: the run's history, at any time.
+        best: the step to mark, if any.
 
     Returns:
-        A figure of 7 x 4 inches that belongs to no window.
+        A figure of 7 x 4 inches without a window.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -43,7 +43,7 @@ def loss_figure(history: History, best: Best | None = None) -> Figure:
 
 
 def smoothed(losses: list[float]) -> np.ndarray:
-    """The mean of the losses around each step, as far as there are some on both sides."""
+    """Return the mean of the losses around each step; the window shrinks towards both ends."""
     reach = max(1, round(SMOOTHED_SHARE * len(losses)))
     sums = np.concatenate([[0.0], np.cumsum(losses)])
     place = np.arange(len(losses))

@@ -1,8 +1,8 @@
-"""The loss of hidden states, and its gradient, with never more than a few rows of logits there.
+"""Computes the loss of hidden states and its gradient with few rows of logits in memory at once.
 
-The head is frozen while adapters train, so what it sends back can be made in the forward pass, as
-soon as a piece of the logits is known (Hsu et al. 2024, arXiv:2410.10989, section 3.2). That takes
-two products with the vocabulary, and memory for one piece of logits in place of all, thrice.
+The head is frozen while adapters train, so the forward pass can compute the gradient of each piece
+of logits at once (Hsu et al. 2024, arXiv:2410.10989, section 3.2). That takes two products with the
+vocabulary, and memory for one piece of logits instead of three times all logits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-PIECE_NUMBERS = 2**25  # logits there at once: larger pieces are faster, to about here
+PIECE_NUMBERS = 2**25  # logits in memory at once; larger pieces are faster only up to about here
 
 Logits = Callable[[jax.Array], jax.Array]
 
@@ -21,8 +21,8 @@ Logits = Callable[[jax.Array], jax.Array]
 def summed_loss(
     logits: Logits, hidden: jax.Array, labels: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    """The weighted sum of the cross-entropies, float32 (): hidden (N, width), labels and weights
-    (N,); `logits` makes (N, vocabulary) of hidden states."""
+    """Return the weighted sum of the cross-entropies, float32 (). hidden is (N, width), labels and
+    weights are (N,); `logits` maps hidden states to (N, vocabulary)."""
     scores = logits(hidden).astype(jnp.float32)
     right = jnp.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
     return jnp.sum(weights * (jax.nn.logsumexp(scores, axis=-1) - right))
@@ -36,8 +36,8 @@ def loss_in_pieces(
     vocabulary: int,
     gradient: bool = True,
 ) -> tuple[jax.Array, jax.Array | None]:
-    """`summed_loss` of hidden (B, T, width), labels and weights (B, T), and its gradient by the
-    hidden states unless `gradient` is False."""
+    """Return `summed_loss` of hidden (B, T, width), labels and weights (B, T), and its gradient
+    with respect to hidden, or None if `gradient` is False."""
     rows = math.prod(hidden.shape[:2])
     piece = max(1, min(rows, PIECE_NUMBERS // vocabulary))
     count = -(-rows // piece)

@@ -1,4 +1,4 @@
-"""What a run has told so far, kept for who looks later."""
+"""The history of a run: its events so far."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Best:
 @dataclass(repr=False)
 class History:
     """The steps, validations, samples and problems of a run, oldest first. The lists only grow,
-    so that another thread may copy them at any time."""
+    so another thread may copy them at any time."""
 
     steps: list[Step] = field(default_factory=list)
     validations: list[Validation] = field(default_factory=list)
@@ -34,7 +34,7 @@ class History:
         return f"History({', '.join(counts)})"
 
     def add(self, event: Event) -> None:
-        """Keep an event, if it is of a kind that is kept."""
+        """Add an event, if it is a step, validation, sample or problem."""
         kept = {
             Step: self.steps,
             Validation: self.validations,
@@ -45,13 +45,13 @@ class History:
             kept[type(event)].append(event)
 
     def columns(self) -> dict[str, dict[str, list[Any]]]:
-        """Plain lists by kind of event ("steps", "validations", "samples", "problems") and by
+        """Return plain lists by kind of event ("steps", "validations", "samples", "problems") and
         field: `columns()["steps"]["loss"]`."""
         kinds = zip(fields(self), (Step, Validation, Sample, Problem), strict=True)
         return {kept.name: columns(getattr(self, kept.name), kind) for kept, kind in kinds}
 
 
 def columns(events: Sequence[Event], kind: type) -> dict[str, list[Any]]:
-    """The fields of events of one kind, each as a list."""
+    """Return each field of events of one kind as a list."""
     told = list(events)
     return {each.name: [getattr(event, each.name) for event in told] for each in fields(kind)}

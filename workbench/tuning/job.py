@@ -1,7 +1,7 @@
-"""Training as a job: started, watched, paused, resumed, cancelled and waited for.
+"""Training as a background job: start, watch, pause, resume, cancel and wait for it.
 
-With or without a front end. The adapter is trained in place: between any two steps the model is
-whole. From its start until it rests, paused or ended, the job has a claim on the backbone.
+It works with or without a front end. It trains the adapter in place, and the model is usable
+between any two steps. From its start until it is paused or has ended, the job claims the backbone.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ class TrainingJob(Job):
     """Trains one low-rank adapter of a model, in the background.
 
     Args:
-        lm: The model, with a preprocessor where the data are texts.
-        data: What is learnt, as `read_examples` takes it, or `Examples`.
-        validation: The share of the examples that is held out, or how many of them; or other
-            data; None for no validation.
-        name: Of the adapter. One that the model has is trained further, with the rank, alpha,
-            dropout and targets that it has; else one is made by those of the settings.
+        lm: The model, with a preprocessor if the data are texts.
+        data: The training data, as `read_examples` takes them, or `Examples`.
+        validation: The share or the number of held-out examples; or other data; None for no
+            validation.
+        name: The adapter's name. The job trains an existing adapter further and keeps its rank,
+            alpha, dropout and targets; a new adapter takes those of the settings.
         folder: Where checkpoints are kept; None for none.
         on_event: Called with every `JobState`, `Step`, `Validation`, `Sample`, `Saved` and
-            `Problem`, one at a time, in order, from the thread that works. What it raises is
+            `Problem`, one at a time, in order, from the job's thread. An error it raises is
             logged once and never stops the job.
-        settings: Those of `TuneSettings`, by their names.
+        settings: The fields of `TuneSettings`, by name.
 
     Raises:
         SettingError: A setting is impossible.
         DataError: The data cannot be used.
 
-    Jobs of one backbone run one after the other, generations among them. A paused job gives up
+    The jobs of one backbone, including generations, run one after the other. A paused job gives up
     its place and takes a new one when it is resumed. After a cancel, an interrupt or an error the
-    model has the weights of the last finished step; if the run diverged, those of the last good
-    one.
+    model has the weights of the last finished step; after a divergence, those of the last good
+    step.
 
-    From `start` on, in the queue as well, and until the job is paused or has ended, every call
-    that would change the model is a `ModelInTrainingError`, through any task on the backbone:
-    other adapters, `fit`, `quantize`, new weights. `lm.generate`, `lm.stream` and inspecting go on
-    beside it, with another adapter in a block of `lm.adapters.using`.
+    From `start`, also in the queue, until the job is paused or has ended, every call that would
+    change the model raises a `ModelInTrainingError`, through any task on the backbone: other
+    adapters, `fit`, `quantize`, new weights. `lm.generate`, `lm.stream` and inspecting still work
+    meanwhile; for another adapter, use a block of `lm.adapters.using`.
 
     ```python
     job = TrainingJob(lm, "stories.jsonl", name="pirate", epochs=3, sample_prompts="Ahoy")
@@ -128,25 +128,25 @@ class TrainingJob(Job):
         on_event: Observer | None = None,
         **settings: Any,
     ) -> Self:
-        """A job that goes on from the last checkpoint in a folder, and keeps its own there.
+        """Return a job that resumes from the last checkpoint in a folder, and saves there.
 
         On the same machine it ends with the adapter, the optimizer, the random state and the
-        losses that the run would have had without a break, bit by bit. If the last checkpoint is
-        damaged, the one before it is used: `history.problems` of the job, a `Problem` once it
-        goes on, and a warning in the log say so.
+        losses of a run without a break, bit by bit. If the last checkpoint is damaged, the job uses
+        the one before it, and reports that in its `history.problems`, as a `Problem` event once it
+        runs, and as a warning in the log.
 
         Args:
-            folder: The one the run was given.
-            lm: The same model, loaded anew or still there.
+            folder: The folder given to the first run.
+            lm: The same model, reloaded or still in memory.
             data: The same data.
-            validation: The same; left out, the share that the run had.
+            validation: The same as before; by default the run's share.
             on_event: As for the constructor.
-            settings: May change when it validates, samples and saves, and nothing else; sample
-                prompts that are no strings have to be given again.
+            settings: May only change when the job validates, samples and saves. Sample prompts
+                that are not strings have to be given again.
 
         Raises:
-            CheckpointError: There is no checkpoint that is whole, or the data or the model are
-                others; the message lists what differs.
+            CheckpointError: There is no undamaged checkpoint, or the data or the model differ;
+                the message lists the differences.
             SettingError: A setting cannot be changed.
         """
         checkpoints = Checkpoints(folder)
@@ -161,18 +161,18 @@ class TrainingJob(Job):
         job._run.note(damaged)
         return job
 
-    # -- what a user does ---------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begins, and returns at once; where threads cannot update the page it runs to the end,
-        or until it is paused.
+        """Start the job and return at once; where threads cannot update the page, run it to the
+        end or until it is paused.
 
         Raises:
             WorkbenchError: The job was started before.
             MemoryTooSmallError: It would not fit into the memory; the message says what would.
             CheckpointError: The folder holds another run.
             AdapterError: An adapter is merged.
-            ModelInTrainingError: `fit`, or a call like it, is at work on the model.
+            ModelInTrainingError: `fit` or a similar call is training the model.
         """
         if self._status == "idle":
             check_training(self._lm, self.settings, self._feed.longest)
@@ -182,10 +182,9 @@ class TrainingJob(Job):
         super().start()
 
     def pause(self) -> None:
-        """Stops after the step at work and keeps everything; `resume` goes on. Never blocks.
+        """Stop after the current step and keep everything; `resume` continues. Never blocks.
 
-        Until then the model is free for other jobs, such as a generation with what was learnt so
-        far.
+        Until then the model is free for other jobs, such as a generation with the adapter so far.
 
         Raises:
             WorkbenchError: The job was never started.
@@ -196,7 +195,7 @@ class TrainingJob(Job):
         self._line.wake()
 
     def resume(self) -> None:
-        """Goes on after `pause`, at the end of the model's line; does nothing if it is at work.
+        """Continue after `pause`, at the end of the model's queue; do nothing if it is running.
 
         Raises:
             WorkbenchError: The job was never started, or has ended.
@@ -218,20 +217,20 @@ class TrainingJob(Job):
         self._begin()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until the job has ended, is paused, or `timeout` seconds have passed; True if it
-        has ended.
+        """Block until the job has ended, is paused, or `timeout` seconds have passed. Return True
+        if it has ended.
 
-        An interrupt (Ctrl-C, the kernel's stop button) cancels the job after the step at work and
-        returns; a second one gets through.
+        An interrupt (Ctrl-C, the kernel's stop button) cancels the job after the current step and
+        returns; a second one raises KeyboardInterrupt.
         """
         return super().wait(timeout)
 
     def keep_best(self) -> Best:
-        """Puts the adapter with the lowest held-out loss in place.
+        """Restore the adapter with the lowest held-out loss.
 
         Raises:
-            WorkbenchError: The job is at work, or nothing was validated yet.
-            ModelInTrainingError: Another job trains the model.
+            WorkbenchError: The job is running, or has not validated yet.
+            ModelInTrainingError: Another job is training the model.
         """
         if self._status not in (*FINAL, "paused"):
             raise WorkbenchError(
@@ -243,26 +242,26 @@ class TrainingJob(Job):
         self._lm.adapters[self.name] = self.best.adapter
         return self.best
 
-    # -- what a user sees ---------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
-        """Of the adapter."""
+        """The adapter's name."""
         return self._run.name
 
     @property
     def settings(self) -> TuneSettings:
-        """With the number of steps, and what else follows from the data, written out."""
+        """The settings, with the number of steps and other values from the data filled in."""
         return self._run.settings
 
     @property
     def step(self) -> int:
-        """How many steps are finished."""
+        """The number of finished steps."""
         return self._run.step
 
     @property
     def history(self) -> History:
-        """Everything told so far."""
+        """The events so far."""
         return self._run.history
 
     @property
@@ -277,16 +276,16 @@ class TrainingJob(Job):
 
     @property
     def estimate(self) -> Estimate:
-        """What the run takes of the memory at its peak, by arithmetic."""
+        """The computed peak memory of the run, in bytes."""
         return estimate_training(self._lm, self.settings, self._feed.longest)
 
     @property
     def estimate_seconds(self) -> float | None:
-        """Until the last step, as far as measured; None before the second step of a shape."""
+        """The estimated seconds to the last step; None before the second step of a shape."""
         return self._run.remaining_seconds
 
     def figure(self) -> Any:
-        """The losses so far as a matplotlib Figure."""
+        """Return a matplotlib Figure of the losses so far."""
         from workbench.tuning.figure import loss_figure
 
         return loss_figure(self.history, self.best)
@@ -339,8 +338,7 @@ class TrainingJob(Job):
 
     @contextlib.contextmanager
     def _interrupts_wait(self) -> Iterator[None]:
-        """In the main thread an interrupt would strike in the middle of a step: the first one
-        waits for its end."""
+        """Delay the first interrupt in the main thread to the end of the step."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -370,7 +368,7 @@ class TrainingJob(Job):
         super()._finish(status)
 
     def _rest(self) -> None:
-        """Be paused, unless the job was cancelled or resumed meanwhile."""
+        """Set the status to paused, unless the job was cancelled or resumed meanwhile."""
         with self._lock:
             outcome = self._stopped() if self._stop_asked() else "queued"
             if outcome == "paused":

@@ -1,8 +1,8 @@
-"""How much memory training an adapter takes, by arithmetic alone, before it starts.
+"""Computes the memory that training an adapter needs, before it starts.
 
-The weights are there already, so only what comes beside them has to fit. What the layers keep for
-the backward pass was counted in XLA's own accounts of compiled steps on CPU, and the sums compared
-with measured peaks by `tests/bench/tuning_memory.py`.
+The weights are already loaded, so only the rest has to fit. The constants for the layers'
+activations come from XLA's memory analysis of compiled steps on CPU; `tests/bench/tuning_memory.py`
+compares the sums with measured peaks.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ LOGITS = 2.0  # for each logit of a piece
 UPDATE = 0.85  # for each input and output of an adapted projection beyond queries and values
 DROPPED = 2.0  # for each input of an adapted projection, with dropout
 COPIES = 8  # of the adapter: gradients, new values, the last good, the best, a checkpoint's
-WIDER_ON_CPU = 1.1  # XLA on CPU turns 16-bit numbers into float32 and back
+WIDER_ON_CPU = 1.1  # XLA on CPU converts 16-bit numbers to float32 and back
 PROGRAMS = 150e6  # compiling and holding a step, a validation and a generation
 
 
 def memory_in_use() -> int:
-    """Bytes in use now: of the first accelerator, or of this process where there is none."""
+    """Return the bytes in use now: on the first accelerator, or else in this process."""
     device = jax.local_devices()[0]
     stats = None if device.platform == "cpu" else device.memory_stats()
     return stats["bytes_in_use"] if stats else resident()
 
 
 def estimate_training(lm: CausalLM, settings: TuneSettings, longest: int) -> Estimate:
-    """What the process holds at the peak of a run.
+    """Estimate the memory of the process at the peak of a run, in bytes.
 
     Args:
-        lm: the model, loaded.
-        settings: of the run.
+        lm: the loaded model.
+        settings: the run's settings.
         longest: positions of the longest row.
 
     Raises:
@@ -78,10 +78,10 @@ def check_training(
 
     Args:
         lm, settings, longest: as for `estimate_training`.
-        free: bytes; None for what `free_memory()` says.
+        free: free bytes; None takes `free_memory()`.
 
     Raises:
-        MemoryTooSmallError: it does not fit; the message says what would.
+        MemoryTooSmallError: the run does not fit; the message says what would.
     """
     free = free_memory() if free is None else free
     needed = estimate_training(lm, settings, longest)
@@ -102,7 +102,7 @@ def check_training(
 
 
 def _smaller(lm: CausalLM, settings: TuneSettings, longest: int) -> Iterator[tuple[str, Estimate]]:
-    """What could be tried, the mildest first, and what it takes."""
+    """Yield remedies, the mildest first, each with the estimate that it gives."""
     batch, length = settings.batch_size, longest
     if not settings.remat:
         yield "remat=True", estimate_training(lm, replace(settings, remat=True), length)
@@ -118,7 +118,7 @@ def _smaller(lm: CausalLM, settings: TuneSettings, longest: int) -> Iterator[tup
 
 
 def _activations(lm: CausalLM, settings: TuneSettings, length: int) -> float:
-    """Everything that comes and goes in a step."""
+    """Return the temporary bytes of a step."""
     sizes, narrow = _sizes(lm.backbone), lm.backbone.compute_dtype != "float32"
     computed = 2 if narrow and not on_cpu() else 4
     if sizes.images is not None:
@@ -140,13 +140,14 @@ def _activations(lm: CausalLM, settings: TuneSettings, length: int) -> float:
 
 
 def _layer(sizes: Sizes) -> float:
-    """What one layer keeps for its backward pass, in numbers for each position, but for scores."""
+    """Return how many numbers per position one layer keeps for its backward pass, without the
+    attention scores."""
     attention = ATTENTION * (sizes.heads + 2 * sizes.kv_heads) * sizes.head_dim
     return attention + NETWORK * sizes.inner + STREAM * sizes.width
 
 
 def _beside_projections(lm: CausalLM, settings: TuneSettings) -> float:
-    """What the updates of projections add, in numbers for each position, over all layers."""
+    """Return how many numbers per position the updates of projections add, over all layers."""
     shapes = lm.adapters.shapes_of(settings.targets)
     usual = ("query", "value")
     extra = sum(sum(shape) for path, shape in shapes.items() if path.split("/")[-1] not in usual)

@@ -1,4 +1,4 @@
-"""What tells a model from others, so that a run is not resumed on another one."""
+"""The facts that identify a model, so that a run does not resume on another one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ADAPTED = ("lora_a", "lora_b", "lora_scale")
 
 
 def model_facts(lm: CausalLM) -> Facts:
-    """The class of a model's backbone, its dtype and size, and a digest (SHA-256) of the first
-    row of each of its weights; adapters and random states do not count."""
+    """Return the class of a model's backbone, its dtype and size, and a SHA-256 digest of the
+    first row of each weight, without adapters and random states."""
     backbone = lm.backbone
     digest, numbers = hashlib.sha256(), 0
     for variable in sorted(backbone.weights, key=lambda each: each.path):

@@ -1,4 +1,4 @@
-"""An example token by token, as the model sees it."""
+"""Shows an example token by token, as the model sees it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from workbench.tokenizers.incremental import IncrementalDecoder
 class Piece:
     """One token.
 
-    `text`: what it adds to the text: nothing while the bytes of a character are incomplete, and
-        the name of a special token.
+    `text`: the text it adds: empty while the bytes of a character are incomplete; a special
+        token's name.
     `id`: its id.
     `loss`: whether the model learns to write it.
-    `special`: whether it is a special token, which no text has.
+    `special`: whether it is a special token, which is not part of any text.
     """
 
     text: str
@@ -27,8 +27,8 @@ class Piece:
 
 
 def preview(example: Example, tokenizer: Tokenizer) -> list[Piece]:
-    """The tokens of an example. The pieces that are not special, joined, are the text of its ids
-    without special tokens."""
+    """Return the tokens of an example. Joined, the pieces that are not special give the text of
+    its ids without special tokens."""
     decoder, special = tokenizer.decoder(), tokenizer.special_token_ids
     pieces = [
         _piece(int(token), bool(loss) and place > 0, decoder, tokenizer, special)

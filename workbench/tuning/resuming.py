@@ -1,4 +1,4 @@
-"""What a run that goes on from a checkpoint may have otherwise than before."""
+"""Checks what may change when a run resumes from a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from workbench.tuning.checkpoint_content import Checkpoint
 from workbench.tuning.feed import Facts, differences
 from workbench.tuning.settings import TuneSettings
 
-# Nothing of it changes what is learnt.
+# None of these settings changes what the model learns.
 _FREE = ("validation_every", "sample_every", "sample_prompts", "sample_tokens", "save_every")
 
 
 def changed(settings: TuneSettings, changes: Mapping[str, Any]) -> TuneSettings:
-    """The settings of a run that goes on.
+    """Return the settings of a resumed run.
 
     Raises:
-        CheckpointError: one changes what is learnt.
+        CheckpointError: a setting changes what the model learns.
     """
     kept = {name: value for name, value in vars(settings).items() if name not in changes}
     made = TuneSettings.of({**kept, **changes})
@@ -33,10 +33,10 @@ def changed(settings: TuneSettings, changes: Mapping[str, Any]) -> TuneSettings:
 
 
 def check_same(folder: str | Path, here: dict[str, Facts], checkpoint: Checkpoint) -> None:
-    """Refuse to go on with other data, or another model, than a checkpoint is of.
+    """Refuse to resume with other data or another model than the checkpoint's.
 
     Raises:
-        CheckpointError: they are others; the message lists what differs.
+        CheckpointError: the data or the model differ; the message lists the differences.
     """
     wrong = differences(here, dict(checkpoint.facts))
     if wrong:

@@ -1,7 +1,7 @@
-"""The steps of a training run, with what comes between them: validation, samples, checkpoints.
+"""Runs the steps of a training run, with the validations, samples and checkpoints between them.
 
-A run is iterated: between any two of the things it yields it can be left, and taken up again with
-what it has. Whoever iterates it decides in which thread it works; it knows nothing of jobs.
+A run is a generator: its caller can leave it between any two events, resume it later, and choose
+the thread it works in. A run knows nothing about jobs.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class Run:
 
     Args:
         lm: the model.
-        name: of the adapter; it is made when the run begins, if there is none.
+        name: the adapter's name; the run makes the adapter if the model does not have it.
         feed: the batches.
-        settings: of the run.
-        checkpoints: where they are kept; None for none.
-        facts: what tells the model from others, for the checkpoints.
-        validation: the share of examples that is held out, where it is a number.
-        resumed: a checkpoint to go on from.
+        settings: the run's settings.
+        checkpoints: where checkpoints are kept; None for none.
+        facts: the facts that identify the model, for the checkpoints.
+        validation: the share or number of held-out examples, if given as a number.
+        resumed: the checkpoint to resume from.
 
     Attributes:
-        step: how many steps are finished.
-        history: what was yielded.
+        step: the number of finished steps.
+        history: the events so far.
         best: the adapter with the lowest held-out loss.
     """
 
@@ -81,7 +81,7 @@ class Run:
         self._state: Mapping[str, np.ndarray] | None = None
         self._config: AdapterConfig | None = None
         self._now: Adapter | None = None
-        self._good: Adapter | None = None  # the one before, whose loss was sound
+        self._good: Adapter | None = None  # the previous step's adapter, whose loss was sound
         self._pace = Pace()
         self._shapes: set[Any] = set()
         self._saved = -1
@@ -92,20 +92,20 @@ class Run:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Until the end, as far as can be told; None before a step was measured."""
+        """The estimated seconds to the end; None before a step was measured."""
         step, steps = self.step, self.settings.total_steps
         left = steps - step
         others = {kind: times_left(every, step, steps) for kind, every in self._occasions().items()}
         return self._pace.remaining(left, others)
 
     def events(self) -> Generator[Event | Moment, None, None]:
-        """What happens from here to the last step.
+        """Train to the last step and yield the events.
 
         Raises:
-            TrainingDiverged: the loss is no finite number, or exploded; the last good adapter is
-                in place.
-            CheckpointError: the checkpoint to go on from does not fit the model.
-            WorkbenchError: of the data, the adapter or the model.
+            TrainingDiverged: the loss is not finite, or exploded; the last good adapter is in
+                place.
+            CheckpointError: the checkpoint to resume from does not fit the model.
+            WorkbenchError: the data, the adapter or the model cannot be used.
         """
         yield Moment()
         self._take_up()
@@ -122,25 +122,25 @@ class Run:
             yield from self._train()
 
     def note(self, problems: list[str]) -> None:
-        """Say why the run goes on from an earlier checkpoint: at once in the log and the history,
-        and as events when it does."""
+        """Report why the run resumes from an earlier checkpoint: at once in the log and the
+        history, and as events when it resumes."""
         for problem in problems:
             told = Problem(self.step, f"{problem}; going on from step {self.step}")
             _logger.warning("%s", told.message)
             self._untold.append(self._told(told))
 
     def rest(self) -> None:
-        """Keep what is needed to go on later, whatever becomes of the model meanwhile."""
+        """Keep everything needed to resume later, even if the model changes meanwhile."""
         if self._trainer is not None:
             self._state = {name: np.array(part) for name, part in self._trainer.state().items()}
 
     def end(self) -> None:
-        """Let go of the optimizer."""
+        """Release the optimizer."""
         self._trainer, self._variables, self._state = None, [], None
         self._now = self._good = None
 
     def save(self) -> Event:
-        """Write a checkpoint: `Saved`, or the `Problem` there was."""
+        """Write a checkpoint; return `Saved`, or a `Problem` if that fails."""
         try:
             folder = present(self._checkpoints, "a folder for checkpoints")
             path = folder.save(self.checkpoint())
@@ -154,11 +154,11 @@ class Run:
 
     @property
     def is_saved(self) -> bool:
-        """Whether there is nothing to write: no folder, nothing done yet, or written already."""
+        """Whether there is nothing to save: no folder, no finished step, or already saved."""
         return self._checkpoints is None or self._trainer is None or self._saved == self.step
 
     def checkpoint(self) -> Checkpoint:
-        """The run as it is between two steps, once it has begun."""
+        """Return the state of a run that has begun, between two steps."""
         return Checkpoint(
             name=self.name,
             adapter=present(self._config, "a run that has begun"),
@@ -179,7 +179,7 @@ class Run:
         self._saved = checkpoint.step
 
     def _take_up(self) -> None:
-        """Put the adapter to work, and the optimizer where it was; or change nothing."""
+        """Activate the adapter and restore the optimizer; a failure changes nothing."""
         with own_changes(self._lm.backbone), all_or_nothing(self._lm.backbone, self._lm.adapters):
             self._use_adapter()
             self._ready_trainer()
@@ -187,7 +187,7 @@ class Run:
 
     def _use_adapter(self) -> None:
         adapters, settings = self._lm.adapters, self.settings
-        if self._config is None:  # somebody may have made it since the job was
+        if self._config is None:  # the adapter may have been made since the job was
             settings_for(adapters, self.name, {name: getattr(settings, name) for name in SHAPING})
         if self.name not in adapters:
             made = self._config or settings
@@ -204,7 +204,7 @@ class Run:
         self._config = here
 
     def _ready_trainer(self) -> None:
-        # A model that was changed in a pause, made of integers for one, has other variables.
+        # A model that was changed during a pause, such as by quantization, has other variables.
         variables = self._lm.backbone.variables
         if [id(each) for each in variables] != [id(each) for each in self._variables]:
             self._trainer, self._variables = new_trainer(self._lm, self.settings), variables
@@ -242,11 +242,11 @@ class Run:
 
     @property
     def _adapter(self) -> Adapter:
-        """The adapter as the last finished step has left it."""
+        """The adapter after the last finished step."""
         return present(self._now, "a run that has begun")
 
     def _batches(self, step: int) -> list[Batch]:
-        """The batches whose gradients make a step, counted from 0."""
+        """Return the batches of a step, counted from 0."""
         count = self.settings.accumulate
         return [self._feed.train.batch(step * count + each) for each in range(count)]
 
@@ -263,7 +263,7 @@ class Run:
         )
 
     def _check(self, measured: Measured, batches: list[Batch], before: Adapter) -> None:
-        """Stop a run that went wrong, with the last good adapter in place."""
+        """Stop a run that diverged, with the last good adapter in place."""
         loss, norm = measured.loss, measured.gradient_norm
         largest = largest_number(self._adapter)
         sound = is_sound(loss, norm, self._first(loss))
@@ -275,7 +275,7 @@ class Run:
         if not sound:
             found = "expected a finite loss near or below the first one, got loss "
             found += f"{loss:.4g} and gradient norm {norm:.4g}"
-            # Is this batch at fault, or were the weights spoilt before? The batch before tells.
+            # The previous batch shows whether this batch or an earlier step is at fault.
             cause = "batch" if self._is_fit() else "earlier"
         if cause == "earlier" and self._good is not None:
             self._put(self._good)
@@ -286,7 +286,7 @@ class Run:
         raise diverged(feed, self.settings, step, loss, examples, found, cause, kept)
 
     def _is_fit(self) -> bool:
-        """Whether the weights in place work on the batches of the step before."""
+        """Return whether the current weights work on the batches of the previous step."""
         if self.step == 0:
             return False
         loss = self._trainer.loss(self._batches(self.step - 1))
@@ -305,7 +305,7 @@ class Run:
             self._checkpoints.drop_after(step)
 
     def _occasions(self) -> dict[str, int]:
-        """Steps between two validations and two rounds of samples, 0 for none."""
+        """Return the steps between two validations and two rounds of samples, 0 for none."""
         settings = self.settings
         return {
             "validation": settings.validation_steps if self._feed.held_out is not None else 0,
@@ -367,7 +367,7 @@ class Run:
             self._pace.other_took("samples", time.monotonic() - began)
 
     def _sample(self, prompt: str | Mapping[str, Any]) -> Iterator[Event | Moment]:
-        """What the model makes of a prompt, which fails without harm."""
+        """Yield the `Sample` of a prompt; a failure adds a `Problem` and does not stop the run."""
         made, settings = "", self.settings
         try:
             made = yield from completion(self._lm, prompt, settings.sample_tokens, settings.seed)
@@ -386,7 +386,7 @@ class Run:
         return self.step > 0 and self._is_due(every)
 
     def _is_first(self, program: str, batches: list[Batch]) -> bool:
-        """Whether a program meets arrays of these shapes for the first time."""
+        """Return whether a program sees arrays of these shapes for the first time."""
         shapes = [sorted((n, np.shape(a)) for n, a in batch.inputs.items()) for batch in batches]
         key = program, repr(shapes)
         first = key not in self._shapes
@@ -399,7 +399,7 @@ class Run:
 
 
 def new_trainer(lm: CausalLM, settings: TuneSettings) -> Trainer:
-    """The trainer of the active adapter."""
+    """Return a trainer of the active adapter."""
     from workbench.tuning.trainer import Trainer
 
     return Trainer(lm, settings)

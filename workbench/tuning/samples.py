@@ -1,4 +1,4 @@
-"""What the model writes between steps, to show what it has learned so far."""
+"""Sample completions between steps, which show what the model has learned so far."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def completion(
     Args:
         lm: the model.
         prompt: what `lm.stream` takes.
-        tokens: to add at most.
-        seed: for models that draw all the same.
+        tokens: the most tokens to add.
+        seed: for models that draw tokens anyway.
 
     Returns:
         The completion, without the prompt.
@@ -40,7 +40,7 @@ def completion(
 
 
 def words_of(prompt: str | Mapping[str, Any]) -> str:
-    """The words of a prompt, which may have pictures beside them."""
+    """Return the text of a prompt, which may also hold pictures."""
     if isinstance(prompt, str):
         return prompt
     words = (prompt.get(key) for key in ("prompts", "text"))

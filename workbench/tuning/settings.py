@@ -1,5 +1,5 @@
-"""How a run of training is set: checked when it is made, so that an impossible value never reaches
-a compiled step.
+"""The settings of a training run, checked when made, so that no impossible value reaches a compiled
+step.
 
 The learning rate rises in a straight line over the warm-up steps and falls to 0 at the end, along
 half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983) or a straight line, or stays.
@@ -34,32 +34,32 @@ class TuneSettings:
     """The settings of a training run. `planned` fills in those that follow from the data.
 
     Args:
-        rank: of the low-rank updates.
+        rank: rank of the low-rank updates.
         alpha: the updates are scaled by alpha / rank; None for alpha = rank.
         dropout: share of the inputs of an update that is dropped in training, 0 to below 1.
-        targets: names of the projections that are adapted, such as "query", or "all"; None for
-            query and value.
-        learning_rate: of AdamW, at its highest.
+        targets: names of the adapted projections, such as "query", or "all"; None for query and
+            value.
+        learning_rate: AdamW's highest learning rate.
         schedule: "cosine", "linear" or "constant".
         warmup_steps: None for 5 % of the steps.
         steps: optimizer steps; or
         epochs: how often each example is seen. Without either: once.
-        batch_size: rows of a batch.
-        accumulate: batches whose gradients make one step.
-        length: tokens of a row at most; None for the model's own limit.
-        packing: several examples share a row.
-        weight_decay: of AdamW; 0 for none.
-        clip_norm: gradients are scaled down to this norm; None leaves them.
+        batch_size: rows per batch.
+        accumulate: batches per optimizer step; their gradients are added up.
+        length: most tokens per row; None for the model's own limit.
+        packing: whether several examples share a row.
+        weight_decay: AdamW's weight decay; 0 for none.
+        clip_norm: largest gradient norm; larger gradients are scaled down to it. None: no limit.
         remat: compute activations again in the backward pass, which saves memory and costs time.
-        seed: of the adapter's first values, dropout and the order of the data.
+        seed: seed of the adapter's first values, dropout and the order of the data.
         validation_every: steps between two validations; None for about ten in a run, 0 for none.
         sample_every: steps between two rounds of sample completions; None for the steps of the
             validation, 0 for none.
-        sample_prompts: what the model completes to show what it has learned: strings, or what
-            else `lm.generate` takes.
-        sample_tokens: new tokens of a sample at most.
+        sample_prompts: prompts that the model completes to show what it has learned: strings, or
+            other inputs of `lm.generate`.
+        sample_tokens: most new tokens of a sample.
         save_every: steps between two checkpoints; None for one about every half minute, 0 for
-            none but at a pause and at the end.
+            none except at a pause and at the end.
 
     Raises:
         SettingError: a value is impossible.
@@ -98,7 +98,7 @@ class TuneSettings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """The settings of keyword arguments or of a file.
+        """Make settings from keyword arguments or from a file's values.
 
         Raises:
             SettingError: there is no such setting, or a value is impossible.
@@ -113,8 +113,8 @@ class TuneSettings:
         return cls(**values)
 
     def planned(self, batches_per_epoch: int) -> Self:
-        """These settings with the steps, the warm-up and the steps between two validations and
-        samples written out.
+        """Return these settings with the steps, the warm-up and the steps between two validations
+        and samples filled in.
 
         Args:
             batches_per_epoch: batches that show every example once.
@@ -151,10 +151,10 @@ class TuneSettings:
         return present(self.sample_every, _PLANNED)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of a step, counted from 0; the settings are `planned`.
+        """Return the learning rate of a step, counted from 0; the settings are `planned`.
 
-        The last warm-up step and the step after it have the full rate, and the step after the
-        last one of the run would have none, save with the constant schedule.
+        The last warm-up step and the step after it have the full rate. A step after the last one
+        would have rate 0, except with the constant schedule.
         """
         if self.steps is None or self.warmup_steps is None:
             raise SettingError("learning_rate_at: expected planned settings, call planned() first")
@@ -165,11 +165,11 @@ class TuneSettings:
 
 
 def settings_for(adapters: Adapters, name: str, given: Mapping[str, Any]) -> TuneSettings:
-    """The settings of a run that trains an adapter of this name; one that is there already keeps
-    its rank, alpha, dropout and targets.
+    """Return the settings of a run that trains this adapter. An existing adapter keeps its rank,
+    alpha, dropout and targets.
 
     Raises:
-        SettingError: a setting is impossible, or is given and not as the adapter has it.
+        SettingError: a setting is impossible, or differs from the existing adapter's.
     """
     chosen = TuneSettings.of(given)
     if name not in adapters:
@@ -203,7 +203,7 @@ _REMAINING: Mapping[str, Callable[[float], float]] = {
 
 
 class _Rule(NamedTuple):
-    """What a setting may be. `made` gives its value, or raises ValueError."""
+    """The allowed values of a setting. `made` returns the value, or raises ValueError."""
 
     expected: str
     made: Callable[[Any], Any]

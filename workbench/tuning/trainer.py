@@ -1,8 +1,8 @@
-"""Steps of training an adapter: gradients of batches, and what AdamW makes of them.
+"""Trains an adapter step by step: gradients of batches, and AdamW's updates.
 
-Everything that changes is in `state`: a run that is restored from it goes on bit by bit as if it
-had never stopped. Between two steps the model's variables hold the last finished step's values, so
-it can write, and be saved, at any time.
+`state` holds everything that changes: a run restored from it continues bit by bit as if it had
+never stopped. Between two steps the model's variables hold the last finished step's values, so the
+model can generate and be saved at any time.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ STEP = "step"
 
 @dataclass(frozen=True)
 class Measured:
-    """What a step was: the mean loss over the tokens that are learnt, in nats, before the step;
-    the norm of its gradient before clipping; its learning rate; how many tokens were learnt."""
+    """The figures of a step: the mean loss over the learnt tokens, in nats, before the step; the
+    gradient's norm before clipping; the learning rate; the number of learnt tokens."""
 
     loss: float
     gradient_norm: float
@@ -48,12 +48,12 @@ class Trainer:
     """Trains the adapter that is active when it is made, with AdamW.
 
     Args:
-        lm: a task whose active adapter is to be trained.
-        settings: planned, as `TuneSettings.planned` gives them.
+        lm: the task whose active adapter is trained.
+        settings: planned settings, from `TuneSettings.planned`.
 
     Raises:
         AdapterError: no adapter is active, or it is merged.
-        SettingError: the model learns in a way of its own, so only `fit` trains it; or it is
+        SettingError: the model has its own way of training, so only `fit` trains it; or it is
             frozen.
     """
 
@@ -89,18 +89,18 @@ class Trainer:
 
     @property
     def adapter(self) -> Adapter:
-        """The adapter as the last finished step has left it."""
+        """The adapter after the last finished step."""
         return self._backbone.adapters[self._name]
 
     @held()
     def step(self, batches: Sequence[Batch]) -> Measured:
-        """One step of the optimizer, down the gradient of the mean loss over all tokens that the
-        batches are learnt from. An interrupt waits for its end; what fails changes nothing.
+        """Take one optimizer step on the mean loss over all learnt tokens of the batches. An
+        interrupt waits for the step's end; a failure changes nothing.
 
         Raises:
-            SettingError: the batches hold nothing to learn.
-            PromptError: they hold a token that the model has not.
-            AdapterError: somebody has written into the adapter's variables since the last step.
+            SettingError: the batches have no learnt token.
+            PromptError: they have a token that the model does not have.
+            AdapterError: other code has changed the adapter's variables since the last step.
         """
         self._check_left()
         tokens = sum(float(batch.weights.sum()) for batch in batches)
@@ -124,10 +124,10 @@ class Trainer:
 
     @held()
     def loss(self, batches: Iterable[Batch]) -> float:
-        """The mean loss over the tokens that are learnt, in nats, as it is without dropout.
+        """Return the mean loss over the learnt tokens, in nats, without dropout.
 
         Raises:
-            SettingError: the batches hold nothing to learn.
+            SettingError: the batches have no learnt token.
         """
         values = [_values(part) for part in (self._trained, self._frozen, self._seeds)]
         total = tokens = 0.0
@@ -140,8 +140,8 @@ class Trainer:
         return total / tokens
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that steps change, by name: the adapter, the moments of its gradients, the
-        random state and the number of the next step."""
+        """Return everything that steps change, by name: the adapter, the moments of its gradients,
+        the random state and the number of the next step."""
         held = {name: variable.value for name, variable in self._variables().items()}
         held |= self._moments_by_name()
         return {name: np.array(value) for name, value in held.items()} | {
@@ -150,10 +150,10 @@ class Trainer:
 
     @held()
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from a `state()` of this model and these settings.
+        """Restore a `state()` of this model and these settings.
 
         Raises:
-            SettingError: the names, shapes or dtypes are others; nothing has changed.
+            SettingError: the names, shapes or dtypes differ; nothing has changed.
         """
         expected = {name: (a.shape, a.dtype.name) for name, a in self.state().items()}
         got = {name: (a.shape, a.dtype.name) for name, a in state.items()}
@@ -168,14 +168,14 @@ class Trainer:
         self.step_number = int(state[STEP])
 
     def _arrays(self, batch: Batch) -> tuple[Any, np.ndarray, np.ndarray]:
-        """What a program reads of a batch, whose ids all have a row in the model's tables."""
+        """Return a batch's arrays for a program; checks that the model has all its ids."""
         parts = batch.inputs, batch.labels, batch.weights
         inputs, *others = admit_batch(self._backbone.tables, *parts, self._lm.token_name)
         return dict(inputs), *others
 
     def _check_left(self) -> None:
-        """Calls that change a model ask whether it is being trained. Keras's variables cannot:
-        whoever writes into the adapter's directly is noticed here."""
+        """Refuse to go on if other code wrote into the adapter's variables. Calls that change a
+        model check whether it is being trained, but Keras's variables cannot."""
         for variable, left in zip(self._trained, self._left, strict=True):
             if left() is not variable.value:
                 raise AdapterError(
@@ -204,8 +204,8 @@ class Trainer:
     def _make_gradients(
         self, trained: Arrays, frozen: Arrays, seeds: Arrays, batch: tuple, tokens: jax.Array
     ) -> tuple[tuple[jax.Array, Arrays], Arrays]:
-        """The batch's part of the mean loss over `tokens` tokens and of its gradients, and the
-        random states afterwards."""
+        """Return the batch's part of the mean loss over `tokens` tokens and of its gradients, and
+        the new random states."""
         inputs, labels, weights = batch
 
         def forward(trained: Arrays) -> tuple[tuple[jax.Array, jax.Array], Arrays]:
@@ -217,7 +217,7 @@ class Trainer:
         (hidden, other), back, seeds = jax.vjp(forward, trained, has_aux=True)
         with self._holding(trained, frozen, seeds):
             loss, change = self._head(hidden, labels, weights / tokens)
-        share = weights.sum() / tokens  # losses of the layers' own are a batch's, not a token's
+        share = weights.sum() / tokens  # the layers' own losses are per batch, not per token
         (gradients,) = back((change, share))
         return (loss + share * other, gradients), seeds
 
@@ -248,7 +248,7 @@ class Trainer:
         return rematerialising(self.settings.remat)
 
     def _hidden(self, inputs: Mapping[str, jax.Array], training: bool) -> jax.Array:
-        with self._backbone.adapters.using(self._name):  # whichever the thread has at work
+        with self._backbone.adapters.using(self._name):  # whichever adapter the thread uses
             outputs = self._backbone(inputs, training=training)
         return self._lm.hidden_states(self._backbone, outputs)
 
@@ -262,13 +262,13 @@ def _values(variables: Sequence[keras.Variable]) -> Arrays:
 
 
 def _current(scope: keras.StatelessScope, variable: keras.Variable) -> jax.Array:
-    """The value of a variable at the end of a scope, which may have left it as it was."""
+    """Return the value of a variable at the end of a scope, whether or not the scope set it."""
     value = scope.get_current_value(variable)
     return variable.value if value is None else value
 
 
 def _known(variables: Sequence[keras.Variable]) -> list[weakref.ref[jax.Array]]:
-    """Their arrays, which are not kept alive."""
+    """Return weak references to the variables' arrays."""
     return [weakref.ref(variable.value) for variable in variables]
 
 

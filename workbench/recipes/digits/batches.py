@@ -1,4 +1,4 @@
-"""Batches to train on: recordings, their ids, and which word sounds in each of the frames."""
+"""Training batches: recordings, their ids, and the word that sounds in each frame."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _STRIDE, _REACH = 384, 895
 
 
 class Batch(NamedTuple):
-    """Recordings and what is to be learned of them.
+    """Recordings and their training targets.
 
     Attributes:
         samples: float32 (B, S, 1).
         mask: bool (B, S), true at samples.
         ids: int32 (B, MOST + 2): start, words, end, and ends as padding.
-        counted: bool (B, MOST + 1): the ids after the first that are no padding.
+        counted: bool (B, MOST + 1): true for ids after the first that are not padding.
         words: int32 (B, F): the digit that sounds in each frame, `SILENT_WORD` for none.
         places: int32 (B, F): its number in the recording, `SILENT_PLACE` for none.
     """
@@ -43,14 +43,14 @@ class Batch(NamedTuple):
 def batches(
     model: sentencepiece.SentencePieceProcessor, seed: int, rows: int, step: int, easy_steps: int
 ) -> Iterator[Batch]:
-    """Endless batches of recordings of about the same length.
+    """Yield endless batches of recordings of about the same length.
 
     Args:
         model: the tokenizer.
-        seed: of the voices and of what they say.
-        rows: recordings in each.
+        seed: the seed of the voices and their texts.
+        rows: recordings per batch.
         step: the number of the first batch.
-        easy_steps: how many of the first have few words and little noise.
+        easy_steps: the number of first batches with few words and little noise.
     """
     rng = np.random.default_rng([seed, step])
     waiting: dict[int, list[Recording]] = {length: [] for length in LENGTHS}
@@ -87,7 +87,7 @@ def _batch(
 
 
 def _sounding(recording: Recording, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The digit and its place, int32 (F,), for the middle of each frame."""
+    """Return the digit and its place, int32 (F,), for the middle of each frame."""
     middles = (_STRIDE * np.arange((length - _REACH) // _STRIDE + 1) + _REACH // 2) // HOP
     known = np.append(recording.word, -1)
     place = known[np.minimum(middles, len(known) - 1)]

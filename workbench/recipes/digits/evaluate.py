@@ -1,4 +1,4 @@
-"""Measures the preset: how many held-out recordings it writes down without a mistake.
+"""Measures the preset: the share of held-out recordings it transcribes without a mistake.
 
 python -m workbench.recipes.digits.evaluate
 
@@ -25,7 +25,7 @@ CONDITIONS = {"quiet": 0.0, "usual": 0.5, "all noise of training": 1.0}
 
 
 def recordings(strength: float, seed: int, count: int = COUNT) -> list[Recording]:
-    """Held-out recordings of one to five digits, each by a voice of its own."""
+    """Return held-out recordings of one to five digits, each by a different voice."""
     return [
         random_recording(
             np.random.default_rng([HELD_OUT + seed, i]), voice(HELD_OUT + i), strength=strength
@@ -35,14 +35,14 @@ def recordings(strength: float, seed: int, count: int = COUNT) -> list[Recording
 
 
 def strange(number: int) -> Voice:
-    """A voice higher and smaller than any of training."""
+    """Return a voice that is higher and smaller than all training voices."""
     given = voice(number)
     return replace(given, pitch=300.0, tract=1.36)
 
 
 def exact(lm: AudioToText, spoken: list[Recording]) -> dict[str, float]:
-    """Shares of recordings written down exactly, all and by their number of digits, and of
-    digits in their places."""
+    """Return the shares of exactly transcribed recordings, in all and by their number of digits,
+    and of digits in their places."""
     texts: list[str] = []
     for start in range(0, len(spoken), BATCH):
         texts += lm.generate([r.samples for r in spoken[start : start + BATCH]])

@@ -32,7 +32,7 @@ def publish(work: Path, preset: Path) -> None:
 
 
 def build(work: Path) -> MoonshineAudioToText:
-    """The model with the weights of the checkpoint in `work`, bfloat16."""
+    """Return the model with the weights of the checkpoint in `work`, in bfloat16."""
     training = Training(work)
     trained = training.parts.network(training.variables)
     backbone = build_backbone("bfloat16")

@@ -14,8 +14,8 @@ PIECES = 320
 
 
 def train_tokenizer() -> bytes:
-    """A serialized SentencePiece model: `<unk>` 0, `<s>` 1, `</s>` 2, 256 bytes, then pieces
-    learned from pairs of digits, among them all ten words."""
+    """Return a serialized SentencePiece model: `<unk>` 0, `<s>` 1, `</s>` 2, 256 bytes, then pieces
+    learned from pairs of digits, with all ten words."""
     model = io.BytesIO()
     lines = [f"{first} {second}" for first, second in product(WORDS, WORDS)]
     sentencepiece.SentencePieceTrainer.train(

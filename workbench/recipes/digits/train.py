@@ -1,13 +1,13 @@
-"""Trains the network of `digits_tiny` from nothing, on one CPU core.
+"""Trains the network of `digits_tiny` from scratch, on one CPU core.
 
     python -m workbench.recipes.digits.train WORK_FOLDER --minutes 40
 
-Beside the text, the encoder learns which digit sounds in each of its frames and how many came
-before it, which the synthesiser knows; what that takes is thrown away in the end. Without it the
-decoder needs long to find out where to look.
+Besides the text, the encoder learns for each frame which digit sounds and how many came before it;
+the synthesiser knows both. The heads for this are dropped at the end. Without them the decoder
+needs long to learn where to look.
 
-Keeps a checkpoint every few minutes and goes on from the last one when it is started again. The
-learning rate falls to zero over the last part of `--minutes`. No recording is heard twice.
+The run saves a checkpoint every few minutes and resumes from the last one when started again. The
+learning rate falls to zero over the last part of `--minutes`. No recording is used twice.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ SHAPE = {
 ROWS, EASY_STEPS = 16, 200
 MATRIX_RATE, OTHER_RATE = 0.02, 0.002
 WARMUP, DECAY = 30, 0.4
-FRAMES_WEIGHT = 0.3  # of what the frames teach, beside the text
+FRAMES_WEIGHT = 0.3  # of the frames' loss, relative to the text's
 TRAINING_SEED = 1
 _CONVOLUTION = "audio/conv"
 
 
 def build_backbone(dtype: str = "float32") -> MoonshineBackbone:
-    """The network, randomly initialised."""
+    """Return the network, randomly initialised."""
     return MoonshineBackbone(**SHAPE, dtype=dtype)
 
 
 def filters(width: int = 127) -> np.ndarray:
-    """What the first convolution starts as, float32 (width, 1, WIDTH): pairs of waves under a
-    bell, spaced as an ear hears them from 80 to 7600 hertz, the high ones louder."""
+    """Return the first convolution's initial kernel, float32 (width, 1, WIDTH): pairs of waves
+    under a bell, spaced by the ear's scale from 80 to 7600 hertz, the high ones louder."""
     low, high = 2595 * np.log10(1 + np.array([80, 7600]) / 700)
     mel = np.linspace(low, high, WIDTH // 2)
     hertz = 700 * (10 ** (mel / 2595) - 1)
@@ -86,7 +86,7 @@ class Parts:
         self.paths += ["head/words", "head/places"]
 
     def initial(self) -> Arrays:
-        """Where training starts."""
+        """Return the initial variables."""
         rng = np.random.default_rng(0)
         heads = (SILENT_WORD + 1, SILENT_PLACE + 1)
         values = [filters(), *(v.value for v in self.backbone.trainable_variables[1:])]
@@ -98,12 +98,12 @@ class Parts:
         return value.reshape(-1, value.shape[-1]) if wide else value
 
     def network(self, variables: Arrays) -> Arrays:
-        """The network's own, in their shapes."""
+        """Return the network's own variables, in their shapes."""
         return [v.reshape(s) for v, s in zip(variables[:-2], self.shapes, strict=True)]
 
 
 def losses(parts: Parts, variables: Arrays, batch: Batch) -> tuple[jax.Array, jax.Array]:
-    """Nats a token, and nats a frame for its digit and its place together."""
+    """Return nats per token, and nats per frame for its digit and place together."""
     inputs = {
         "encoder_input_values": batch.samples,
         "encoder_padding_mask": batch.mask,
@@ -128,7 +128,7 @@ def _mean_nats(logits: jax.Array, targets: Array, counted: Array) -> jax.Array:
 
 
 class Training(training.Training):
-    """The run: recordings that grow harder over the first steps."""
+    """A run on recordings that grow harder over the first steps."""
 
     checkpoint_seconds = 90
 
@@ -148,12 +148,12 @@ class Training(training.Training):
         return text + FRAMES_WEIGHT * frames, (text, frames)
 
     def advance(self, step: int, time_used: float) -> tuple[float, ...]:
-        """A step on the next recordings."""
+        """Take a step on the next recordings."""
         rate = rate_at(step, time_used, WARMUP, DECAY)
         return self.descend(self._step, rate, next(self.source))
 
     def progress(self, step: int, *losses: float) -> str:
-        """Recordings heard and both losses."""
+        """Return the number of recordings so far and both losses."""
         text, frames = losses
         return f"recordings {step * ROWS} text {text:.4f} frames {frames:.4f}"
 

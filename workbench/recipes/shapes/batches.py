@@ -1,4 +1,4 @@
-"""Batches to train on: pictures, and rows of ids of several turns about each."""
+"""Training batches: pictures, and rows of ids of several turns about each."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ BILINEAR, SHRUNK = Image.Resampling.BILINEAR, 0.7
 class Rows(NamedTuple):
     """Turns, each about the picture of the same number modulo the pictures of the batch.
 
-    int32 (B, T) each: ids, the next ids (-1 where they are no part of the response), and where
-    the response is among the ids.
+    int32 (B, T) each: ids, the next ids (-1 outside the response), and the mask of the response
+    among the ids.
     """
 
     ids: np.ndarray
@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pictures, float32 (N, side, side, 3) in [-1, 1]; what their patches show; captions and
+    """Pictures, float32 (N, side, side, 3) in [-1, 1]; the lessons of their patches; captions and
     detections; answers."""
 
     pictures: np.ndarray
@@ -47,8 +47,8 @@ class Batch(NamedTuple):
 
 
 def pixels(scene: Scene, rng: Random) -> np.ndarray:
-    """A picture as the network sees it, float32 (side, side, 3) in [-1, 1]: mostly as if it had
-    been drawn large and shrunk by the preset's converter, sometimes crisper."""
+    """Return a picture for the network, float32 (side, side, 3) in [-1, 1]: mostly as if drawn
+    large and shrunk by the preset's converter, sometimes crisper."""
     resampling = BILINEAR if rng.random() < SHRUNK else Image.Resampling.BOX
     return np.asarray(draw(scene, IMAGE_SIDE, resampling), np.float32) / 127.5 - 1
 
@@ -59,7 +59,7 @@ def batches(
     size: int,
     answers: int = 1,
 ) -> Iterator[Batch]:
-    """Endless batches of a seed: `size` pictures, and of each a caption, a detection and
+    """Yield endless batches of a seed: `size` pictures, and for each a caption, a detection and
     `answers` answers."""
     source, rng = scenes(seed), Random(seed)
     while True:
@@ -74,7 +74,7 @@ def batches(
 
 
 def picture_batches(seed: int, size: int) -> Iterator[tuple[np.ndarray, Patches]]:
-    """Endless batches of pictures and what their patches show."""
+    """Yield endless batches of pictures and the lessons of their patches."""
     source, rng = scenes(seed), Random(seed)
     while True:
         shown = list(islice(source, size))

@@ -1,4 +1,4 @@
-"""The figures in the preset's model card: a table made of what `evaluate` measured."""
+"""Writes the figures that `evaluate` measured as a table into the preset's model card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BEGIN, END = "<!-- figures: written by evaluate.py -->", "<!-- end of the figure
 
 
 def table(figures: dict[str, Any]) -> str:
-    """Markdown of all figures."""
+    """Return all figures as Markdown."""
     captions, answers = figures["captions"], figures["questions"]
     found, jagged = figures["detections"], figures["captions_of_jagged_pictures"]
     by_count = " / ".join(_percent(v) for name, v in captions.items() if name != "exact")
@@ -34,7 +34,7 @@ def _percent(share: float) -> str:
 
 
 def renew(card: Path, figures: dict[str, Any]) -> None:
-    """Put the figures into the card, between its two marks."""
+    """Write the figures between the card's two marks."""
     before, _, rest = card.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     card.write_text(f"{before}{BEGIN}\n{table(figures)}\n{END}{after}", encoding="utf-8")

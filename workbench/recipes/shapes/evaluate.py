@@ -1,8 +1,8 @@
-"""Measures the preset on pictures it was never trained on, and writes the figures of its card.
+"""Measures the preset on held-out pictures, and writes the figures of its card.
 
     python -m workbench.recipes.shapes.evaluate
 
-Everything goes through the same calls as a person's: pictures of 224 x 224 pixels, `generate`.
+It uses the same calls as a user: pictures of 224 x 224 pixels, and `generate`.
 The figures go to `figures.json` beside this file and from there into the card.
 """
 
@@ -41,12 +41,12 @@ Box = tuple[float, float, float, float]
 
 
 def held_out(count: int = HELD_OUT) -> list[Scene]:
-    """Scenes of a seed that was never trained on."""
+    """Return scenes of a held-out seed."""
     return list(islice(scenes(HELD_OUT_SEED), count))
 
 
 def answers(lm: CausalLM, pictures: Pictures, turns: Sequence[Turn]) -> list[str]:
-    """What the model writes, greedily, for each picture and prompt."""
+    """Return the model's greedy answer for each picture and prompt."""
     texts: list[str] = []
     for start in range(0, len(turns), ROWS):
         rows = slice(start, start + ROWS)
@@ -59,12 +59,12 @@ def answers(lm: CausalLM, pictures: Pictures, turns: Sequence[Turn]) -> list[str
 
 
 def exact(texts: Sequence[str], turns: Sequence[Turn]) -> list[bool]:
-    """Whether each text is the right one, letter for letter."""
+    """Return whether each text is right, letter for letter."""
     return [text == turn.response for text, turn in zip(texts, turns, strict=True)]
 
 
 def boxes(text: str) -> list[tuple[Box, str]]:
-    """The boxes (y0, x0, y1, x1 as shares of the sides) and labels a detection names."""
+    """Return a detection's boxes (y0, x0, y1, x1 as shares of the sides) and labels."""
     return [(_box(codes), label.strip()) for codes, label in _BOX.findall(text)]
 
 
@@ -74,7 +74,7 @@ def _box(codes: str) -> Box:
 
 
 def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes."""
+    """Return the intersection over union of two boxes."""
     high = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     wide = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
@@ -83,8 +83,8 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def matched(text: str, response: str) -> list[float]:
-    """For each box of the response the overlap with the best box of the text that has its label
-    and is not taken yet; 0 where there is none."""
+    """Return for each box of the response its overlap with the best unmatched box of the text with
+    the same label, or 0."""
     left, found = boxes(text), []
     for box, label in boxes(response):
         same = [(overlap(box, other), other) for other, name in left if name == label]
@@ -96,7 +96,7 @@ def matched(text: str, response: str) -> list[float]:
 
 
 def caption_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) -> Figures:
-    """Share of exact captions: of all, and by the number of things."""
+    """Return the share of exact captions, in all and by the number of things."""
     turns = [language.caption_turn(scene) for scene in shown]
     right = np.array(exact(answers(lm, pictures, turns), turns))
     counts = np.array([len(scene.things) for scene in shown])
@@ -105,7 +105,7 @@ def caption_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) ->
 
 
 def question_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) -> Figures:
-    """Share of right answers: in the training's mixture of questions, and by their kind."""
+    """Return the share of right answers, in the training's mixture of questions and by kind."""
     rng = Random(HELD_OUT_SEED)
     turns = [language.question_turn(scene, rng) for scene in shown]
     mixture = float(np.mean(exact(answers(lm, pictures, turns), turns)))
@@ -122,7 +122,7 @@ def _kind_figure(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures, kind:
 
 
 def detection_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) -> Figures:
-    """Share of the boxes asked for that are found, their mean overlap, and how much is made up."""
+    """Return the share of requested boxes found, their mean overlap, and how many are made up."""
     rng = Random(HELD_OUT_SEED)
     turns = [language.detect_turn(scene, rng) for scene in shown]
     texts = answers(lm, pictures, turns)
@@ -140,7 +140,7 @@ def detection_figures(lm: CausalLM, shown: Sequence[Scene], pictures: Pictures) 
 
 
 def all_figures(lm: CausalLM, shown: Sequence[Scene]) -> dict[str, Figures | float]:
-    """Everything the card quotes."""
+    """Return all figures of the card."""
     pictures = [draw(scene) for scene in shown]
     rough = [draw(scene, ROUGH_SIDE, Image.Resampling.NEAREST) for scene in shown]
     return {
@@ -160,7 +160,7 @@ def _rounded(figures: Any) -> Any:
 
 
 def main() -> None:
-    """Measure, print the figures as JSON, and write them where they belong."""
+    """Measure, print the figures as JSON, and write them to `figures.json` and the card."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pictures", type=int, default=HELD_OUT)
     arguments = parser.parse_args()

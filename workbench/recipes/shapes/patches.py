@@ -1,8 +1,8 @@
-"""What each patch of a picture shows: dense lessons for the image encoder, in training only.
+"""Dense targets ("lessons") for the image encoder: what each patch shows. Used only in training.
 
-A response says little about a picture and says it late. A linear head on the encoder's output that
-names, patch by patch, the thing there and its box teaches the encoder to see in a fraction of the
-time; afterwards the head is thrown away.
+A response is a weak and late signal for the encoder. A linear head on its output that names, for
+each patch, the thing there and its box trains the encoder in a fraction of the time. The head is
+dropped afterwards.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ WORDS = {"shape": SHAPES, "colour": COLOURS, "size": SIZES, "texture": TEXTURES}
 # The words, and which thing from the left it is. 0: nothing there.
 CLASSES = (*(len(words) + 1 for words in WORDS.values()), MOST_THINGS + 1)
 OUTPUTS = sum(CLASSES) + 4
-_LEAST = 6  # pixels of a patch that a thing covers, to be named
+_LEAST = 6  # pixels of a patch that a thing must cover to be named
 _EMPTY_WEIGHT, _EDGE_WEIGHT = 0.2, 1.0
 
 
 class Patches(NamedTuple):
-    """Lessons of N pictures of P patches: words, int32 (N, P, 5), as places in `WORDS` from 1 on
-    or 0, and the place of the thing from left to right; edges of its box, float32 (N, P, 4), as
+    """Lessons of N pictures of P patches: words, int32 (N, P, 5), as places in `WORDS` from 1, or 0
+    for none, and the thing's place from left to right; edges of its box, float32 (N, P, 4), in
     patches from the middle of the picture."""
 
     words: np.ndarray
@@ -42,7 +42,8 @@ class Patches(NamedTuple):
 
 
 def lessons(shown: list[Scene], side: int, patch: int) -> Patches:
-    """The lessons of scenes drawn as pictures of this side, cut into patches of that one."""
+    """Return the lessons of scenes drawn with this side and cut into patches of this side, both in
+    pixels."""
     return Patches(*map(np.stack, zip(*(_lesson(s, side, patch) for s in shown), strict=True)))
 
 
@@ -59,7 +60,7 @@ def _lesson(scene: Scene, side: int, patch: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _cover(scene: Scene, number: int, side: int, patch: int) -> np.ndarray:
-    """How many pixels of each patch a thing covers, int (P,). Smaller things lie on top."""
+    """Return how many pixels of each patch a thing covers, int (P,). Smaller things are on top."""
     thing, mask = scene.things[number], Image.new("1", (side, side))
     pen = ImageDraw.Draw(mask)
     pen.polygon([(x * side, y * side) for x, y in thing.outline], fill=1)
@@ -69,7 +70,7 @@ def _cover(scene: Scene, number: int, side: int, patch: int) -> np.ndarray:
 
 
 def lesson_loss(outputs: jax.Array, patches: Patches) -> jax.Array:
-    """Nats per word plus the error of the edges, in patches, of the head's outputs
+    """Return nats per word plus the error of the edges, in patches, of the head's outputs
     (N, P, `OUTPUTS`)."""
     there = patches.words[..., 0] > 0
     parts = jnp.split(outputs, np.cumsum(CLASSES), axis=-1)

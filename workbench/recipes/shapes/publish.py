@@ -41,7 +41,7 @@ def publish(work: Path, preset: Path) -> None:
 
 
 def converter() -> PaliGemmaImageConverter:
-    """Any picture as the network's: stretched to a square and shrunk smoothly."""
+    """Return the image converter: it stretches a picture to a square and shrinks it smoothly."""
     return PaliGemmaImageConverter(
         image_size=(IMAGE_SIDE, IMAGE_SIDE),
         scale=1 / 127.5,

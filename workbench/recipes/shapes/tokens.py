@@ -23,11 +23,11 @@ _SCENES, _STORIES = 20_000, 4_000
 
 
 def train_tokenizer(seed: int) -> bytes:
-    """A serialized SentencePiece model with Gemma's specials and PaliGemma's locations.
+    """Return a serialized SentencePiece model with Gemma's specials and PaliGemma's locations.
 
     `<pad>` 0, `<eos>` 1, `<bos>` 2, `<unk>` 3, the line break, locations, segments, 256 bytes,
-    then pieces learned from what is said of the scenes of `seed`: whole words. Stories fill what
-    is left, so that other English is not spelled letter by letter.
+    then whole words learned from the turns about the scenes of `seed`. Stories fill the remaining
+    pieces, so that other English is not spelled letter by letter.
     """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -70,9 +70,9 @@ def _lines(seed: int) -> Iterator[str]:
 def row(
     model: sentencepiece.SentencePieceProcessor, turn: Turn, length: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A turn as `length` inputs, as many targets and the mask of the response among the inputs.
+    """Return a turn as inputs, targets and the mask of the response among the inputs.
 
-    int32 each. What is not a target is -1. A turn that does not fit is cut.
+    int32 (length,) each. Places without a target are -1. A turn that is too long is cut.
     """
     prompt = [START, *model.encode(turn.prompt)]
     response = [*model.encode(turn.response), END]

@@ -1,12 +1,12 @@
-"""Trains the network of `shapes_tiny` from nothing, on two CPU cores.
+"""Trains the network of `shapes_tiny` from scratch, on two CPU cores.
 
     python -m workbench.recipes.shapes.train WORK_FOLDER --minutes 50
 
-For the first part of the time the image encoder learns alone, from what each patch shows; then
-everything learns together. Keeps a checkpoint every few minutes and goes on from the last one when
-it is started again. The learning rate is constant after a short warm-up and falls to zero over the
-last part of `--minutes`: on shared cores nobody knows how many steps that will be. Pictures are
-never repeated: each batch has its own seed.
+For the first part of the time only the image encoder learns, from the lessons of the patches; then
+everything learns together. The run saves a checkpoint every few minutes and resumes from the last
+one when started again. The learning rate is constant after a short warm-up and falls to zero over
+the last part of `--minutes`, because the number of steps is unknown on shared cores. Pictures never
+repeat: each batch has its own seed.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ TOKENIZER_SEED, TRAINING_SEED, HELD_OUT_SEED = 1, 1_000_000, 2
 
 
 def build_backbone() -> PaliGemmaBackbone:
-    """The network, float32, randomly initialised."""
+    """Return the network, float32, randomly initialised."""
     return PaliGemmaBackbone(**SHAPE, dtype="float32")
 
 
 def loss_of(backbone: PaliGemmaBackbone, variables: Arrays, batch: Batch) -> jax.Array:
-    """Nats per token of the long responses, plus those of the answers, plus the loss of the
-    patches, with the head that is the last variable. Each picture is encoded once.
+    """Return nats per token of the long responses, plus those of the answers, plus the loss of the
+    patches; the head is the last variable. Each picture is encoded once.
     """
     with _holding(backbone, variables):
         patches = backbone.image_encoder(batch.pictures)
@@ -76,7 +76,7 @@ def loss_of(backbone: PaliGemmaBackbone, variables: Arrays, batch: Batch) -> jax
 def look_loss(
     backbone: PaliGemmaBackbone, variables: Arrays, pictures: jax.Array, patches: Patches
 ) -> jax.Array:
-    """The loss of the patches alone."""
+    """Return the loss of the patches only."""
     with _holding(backbone, variables):
         return lesson_loss(backbone.image_encoder(pictures) @ variables[-1], patches)
 
@@ -92,7 +92,7 @@ def _mean_loss(backbone: PaliGemmaBackbone, vectors: jax.Array, rows: Rows) -> j
     count = x.shape[1]
     text = backbone.embed(jnp.asarray(rows.ids)) * SHAPE["hidden_dim"] ** 0.5
     x = jnp.concatenate([x, text], axis=1)
-    # Pictures and prompts see themselves in both directions; nothing sees the padding after it.
+    # Pictures and prompts attend in both directions; nothing attends to the padding.
     prompt = (rows.ids != tokens.PAD) & (rows.response == 0)
     groups = jnp.pad(jnp.where(prompt, 0, -1), ((0, 0), (count, 0)))
     mask = jnp.pad(rows.ids != tokens.PAD, ((0, 0), (count, 0)), constant_values=True)
@@ -105,7 +105,7 @@ def _mean_loss(backbone: PaliGemmaBackbone, vectors: jax.Array, rows: Rows) -> j
 
 
 class Training(training.Training):
-    """The run: pictures by their seeds, first for the image encoder alone."""
+    """A run on pictures by seed, first of the image encoder only."""
 
     def __init__(self, folder: Path) -> None:
         self.backbone = build_backbone()
@@ -125,7 +125,7 @@ class Training(training.Training):
         return loss, (loss,)
 
     def _one_look(self, variables, state, rate, pictures, patches):  # noqa: ANN001
-        """A step of the image encoder and the head alone."""
+        """Take a step of the image encoder and the head only."""
 
         def loss_of_chosen(chosen):  # noqa: ANN001
             return look_loss(self.backbone, self._put(variables, chosen), pictures, patches)
@@ -138,23 +138,23 @@ class Training(training.Training):
         return self._put(variables, made), State(first, second, new.step), (loss,)
 
     def _chosen(self, whole: Sequence[Any]) -> list[Any]:
-        """What belongs to the image encoder and the head, of something per variable."""
+        """Return the items of the image encoder and the head from a list with one per variable."""
         return [whole[i] for i in self.seeing]
 
     def _put(self, whole: Arrays, chosen: Arrays) -> Arrays:
-        """Everything, with `chosen` in the places of the image encoder and the head."""
+        """Return `whole` with `chosen` in the places of the image encoder and the head."""
         known = dict(zip(self.seeing, chosen, strict=True))
         return [known.get(i, value) for i, value in enumerate(whole)]
 
     def advance(self, step: int, time_used: float) -> tuple[float, ...]:
-        """One step, of the image encoder alone or of everything."""
+        """Take one step of the image encoder only or of everything."""
         seed, rate = TRAINING_SEED + step, rate_at(step, time_used, WARMUP, DECAY)
         if time_used < LOOKING:
             return self.descend(self._look, rate, *next(picture_batches(seed, LOOKS)))
         return self.descend(self._step, rate, next(batches(self.tokenizer, seed, PICTURES)))
 
     def progress(self, step: int, *losses: float) -> str:
-        """The loss of what is learned at this time."""
+        """Return the losses of the current part of the run."""
         (loss,) = losses
         return f"loss {loss:.4f}"
 

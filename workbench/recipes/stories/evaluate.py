@@ -1,4 +1,4 @@
-"""Measures a preset: held-out loss, what it copies from the training text, mechanical grammar.
+"""Measures a preset: held-out loss, overlap with the training text, mechanical grammar.
 
 python -m workbench.recipes.stories.evaluate PRESET_FOLDER --steps 2000
 """
@@ -29,7 +29,7 @@ SLIPS = re.compile(
 
 
 def held_out_loss(lm: CausalLM) -> dict[str, float]:
-    """Loss on stories of a seed that was never trained on, each read from its start."""
+    """Return the loss on stories of a held-out seed, each read from its start."""
     texts = list(islice(stories(HELD_OUT_SEED), HELD_OUT))
     nats = tokens = 0.0
     for start in range(0, len(texts), 8):
@@ -49,7 +49,7 @@ def held_out_loss(lm: CausalLM) -> dict[str, float]:
 
 
 def written(lm: CausalLM, seed: int = 1) -> list[tuple[str, str]]:
-    """Pairs (word that has to come back, story), from prompts the grammar cannot write."""
+    """Return pairs (word that has to come back, story) from prompts the grammar cannot write."""
     wanted = list(islice((p for _ in range(SAMPLES) for p in UNSEEN), SAMPLES))
     sampler = RandomSampler(temperature=0.7, min_p=0.05)
     texts: list[str] = []
@@ -60,7 +60,7 @@ def written(lm: CausalLM, seed: int = 1) -> list[tuple[str, str]]:
 
 
 def grams(texts: Iterable[str]) -> set[int]:
-    """Hashes of all runs of `GRAM` words."""
+    """Return the hashes of all runs of `GRAM` words."""
     found = set()
     for text in texts:
         words = text.split()
@@ -69,13 +69,14 @@ def grams(texts: Iterable[str]) -> set[int]:
 
 
 def training_text(steps: int) -> Iterable[str]:
-    """The stories the training drew, and a few that no longer fitted into the last rows."""
+    """Return the stories of the training, and a few that no longer fitted into the last rows."""
     for step in range(steps):
         yield from islice(stories(TRAINING_SEED + step), ROWS * STORIES_A_ROW)
 
 
 def overlap(lm_texts: list[str], steps: int) -> dict[str, float]:
-    """Share of 8-word runs that the training text has: of the model, and of unseen stories."""
+    """Return the share of 8-word runs that are in the training text: of the model's stories, and of
+    unseen stories."""
     seen = grams(training_text(steps))
     fresh = islice(stories(HELD_OUT_SEED), SAMPLES)
     model, grammar = grams(lm_texts), grams(fresh)
@@ -86,7 +87,8 @@ def overlap(lm_texts: list[str], steps: int) -> dict[str, float]:
 
 
 def mechanics(samples: list[tuple[str, str]]) -> dict[str, float]:
-    """Shares of stories without a slip, with balanced quotes, that end, that keep their hero."""
+    """Return the shares of stories without a mistake, with balanced quotes, with an end, and that
+    keep their hero."""
     count = len(samples)
     return {
         "clean": sum(not SLIPS.search(text) for _, text in samples) / count,

@@ -14,11 +14,11 @@ from workbench.toy_data.stories.generator import stories
 PIECES = 2048
 START, END = 1, 2
 FIRST_WORD_PIECE = 259  # after <unk>, <s>, </s> and the bytes
-ECHO_PERIODS = 1, 6.5  # logarithms to base 2: short ones are the easy beginning
+ECHO_PERIODS = 1, 6.5  # logarithms to base 2; short periods are easy to learn first
 
 
 def train_tokenizer(seed: int, count: int = 25_000) -> bytes:
-    """A serialized SentencePiece model, learned from `count` stories of `seed`.
+    """Return a serialized SentencePiece model, learned from `count` stories of `seed`.
 
     Laid out as Llama's: `<unk>` 0, `<s>` 1, `</s>` 2, then the 256 bytes; a space before the text.
     """
@@ -42,7 +42,7 @@ def train_tokenizer(seed: int, count: int = 25_000) -> bytes:
 
 
 def encoded_stories(model: sentencepiece.SentencePieceProcessor, seed: int) -> Iterator[list[int]]:
-    """Endless stories as ids, each between `<s>` and `</s>`."""
+    """Yield endless stories as ids, each between `<s>` and `</s>`."""
     for story in stories(seed):
         yield [START, *model.encode(story), END]
 
@@ -50,8 +50,8 @@ def encoded_stories(model: sentencepiece.SentencePieceProcessor, seed: int) -> I
 def rows(
     model: sentencepiece.SentencePieceProcessor, seed: int, length: int
 ) -> Iterator[np.ndarray]:
-    """Endless rows of `length` + 1 ids. Each starts with a story and is filled up with the next
-    ones; what does not fit is dropped, so that the first story is always read from its start."""
+    """Yield endless rows of `length` + 1 ids. Each starts with a story and is filled up with the
+    next ones. The rest is dropped, so that the first story is always read from its start."""
     source = encoded_stories(model, seed)
     while True:
         row: list[int] = []
@@ -61,8 +61,8 @@ def rows(
 
 
 def echo(rng: np.random.Generator, length: int) -> np.ndarray:
-    """A row of `length` + 1 random pieces that repeat with a random period: nothing to be learned
-    from it but to look back and copy, which is how a name gets through a story."""
+    """Return a row of `length` + 1 random pieces that repeat with a random period. It teaches only
+    to look back and copy, which keeps a name through a story."""
     period = int(2 ** rng.uniform(*ECHO_PERIODS))
     pieces = rng.integers(FIRST_WORD_PIECE, PIECES, period)
     return np.resize(pieces, length + 1).astype(np.int32)
@@ -71,7 +71,7 @@ def echo(rng: np.random.Generator, length: int) -> np.ndarray:
 def batches(
     model: sentencepiece.SentencePieceProcessor, seed: int, size: int, length: int, echoes: int = 0
 ) -> Iterator[np.ndarray]:
-    """Endless (size, length + 1) int32 arrays of `rows`, the first `echoes` of each echoes."""
+    """Yield endless int32 arrays (size, length + 1) of `rows`; the first `echoes` are echoes."""
     source = rows(model, seed, length)
     rng = np.random.default_rng(seed)
     while True:

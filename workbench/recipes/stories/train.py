@@ -1,11 +1,11 @@
-"""Trains the network of `stories_tiny_en` from nothing, on two CPU cores.
+"""Trains the network of `stories_tiny_en` from scratch, on two CPU cores.
 
     python -m workbench.recipes.stories.train WORK_FOLDER --minutes 60
 
-Keeps a checkpoint every few minutes and goes on from the last one when it is started again. The
-learning rate is constant after a short warm-up and falls to zero over the last half of `--minutes`:
-on shared cores nobody knows how many steps that will be. Stories are never repeated: each batch has
-its own seed.
+The run saves a checkpoint every few minutes and resumes from the last one when started again. The
+learning rate is constant after a short warm-up and falls to zero over the last half of `--minutes`,
+because the number of steps is unknown on shared cores. Stories never repeat: each batch has its own
+seed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHAPE = {
     "tie_word_embeddings": True,
 }
 LENGTH, ROWS = 320, 8
-# Practice in copying, once the language is known: without it, names did not last in this time.
+# Practice in copying, after the language is learned. Without it, names changed within a story.
 ECHOES, ECHO_STEPS = 2, range(500, 1640)
 MATRIX_RATE, OTHER_RATE = 0.015, 0.003
 WARMUP, DECAY = 100, 1 / 2
@@ -40,12 +40,12 @@ TOKENIZER_SEED, TRAINING_SEED, HELD_OUT_SEED = 1, 1_000_000, 2
 
 
 def build_backbone() -> LlamaBackbone:
-    """The network, float32, randomly initialised."""
+    """Return the network, float32, randomly initialised."""
     return LlamaBackbone(**SHAPE, dtype="float32")
 
 
 def mean_loss(backbone: LlamaBackbone, variables: Arrays, batch: jax.Array) -> jax.Array:
-    """Nats per token of a (B, T + 1) batch of ids."""
+    """Return nats per token of a (B, T + 1) batch of ids."""
     inputs, targets = batch[:, :-1], batch[:, 1:]
     mask = jnp.ones_like(inputs)
     hidden, _ = backbone.stateless_call(variables, [], {"token_ids": inputs, "padding_mask": mask})
@@ -55,7 +55,7 @@ def mean_loss(backbone: LlamaBackbone, variables: Arrays, batch: jax.Array) -> j
 
 
 class Training(training.Training):
-    """The run: stories by their seeds, with practice in copying in the middle."""
+    """A run on stories by seed, with practice in copying in the middle."""
 
     checkpoint_seconds = 180
 
@@ -72,14 +72,14 @@ class Training(training.Training):
         return loss, (loss,)
 
     def advance(self, step: int, time_used: float) -> tuple[float, ...]:
-        """A step on the stories of its seed."""
+        """Take a step on the stories of its seed."""
         echoes = ECHOES if step in ECHO_STEPS else 0
         source = tokens.batches(self.tokenizer, TRAINING_SEED + step, ROWS, LENGTH, echoes)
         rate = rate_at(step, time_used, WARMUP, DECAY)
         return self.descend(self._step, rate, next(source))
 
     def progress(self, step: int, *losses: float) -> str:
-        """Tokens seen and nats per token."""
+        """Return the tokens so far and nats per token."""
         (loss,) = losses
         return f"tokens {step * ROWS * LENGTH} loss {loss:.4f}"
 

@@ -1,4 +1,4 @@
-"""Measures a preset on texts and pictures that training never showed.
+"""Measures a preset on held-out texts and pictures.
 
     python -m workbench.recipes.words.evaluate [PRESET]
 
@@ -27,14 +27,14 @@ CASES = {"lower case": str.lower, "capitalised": str.capitalize, "capitals": str
 def samples(
     kind: str, case: str, fonts: tuple[str, ...] = FONTS, count: int = PICTURES
 ) -> list[tuple[Image.Image, str]]:
-    """Held-out pictures of a kind of text, and what is written in them."""
+    """Return held-out pictures of a kind of text, each with its text."""
     rng = Random(f"{HELD_OUT_SEED} {kind} {case} {fonts}")
     texts = [text(rng, kind, held_out=True) for _ in range(count)]
     return [(draw(rng, CASES[case](made), fonts=fonts), made) for made in texts]
 
 
 def read_right(lm: CausalLM, drawn: list[tuple[Image.Image, str]], refinements: int = 1) -> float:
-    """The share of pictures whose text is read without a mistake."""
+    """Return the share of pictures whose text is read without a mistake."""
     right = 0
     for start in range(0, len(drawn), ROWS):
         rows = drawn[start : start + ROWS]
@@ -44,7 +44,7 @@ def read_right(lm: CausalLM, drawn: list[tuple[Image.Image, str]], refinements: 
 
 
 def figures(lm: CausalLM, count: int = PICTURES) -> dict[str, float]:
-    """All figures of the model card, shares from 0 to 1 but for the parameters."""
+    """Return all figures of the model card: shares from 0 to 1, and the number of parameters."""
     found: dict[str, float] = {"parameters": lm.backbone.count_params()}
     plain = samples("word", "lower case", count=count)
     found["word, lower case"] = read_right(lm, plain)

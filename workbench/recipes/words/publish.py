@@ -29,7 +29,7 @@ def publish(work: Path, preset: Path) -> None:
     """Save the checkpoint in `work` as a preset folder; its model card, if any, stays."""
     trained = Training(work).variables
     backbone = build_backbone("bfloat16")
-    # The last one is the matrix that only training uses.
+    # The last variable is the matrix that only training uses.
     for variable, value in zip(backbone.variables, trained[:-1], strict=True):
         variable.assign(value)
     converter = PARSeqImageConverter(

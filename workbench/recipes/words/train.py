@@ -1,8 +1,8 @@
-"""Trains the network of `words_tiny` from nothing, on one or two CPU cores.
+"""Trains the network of `words_tiny` from scratch, on one or two CPU cores.
 
     python -m workbench.recipes.words.train WORK_FOLDER --minutes 40
 
-Keeps a checkpoint every few minutes and goes on from the last one when it is started again. The
+The run saves a checkpoint every few minutes and resumes from the last one when started again. The
 pictures grow harder as the network gets better, and the learning rate falls to zero over the last
 half of `--minutes`. No picture is shown twice: each batch has its own seed.
 """
@@ -58,18 +58,18 @@ TRAINING_SEED = 1_000_000
 
 
 def build_backbone(dtype: str = "float32") -> PARSeqBackbone:
-    """The network, randomly initialised."""
+    """Return the network, randomly initialised."""
     return PARSeqBackbone(ViTBackbone(**ENCODER), **DECODER, dtype=dtype)
 
 
 def token_ids(made: str) -> list[int]:
-    """Ids of a text, start and end around it, padded to the longest."""
+    """Return the ids of a text between start and end, padded to the longest."""
     ids = [START, *(CHARACTERS.index(character) + 1 for character in made), END]
     return ids + [PADDING] * (LONGEST + 2 - len(ids))
 
 
 class Variables(NamedTuple):
-    """The network's, and a matrix that training alone uses (see `Training`)."""
+    """The network's variables, and a matrix that only training uses (see `Training`)."""
 
     network: Arrays
     strips: jax.Array
@@ -77,8 +77,8 @@ class Variables(NamedTuple):
 
 class Batch(NamedTuple):
     """Pictures uint8 (B, HEIGHT, WIDTH, 3); ids int32 (B, LONGEST + 2); and for each strip of a
-    picture, int32 (B, STRIPS), which character of the text is there, 1 for the first and 0 for
-    none, and the id of that character."""
+    picture, int32 (B, STRIPS), the number of its character in the text, from 1, 0 for none, and the
+    id of that character."""
 
     images: np.ndarray
     ids: np.ndarray
@@ -87,7 +87,7 @@ class Batch(NamedTuple):
 
 
 def batch(seed: int, strength: float = 1.0) -> Batch:
-    """The batch of a seed; easy ones are short, straight and clean."""
+    """Return the batch of a seed; easy texts are short, straight and clean."""
     rng = Random(seed)
     longest = round(EASY_LONGEST + (LONGEST - EASY_LONGEST) * strength)
     texts = [text(rng, longest=longest) for _ in range(ROWS)]
@@ -102,8 +102,8 @@ def batch(seed: int, strength: float = 1.0) -> Batch:
 
 
 def mean_loss(backbone: PARSeqBackbone, variables: Variables, data: Batch, key: jax.Array) -> Any:
-    """Nats a character, the end included, over all orders; and those plus what the strips are
-    missed by, which is what is trained on."""
+    """Return the loss to minimise and the nats per character, with the end, over all orders; the
+    former adds the loss of the strips."""
     inputs, targets = data.ids[:, :-1], data.ids[:, 1:]
     orders = training_orders(key, LONGEST, ORDERS, mirrored=False)
     query, content = (jnp.repeat(m, ROWS, axis=0) for m in jax.vmap(order_masks)(orders))
@@ -127,11 +127,11 @@ def _nats(logits: jax.Array, targets: Array) -> jax.Array:
 
 
 class Training(training.Training):
-    """The run: words that grow harder as the loss falls.
+    """A run on words that grow harder as the loss falls.
 
     Attributes:
-        strength: how hard the pictures are, from 0 to 1.
-        loss: a moving average.
+        strength: the difficulty of the pictures, from 0 to 1.
+        loss: a moving average of the loss.
     """
 
     numbers = ("seconds", "strength", "loss")
@@ -139,7 +139,7 @@ class Training(training.Training):
     def __init__(self, folder: Path) -> None:
         self.backbone = build_backbone()
         network = self.backbone.variables
-        # Only training needs it: which character, and the how manieth, a strip's vector tells.
+        # Only training needs it: it predicts the character and its number from a strip's vector.
         strips = jnp.zeros((ENCODER["hidden_dim"], START + LONGEST + 1))
         begun = [v.value * (PLACES if "position" in v.path else 1) for v in network]
         paths = [*(v.path for v in network), "head/strips"]
@@ -155,7 +155,7 @@ class Training(training.Training):
         return total, (loss,)
 
     def advance(self, step: int, time_used: float) -> tuple[float, ...]:
-        """A step on the words of its seed, as hard as they are by now."""
+        """Take a step on the words of its seed, at the current difficulty."""
         made = batch(TRAINING_SEED + step, self.strength)
         rate = rate_at(step, time_used, WARMUP, DECAY)
         (loss,) = self.descend(self._step, rate, made, step)
@@ -164,7 +164,7 @@ class Training(training.Training):
         return (loss,)
 
     def progress(self, step: int, *losses: float) -> str:
-        """Pictures seen, how hard they are, and nats a character."""
+        """Return the pictures so far, their difficulty, and nats per character."""
         (loss,) = losses
         return f"pictures {step * ROWS} strength {self.strength:.3f} loss {loss:.4f}"
 

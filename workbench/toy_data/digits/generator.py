@@ -23,12 +23,12 @@ LONGEST_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Recording:
-    """What was said and how it sounds.
+    """A recording: its text and its sound.
 
     Attributes:
         text: digits as words.
         samples: float32 (samples,) at 16 kHz.
-        word: int (samples / HOP,): which word is spoken in each 5 milliseconds, -1 for none.
+        word: int (samples / HOP,): the word spoken in each 5 milliseconds, -1 for none.
     """
 
     text: str
@@ -37,16 +37,16 @@ class Recording:
 
 
 def say(text: str, speaker: int | Voice = 0, seed: int = 0, strength: float = 0.0) -> Recording:
-    """A recording of a text of digits, such as "three one four".
+    """Return a recording of a text of digits, such as "three one four".
 
     Args:
         text: words of `WORDS`, at least one.
         speaker: a voice or its number.
-        seed: of everything that differs when somebody says the same thing again.
+        seed: the seed of everything that differs when the speaker repeats the text.
         strength: 0 for a quiet studio, up to 1 for a noisy room.
 
     Raises:
-        ValueError: a word is no digit.
+        ValueError: a word is not a digit.
     """
     words = text.split()
     if not words or not set(words) <= set(WORDS):
@@ -59,7 +59,7 @@ def say(text: str, speaker: int | Voice = 0, seed: int = 0, strength: float = 0.
 def random_recording(
     rng: np.random.Generator, speaker: Voice, most: int = 5, strength: float = 1.0
 ) -> Recording:
-    """One to `most` digits, at most `LONGEST_SECONDS` long."""
+    """Return a recording of one to `most` digits, at most `LONGEST_SECONDS` long."""
     while True:
         words = [WORDS[i] for i in rng.integers(len(WORDS), size=rng.integers(1, most + 1))]
         made = _said(rng, speaker, words, strength)
@@ -77,7 +77,7 @@ def _said(rng: np.random.Generator, speaker: Voice, words: list[str], strength: 
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
-    """Samples (samples,) from -1 to 1 as a WAV file of 16 bits."""
+    """Write samples (samples,) from -1 to 1 as a 16-bit WAV file."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

@@ -1,7 +1,7 @@
 """The ten digits as phones, and each phone as targets of a formant synthesiser.
 
-Formants of vowels are those of Peterson and Barney (1952) for men, those of consonants are of the
-size Klatt (1980) gives; levels and durations were set by looking at spectrograms.
+The formants of vowels are those of Peterson and Barney (1952) for men; those of consonants follow
+Klatt (1980). Levels and durations were set by comparing spectrograms.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 class Phone(NamedTuple):
-    """What a vocal tract does for `ms` milliseconds.
+    """The state of a vocal tract for `ms` milliseconds.
 
     Attributes:
         ms: duration in an unhurried voice.
-        start: frequencies in hertz of the first three formants as it begins.
-        end: the same as it ends; None where they stay.
+        start: frequencies in hertz of the first three formants at its start.
+        end: the same at its end; None if they stay.
         voice: level of the voice, 1 in a vowel.
         breath: level of the noise that goes through the formants (aspiration).
         hiss: level of the noise made at the teeth, lips or palate (frication).
         centre, width: hertz, where the hiss is loudest and how wide it is.
-        nose: 1 where the sound leaves through the nose.
+        nose: 1 if the sound leaves through the nose.
     """
 
     ms: float
@@ -37,7 +37,7 @@ class Phone(NamedTuple):
 
 
 def _stop(place: tuple[float, float, float], closed: float, centre: float) -> tuple[Phone, ...]:
-    """A voiceless stop: silence, a burst at `centre` hertz, breath."""
+    """Return a voiceless stop: silence, a burst at `centre` hertz, breath."""
     return (
         Phone(closed, place),
         Phone(14, place, hiss=1.0, centre=centre, width=1800),
@@ -97,5 +97,5 @@ SPELLING = {
 
 
 def phones_of(word: str) -> list[Phone]:
-    """The phones of a digit."""
+    """Return the phones of a digit."""
     return [phone for name in SPELLING[word].split() for phone in PHONES[name]]

@@ -1,4 +1,4 @@
-"""What happens between a mouth and a file: a room, a microphone, noise."""
+"""Simulates the way of speech to a recording: a room, a microphone, noise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from workbench.toy_data.digits.synthesis import RATE
 
 
 def recorded(rng: np.random.Generator, samples: np.ndarray, strength: float = 1.0) -> np.ndarray:
-    """Speech (samples,) as somebody may have recorded it, float32, peaks below one.
+    """Return speech (samples,) as a real recording may have it, float32, peaks below one.
 
     Args:
-        rng: decides everything else.
+        rng: the source of all random choices.
         samples: float32 (samples,).
-        strength: 0 for a quiet studio, 1 for all that the model has to bear.
+        strength: 0 for a quiet studio, 1 for the hardest training recordings.
     """
     made = samples
     if rng.uniform() < 0.35 * strength:
@@ -29,7 +29,7 @@ def recorded(rng: np.random.Generator, samples: np.ndarray, strength: float = 1.
 
 
 def _in_a_room(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
-    """With an echo of noise that dies away within 80 to 350 milliseconds."""
+    """Add an echo of noise that dies away within 80 to 350 milliseconds."""
     count = round(rng.uniform(0.08, 0.35) * RATE)
     echo = rng.standard_normal(count) * np.exp(-6.9 * np.arange(count) / count)
     echo *= rng.uniform(0.2, 0.6) / np.sqrt(np.sum(echo**2))
@@ -38,14 +38,14 @@ def _in_a_room(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
 
 
 def _microphone(rng: np.random.Generator, samples: np.ndarray, strength: float) -> np.ndarray:
-    """Bass and treble a little more or less than they were."""
+    """Change bass and treble a little."""
     bass, treble = rng.uniform(-0.5, 0.5, 2) * strength
     samples = np.asarray(lfilter([1, -max(bass, 0)], [1, min(bass, 0) * 0.6], samples))
     return np.asarray(lfilter([1, max(treble, 0)], [1, -min(treble, 0) * 0.6], samples))
 
 
 def _noise(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Steady noise of level one: white to brown, now and then with a hum."""
+    """Return steady noise of level one: white to brown, sometimes with a hum."""
     keep = rng.uniform(0, 0.97)
     noise = np.asarray(lfilter([1], [1, -keep], rng.standard_normal(count)))
     noise /= np.sqrt(np.mean(noise**2)) + 1e-9

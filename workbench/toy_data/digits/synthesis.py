@@ -1,7 +1,7 @@
-"""From tracks to sound: pulses and noise through resonators, in the manner of Klatt (1980).
+"""Turns tracks into sound: pulses and noise through resonators, in the manner of Klatt (1980).
 
-Each frame of the source is filtered in the frequency domain and the answers are added up where
-they overlap, so that a second of speech takes a few milliseconds to compute.
+Each frame of the source is filtered in the frequency domain and the responses are overlap-added, so
+a second of speech takes a few milliseconds to compute.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _BANDWIDTHS = (70.0, 95.0, 140.0)
 _HIGHER = ((3450.0, 250.0), (4500.0, 350.0))
 _NOSE_POLE, _NOSE_ZERO = 270.0, 950.0
 _VOICE, _BREATH, _HISS = 0.55, 0.05, 0.11
-_STEADY = 0.98  # what is below 50 Hz is no sound
+_STEADY = 0.98  # removes everything below 50 Hz
 
 
 def synthesise(rng: np.random.Generator, speaker: Voice, tracks: Tracks) -> np.ndarray:
-    """Samples float32 (frames * HOP,), vowels at a level of about 0.1."""
+    """Return samples, float32 (frames * HOP,), with vowels at a level of about 0.1."""
     voice, breath, hiss = (_by_sample(tracks.levels[:, i]) for i in range(3))
     pulses, is_open = _pulses(rng, _by_sample(tracks.pitch))
     noise = rng.standard_normal(len(pulses))
@@ -42,20 +42,20 @@ def synthesise(rng: np.random.Generator, speaker: Voice, tracks: Tracks) -> np.n
 
 
 def _by_sample(track: np.ndarray) -> np.ndarray:
-    """A track of frames (frames,) as one of samples (frames * HOP,)."""
+    """Interpolate a track of frames (frames,) to samples (frames * HOP,)."""
     places = np.arange(len(track) * HOP) / HOP
     return np.interp(places, np.arange(len(track)), track)
 
 
 def _pulses(rng: np.random.Generator, pitch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A pulse each time the glottis closes, and 1 while it is open, both (samples,)."""
+    """Return a pulse each time the glottis closes, and 1 while it is open, both (samples,)."""
     shaky = pitch * (1 + 0.006 * np.repeat(rng.standard_normal(len(pitch) // HOP), HOP))
     phase = np.cumsum(shaky / RATE) + rng.uniform()
     turns = np.floor(phase)
     at = np.flatnonzero(np.diff(turns, prepend=turns[0]))
     late = np.clip((phase[at] - turns[at]) / (shaky[at] / RATE), 0, 1)
     pulses = np.zeros(len(pitch))
-    # A pulse between two samples is shared by them; the same energy at any pitch.
+    # A pulse between two samples is split between them; its energy is the same at any pitch.
     height = np.sqrt(RATE / shaky[at]) * (1 + 0.04 * rng.standard_normal(len(at)))
     np.add.at(pulses, at, height * (1 - late))
     np.add.at(pulses, np.maximum(at - 1, 0), height * late)
@@ -63,8 +63,8 @@ def _pulses(rng: np.random.Generator, pitch: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _glottis(pulses: np.ndarray, speaker: Voice) -> np.ndarray:
-    """Pulses as the air carries them: no steady flow, 6 dB less an octave, and more above the
-    voice's tilt."""
+    """Filter the pulses to glottal sound: no steady flow, 6 dB less per octave, and still less
+    above the voice's tilt."""
     pulses = np.asarray(lfilter([1, -1], [1, -_STEADY], pulses))
     for corner in (250.0, speaker.tilt):
         keep = np.exp(-2 * np.pi * corner / RATE)
@@ -73,14 +73,14 @@ def _glottis(pulses: np.ndarray, speaker: Voice) -> np.ndarray:
 
 
 def _spectra(source: np.ndarray) -> np.ndarray:
-    """Spectra (frames + 1, bins) of the source in windows that add up to one."""
+    """Return the spectra (frames + 1, bins) of the source in windows that add up to one."""
     padded = np.pad(source.astype(np.float32), (HOP, HOP))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::HOP]
     return np.asarray(fft.rfft(windows * _HANN, _BINS))
 
 
 def _overlapped(answers: np.ndarray) -> np.ndarray:
-    """Answers (frames + 1, bins), a hop between two of them, added up; less the first hop."""
+    """Overlap-add responses (frames + 1, bins), one hop apart, without the first hop."""
     chunks = _BINS // HOP + 1
     padded = np.pad(answers, ((0, 0), (0, chunks * HOP - _BINS)))
     total = np.zeros((len(answers) + chunks, HOP))
@@ -90,7 +90,7 @@ def _overlapped(answers: np.ndarray) -> np.ndarray:
 
 
 def _tract(tracks: Tracks, speaker: Voice) -> np.ndarray:
-    """How the mouth and nose answer, (frames + 1, bins)."""
+    """Return the frequency response of mouth and nose, (frames + 1, bins)."""
     frames = np.append(np.arange(len(tracks.formants)), -1)
     formants, nose = tracks.formants[frames], tracks.levels[frames, 3]
     answer = np.ones((len(frames), len(_Z)), np.complex64)
@@ -107,7 +107,7 @@ def _tract(tracks: Tracks, speaker: Voice) -> np.ndarray:
 
 
 def _poles(frequency: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """The denominator of resonators (frames, bins), one at 0 Hz."""
+    """Return the denominator of resonators (frames, bins); it is one at 0 Hz."""
     radius = np.exp(-np.pi * width / RATE)[:, None]
     turn = 2 * radius * np.cos(2 * np.pi * frequency / RATE)[:, None]
     low, high = turn.astype(np.float32), (radius**2).astype(np.float32)
@@ -115,7 +115,8 @@ def _poles(frequency: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 
 def _teeth(tracks: Tracks) -> np.ndarray:
-    """How the place of the hiss answers, (frames + 1, bins), of the same power everywhere."""
+    """Return the frequency response at the place of the hiss, (frames + 1, bins), with constant
+    power."""
     frames = np.append(np.arange(len(tracks.hiss)), -1)
     centre, width = np.minimum(tracks.hiss[frames].T, [[7000.0], [8000.0]])
     answer = (1 - 0.9 * _Z) / _poles(centre, width)

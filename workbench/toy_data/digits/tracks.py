@@ -1,4 +1,4 @@
-"""From words to tracks: what the synthesiser does in each 5 milliseconds."""
+"""Turns words into tracks: the synthesiser's settings for each 5 milliseconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tracks:
         levels: (frames, 4): voice, breath, hiss, nose.
         hiss: hertz (frames, 2): its centre and width.
         pitch: hertz (frames,).
-        word: int (frames,): the number of the word that is spoken, -1 between words.
+        word: int (frames,): the number of the spoken word, -1 between words.
     """
 
     formants: np.ndarray
@@ -36,7 +36,7 @@ class Tracks:
 def make_tracks(
     rng: np.random.Generator, speaker: Voice, words: list[str], gaps: list[float]
 ) -> Tracks:
-    """The tracks of words with silences of `gaps` seconds before, between and after them."""
+    """Return the tracks of words with silences of `gaps` seconds before, between and after them."""
     parts, numbers = [_silence(gaps[0])], [-1]
     for number, (word, gap) in enumerate(zip(words, gaps[1:], strict=True)):
         stretch = rng.uniform(0.85, 1.2) / speaker.tempo
@@ -61,7 +61,7 @@ def make_tracks(
 
 
 def _frames(phone: Phone, stretch: float) -> np.ndarray:
-    """A phone's targets (frames, 9): formants, levels, hiss."""
+    """Return a phone's targets (frames, 9): formants, levels, hiss."""
     count = max(2, round(phone.ms * stretch / FRAME_MS))
     way = np.linspace(0, 1, count)[:, None]
     start = np.array(phone.start, float)
@@ -76,7 +76,8 @@ def _silence(seconds: float) -> np.ndarray:
 
 
 def _hold(formants: np.ndarray, word: np.ndarray) -> None:
-    """In silence the mouth stays as it was for half of the time and then gets ready, in place."""
+    """Fill the formants of silences in place: the first half keeps the last sound's, the second
+    half has the next one's."""
     spoken = np.flatnonzero(word >= 0)
     silent = np.flatnonzero(word < 0)
     after = np.clip(np.searchsorted(spoken, silent), 0, len(spoken) - 1)
@@ -86,7 +87,7 @@ def _hold(formants: np.ndarray, word: np.ndarray) -> None:
 
 
 def _smooth(track: np.ndarray, ms: float) -> np.ndarray:
-    """The track (frames, C) under a raised cosine that is `ms` wide at half its height."""
+    """Smooth a track (frames, C) with a raised cosine that is `ms` wide at half its height."""
     count = 2 * max(1, round(ms / FRAME_MS)) + 1
     window = np.hanning(count + 2)[1:-1]
     window /= window.sum()
@@ -95,7 +96,7 @@ def _smooth(track: np.ndarray, ms: float) -> np.ndarray:
 
 
 def _melody(rng: np.random.Generator, speaker: Voice, word: np.ndarray) -> np.ndarray:
-    """Pitch in hertz (frames,): it falls over the utterance, rises in each word, ends low."""
+    """Return the pitch in hertz (frames,): falls over the utterance, rises in words, ends low."""
     count = len(word)
     shape = np.linspace(1.07, 0.93, count)
     last = word.max()

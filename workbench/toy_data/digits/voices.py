@@ -1,4 +1,4 @@
-"""Voices: everything by which two speakers of the same word differ."""
+"""Voices: all differences between two speakers of the same word."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-HELD_OUT = 1_000_000  # numbers from here on are never used in training
+HELD_OUT = 1_000_000  # training never uses numbers from here on
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,13 @@ class Voice:
 
     Attributes:
         pitch: hertz, in the middle of a sentence.
-        tract: how much higher the formants are than those of a man: 1.17 is a usual woman's.
+        tract: factor of the formants relative to a man's: about 1.17 for a woman.
         tempo: durations are divided by it.
-        breath: level of noise in the voice, of the level of the voice.
-        tilt: hertz above which the voice loses another 6 dB an octave.
-        bandwidth: by how much the formants are wider than usual.
+        breath: level of noise in the voice, relative to the voice.
+        tilt: hertz above which the voice loses another 6 dB per octave.
+        bandwidth: factor of the formants' usual width.
         liveliness: how far the pitch moves within a word, as a share.
-        accent: shares by which the three formants of all phones are off.
+        accent: shares by which the three formants of all phones differ.
         clarity: milliseconds in which the formants move from one phone to the next.
     """
 
@@ -42,7 +42,7 @@ def _accent(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def voice(number: int) -> Voice:
-    """The voice of this number, always the same one. Pitch and tract go together, loosely."""
+    """Return the voice with this number, always the same. Pitch and tract correlate loosely."""
     rng = np.random.default_rng([number, 7])
     size = rng.uniform(0, 1)  # from a low voice to a child's
     return Voice(

@@ -1,4 +1,4 @@
-"""Draws scenes with Pillow, crisp at any size: every shape too large at first, then reduced."""
+"""Draws scenes with Pillow, crisp at any size: draws every shape larger, then reduces it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINE_WIDTH = 0.012
 def draw(
     scene: Scene, side: int = SIDE, resampling: Image.Resampling = Image.Resampling.BOX
 ) -> Image.Image:
-    """The scene as an RGB picture of side x side pixels; box resampling keeps it crisp."""
+    """Draw the scene as an RGB picture of side x side pixels; box resampling keeps it crisp."""
     large = side * OVERSAMPLING
     picture = _ground(scene, side).resize((large, large), Image.Resampling.NEAREST)
     for thing in sorted(scene.things, key=lambda thing: -thing.radius):

@@ -1,6 +1,6 @@
-"""What is said of a scene: its caption, questions with their answers, detections.
+"""Writes texts about a scene: its caption, questions with their answers, detections.
 
-Everything follows from the scene, so there is one right text and it can be compared letter for
+Everything follows from the scene, so there is one right text, which can be compared letter for
 letter. Things are named from left to right; of two things, one clearly above the other is named
 first.
 """
@@ -13,9 +13,9 @@ from random import Random
 
 from workbench.toy_data.shapes.scene import COLOURS, SHAPES, TEXTURES, Scene, Thing
 
-GRID = 64  # boxes are rounded to this many steps a side
+GRID = 64  # boxes are rounded to this many steps per side
 CODES = 1024  # of PaliGemma's <loc....> pieces
-_APART = 0.1  # at least, to be left of or above something in a question
+_APART = 0.1  # least distance for "left of" and "above" in a question
 ANY = "shape"  # the noun for all of them
 
 
@@ -36,7 +36,7 @@ class Kind:
     texture: str | None = None
 
     def takes(self, thing: Thing) -> bool:
-        """Whether the thing is of this kind."""
+        """Return whether the thing is of this kind."""
         return (
             self.shape in (None, thing.shape)
             and self.colour in (None, thing.colour)
@@ -55,18 +55,18 @@ class Kind:
         return self.name + "s"
 
     def of(self, scene: Scene) -> list[Thing]:
-        """The things of this kind in a scene, from left to right."""
+        """Return the things of this kind in a scene, from left to right."""
         return [thing for thing in scene.things if self.takes(thing)]
 
 
 def described(thing: Thing) -> str:
-    """A thing with its article, such as "a large striped red circle"."""
+    """Return a thing with its article, such as "a large striped red circle"."""
     texture = [] if thing.texture == "plain" else [thing.texture]
     return " ".join(["a", thing.size, *texture, thing.colour, thing.shape])
 
 
 def caption(scene: Scene) -> str:
-    """One clause about the whole scene."""
+    """Return one clause about the whole scene."""
     things = scene.things
     if len(things) == 2:
         left, right = things
@@ -82,13 +82,13 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def location(box: tuple[float, float, float, float]) -> str:
-    """Four pieces for y0, x0, y1, x1, each rounded to the grid."""
+    """Return four pieces for y0, x0, y1, x1, each rounded to the grid."""
     steps = (min(max(round(GRID * edge), 0), GRID - 1) for edge in box)
     return "".join(f"<loc{CODES // GRID * step:04d}>" for step in steps)
 
 
 def detection(scene: Scene, kinds: Sequence[Kind]) -> str:
-    """The boxes of all things of these kinds, each with the name it was asked for by."""
+    """Return the boxes of all things of these kinds, each with the requested name."""
     found = [
         f"{location(thing.box)} {kind.name}"
         for thing in scene.things
@@ -99,12 +99,12 @@ def detection(scene: Scene, kinds: Sequence[Kind]) -> str:
 
 
 def caption_turn(scene: Scene) -> Turn:
-    """The caption as a turn."""
+    """Return the caption as a turn."""
     return Turn("caption en\n", caption(scene))
 
 
 def detect_turn(scene: Scene, rng: Random) -> Turn:
-    """A detection of something that is mostly there: a kind, all shapes, or two kinds."""
+    """Return a detection of something that is usually there: a kind, all shapes, or two kinds."""
     draw = rng.random()
     if draw < 0.2:
         kinds = [Kind()]
@@ -116,16 +116,16 @@ def detect_turn(scene: Scene, rng: Random) -> Turn:
 
 
 def _mixed(scene: Scene, attribute: str, words: Sequence[str]) -> list[str]:
-    """The words that the scene's things have, and one that they lack."""
+    """Return the words that the scene's things have, and one that they lack."""
     present = {getattr(thing, attribute) for thing in scene.things}
     absent = [word for word in words if word not in present]
     return sorted(present) + absent[:1]
 
 
 def random_kind(scene: Scene, rng: Random, absent: float) -> Kind:
-    """A kind that a thing of the scene is of, or, with probability `absent`, that none is of.
+    """Return a kind of one of the scene's things or, with probability `absent`, of none.
 
-    What is absent still shares a word with what is there, mostly, so that both have to be seen.
+    An absent kind usually shares a word with a thing, so that the model has to check every word.
     """
     thing = rng.choice(scene.things)
     parts = rng.choice((("shape",), ("shape", "colour"), ("shape", "colour"), ("colour",)))
@@ -192,7 +192,7 @@ def _size(scene: Scene, rng: Random) -> Turn | None:
 
 
 def _extreme(scene: Scene, rng: Random) -> Turn | None:
-    """Only where one thing alone is of its size, so that nobody has to measure."""
+    """Ask about the largest or smallest thing, only if no other thing has its size."""
     size, word = rng.choice((("small", "smallest"), ("large", "largest")))
     found = [thing for thing in scene.things if thing.size == size]
     if len(found) != 1:
@@ -237,13 +237,13 @@ _WEIGHTS = (4, 3, 3, 2, 2, 1, 2, 4)
 
 
 def ask(kind: str, scene: Scene, rng: Random) -> Turn | None:
-    """A question of a kind of `QUESTIONS`, as a turn; None where the scene does not allow it."""
+    """Return a question of a kind of `QUESTIONS` as a turn; None if it does not fit the scene."""
     asked = QUESTIONS[kind](scene, rng)
     return asked and Turn(f"answer en {asked.prompt}\n", asked.response)
 
 
 def question_turn(scene: Scene, rng: Random) -> Turn:
-    """A question of any kind and its answer, as a turn."""
+    """Return a question of any kind and its answer as a turn."""
     while True:
         turn = ask(rng.choices(list(QUESTIONS), _WEIGHTS)[0], scene, rng)
         if turn is not None:
@@ -251,7 +251,7 @@ def question_turn(scene: Scene, rng: Random) -> Turn:
 
 
 def turns(scene: Scene, rng: Random) -> Iterator[Turn]:
-    """Endless turns about one scene: a caption, a detection, then questions."""
+    """Yield endless turns about one scene: a caption, a detection, then questions."""
     yield caption_turn(scene)
     yield detect_turn(scene, rng)
     while True:

@@ -1,4 +1,4 @@
-"""Scenes of one to three flat shapes: what is where, before it is drawn or spoken of.
+"""Scenes of one to three flat shapes, from which pictures and texts are made.
 
 Lengths are shares of the picture's side; x grows to the right and y downwards.
 """
@@ -18,7 +18,7 @@ SIZES = ("small", "large")
 TEXTURES = ("plain", "striped", "dotted")
 MOST_THINGS = 3
 
-# Ranges of hue (degrees), saturation and value that everybody calls by the name.
+# Ranges of hue (degrees), saturation and value that clearly have the colour's name.
 _PAINT = {
     "red": ((-8, 8), (0.75, 1), (0.75, 1)),
     "orange": ((24, 36), (0.8, 1), (0.92, 1)),
@@ -30,7 +30,7 @@ _PAINT = {
 }
 _RADII = {"small": (0.12, 0.14), "large": (0.185, 0.215)}
 _MARGIN = 0.015
-_APART = 0.96  # of the sum of two radii, at the least
+_APART = 0.96  # least distance, as a share of the sum of two radii
 COUNTS = (3, 5, 5)  # weights of one, two and three things
 _TRIES = 40
 
@@ -67,7 +67,7 @@ class Thing:
 
     @property
     def outline(self) -> list[tuple[float, float]]:
-        """Its corners (x, y); those of a circle and of a heart are many."""
+        """Its corners (x, y); a circle and a heart have many."""
         angle = math.radians(self.turn)
         cos, sin = self.radius * math.cos(angle), self.radius * math.sin(angle)
         return [
@@ -77,14 +77,14 @@ class Thing:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """y0, x0, y1, x1 of the box around its outline."""
+        """The box around its outline: y0, x0, y1, x1."""
         xs, ys = zip(*self.outline, strict=True)
         return min(ys), min(xs), max(ys), max(xs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a picture shows.
+    """The content of a picture.
 
     Attributes:
         things: from left to right, by their middles.
@@ -129,7 +129,7 @@ _OUTLINES = {
 
 
 def scenes(seed: int, counts: tuple[int, ...] = COUNTS) -> Iterator[Scene]:
-    """Endless scenes of a seed; `counts` are the weights of one, two and three things."""
+    """Yield endless scenes of a seed; `counts` are the weights of one, two and three things."""
     rng = Random(seed)
     while True:
         scene = random_scene(rng, rng.choices(range(1, MOST_THINGS + 1), counts)[0])
@@ -138,7 +138,7 @@ def scenes(seed: int, counts: tuple[int, ...] = COUNTS) -> Iterator[Scene]:
 
 
 def random_scene(rng: Random, count: int) -> Scene | None:
-    """A scene of `count` things; None where they did not find room."""
+    """Return a scene of `count` things; None if they do not find room."""
     things: list[Thing] = []
     for _ in range(_TRIES):
         thing = _random_thing(rng, things)
@@ -159,8 +159,8 @@ def random_scene(rng: Random, count: int) -> Scene | None:
 
 
 def _random_thing(rng: Random, others: list[Thing]) -> Thing:
-    """A thing anywhere in the picture. It often shares a word with another: such scenes have
-    more to ask about."""
+    """Return a thing anywhere in the picture. It often shares a word with another thing, because
+    such scenes allow more questions."""
     other = rng.choice(others) if others else None
     shape = other.shape if other and rng.random() < 0.25 else rng.choice(SHAPES)
     colour = other.colour if other and rng.random() < 0.2 else rng.choice(COLOURS)
@@ -185,7 +185,7 @@ def _random_thing(rng: Random, others: list[Thing]) -> Thing:
 
 
 def random_paint(rng: Random, colour: str) -> Colour:
-    """RGB that goes by the colour's name."""
+    """Return an RGB value that the colour's name fits."""
     hue, saturation, value = (rng.uniform(*limits) for limits in _PAINT[colour])
     return _rgb(hue, saturation, value)
 
@@ -211,7 +211,7 @@ def _rgb(hue: float, saturation: float, value: float) -> Colour:
 
 
 def _fits(thing: Thing, others: list[Thing]) -> bool:
-    """Whether it lies clear of the others, and neither beside nor above one by a hair only."""
+    """Return whether it is clear of the others, and its direction from each is unambiguous."""
     for other in others:
         dx, dy = abs(thing.x - other.x), abs(thing.y - other.y)
         if math.hypot(dx, dy) < _APART * (thing.radius + other.radius):
@@ -222,7 +222,7 @@ def _fits(thing: Thing, others: list[Thing]) -> bool:
 
 
 def overlapping(scene: Scene) -> bool:
-    """Whether two boxes of the scene overlap."""
+    """Return whether two boxes of the scene overlap."""
     return any(_share(a.box, b.box) for a, b in combinations(scene.things, 2))
 
 

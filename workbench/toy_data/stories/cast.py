@@ -1,4 +1,4 @@
-"""Who is in a story: characters, pairs and things, with the forms a sentence may ask of them."""
+"""The cast of a story: characters, pairs and things, with the forms that sentences need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PRONOUN_FORMS = {"they": 0, "them": 1, "their": 2, "self": 3}
 
 
 def possessive(text: str) -> str:
-    """Mia's, the fox's, James's."""
+    """Return the possessive: Mia's, the fox's, James's."""
     return text + "'s"
 
 
@@ -38,7 +38,7 @@ class Character:
     owner: Character | None = None
 
     def form(self, key: str, rng: Random) -> str:
-        """A form of this character: "" as subject, o as object, s as possessive, full, a, ..."""
+        """Return a form of the character: "" as subject, o as object, s as possessive, full, ..."""
         if key in _PRONOUN_FORMS:
             return PRONOUNS[self.pronoun][_PRONOUN_FORMS[key]]
         if key in SAYINGS:
@@ -64,7 +64,7 @@ class Character:
         return "my" if self.pronoun == "I" else possessive(self._subject(rng))
 
     def _a(self, rng: Random) -> str:
-        """An adjective and noun with an article, without the name: "a shy fox"."""
+        """Return an adjective and noun with an article, without the name: "a shy fox"."""
         if self.owner or (self.name and self.noun == self.name):
             return self._subject(rng)
         return f"{self.article} {self._described()}"
@@ -73,7 +73,7 @@ class Character:
         return f"{self.adjective} {self.noun}".strip()
 
     def _full(self, rng: Random) -> str:
-        """The way a character is first met: "a shy fox named Pim"."""
+        """Return the character's introduction: "a shy fox named Pim"."""
         if self.pronoun == "I":
             return "I"
         if not self.name or self.noun == self.name:
@@ -82,7 +82,7 @@ class Character:
         return f"{self.article} {self._described()} {named}{self.name}"
 
     def _definite(self, rng: Random) -> str:
-        """First met with the definite article: "the old robot", "Pim the fox"."""
+        """Return the introduction with the definite article: "the old robot", "Pim the fox"."""
         if self.pronoun == "I" or self.owner or self.noun == self.name:
             return self._subject(rng)
         if self.name and self.noun in ("girl", "boy"):
@@ -94,7 +94,7 @@ class Character:
         return f"the {self._described()}"
 
     def _call(self, rng: Random) -> str:
-        """What others call them when they speak to them, without a capital of its own."""
+        """Return how others address the character, not capitalised."""
         if self.owner:
             return self.noun.capitalize()
         return self.name or rng.choice((f"little {self.noun}", f"dear {self.noun}", "my friend"))
@@ -134,7 +134,7 @@ class Pair:
     second: Character
 
     def form(self, key: str, rng: Random) -> str:
-        """ "" as subject, o as object, and the plural pronouns."""
+        """Return a form: "" as subject, o as object, or a plural pronoun."""
         if key in _PRONOUN_FORMS:
             pronoun = "we" if self.first.pronoun == "I" else "they"
             return PRONOUNS[pronoun][_PRONOUN_FORMS[key]]
@@ -151,7 +151,7 @@ class Thing:
     noun: str
 
     def form(self, key: str, rng: Random) -> str:
-        """ "" in full, noun alone, or ref, which is mostly the noun."""
+        """Return a form: "" in full, only the noun, or ref, which is mostly the noun."""
         full = f"{self.adjective} {self.noun}".strip()
         if key == "noun" or (key == "ref" and rng.random() < 0.7):
             return self.noun

@@ -55,7 +55,7 @@ _LAND_COMPANY = ("animal", "farm", "child", "child", "person", "animal", "fable"
 
 
 def invented_name(rng: Random) -> str:
-    """A name nobody has, of two or three syllables: Zibby, Orlomi, Tronk."""
+    """Return an invented name of two or three syllables: Zibby, Orlomi, Tronk."""
     name = rng.choice(words.SYLLABLE_STARTS) + rng.choice(words.SYLLABLE_VOWELS)
     if rng.random() < 0.4:
         name += rng.choice("bdlmnrtvz") + rng.choice("aeio")
@@ -64,7 +64,7 @@ def invented_name(rng: Random) -> str:
 
 
 class Casting:
-    """Chooses who is in one story; no name and no noun is used twice."""
+    """Chooses the characters of one story; no name or noun occurs twice."""
 
     def __init__(self, rng: Random, writer: Writer) -> None:
         self.rng = rng
@@ -72,7 +72,7 @@ class Casting:
         self.taken: set[str] = set()
 
     def child(self) -> Character:
-        """A girl or a boy with a name."""
+        """Return a girl or a boy with a name."""
         pronoun = self.rng.choice(("she", "he"))
         name = self._fresh(words.GIRLS if pronoun == "she" else words.BOYS)
         noun = "girl" if pronoun == "she" else "boy"
@@ -80,7 +80,7 @@ class Casting:
         return Character(noun, pronoun, name, adjective, self._home(words.CHILD_HOMES))
 
     def creature(self, group: str) -> Character:
-        """Anybody from a group of `words`; with a name about half of the time."""
+        """Return a character from a group of `words`, about half of the time with a name."""
         nouns, homes = _GROUPS[group]
         noun = self._fresh(nouns.split()).replace("-", " ")
         pronoun = self._pronoun(noun, group)
@@ -92,7 +92,7 @@ class Casting:
         return Character(noun, pronoun, name, adjective, self._home(homes))
 
     def own(self) -> Character:
-        """Somebody of the teller's: my uncle, my cat Bruno."""
+        """Return a character of the teller's: my uncle, my cat Bruno."""
         home = self._home(words.CHILD_HOMES)
         if self.rng.random() < 0.4:
             noun, pronoun, _ = self.rng.choice(words.ELDERS)
@@ -101,12 +101,12 @@ class Casting:
         return Character(noun, pronoun, self._name(pronoun), home=home, article="my")
 
     def companion(self, hero_group: str) -> Character:
-        """Somebody the hero may meet."""
+        """Return a character that the hero may meet."""
         group = self.rng.choice(_COMPANY.get(hero_group, _LAND_COMPANY))
         return self.child() if group == "child" else self.creature(group)
 
     def elder(self, hero: Character, is_child: bool) -> Character:
-        """Somebody who knows: a relative, a neighbour, a wise old animal."""
+        """Return an adviser: a relative, a neighbour, a wise old animal."""
         draw = self.rng.random()
         if draw < (0.5 if is_child else 0.1):
             noun, pronoun, _ = self.rng.choice(words.ELDERS)
@@ -149,7 +149,7 @@ class Casting:
 
 
 def write_story(rng: Random) -> str:
-    """One story of 60 to 300 words, from the next numbers of `rng`."""
+    """Return a story of 60 to 300 words, from the next numbers of `rng`."""
     writer = Writer(rng, BANK)
     kind, hook_kind = _bind_cast(rng, writer)
     _bind_common(rng, writer)
@@ -166,13 +166,13 @@ _REPLY = re.compile(r'(\?"[^".?!]{3,60}\. "[^"?!]+," )said\b')
 
 
 def _answers(rng: Random, page: str) -> str:
-    """Who was asked may answer, where a template could only say "said"."""
+    """Replace some "said" after a question by "answered" or "replied", as templates cannot."""
     verbs = ("said", "said", "answered", "replied")
     return _REPLY.sub(lambda found: found.group(1) + rng.choice(verbs), page)
 
 
 def stories(seed: int) -> Iterator[str]:
-    """Endless stories; equal seeds give equal stories."""
+    """Yield endless stories; equal seeds give equal stories."""
     rng = Random(seed)
     while True:
         yield write_story(rng)
@@ -201,7 +201,7 @@ def _bind_cast(rng: Random, writer: Writer) -> tuple[str, str]:
 
 
 def _options(text: str) -> list[str]:
-    """The alternatives of a list at its top level, nested brackets left whole."""
+    """Return a list's alternatives at its top level, with nested brackets unchanged."""
     options, depth, current = [], 0, ""
     for character in " ".join(text.split()):
         depth += {"[": 1, "]": -1}.get(character, 0)
@@ -248,7 +248,7 @@ _US = {"they": "we", "them": "us", "their": "our", "theirs": "ours", "They": "We
 
 
 def _told_by_us(paragraph: str) -> str:
-    """Narration with "we" for "they"; what is spoken between quotation marks stays."""
+    """Replace "they" by "we" in the narration; quoted speech stays."""
     parts = paragraph.split('"')
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r"\b[Tt]he(?:y|m|irs?)\b", lambda found: _US[found.group()], parts[i])
@@ -280,7 +280,7 @@ def _opening(rng: Random, writer: Writer, hook: str, hook_kind: str) -> str:
 
 
 def _fits(opening: str, hook: str) -> bool:
-    """Whether a hook may follow: not "she and Tom found", not "One day, she lived next to"."""
+    """Return whether the hook fits: not "she and Tom found", not "One day, she lived next to"."""
     if hook.startswith("and "):
         return opening.endswith("{hook}.") and "{h.they} {hook}" not in opening.lower()
     return not (hook.startswith(_STATES) and _EVENT.search(opening))

@@ -76,14 +76,14 @@ class Writer:
         self.slots: dict[str, Any] = {}
 
     def bind(self, **slots: Any) -> None:
-        """Fix slot values: a string is rendered now, a sequence gives one of its members."""
+        """Fix slot values: render a string now, choose one member of a sequence."""
         for name, value in slots.items():
             if isinstance(value, (list, tuple)):
                 value = self.rng.choice(value)
             self.slots[name] = self.render(value) if isinstance(value, str) else value
 
     def render(self, text: str) -> str:
-        """The text of a template with its choices made and its slots filled."""
+        """Return the text of a template with its choices made and its slots filled."""
         return "".join(self._text(node) for node in parse(text))
 
     def _text(self, node: Node) -> str:
@@ -116,7 +116,7 @@ _TAG_FOLLOWS = re.compile(r'[!?]" +$')
 
 
 def tidy(text: str) -> str:
-    """Mend what templates cannot see: spaces, a or an, capitals at the start of sentences."""
+    """Correct spaces, a or an, and capitals at the start of sentences, which templates cannot."""
     text = re.sub(r" +([,.!?])", r"\1", re.sub(r"[ \t]+", " ", text))
     text = re.sub(r" ?\n ?", "\n", text).strip()
     text = _ARTICLE.sub(_article, text)
@@ -126,7 +126,7 @@ def tidy(text: str) -> str:
 
 
 def capitalised(text: str) -> str:
-    """The text with its first letter large, even behind a quotation mark."""
+    """Return the text with its first letter capitalised, even after a quotation mark."""
     at = 1 if text[:1] == '"' else 0
     return text[:at] + text[at : at + 1].upper() + text[at + 1 :]
 

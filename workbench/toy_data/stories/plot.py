@@ -1,4 +1,4 @@
-"""What a plot is: a text in the grammar, the slots it binds, and whom it suits."""
+"""Plots: a text in the grammar, the slots it binds, and the heroes it suits."""
 
 from __future__ import annotations
 

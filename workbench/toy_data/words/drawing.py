@@ -1,6 +1,6 @@
 """Draws a text as a crop of a scene: a font, colours, a turn, a slant, blur and noise.
 
-Fonts are those every installation has: Pillow's own (Aileron) and what Matplotlib carries.
+Every installation has the fonts: Pillow's own (Aileron) and those in Matplotlib.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ FONTS = (
     *(f"DejaVuSerif{style}" for style in ("", "-Bold", "-Italic")),
 )
 UNSEEN_FONTS = ("STIXGeneral", "STIXGeneralBol", "cmss10")
-"""Never used in training: what the model makes of letters of another design."""
+"""Fonts that training never uses, to measure accuracy on other designs of letters."""
 _SIZES = (18, 22, 26, 30, 36)
-_CONTRAST = 70  # levels of luminance between letters and ground, at least
+_CONTRAST = 70  # least difference in luminance between letters and ground, in levels
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
 @functools.cache
 def font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font by name, at a size in pixels."""
+    """Return a font by name, at a size in pixels."""
     if name == "Aileron":
         aileron = ImageFont.load_default(size)
         if not isinstance(aileron, ImageFont.FreeTypeFont):
@@ -45,12 +45,12 @@ def font(name: str, size: int) -> ImageFont.FreeTypeFont:
 def draw(
     rng: Random, shown: str, strength: float = 1.0, fonts: tuple[str, ...] = FONTS
 ) -> Image.Image:
-    """A picture of a text, RGB, cropped about as a detector of text would.
+    """Return an RGB picture of a text, cropped roughly as a text detector would.
 
     Args:
-        rng: decides everything else.
-        shown: the text, as it is to be written.
-        strength: 0 for straight letters without noise, 1 for all that the model has to bear.
+        rng: the source of all random choices.
+        shown: the text to draw.
+        strength: 0 for straight letters without noise, 1 for the hardest training pictures.
         fonts: names to choose from.
     """
     return draw_with_places(rng, shown, strength, fonts)[0]
@@ -59,8 +59,8 @@ def draw(
 def draw_with_places(
     rng: Random, shown: str, strength: float = 1.0, fonts: tuple[str, ...] = FONTS
 ) -> tuple[Image.Image, Image.Image]:
-    """The picture, and where each character is in it: levels 1, 2, ... from the first to the last,
-    0 between and beyond them."""
+    """Return the picture and a map of its characters: levels 1, 2, ... from the first to the last,
+    0 elsewhere."""
     letters = _letters(shown, font(rng.choice(fonts), rng.choice(_SIZES)))
     mask, places = _turned(rng, *letters, strength)
     picture = _coloured(rng, np.asarray(mask, np.float32) / 255, strength)
@@ -74,8 +74,8 @@ def draw_with_places(
 
 
 def fitted(picture: Image.Image) -> np.ndarray:
-    """The picture within `HEIGHT` x `WIDTH` as the preset's converter fits it, uint8, black bars at
-    the two sides that are short."""
+    """Fit the picture into `HEIGHT` x `WIDTH` as the preset's converter does, uint8, with black
+    bars at the two short sides."""
     exact = picture.mode == "L"  # places, which must not be mixed
     scale = min(HEIGHT / picture.height, WIDTH / picture.width)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -87,7 +87,7 @@ def fitted(picture: Image.Image) -> np.ndarray:
 
 
 def _letters(shown: str, face: ImageFont.FreeTypeFont) -> tuple[Image.Image, Image.Image]:
-    """White letters on black with room around them, half a line; and their places."""
+    """Return white letters on black with a margin of half a line, and the map of characters."""
     left, _, right, _ = face.getbbox(shown)
     ascent, descent = face.getmetrics()
     room = (ascent + descent) // 2
@@ -104,7 +104,7 @@ def _letters(shown: str, face: ImageFont.FreeTypeFont) -> tuple[Image.Image, Ima
 def _turned(
     rng: Random, mask: Image.Image, places: Image.Image, strength: float
 ) -> tuple[Image.Image, Image.Image]:
-    """Turned, seen slightly from the side, and cut near the letters."""
+    """Turn the letters, view them slightly from the side, and crop near them."""
     angle, (width, height) = rng.gauss(0, 2.5) * strength, mask.size
     lean = min(width, height) * 0.12 * strength
 
@@ -132,7 +132,7 @@ def _turned(
 
 
 def _coloured(rng: Random, mask: np.ndarray, strength: float) -> np.ndarray:
-    """Letters and ground in colours that differ in luminance; the ground may grow lighter."""
+    """Colour letters and ground with different luminance; the ground may grow lighter."""
     while True:
         ink, ground = (np.array([rng.uniform(0, 255) for _ in range(3)]) for _ in range(2))
         if abs((ink - ground) @ _LUMINANCE) >= _CONTRAST:

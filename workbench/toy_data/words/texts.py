@@ -1,4 +1,4 @@
-"""What stands in the pictures: real words, made-up ones, numbers, and strings of both.
+"""The texts of the pictures: real words, made-up ones, numbers, and strings of both.
 
 Real words are those of the project's own stories. One in ten, told by a checksum of its letters, is
 never shown in training.
@@ -21,14 +21,14 @@ LETTERS, DIGITS = "abcdefghijklmnopqrstuvwxyz", "0123456789"
 CHARACTERS = DIGITS + LETTERS
 KINDS = {"word": 0.45, "name": 0.15, "letters": 0.15, "number": 0.12, "mixed": 0.13}
 _STORIES_SEED, _STORIES, _OFTEN = 3, 4000, 3
-# Nobody can tell these apart by themselves.
+# These look alike without context.
 _MIXED = "".join(sorted(set(CHARACTERS) - set("01oil")))
 
 
 @functools.cache
 def real_words(held_out: bool) -> tuple[str, ...]:
-    """The words that many stories use often, lower case, 2 to `LONGEST` letters: those for
-    training, or those held out."""
+    """Return words that many stories use often, lower case, 2 to `LONGEST` letters: those for
+    training, or the held-out ones."""
     found: Counter[str] = Counter()
     for story in islice(stories(_STORIES_SEED), _STORIES):
         found.update(re.findall(rf"\b[a-z]{{2,{LONGEST}}}\b", story))
@@ -37,15 +37,15 @@ def real_words(held_out: bool) -> tuple[str, ...]:
 
 
 def is_held_out(word: str) -> bool:
-    """Whether a word is kept out of training."""
+    """Return whether a word is kept out of training."""
     return zlib.crc32(word.encode()) % 10 == 0
 
 
 def text(
     rng: Random, kind: str | None = None, held_out: bool = False, longest: int = LONGEST
 ) -> str:
-    """A text of lower-case letters and digits, of one of `KINDS`, with at most `longest`
-    characters. Made-up ones are held out by their checksum too."""
+    """Return a text of lower-case letters and digits, of one of `KINDS`, with at most `longest`
+    characters. Made-up ones are also held out by their checksum."""
     kind = kind or rng.choices(list(KINDS), list(KINDS.values()))[0]
     while True:
         made = rng.choice(real_words(held_out)) if kind == "word" else _MAKERS[kind](rng)
@@ -54,7 +54,7 @@ def text(
 
 
 def cased(rng: Random, made: str) -> str:
-    """The text as a sign may write it: small letters, a capital first, or capitals."""
+    """Return the text in a case that signs use: small letters, a first capital, or capitals."""
     style = rng.choices((str.lower, str.capitalize, str.upper), (0.64, 0.16, 0.2))[0]
     return style(made)
 
