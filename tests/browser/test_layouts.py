@@ -36,6 +36,7 @@ from workbench.widgets import GeneratePanel
 import workbench.tuning.job
 from doubles import FakeLM
 from panel_doubles import all_panels
+from patience import HANG
 from preset_doubles import Hub
 from tune_doubles import FakeTrainingJob, tiny_lm
 
