@@ -322,7 +322,7 @@ def test_a_job_is_refused_while_fit_is_at_work(lm, held, until, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             lm.fit(ARRAYS, LABELS)
         assert [kind for kind, _ in said] == ["refused"] * 4, said
-        assert all(f"{lm.name}.fit() is at work" in text for _, text in said)
+        assert all(f"{lm.name}.fit() is running" in text for _, text in said)
         assert (job.status, fresh.status, held) == ("paused", "idle", ["evaluate"])
         job.resume()
         assert job.wait(HANG) and job.status == "done"
