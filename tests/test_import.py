@@ -29,6 +29,13 @@ def test_import_is_light_and_models_need_no_other_framework():
     assert done.returncode == 0, done.stderr
 
 
+def test_an_estimate_of_a_listed_preset_needs_no_keras():
+    program = "import sys, workbench as wb\nwb.estimate('gemma2_2b_en', 'bfloat16')\n"
+    program += "assert 'keras' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_another_backend_is_refused_by_name():
     program = "import sys, types\nkeras = types.ModuleType('keras')\n"
     program += "keras.config = types.SimpleNamespace(backend=lambda: 'torch')\n"

@@ -19,11 +19,11 @@ from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.utils.tracking import Tracker
 
 if TYPE_CHECKING:
-    Model = keras.Model
+    ModelMixin = keras.Model
 else:  # a mix-in before `keras.Model` has no base of its own
-    Model = object
+    ModelMixin = object
 
-__all__ = ["DataAdapter", "Model"]
+__all__ = ["DataAdapter", "ModelMixin"]
 
 SAVED_PARTS = (KerasSaveable, Tracker)
 """Layers, optimizers, metrics and random states, and the tracker that lists a layer's parts."""
@@ -130,7 +130,7 @@ def forget_state(model: Any) -> None:
     model._jax_state = None
 
 
-class TrainerHooks(Model):
+class TrainerHooks(ModelMixin):
     """Mix-in before `keras.Model`: names private steps of its JAX trainer, so that a class can
     override them."""
 

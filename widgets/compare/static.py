@@ -9,6 +9,7 @@ from itertools import groupby
 
 from workbench.jobs.column import Result
 
+from ..shared.runs import token_count
 from .diff import common_units
 
 _CELL = "text-align: left; vertical-align: top; padding: 4px 8px; border: 1px solid #9e9e9e"
@@ -39,10 +40,8 @@ def figures_text(result: Result) -> str:
     """Return the result's counts and means in words; empty without a token."""
     if not result.tokens or result.stats is None:
         return ""
-    count = len(result.tokens)
-    tokens = "1 token" if count == 1 else f"{count:,} tokens"
     return (
-        f"{tokens} · {result.tokens_per_second:.0f} tokens/s · "
+        f"{token_count(len(result.tokens))} · {result.tokens_per_second:.0f} tokens/s · "
         f"log-probability {result.mean_logprob:.2f} a token"
     )
 

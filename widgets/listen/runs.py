@@ -11,7 +11,7 @@ from workbench.jobs.generation import JobState
 from workbench.tasks.transcription import Segment, Transcription
 
 from ..shared import settings as setting
-from ..shared.runs import ENDINGS, Run
+from ..shared.runs import ENDINGS, Run, token_count
 from ..shared.settings import Settings
 from .recordings import Recording, clock_text
 
@@ -91,8 +91,7 @@ class ListenRun(Run):
             return ending
         spent = stats.prefill_seconds + stats.decode_seconds
         heard = f"{clock_text(self.recording.seconds)} heard in {spent:.1f} s"
-        count = "1 token" if stats.new_tokens == 1 else f"{stats.new_tokens:,} tokens"
-        return " · ".join([count, heard, ending])
+        return " · ".join([token_count(stats.new_tokens), heard, ending])
 
     @property
     def entry(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Run:
             return ending
         if self.job.reason == "length" and stats.new_tokens < self.settings["max_new_tokens"]:
             ending = "stop: context full"
-        return " · ".join([_count(stats.new_tokens), *self.figures(stats), ending])
+        return " · ".join([token_count(stats.new_tokens), *self.figures(stats), ending])
 
     def figures(self, stats: Stats) -> list[str]:
         """Return the summary's figures between the count and the ending."""
@@ -154,5 +154,6 @@ class Run:
         self.size += len(text) + 8  # about what JSON takes
 
 
-def _count(tokens: int) -> str:
+def token_count(tokens: int) -> str:
+    """Return a number of tokens in words."""
     return "1 token" if tokens == 1 else f"{tokens:,} tokens"

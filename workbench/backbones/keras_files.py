@@ -11,8 +11,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from workbench.backbones.all_or_nothing import backbone_of, unchanging
-from workbench.backbones.keras_types import ModelMixin
 from workbench.errors import PresetError
+from workbench.keras_internals import ModelMixin
 from workbench.storage.atomic import replacing_file
 
 

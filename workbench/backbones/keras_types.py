@@ -21,6 +21,5 @@ def array_of(value: Any) -> jax.Array:
 
 if TYPE_CHECKING:
     LayerMixin = keras.layers.Layer
-    ModelMixin = keras.Model
 else:
-    LayerMixin = ModelMixin = object
+    LayerMixin = object

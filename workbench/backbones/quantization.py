@@ -7,12 +7,11 @@ from typing import Any, Self
 import keras
 
 from workbench.backbones.all_or_nothing import all_or_nothing
-from workbench.backbones.keras_types import ModelMixin
 from workbench.backbones.layers.quantizable import Quantizable
 from workbench.backbones.precision import check_mode
 from workbench.errors import SettingError
 from workbench.interrupts import let_through
-from workbench.keras_internals import layers_within
+from workbench.keras_internals import ModelMixin, layers_within
 from workbench.memory.door import admit, names_exhaustion
 
 BYTES = {"int8": 1, "int4": 0.5}  # of a number

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from workbench.backbones.all_or_nothing import all_or_nothing, as_a_whole, backbone_of
-from workbench.backbones.keras_types import ModelMixin
 from workbench.backbones.saved_variables import reading_weights
 from workbench.backbones.training_claims import check_unclaimed
+from workbench.keras_internals import ModelMixin
 
 
 class WholeChanges(ModelMixin):

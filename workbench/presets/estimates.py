@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workbench.backbones.backbone import Backbone
 from workbench.errors import PresetError
 from workbench.estimates.estimate import DEFAULT_LENGTH, Estimate, estimate_sizes
 from workbench.estimates.sizes import Sizes
 from workbench.presets.catalog import PresetInfo, find
 from workbench.presets.listed_sizes import sizes_of_listed
-from workbench.presets.load import open_preset
 
 
 def estimate(
@@ -46,6 +44,11 @@ def estimate(
 
 
 def _sizes_of_folder(handle: str | Path) -> Sizes:
+    from workbench.backbones.backbone import (
+        Backbone,  # brings Keras, which a listed preset needs not
+    )
+    from workbench.presets.load import open_preset
+
     if "://" in str(handle):
         raise PresetError(f"{handle}: download it first; estimates read presets of this machine")
     preset = open_preset(handle, Backbone)
