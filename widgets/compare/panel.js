@@ -1,7 +1,7 @@
 // The compare panel. The kernel holds the truth; this shows it and asks for changes.
 
-import { SAVE_MS, createSeed, createSlider } from "../shared/controls.js";
-import { debounce, make, setText, uniqueId } from "../shared/dom.js";
+import { createFields } from "../shared/controls.js";
+import { make, setText, uniqueId } from "../shared/dom.js";
 import { createFrame } from "../shared/frame.js";
 import { createHistory } from "../shared/parts.js";
 import { BUSY, PREPARING, emptyText, spokenStatus, statusText } from "../shared/status.js";
@@ -21,23 +21,10 @@ const COMPARE_VIEWS = ["differences", "probability", "plain"];
 
 /** Max tokens, seed, and how the texts are shown. */
 function createShared(model) {
-  const touched = new Set();
   const { controls: all, samplers } = model.get("form");
   const own = new Set(samplers.flatMap((sampler) => sampler.controls));
   const controls = all.filter(({ name }) => !own.has(name));
-  const save = debounce(() => {
-    for (const name of touched) model.set(name, fields[name].read());
-    touched.clear();
-    model.save_changes();
-  }, SAVE_MS);
-  const touch = (name) => {
-    touched.add(name);
-    save.touch();
-  };
-  const fields = {};
-  for (const control of controls) {
-    fields[control.name] = (control.name === "seed" ? createSeed : createSlider)(control, touch);
-  }
+  const settings = createFields(model, controls);
   const group = uniqueId("show");
   const choose = (value) => {
     model.set("show", value);
@@ -54,16 +41,15 @@ function createShared(model) {
     legend,
   );
   return {
-    node: make("div", { class: "wb-controls" }, ...controls.map(({ name }) => fields[name].node), show),
-    values: () => Object.fromEntries(controls.map(({ name }) => [name, fields[name].read()])),
+    node: make("div", { class: "wb-controls" }, ...controls.map(({ name }) => settings.fields[name].node), show),
+    values: settings.values,
     refresh() {
-      const reach = Object.fromEntries(model.get("form").controls.map((c) => [c.name, c.reach]));
-      for (const { name } of controls) if (!touched.has(name)) fields[name].write(model.get(name), reach[name]);
+      settings.refresh();
       for (const radio of radios) radio.checked = radio.value === model.get("show");
       legend.hidden = model.get("show") !== "probability";
     },
-    flush: () => save.flush(),
-    dispose: () => save.drop(),
+    flush: settings.flush,
+    dispose: settings.dispose,
   };
 }
 

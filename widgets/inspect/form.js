@@ -1,6 +1,6 @@
 // The controls of the inspect panel: the text box, and the sampler's settings, all cuts at once.
 
-import { SAVE_MS, createSeed, createSlider } from "../shared/controls.js";
+import { SAVE_MS, createFields } from "../shared/controls.js";
 import { button, debounce, make, setText, setValue, uniqueId } from "../shared/dom.js";
 import { wholeText } from "../shared/units.js";
 
@@ -38,22 +38,9 @@ export function createTextBox(model, { read, stop }) {
 
 /** Sliders; `moved()` is called at every step of one, long before the kernel hears of it. */
 export function createInspectControls(model, moved) {
-  const touched = new Set();
-  const fields = {};
-  const save = debounce(() => {
-    for (const name of touched) model.set(name, fields[name].read());
-    touched.clear();
-    model.save_changes();
-  }, SAVE_MS);
-  const touch = (name) => {
-    touched.add(name);
-    save.touch();
-    moved();
-  };
   const { controls, cuts } = model.get("form");
-  for (const control of controls) {
-    fields[control.name] = (control.name === "seed" ? createSeed : createSlider)(control, touch);
-  }
+  const settings = createFields(model, controls, () => moved());
+  const { fields } = settings;
   const rows = (names) => names.map((name) => fields[name].node);
   return {
     node: make(
@@ -65,7 +52,7 @@ export function createInspectControls(model, moved) {
       ...rows(Object.keys(fields).filter((name) => !cuts.includes(name))),
     ),
     names: Object.keys(fields),
-    values: () => Object.fromEntries(Object.entries(fields).map(([name, { read }]) => [name, read()])),
+    values: settings.values,
     /** The cuts as the functions of cuts.js take them, from the sliders themselves. */
     cuts: () => Object.fromEntries(cuts.map((name) => [name, fields[name].read()])),
     /** The names of the cuts, in their order. */
@@ -75,15 +62,9 @@ export function createInspectControls(model, moved) {
       const { label, step } = controls.find((one) => one.name === name);
       return `${label.toLowerCase()} ${Number.isInteger(step) ? wholeText(value) : value.toFixed(2)}`;
     },
-    /** Shows what the kernel holds, except where a hand is on a control. */
-    refresh() {
-      const reach = Object.fromEntries(model.get("form").controls.map((c) => [c.name, c.reach]));
-      for (const [name, field] of Object.entries(fields)) {
-        if (!touched.has(name)) field.write(model.get(name), reach[name]);
-      }
-    },
-    flush: () => save.flush(),
-    dispose: () => save.drop(),
+    refresh: settings.refresh,
+    flush: settings.flush,
+    dispose: settings.dispose,
   };
 }
 

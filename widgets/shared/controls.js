@@ -43,7 +43,7 @@ export function createSlider(control, onInput) {
   };
 }
 
-export function createSeed(control, onInput) {
+function createSeed(control, onInput) {
   const id = uniqueId("seed");
   const input = make("input", {
     type: "number",
@@ -118,42 +118,29 @@ function createSamplerChoice(samplers, onchange) {
   return { row, sampler };
 }
 
-export function createControls(model) {
+/**
+ * The fields of controls by name, beside those `given`. What a hand sets reaches the kernel a moment
+ * later; `moved(name)` is called at once.
+ */
+export function createFields(model, controls, moved = () => {}, given = {}) {
   const touched = new Set();
-  const fields = {};
-  const rows = make("div", { class: "wb-rows" });
-  const { row, sampler } = createSamplerChoice(model.get("form").samplers, () => touch("sampler"));
-  const show = createShow(model);
-
+  const fields = given;
   const save = debounce(() => {
     for (const name of touched) model.set(name, fields[name].read());
     touched.clear();
     model.save_changes();
   }, SAVE_MS);
-
   const touch = (name) => {
     touched.add(name);
-    if (name === "sampler") hideUnused();
+    moved(name);
     save.touch();
   };
-
-  const chosen = () => model.get("form").samplers.find(({ name }) => name === sampler.value);
-
-  const hideUnused = () => {
-    for (const { name } of model.get("form").controls) {
-      fields[name].node.hidden = !chosen().controls.includes(name);
-    }
-  };
-
-  fields.sampler = { read: () => sampler.value, write: (value) => (sampler.value = value) };
-  for (const control of model.get("form").controls) {
+  for (const control of controls) {
     fields[control.name] = (control.name === "seed" ? createSeed : createSlider)(control, touch);
-    rows.append(fields[control.name].node);
   }
-
   return {
-    node: make("div", { class: "wb-controls" }, row, rows, show.node),
-    names: Object.keys(fields),
+    fields,
+    touch,
     values: () => Object.fromEntries(Object.entries(fields).map(([name, { read }]) => [name, read()])),
     /** Shows what the kernel holds, except where a hand is on a control. */
     refresh() {
@@ -161,10 +148,41 @@ export function createControls(model) {
       for (const [name, field] of Object.entries(fields)) {
         if (!touched.has(name)) field.write(model.get(name), reach[name]);
       }
-      hideUnused();
-      show.refresh();
     },
     flush: () => save.flush(),
     dispose: () => save.drop(),
+  };
+}
+
+export function createControls(model) {
+  const { controls } = model.get("form");
+  const rows = make("div", { class: "wb-rows" });
+  const { row, sampler } = createSamplerChoice(model.get("form").samplers, () => settings.touch("sampler"));
+  const show = createShow(model);
+
+  const chosen = () => model.get("form").samplers.find(({ name }) => name === sampler.value);
+
+  const hideUnused = () => {
+    for (const { name } of model.get("form").controls) {
+      settings.fields[name].node.hidden = !chosen().controls.includes(name);
+    }
+  };
+
+  const settings = createFields(model, controls, (name) => name === "sampler" && hideUnused(), {
+    sampler: { read: () => sampler.value, write: (value) => (sampler.value = value) },
+  });
+  rows.append(...controls.map(({ name }) => settings.fields[name].node));
+
+  return {
+    node: make("div", { class: "wb-controls" }, row, rows, show.node),
+    names: Object.keys(settings.fields),
+    values: settings.values,
+    refresh() {
+      settings.refresh();
+      hideUnused();
+      show.refresh();
+    },
+    flush: settings.flush,
+    dispose: settings.dispose,
   };
 }
